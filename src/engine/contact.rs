@@ -1,0 +1,198 @@
+//! Contacts, and what an address means to a DHT.
+//!
+//! A *contact* is the id and address of another node. A *peer* is the address of a BitTorrent client; it travels in
+//! the same compact form (BEP 5, Contact Encoding; BEP 32 for IPv6: 4 + 2 or 16 + 2 bytes, port in network order).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::id::Id;
+
+/// Another node: its id and where it listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Contact {
+    /// The id that it claims.
+    pub id: Id,
+    /// The UDP endpoint that it answers from.
+    pub addr: SocketAddr,
+}
+
+/// IPv4 and IPv6 form two separate DHTs (BEP 32).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Family {
+    /// Compact contacts of 26 bytes, compact peers of 6.
+    V4,
+    /// Compact contacts of 38 bytes, compact peers of 18.
+    V6,
+}
+
+impl Family {
+    /// The family of `addr`.
+    #[must_use]
+    pub const fn of(addr: &SocketAddr) -> Self {
+        if addr.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+
+    /// Bytes of a compact peer: address and port.
+    #[must_use]
+    pub const fn peer_len(self) -> usize {
+        match self {
+            Self::V4 => 6,
+            Self::V6 => 18,
+        }
+    }
+
+    /// Bytes of a compact contact: id, address and port.
+    #[must_use]
+    pub const fn contact_len(self) -> usize {
+        Id::LEN + self.peer_len()
+    }
+}
+
+/// The compact form of one address: 6 or 18 bytes, no heap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompactAddr {
+    bytes: [u8; 18],
+    len: u8,
+}
+
+impl CompactAddr {
+    /// The compact form of `addr`.
+    #[must_use]
+    pub fn new(addr: &SocketAddr) -> Self {
+        let mut bytes = [0; 18];
+        let len = match addr.ip() {
+            IpAddr::V4(ip) => {
+                bytes[..4].copy_from_slice(&ip.octets());
+                4
+            }
+            IpAddr::V6(ip) => {
+                bytes[..16].copy_from_slice(&ip.octets());
+                16
+            }
+        };
+        bytes[len..len + 2].copy_from_slice(&addr.port().to_be_bytes());
+        Self { bytes, len: len as u8 + 2 }
+    }
+
+    /// The 6 or 18 bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len as usize]
+    }
+}
+
+/// Reads 6 or 18 bytes as an address; any other length is `None`.
+#[must_use]
+pub fn decode_addr(bytes: &[u8]) -> Option<SocketAddr> {
+    let (ip, port) = bytes.split_last_chunk::<2>()?;
+    let ip: IpAddr = match ip.len() {
+        4 => Ipv4Addr::from(<[u8; 4]>::try_from(ip).ok()?).into(),
+        16 => Ipv6Addr::from(<[u8; 16]>::try_from(ip).ok()?).into(),
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, u16::from_be_bytes(*port)))
+}
+
+impl Contact {
+    /// Reads 26 or 38 bytes: id, address, port.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (id, addr) = bytes.split_first_chunk::<20>()?;
+        Some(Self { id: Id(*id), addr: decode_addr(addr)? })
+    }
+
+    /// Whether the id may belong to the address (BEP 42).
+    #[must_use]
+    pub fn is_compliant(&self) -> bool {
+        self.id.matches_address(self.addr.ip())
+    }
+}
+
+/// The same address with an IPv4-mapped IPv6 form (`::ffff:a.b.c.d`) written as IPv4: done once, before any decision.
+#[must_use]
+pub fn canonical(addr: SocketAddr) -> SocketAddr {
+    SocketAddr::new(addr.ip().to_canonical(), addr.port())
+}
+
+/// The network that one owner is assumed to hold: the /24 of an IPv4 address, the /64 of an IPv6 address.
+#[must_use]
+pub fn subnet(ip: IpAddr) -> u64 {
+    match ip {
+        IpAddr::V4(ip) => u64::from(u32::from(ip) >> 8),
+        IpAddr::V6(ip) => (u128::from(ip) >> 64) as u64,
+    }
+}
+
+/// Whether `addr` can be sent to at all: a port, and a unicast address of this or another host.
+#[must_use]
+pub fn is_sendable(addr: &SocketAddr) -> bool {
+    addr.port() != 0
+        && match addr.ip() {
+            // 0/8 is "this network"; 240/4 is reserved and holds the broadcast address.
+            IpAddr::V4(ip) => ip.octets()[0] != 0 && ip.octets()[0] < 224,
+            IpAddr::V6(ip) => !ip.is_unspecified() && !ip.is_multicast(),
+        }
+}
+
+/// Whether `ip` means something only inside one site or host: loopback, private, link-local, shared (carrier NAT).
+/// Such addresses are kept out of the mainline DHT and are exempt from BEP 42.
+#[must_use]
+pub fn is_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [a, b, ..] = ip.octets();
+            ip.is_loopback() || ip.is_private() || ip.is_link_local() || (a == 100 && b & 0xc0 == 64)
+        }
+        IpAddr::V6(ip) => {
+            let head = ip.segments()[0];
+            // fc00::/7 unique local, fe80::/10 link-local, fec0::/10 site-local.
+            ip.is_loopback() || head & 0xfe00 == 0xfc00 || head & 0xff80 == 0xfe80
+        }
+    }
+}
+
+/// Whether a contact or peer at `addr` may be kept: sendable, and global unless the network is a private one.
+#[must_use]
+pub fn is_admissible(addr: &SocketAddr, private_network: bool) -> bool {
+    is_sendable(addr) && (private_network || !is_local(addr.ip()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn compact_addresses_round_trip(ip in any::<IpAddr>(), port in any::<u16>()) {
+            let addr = SocketAddr::new(ip, port);
+            prop_assert_eq!(decode_addr(CompactAddr::new(&addr).as_bytes()), Some(addr));
+        }
+
+        #[test]
+        fn other_lengths_are_no_address(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            prop_assert_eq!(decode_addr(&bytes).is_some(), matches!(bytes.len(), 6 | 18));
+            prop_assert_eq!(Contact::decode(&bytes).is_some(), matches!(bytes.len(), 26 | 38));
+        }
+    }
+
+    #[test]
+    fn addresses_are_sorted_into_three_kinds() {
+        let addr = |text: &str| text.parse::<SocketAddr>().unwrap();
+        for global in ["8.8.8.8:1", "198.18.1.1:6881", "[2001:db8::1]:6881", "100.128.0.1:1"] {
+            assert!(is_admissible(&addr(global), false), "{global}");
+        }
+        for local in ["127.1.2.3:1", "10.0.0.1:1", "192.168.1.1:1", "172.31.0.1:1", "100.64.0.1:1", "[fe80::1]:1"] {
+            assert!(!is_admissible(&addr(local), false), "{local}");
+            assert!(is_admissible(&addr(local), true), "{local}");
+        }
+        for unusable in ["0.1.2.3:1", "8.8.8.8:0", "224.0.0.1:1", "255.255.255.255:1", "[::]:1", "[ff02::1]:1"] {
+            assert!(!is_admissible(&addr(unusable), true), "{unusable}");
+        }
+    }
+
+    #[test]
+    fn mapped_addresses_become_plain() {
+        assert_eq!(canonical("[::ffff:1.2.3.4]:5".parse().unwrap()), "1.2.3.4:5".parse().unwrap());
+    }
+}
