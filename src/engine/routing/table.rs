@@ -299,7 +299,7 @@ impl Table {
 
 /// Appends the `entries` closest to `target`, sorted, as far as there is room. All of them are further away than what
 /// is there already.
-fn add_closest<'e>(closest: &mut ArrayVec<Contact, K>, target: &Id, entries: &mut dyn Iterator<Item = &'e Entry>) {
+fn add_closest(closest: &mut ArrayVec<Contact, K>, target: &Id, entries: &mut dyn Iterator<Item = &Entry>) {
     let fixed = closest.len();
     if closest.is_full() {
         return;
