@@ -4,4 +4,5 @@
 
 mod config;
 mod harness;
+mod manual;
 mod shell;
