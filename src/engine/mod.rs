@@ -3,7 +3,14 @@
 
 pub mod bencode;
 pub mod contact;
+pub mod guard;
 pub mod id;
 pub mod krpc;
+pub mod limits;
+pub mod peers;
 pub mod random;
+pub mod routing;
+pub mod rtt;
 pub mod time;
+pub mod tokens;
+pub mod transactions;
