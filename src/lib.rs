@@ -7,3 +7,5 @@ pub mod cli;
 #[cfg(feature = "cli")]
 pub mod daemon;
 pub mod engine;
+#[cfg(feature = "net")]
+pub mod net;
