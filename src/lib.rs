@@ -3,3 +3,4 @@
 #![warn(unreachable_pub)]
 
 pub mod engine;
+pub mod sim;
