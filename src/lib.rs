@@ -3,4 +3,6 @@
 #![warn(unreachable_pub)]
 
 pub mod engine;
+#[cfg(feature = "lab")]
+pub mod lab;
 pub mod sim;
