@@ -6,7 +6,23 @@
 //!
 //! Rows called `kademlia` drive the production node through the [simulator](crate::sim); the other systems live only
 //! here, in [`systems`], and serve nothing but comparison.
+//!
+//! | question | look in |
+//! |---|---|
+//! | how long is a path? | [`hops`] |
+//! | what still works when many nodes die at once? | [`failures`] |
+//! | which shape of a network leaves the most ways? | [`geometry`] |
 #![forbid(unsafe_code)]
 
+pub mod experiment;
+pub mod failures;
+pub mod geometry;
+pub mod hops;
 pub mod overlay;
+pub mod parallel;
+pub mod plot;
+pub mod statistics;
 pub mod systems;
+pub mod table;
+
+pub use experiment::{Experiment, Outcome, Plan, Verdict};

@@ -53,8 +53,8 @@ impl Chord {
             is_settled(&world, &ring)
         });
         assert!(settled, "a ring of {} nodes settles", ids.len());
-        // One more round: fingers are looked up on a ring that is right.
-        world.run_for(2 * node::PERIOD);
+        // Fingers are looked up once more, on a ring that is right.
+        world.run_for((node::FINGER_ROUNDS + 1) * node::PERIOD);
         Self::snapshot(&world, ring)
     }
 
@@ -81,20 +81,24 @@ impl Chord {
     }
 }
 
-/// A world in which all nodes joined: in waves that double the ring, each followed by two rounds to settle.
+/// Nodes that joined between the same two neighbours find their order at one place a round; a wave that doubles the
+/// ring puts more than this many into few gaps.
+const ROUNDS_PER_WAVE: u32 = 8;
+
+/// A world in which all nodes joined: in waves that double the ring, each followed by rounds to settle.
 fn grow(ids: &[Id], seed: u64) -> World<ChordNode> {
     let mut world = World::new(Link::new(seed).with(Delay(Duration::from_millis(50))), seed);
     let mut dice = Dice::keyed(seed, &[0xc0de]);
     let mut joined = 0;
     while joined < ids.len() {
         let wave = (2 * joined).clamp(1, ids.len());
-        for node in joined..wave {
+        for (node, id) in ids.iter().enumerate().take(wave).skip(joined) {
             let through = (joined > 0).then(|| address(dice.below(joined)));
-            let me = Peer { point: point(ids[node]), addr: address(node) };
+            let me = Peer { point: point(*id), addr: address(node) };
             world.spawn(Home::open(me.addr), ChordNode::new(me, through, world.now(), dice.bits()));
         }
         joined = wave;
-        world.run_for(2 * node::PERIOD);
+        world.run_for(ROUNDS_PER_WAVE * node::PERIOD);
     }
     world
 }
@@ -185,10 +189,10 @@ mod tests {
 
     #[test]
     fn a_path_is_half_of_log2_n() {
-        let (chord, ids, mut dice) = chord(1000);
+        let (chord, ids, mut dice) = chord(400);
         let nobody = Dead::nobody(ids.len());
         let hops: u32 = (0..1000).map(|_| chord.find(dice.below(ids.len()), dice.id(), 1, &nobody).hops).sum();
-        // The published mean for 1,000 nodes is 3.84 with 20 successors, and 5 without.
-        assert!((3.5..5.5).contains(&(f64::from(hops) / 1000.0)), "{hops}");
+        // Half of log2 400 is 4.3; a list of 20 successors saves a hop (published: 3.84 for 1,000 nodes).
+        assert!((3.0..4.4).contains(&(f64::from(hops) / 1000.0)), "{hops}");
     }
 }

@@ -12,8 +12,10 @@ use crate::sim::random::Dice;
 
 /// How many successors a node knows: twice log2 of the lecture's 1,000 nodes.
 pub const SUCCESSORS: usize = 20;
-/// How often a node stabilises and fixes its fingers.
+/// How often a node stabilises.
 pub const PERIOD: Duration = Duration::from_secs(30);
+/// In which of its rounds it also fixes its fingers: in every so many-th.
+pub const FINGER_ROUNDS: u32 = 6;
 const TIMEOUT: Duration = Duration::from_secs(2);
 const FINGERS: usize = 64;
 /// No path is this long, unless the tables are wrong.
@@ -56,6 +58,7 @@ pub struct ChordNode {
     asked: BTreeMap<u32, (SocketAddr, Purpose, Instant)>,
     transaction: u32,
     next_round: Instant,
+    rounds: u32,
     outbox: VecDeque<(SocketAddr, Vec<u8>)>,
     sending: Vec<u8>,
 }
@@ -73,6 +76,7 @@ impl ChordNode {
             asked: BTreeMap::new(),
             transaction: 0,
             next_round: now + PERIOD.mul_f64(Dice::new(seed).unit()),
+            rounds: 0,
             outbox: VecDeque::new(),
             sending: Vec::new(),
         };
@@ -133,11 +137,19 @@ impl ChordNode {
         clockwise(self.me.point, point).wrapping_sub(1)
     }
 
-    // n.stabilize(), n.fix_fingers(): here all fingers each round, those within the successor's reach for nothing.
+    // n.stabilize()
     fn round(&mut self, now: Instant) {
         self.join(now);
         let Some(&successor) = self.successors.first() else { return };
         self.ask(now, successor.addr, Purpose::Stabilise, |transaction| Message::Neighbours { transaction });
+        if self.rounds.is_multiple_of(FINGER_ROUNDS) {
+            self.fix_fingers(now);
+        }
+        self.rounds += 1;
+    }
+
+    // n.fix_fingers(), all of them; those within the successor's reach cost nothing.
+    fn fix_fingers(&mut self, now: Instant) {
         for finger in 0..FINGERS {
             let start = self.me.point.wrapping_add(1 << finger);
             let (done, peer) = self.next_step(start);
