@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use super::rng::Random;
+use super::random::Random;
 
 /// 160 bits in network order: a node id, an infohash, or an item's target.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

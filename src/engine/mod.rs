@@ -1,7 +1,16 @@
 //! The protocol, whole and alone.
 #![forbid(unsafe_code)]
 
+pub mod bencode;
 pub mod contact;
+pub mod guard;
 pub mod id;
-pub mod rng;
+pub mod krpc;
+pub mod limits;
+pub mod peers;
+pub mod random;
+pub mod routing;
+pub mod rtt;
 pub mod time;
+pub mod tokens;
+pub mod transactions;

@@ -4,9 +4,15 @@
 //! secrets, hash keys), so the two come from independent ChaCha streams of the same seed. The same seed gives the
 //! same bytes on every machine and in every version: a simulated run can be repeated from its seed alone.
 
+use std::fmt;
+use std::net::SocketAddr;
+
 use rand::rngs::{ChaCha8Rng, ChaCha20Rng};
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 
+use siphasher::sip::SipHasher13;
+
+use super::contact::CompactAddr;
 use super::id::Id;
 
 /// The node's source of randomness.
@@ -48,6 +54,38 @@ impl Random {
         let mut key = [0; 16];
         self.secret.fill_bytes(&mut key);
         key
+    }
+}
+
+/// A keyed hash (SipHash-1-3) for whatever remotes choose: maps keyed by their bytes, slots of fixed tables.
+///
+/// The key comes from the node's seed, so that nobody outside can aim at a slot and a simulation repeats exactly.
+#[derive(Clone, Copy)]
+pub struct KeyedHash(SipHasher13);
+
+impl KeyedHash {
+    /// A hash whose key nobody else has.
+    #[must_use]
+    pub fn new(random: &mut Random) -> Self {
+        Self(SipHasher13::new_with_key(&random.secret_key()))
+    }
+
+    /// The hash of `bytes`.
+    #[must_use]
+    pub fn of(&self, bytes: &[u8]) -> u64 {
+        self.0.hash(bytes)
+    }
+
+    /// The hash of an endpoint.
+    #[must_use]
+    pub fn of_addr(&self, addr: &SocketAddr) -> u64 {
+        self.of(CompactAddr::new(addr).as_bytes())
+    }
+}
+
+impl fmt::Debug for KeyedHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyedHash")
     }
 }
 

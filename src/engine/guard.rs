@@ -1,0 +1,230 @@
+//! What bounds traffic: budgets for those who ask us, for what we send, and a memory of who changes ids.
+//!
+//! Everything here has a fixed size. Source addresses of UDP can be forged, so a map that grows by them would be the
+//! very hole it is meant to close; instead a keyed hash picks a slot, and sources that meet in one share its budget.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::contact::subnet;
+use super::limits::{
+    ENDPOINT_SLOTS, NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, REPLY_BYTES_PER_SECOND, SOURCE_BURST,
+    SOURCE_QUERIES_PER_SECOND, SOURCE_SLOTS,
+};
+use super::random::{KeyedHash, Random};
+use super::time::Instant;
+
+/// A token bucket: `rate` units a second, at most `burst` at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    rate: u32,
+    burst: u32,
+    /// Millionths of a unit.
+    level: u64,
+    filled: Instant,
+}
+
+impl Budget {
+    /// A full bucket.
+    #[must_use]
+    pub const fn new(rate: u32, burst: u32) -> Self {
+        Self { rate, burst, level: burst as u64 * 1_000_000, filled: Instant::ZERO }
+    }
+
+    /// Takes `units` if they are there.
+    pub fn take(&mut self, now: Instant, units: u32) -> bool {
+        self.fill(now);
+        let wanted = u64::from(units) * 1_000_000;
+        let enough = self.level >= wanted;
+        self.level -= if enough { wanted } else { 0 };
+        enough
+    }
+
+    /// Whole units that are there.
+    pub fn available(&mut self, now: Instant) -> u32 {
+        self.fill(now);
+        (self.level / 1_000_000) as u32
+    }
+
+    /// When one unit will be there.
+    #[must_use]
+    pub fn next_unit(&self) -> Instant {
+        let missing = 1_000_000u64.saturating_sub(self.level);
+        self.filled + Duration::from_micros(missing.div_ceil(u64::from(self.rate.max(1))))
+    }
+
+    fn fill(&mut self, now: Instant) {
+        // Micros times units a second are millionths of a unit.
+        let earned = now.since(self.filled).as_micros() as u64;
+        let full = u64::from(self.burst) * 1_000_000;
+        self.level = self.level.saturating_add(earned.saturating_mul(u64::from(self.rate))).min(full);
+        self.filled = self.filled.max(now);
+    }
+}
+
+/// Who may be answered, and how much.
+#[derive(Debug)]
+pub struct ReplyGuard {
+    sources: Vec<Budget>,
+    bytes: Budget,
+    hash: KeyedHash,
+}
+
+impl ReplyGuard {
+    /// Full budgets for everyone.
+    #[must_use]
+    pub fn new(random: &mut Random) -> Self {
+        Self {
+            sources: vec![Budget::new(SOURCE_QUERIES_PER_SECOND, SOURCE_BURST); SOURCE_SLOTS],
+            bytes: Budget::new(REPLY_BYTES_PER_SECOND, REPLY_BYTES_PER_SECOND),
+            hash: KeyedHash::new(random),
+        }
+    }
+
+    /// Whether a query from `ip` is to be served at all. One that is not is dropped in silence: an error would only
+    /// add to the noise.
+    pub fn admits(&mut self, now: Instant, ip: IpAddr) -> bool {
+        let source = match ip {
+            IpAddr::V4(ip) => u64::from(u32::from(ip)),
+            IpAddr::V6(_) => subnet(ip),
+        };
+        let slot = self.hash.of(&source.to_be_bytes()) as usize % SOURCE_SLOTS;
+        self.sources[slot].take(now, 1) && self.bytes.available(now) > 0
+    }
+
+    /// Counts the bytes of a reply that was sent.
+    pub fn note_reply(&mut self, now: Instant, bytes: usize) {
+        let bytes = (bytes as u32).min(self.bytes.available(now));
+        self.bytes.take(now, bytes);
+    }
+}
+
+/// Paces queries to endpoints that were not contacted lately: home routers and carrier NATs keep state for each.
+#[derive(Debug)]
+pub struct Pace {
+    budget: Budget,
+    recent: Endpoints,
+}
+
+impl Pace {
+    /// With the default budget.
+    #[must_use]
+    pub fn new(rate: u32, burst: u32, random: &mut Random) -> Self {
+        Self { budget: Budget::new(rate, burst), recent: Endpoints::new(Duration::from_mins(5), random) }
+    }
+
+    /// With the default budget.
+    #[must_use]
+    pub fn standard(random: &mut Random) -> Self {
+        Self::new(NEW_DESTINATIONS_PER_SECOND, NEW_DESTINATIONS_BURST, random)
+    }
+
+    /// Whether a query may go to `to` now. `reserve` new destinations are left to those who ask with less.
+    pub fn admits(&mut self, now: Instant, to: &SocketAddr, reserve: u32) -> bool {
+        if self.recent.contains(now, to) {
+            return true;
+        }
+        let admitted = self.budget.available(now) > reserve && self.budget.take(now, 1);
+        if admitted {
+            self.recent.insert(now, to);
+        }
+        admitted
+    }
+
+    /// When another new destination will be admitted.
+    #[must_use]
+    pub fn next(&self) -> Instant {
+        self.budget.next_unit()
+    }
+}
+
+/// A memory of endpoints of fixed size: a newer one may push an older one out of its slot.
+#[derive(Debug)]
+pub struct Endpoints {
+    slots: Vec<(u32, Instant)>,
+    lifetime: Duration,
+    hash: KeyedHash,
+}
+
+impl Endpoints {
+    /// Remembers each endpoint for `lifetime`.
+    #[must_use]
+    pub fn new(lifetime: Duration, random: &mut Random) -> Self {
+        Self { slots: Vec::new(), lifetime, hash: KeyedHash::new(random) }
+    }
+
+    /// Whether `addr` was inserted within the lifetime.
+    #[must_use]
+    pub fn contains(&self, now: Instant, addr: &SocketAddr) -> bool {
+        let (slot, mark) = self.slot(addr);
+        self.slots.get(slot).is_some_and(|&(found, at)| found == mark && now.since(at) < self.lifetime)
+    }
+
+    /// Remembers `addr` from `now` on.
+    pub fn insert(&mut self, now: Instant, addr: &SocketAddr) {
+        if self.slots.is_empty() {
+            self.slots = vec![(0, Instant::ZERO); ENDPOINT_SLOTS];
+        }
+        let (slot, mark) = self.slot(addr);
+        self.slots[slot] = (mark, now);
+    }
+
+    fn slot(&self, addr: &SocketAddr) -> (usize, u32) {
+        let hash = self.hash.of_addr(addr);
+        // Mark 0 is an empty slot.
+        (hash as usize % ENDPOINT_SLOTS, (hash >> 32) as u32 | 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_gives_its_burst_and_then_its_rate() {
+        let mut budget = Budget::new(10, 50);
+        let takes = |budget: &mut Budget, now| (0..1000).filter(|_| budget.take(now, 1)).count();
+        assert_eq!(takes(&mut budget, Instant::ZERO), 50);
+        assert_eq!(budget.next_unit(), Instant::from_micros(100_000));
+        assert_eq!(takes(&mut budget, Instant::from_secs(2)), 20);
+        assert_eq!(takes(&mut budget, Instant::from_secs(3600)), 50);
+    }
+
+    #[test]
+    fn one_source_cannot_starve_another() {
+        let mut guard = ReplyGuard::new(&mut Random::new([1; 32]));
+        let admitted =
+            |guard: &mut ReplyGuard, ip: [u8; 4]| (0..1000).filter(|_| guard.admits(Instant::ZERO, ip.into())).count();
+        assert_eq!(admitted(&mut guard, [1, 2, 3, 4]), SOURCE_BURST as usize);
+        assert_eq!(admitted(&mut guard, [1, 2, 3, 5]), SOURCE_BURST as usize);
+    }
+
+    #[test]
+    fn replies_end_when_their_bytes_are_spent() {
+        let mut guard = ReplyGuard::new(&mut Random::new([1; 32]));
+        guard.note_reply(Instant::ZERO, REPLY_BYTES_PER_SECOND as usize + 1);
+        assert!(!guard.admits(Instant::ZERO, [1, 2, 3, 4].into()));
+        assert!(guard.admits(Instant::from_secs(1), [1, 2, 3, 4].into()));
+    }
+
+    #[test]
+    fn only_new_destinations_are_paced_and_maintenance_leaves_a_reserve() {
+        let mut pace = Pace::new(1, 10, &mut Random::new([1; 32]));
+        let addr = |port| SocketAddr::from(([1, 2, 3, 4], port));
+        assert_eq!((1..=20).filter(|&port| pace.admits(Instant::ZERO, &addr(port), 5)).count(), 5);
+        assert_eq!((1..=20).filter(|&port| pace.admits(Instant::ZERO, &addr(port), 0)).count(), 10);
+        assert!(pace.admits(Instant::ZERO, &addr(1), 0), "not new");
+        assert!(!pace.admits(Instant::ZERO, &addr(30), 0));
+        assert!(pace.admits(pace.next(), &addr(30), 0));
+    }
+
+    #[test]
+    fn endpoints_are_forgotten_after_their_lifetime() {
+        let mut endpoints = Endpoints::new(Duration::from_secs(60), &mut Random::new([1; 32]));
+        let addr = SocketAddr::from(([1, 2, 3, 4], 5));
+        assert!(!endpoints.contains(Instant::ZERO, &addr));
+        endpoints.insert(Instant::ZERO, &addr);
+        assert!(endpoints.contains(Instant::from_secs(59), &addr));
+        assert!(!endpoints.contains(Instant::from_secs(60), &addr));
+    }
+}

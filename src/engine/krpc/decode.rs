@@ -1,0 +1,414 @@
+//! Datagrams to messages, in one pass.
+
+use std::net::SocketAddr;
+
+use super::{Fault, Kind, MAX_TOKEN, MAX_TRANSACTION, Message, Method, Query, Response, Values, Want};
+use crate::engine::bencode::scan::{self, Malformed, Scanner};
+use crate::engine::contact::{canonical, decode_addr};
+use crate::engine::id::Id;
+
+/// Why a datagram is no message. It is counted and never answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAMessage {
+    /// Not one bencoded dict.
+    #[error("not bencode: {0}")]
+    Malformed(#[from] Malformed),
+    /// `t` is missing, empty or longer than [`MAX_TRANSACTION`].
+    #[error("no usable transaction id")]
+    Transaction,
+    /// `y` is none of `q`, `r`, `e`.
+    #[error("neither query nor response nor error")]
+    Kind,
+    /// A response without a 20-byte id.
+    #[error("a response without an id")]
+    ResponseId,
+}
+
+/// Everything that the top level of any message may hold.
+#[derive(Default)]
+struct Envelope<'a> {
+    transaction: Option<&'a [u8]>,
+    kind: Option<&'a [u8]>,
+    version: Option<&'a [u8]>,
+    method: Option<&'a [u8]>,
+    external: Option<&'a [u8]>,
+    read_only: Option<i64>,
+    code: Option<i64>,
+    arguments: Option<Fields<'a>>,
+    results: Option<Fields<'a>>,
+}
+
+/// Everything that `a` or `r` of any message may hold. `a` comes before `q`, so what is needed is known only later.
+#[derive(Default)]
+struct Fields<'a> {
+    id: Option<&'a [u8]>,
+    target: Option<&'a [u8]>,
+    info_hash: Option<&'a [u8]>,
+    token: Option<&'a [u8]>,
+    nodes: Option<&'a [u8]>,
+    nodes6: Option<&'a [u8]>,
+    values: Option<&'a [u8]>,
+    want: Option<Want>,
+    port: Option<i64>,
+    implied_port: Option<i64>,
+    seed: Option<i64>,
+    noseed: Option<i64>,
+}
+
+impl<'a> Message<'a> {
+    /// Reads one datagram.
+    ///
+    /// # Errors
+    /// When it is no message that may be answered or believed.
+    pub fn decode(datagram: &'a [u8]) -> Result<Self, NotAMessage> {
+        let mut scanner = Scanner::new(datagram);
+        let envelope = envelope(&mut scanner)?;
+        let irregular = scanner.irregular() || !scanner.rest().is_empty();
+        let transaction = envelope.transaction.ok_or(NotAMessage::Transaction)?;
+        if transaction.is_empty() || transaction.len() > MAX_TRANSACTION {
+            return Err(NotAMessage::Transaction);
+        }
+        let kind = match envelope.kind {
+            Some(b"q") => query(&envelope).map_or_else(Kind::Refused, Kind::Query),
+            Some(b"r") => Kind::Response(response(&envelope).ok_or(NotAMessage::ResponseId)?),
+            Some(b"e") => Kind::Error(envelope.code.unwrap_or(201)),
+            _ => return Err(NotAMessage::Kind),
+        };
+        let external = envelope.external.and_then(external);
+        Ok(Self { transaction, version: envelope.version, external, kind, irregular })
+    }
+}
+
+fn envelope<'a>(scanner: &mut Scanner<'a>) -> Result<Envelope<'a>, Malformed> {
+    let mut envelope = Envelope::default();
+    scanner.dict(|scanner, key| match key {
+        b"t" => first(&mut envelope.transaction, scanner, Scanner::string_if_any),
+        b"y" => first(&mut envelope.kind, scanner, Scanner::string_if_any),
+        b"v" => first(&mut envelope.version, scanner, Scanner::string_if_any),
+        b"q" => first(&mut envelope.method, scanner, Scanner::string_if_any),
+        b"ip" => first(&mut envelope.external, scanner, Scanner::string_if_any),
+        b"ro" => first(&mut envelope.read_only, scanner, Scanner::integer_if_any),
+        b"a" => first(&mut envelope.arguments, scanner, fields),
+        b"r" => first(&mut envelope.results, scanner, fields),
+        b"e" => first(&mut envelope.code, scanner, error_code),
+        _ => Ok(()),
+    })?;
+    Ok(envelope)
+}
+
+/// Reads a value into `slot` unless an earlier duplicate of the key has filled it: the first one counts.
+fn first<'a, T>(
+    slot: &mut Option<T>,
+    scanner: &mut Scanner<'a>,
+    read: impl FnOnce(&mut Scanner<'a>) -> Result<Option<T>, Malformed>,
+) -> Result<(), Malformed> {
+    if slot.is_none() {
+        *slot = read(scanner)?;
+    }
+    Ok(())
+}
+
+fn fields<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Fields<'a>>, Malformed> {
+    if scanner.kind()? != scan::Kind::Dict {
+        return scanner.skip().map(|_| None);
+    }
+    let mut fields = Fields::default();
+    scanner.dict(|scanner, key| match key {
+        b"id" => first(&mut fields.id, scanner, Scanner::string_if_any),
+        b"target" => first(&mut fields.target, scanner, Scanner::string_if_any),
+        b"info_hash" => first(&mut fields.info_hash, scanner, Scanner::string_if_any),
+        b"token" => first(&mut fields.token, scanner, Scanner::string_if_any),
+        b"nodes" => first(&mut fields.nodes, scanner, Scanner::string_if_any),
+        b"nodes6" => first(&mut fields.nodes6, scanner, Scanner::string_if_any),
+        b"values" => first(&mut fields.values, scanner, list_body),
+        b"want" => first(&mut fields.want, scanner, want),
+        b"port" => first(&mut fields.port, scanner, Scanner::integer_if_any),
+        b"implied_port" => first(&mut fields.implied_port, scanner, Scanner::integer_if_any),
+        b"seed" => first(&mut fields.seed, scanner, Scanner::integer_if_any),
+        b"noseed" => first(&mut fields.noseed, scanner, Scanner::integer_if_any),
+        _ => Ok(()),
+    })?;
+    Ok(Some(fields))
+}
+
+/// The bytes between `l` and `e`.
+fn list_body<'a>(scanner: &mut Scanner<'a>) -> Result<Option<&'a [u8]>, Malformed> {
+    let kind = scanner.kind()?;
+    let raw = scanner.skip()?;
+    Ok((kind == scan::Kind::List).then(|| &raw[1..raw.len() - 1]))
+}
+
+fn want(scanner: &mut Scanner<'_>) -> Result<Option<Want>, Malformed> {
+    if scanner.kind()? != scan::Kind::List {
+        return scanner.skip().map(|_| None);
+    }
+    let mut want = Want::default();
+    scanner.list(|scanner| {
+        match scanner.string_if_any()? {
+            Some(b"n4") => want.v4 = true,
+            Some(b"n6") => want.v6 = true,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(Some(want))
+}
+
+/// `[code, text]`; mldht also sends a bare string.
+fn error_code(scanner: &mut Scanner<'_>) -> Result<Option<i64>, Malformed> {
+    if scanner.kind()? != scan::Kind::List {
+        return scanner.skip().map(|_| None);
+    }
+    let mut code = None;
+    scanner.list(|scanner| first(&mut code, scanner, Scanner::integer_if_any))?;
+    Ok(code)
+}
+
+/// 6 or 18 bytes; some nodes leave the port out (protocol practice, not BEP 42).
+fn external(bytes: &[u8]) -> Option<SocketAddr> {
+    let mut with_port = [0; 18];
+    let addr = match bytes.len() {
+        length @ (4 | 16) => {
+            with_port[..length].copy_from_slice(bytes);
+            decode_addr(&with_port[..length + 2])
+        }
+        _ => decode_addr(bytes),
+    };
+    addr.map(canonical)
+}
+
+fn query<'a>(envelope: &Envelope<'a>) -> Result<Query<'a>, Fault> {
+    let name = envelope.method.ok_or(Fault::Argument("q is missing"))?;
+    let arguments = envelope.arguments.as_ref().ok_or(Fault::Argument("a is missing"))?;
+    let id = key(arguments.id, "a.id must be a string of 20 bytes")?;
+    Ok(Query { id, read_only: envelope.read_only == Some(1), method: method(name, arguments)? })
+}
+
+fn method<'a>(name: &[u8], arguments: &Fields<'a>) -> Result<Method<'a>, Fault> {
+    let want = arguments.want.unwrap_or_default();
+    let target = || key(arguments.target, "a.target must be a string of 20 bytes");
+    let info_hash = || key(arguments.info_hash, "a.info_hash must be a string of 20 bytes");
+    Ok(match name {
+        b"ping" => Method::Ping,
+        b"find_node" => Method::FindNode { target: target()?, want },
+        b"get_peers" => Method::GetPeers { info_hash: info_hash()?, want, noseed: arguments.noseed.unwrap_or(0) != 0 },
+        b"announce_peer" => Method::AnnouncePeer {
+            info_hash: info_hash()?,
+            port: announced_port(arguments)?,
+            seed: arguments.seed == Some(1),
+            token: arguments.token.ok_or(Fault::Argument("a.token is missing"))?,
+        },
+        // BEP 5 says 204 for unknown methods; with a target, routing it on is more useful and is what is deployed.
+        _ => match arguments.target.or(arguments.info_hash).and_then(Id::from_bytes) {
+            Some(target) => Method::FindNode { target, want },
+            None => return Err(Fault::UnknownMethod),
+        },
+    })
+}
+
+/// BEP 5, announce_peer: with `implied_port` other than 0 the port argument is ignored.
+fn announced_port(arguments: &Fields<'_>) -> Result<Option<u16>, Fault> {
+    if arguments.implied_port.unwrap_or(0) != 0 {
+        return Ok(None);
+    }
+    match arguments.port.map(u16::try_from) {
+        Some(Ok(port @ 1..)) => Ok(Some(port)),
+        _ => Err(Fault::Argument("a.port must be 1 to 65535")),
+    }
+}
+
+fn key(bytes: Option<&[u8]>, fault: &'static str) -> Result<Id, Fault> {
+    bytes.and_then(Id::from_bytes).ok_or(Fault::Argument(fault))
+}
+
+fn response<'a>(envelope: &Envelope<'a>) -> Option<Response<'a>> {
+    let results = envelope.results.as_ref()?;
+    Some(Response {
+        id: results.id.and_then(Id::from_bytes)?,
+        token: results.token.filter(|token| (1..=MAX_TOKEN).contains(&token.len())),
+        nodes: results.nodes.unwrap_or_default(),
+        nodes6: results.nodes6.unwrap_or_default(),
+        values: Values { list: results.values.unwrap_or_default() },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const QUERIER: Id = Id(*b"abcdefghij0123456789");
+    const TARGET: Id = Id(*b"mnopqrstuvwxyz123456");
+
+    fn kind(bytes: &[u8]) -> Kind<'_> {
+        Message::decode(bytes).expect("a message").kind
+    }
+
+    #[test]
+    fn reads_the_examples_of_bep_5() {
+        let query = |method| Kind::Query(Query { id: QUERIER, read_only: false, method });
+        let want = Want::default();
+        assert_eq!(kind(b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe"), query(Method::Ping));
+        assert_eq!(
+            kind(b"d1:ad2:id20:abcdefghij01234567896:target20:mnopqrstuvwxyz123456e1:q9:find_node1:t2:aa1:y1:qe"),
+            query(Method::FindNode { target: TARGET, want })
+        );
+        assert_eq!(
+            kind(b"d1:ad2:id20:abcdefghij01234567899:info_hash20:mnopqrstuvwxyz123456e1:q9:get_peers1:t2:aa1:y1:qe"),
+            query(Method::GetPeers { info_hash: TARGET, want, noseed: false })
+        );
+        assert_eq!(
+            kind(
+                b"d1:ad2:id20:abcdefghij012345678912:implied_porti1e9:info_hash20:mnopqrstuvwxyz1234564:porti6881e\
+                  5:token8:aoeusnthe1:q13:announce_peer1:t2:aa1:y1:qe"
+            ),
+            query(Method::AnnouncePeer { info_hash: TARGET, port: None, seed: false, token: b"aoeusnth" })
+        );
+        assert_eq!(kind(b"d1:eli201e23:A Generic Error Ocurrede1:t2:aa1:y1:ee"), Kind::Error(201));
+        let Kind::Response(response) =
+            kind(b"d1:rd2:id20:abcdefghij01234567895:token8:aoeusnth6:valuesl6:axje.u6:idhtnmee1:t2:aa1:y1:re")
+        else {
+            panic!("a response")
+        };
+        assert_eq!((response.id, response.token), (QUERIER, Some(&b"aoeusnth"[..])));
+        let peers: Vec<_> = response.values.iter().map(|peer| peer.to_string()).collect();
+        assert_eq!(peers, ["97.120.106.101:11893", "105.100.104.116:28269"]);
+    }
+
+    #[test]
+    fn order_of_keys_does_not_matter_and_is_noted() {
+        let message = Message::decode(b"d1:y1:q1:t2:aa1:q4:ping1:ad2:id20:abcdefghij0123456789ee").expect("a message");
+        assert_eq!(message.kind, kind(b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe"));
+        assert!(message.irregular);
+    }
+
+    #[test]
+    fn the_first_of_two_equal_keys_counts() {
+        let message = Message::decode(b"d1:ad2:id20:abcdefghij01234567892:id1:xe1:q4:ping1:t2:aa1:t2:bb1:y1:qe");
+        assert_eq!(message.map(|message| (message.transaction, message.irregular)), Ok((&b"aa"[..], true)));
+    }
+
+    #[test]
+    fn trailing_bytes_are_accepted_and_noted() {
+        let message = Message::decode(b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe\r\n");
+        assert!(message.is_ok_and(|message| message.irregular));
+    }
+
+    #[test]
+    fn what_is_no_message_is_named() {
+        let id = "2:id20:abcdefghij0123456789";
+        for (bytes, error) in [
+            (format!("d1:ad{id}e1:q4:ping1:y1:qe"), NotAMessage::Transaction),
+            (format!("d1:ad{id}e1:q4:ping1:t0:1:y1:qe"), NotAMessage::Transaction),
+            (format!("d1:ad{id}e1:q4:ping1:t21:{}1:y1:qe", "x".repeat(21)), NotAMessage::Transaction),
+            (format!("d1:ad{id}e1:q4:ping1:t2:aa1:y1:xe"), NotAMessage::Kind),
+            (format!("d1:ad{id}e1:q4:ping1:t2:aae"), NotAMessage::Kind),
+            ("d1:rd2:id3:abce1:t2:aa1:y1:re".into(), NotAMessage::ResponseId),
+            ("d1:t2:aa1:y1:re".into(), NotAMessage::ResponseId),
+            ("le".into(), NotAMessage::Malformed(Malformed::Unexpected)),
+            ("d1:t2:aa".into(), NotAMessage::Malformed(Malformed::Truncated)),
+        ] {
+            assert_eq!(Message::decode(bytes.as_bytes()), Err(error), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn wrong_arguments_are_refused_with_the_right_code() {
+        let id = "2:id20:abcdefghij0123456789";
+        let hash = "9:info_hash20:mnopqrstuvwxyz123456";
+        for (bytes, code) in [
+            (format!("d1:ad{id}e1:t2:aa1:y1:qe"), 203),
+            ("d1:q4:ping1:t2:aa1:y1:qe".into(), 203),
+            ("d1:ad2:id3:abce1:q4:ping1:t2:aa1:y1:qe".into(), 203),
+            (format!("d1:ad{id}e1:q9:find_node1:t2:aa1:y1:qe"), 203),
+            (format!("d1:ad{id}9:info_hash3:abce1:q9:get_peers1:t2:aa1:y1:qe"), 203),
+            (format!("d1:ad{id}{hash}4:porti0e5:token1:xe1:q13:announce_peer1:t2:aa1:y1:qe"), 203),
+            (format!("d1:ad{id}{hash}4:porti65536e5:token1:xe1:q13:announce_peer1:t2:aa1:y1:qe"), 203),
+            (format!("d1:ad{id}{hash}4:porti-1e5:token1:xe1:q13:announce_peer1:t2:aa1:y1:qe"), 203),
+            (format!("d1:ad{id}{hash}5:token1:xe1:q13:announce_peer1:t2:aa1:y1:qe"), 203),
+            (format!("d1:ad{id}{hash}4:porti1ee1:q13:announce_peer1:t2:aa1:y1:qe"), 203),
+            (format!("d1:ad{id}e1:q5:dance1:t2:aa1:y1:qe"), 204),
+        ] {
+            let Kind::Refused(fault) = kind(bytes.as_bytes()) else { panic!("{bytes} is served") };
+            assert_eq!(fault.code(), code, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn unknown_methods_with_a_target_are_find_node() {
+        for argument in ["6:target", "9:info_hash"] {
+            let bytes =
+                format!("d1:ad2:id20:abcdefghij0123456789{argument}20:mnopqrstuvwxyz123456e1:q5:dance1:t2:aa1:y1:qe");
+            let Kind::Query(query) = kind(bytes.as_bytes()) else { panic!("refused") };
+            assert_eq!(query.method, Method::FindNode { target: TARGET, want: Want::default() });
+        }
+    }
+
+    #[test]
+    fn want_chooses_families_and_ignores_what_it_does_not_know() {
+        for (want, v4, v6) in [
+            ("", true, false),
+            ("4:wantl2:n4e", true, false),
+            ("4:wantl2:n6e", false, true),
+            ("4:wantl2:n62:n42:n9i3ee", true, true),
+            ("4:wantle", true, false),
+            ("4:wantl2:n9e", true, false),
+            ("4:want2:n6", true, false),
+        ] {
+            let bytes = format!(
+                "d1:ad2:id20:abcdefghij01234567896:target20:mnopqrstuvwxyz123456{want}e1:q9:find_node1:t2:aa1:y1:qe"
+            );
+            let Kind::Query(Query { method: Method::FindNode { want, .. }, .. }) = kind(bytes.as_bytes()) else {
+                panic!("refused: {bytes}")
+            };
+            let includes = |family| want.includes(family, crate::engine::contact::Family::V4);
+            use crate::engine::contact::Family::{V4, V6};
+            assert_eq!((includes(V4), includes(V6)), (v4, v6), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn values_may_be_mixed_packed_or_wrong() {
+        let values = |body: &str| {
+            let bytes = format!("d1:rd2:id20:abcdefghij01234567896:valuesl{body}ee1:t2:aa1:y1:re");
+            let Kind::Response(response) = kind(bytes.as_bytes()) else { panic!("no response") };
+            response.values.iter().map(|peer| peer.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(values("6:aaaaa\u{1}6:bbbbb\u{1}"), ["97.97.97.97:24833", "98.98.98.98:25089"]);
+        assert_eq!(values("12:aaaaa\u{1}bbbbb\u{1}"), ["97.97.97.97:24833", "98.98.98.98:25089"]);
+        assert_eq!(values("5:aaaaai7ele6:aaaaa\u{1}0:").len(), 1);
+        assert_eq!(values("18:aaaaaaaaaaaaaaaa\u{1}\u{1}"), ["[6161:6161:6161:6161:6161:6161:6161:6161]:257"]);
+    }
+
+    #[test]
+    fn external_address_is_read_with_and_without_a_port() {
+        let external = |ip: &str| {
+            let bytes = format!("d2:ip{}:{ip}1:rd2:id20:abcdefghij0123456789e1:t2:aa1:y1:re", ip.len());
+            Message::decode(bytes.as_bytes()).expect("a message").external.map(|addr| addr.to_string())
+        };
+        assert_eq!(external("aaaa\u{1}\u{2}").as_deref(), Some("97.97.97.97:258"));
+        assert_eq!(external("aaaa").as_deref(), Some("97.97.97.97:0"));
+        assert_eq!(external("aaaaa"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            if let Ok(Message { kind: Kind::Response(response), .. }) = Message::decode(&bytes) {
+                let _ = response.values.iter().count();
+            }
+        }
+
+        #[test]
+        fn damaged_messages_never_panic(at in 0usize..96, byte in any::<u8>(), cut in 0usize..97) {
+            let mut bytes =
+                b"d1:rd2:id20:abcdefghij01234567895:token8:aoeusnth6:valuesl6:axje.u6:idhtnmee1:t2:aa1:y1:re".to_vec();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            bytes.truncate(cut);
+            if let Ok(Message { kind: Kind::Response(response), .. }) = Message::decode(&bytes) {
+                prop_assert!(response.values.iter().count() <= 3);
+            }
+        }
+    }
+}

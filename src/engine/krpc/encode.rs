@@ -1,0 +1,346 @@
+//! Messages to bytes: canonical, so that even parsers that search for substrings (jech/dht) read them.
+//!
+//! Keys stand here as literals in sorted order, the way they look on the wire. Nothing allocates once the buffer has
+//! grown to the size of a message.
+
+use std::net::SocketAddr;
+
+use super::Fault;
+use crate::engine::bencode::write::{integer, length, string};
+use crate::engine::contact::{CompactAddr, Contact, Family};
+use crate::engine::id::Id;
+
+/// No datagram of ours is larger (BEP 32: MUST NOT exceed 1,024 bytes).
+pub const MAX_DATAGRAM: usize = 1024;
+/// `v` of everything that we send: two letters and a version (BEP 20).
+pub const VERSION: [u8; 4] = [b'T', b'k', 0, 1];
+
+/// What we ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask<'a> {
+    /// Are you there?
+    Ping,
+    /// The contacts closest to this point.
+    FindNode(Id),
+    /// Peers of this swarm.
+    GetPeers(Id),
+    /// We take part in this swarm.
+    AnnouncePeer {
+        /// The swarm.
+        info_hash: Id,
+        /// Where our client listens.
+        port: u16,
+        /// It has the whole torrent.
+        seed: bool,
+        /// The token that this node gave.
+        token: &'a [u8],
+    },
+}
+
+/// Appends a query. `transaction` is always four bytes: the `mainline` crate drops any other length.
+pub fn query(out: &mut Vec<u8>, transaction: [u8; 4], own: &Id, read_only: bool, ask: &Ask<'_>) {
+    out.extend_from_slice(b"d1:ad2:id20:");
+    out.extend_from_slice(&own.0);
+    match ask {
+        Ask::Ping => out.extend_from_slice(b"e1:q4:ping"),
+        Ask::FindNode(target) => {
+            out.extend_from_slice(b"6:target20:");
+            out.extend_from_slice(&target.0);
+            out.extend_from_slice(b"e1:q9:find_node");
+        }
+        Ask::GetPeers(info_hash) => {
+            out.extend_from_slice(b"9:info_hash20:");
+            out.extend_from_slice(&info_hash.0);
+            out.extend_from_slice(b"e1:q9:get_peers");
+        }
+        Ask::AnnouncePeer { info_hash, port, seed, token } => {
+            // implied_port is left out: the port of the client is not the port of this socket.
+            out.extend_from_slice(b"9:info_hash20:");
+            out.extend_from_slice(&info_hash.0);
+            out.extend_from_slice(b"4:port");
+            integer(out, i64::from(*port));
+            if *seed {
+                out.extend_from_slice(b"4:seedi1e");
+            }
+            out.extend_from_slice(b"5:token");
+            string(out, token);
+            out.extend_from_slice(b"e1:q13:announce_peer");
+        }
+    }
+    if read_only {
+        out.extend_from_slice(b"2:roi1e");
+    }
+    end(out, &transaction, b'q');
+}
+
+/// Appends an error in answer to a query from `to`.
+pub fn error(out: &mut Vec<u8>, transaction: &[u8], to: &SocketAddr, fault: Fault) {
+    out.extend_from_slice(b"d1:el");
+    integer(out, fault.code());
+    string(out, fault.text().as_bytes());
+    out.push(b'e');
+    external(out, to);
+    end(out, transaction, b'e');
+}
+
+/// A response being written: its methods are called in the order of the keys, each at most once, `end` last.
+///
+/// Invariant: the datagram never exceeds [`MAX_DATAGRAM`]. Only [`values`](Self::values) takes a variable share, and
+/// it is told how many fit; the rest, at its largest, is 87 bytes of envelope with the longest transaction id 103,
+/// and 537 of contacts of both families.
+#[derive(Debug)]
+pub struct Response<'a> {
+    out: &'a mut Vec<u8>,
+    start: usize,
+    transaction: &'a [u8],
+}
+
+impl<'a> Response<'a> {
+    /// Begins the response of the node `own` to a query from `to`.
+    pub fn begin(out: &'a mut Vec<u8>, own: &Id, to: &SocketAddr, transaction: &'a [u8]) -> Self {
+        let start = out.len();
+        out.push(b'd');
+        external(out, to);
+        out.extend_from_slice(b"1:rd2:id20:");
+        out.extend_from_slice(&own.0);
+        Self { out, start, transaction }
+    }
+
+    /// `nodes` or `nodes6`: contacts, all of `family`. IPv4 comes before IPv6.
+    pub fn contacts(&mut self, family: Family, contacts: &[Contact]) {
+        self.out.extend_from_slice(match family {
+            Family::V4 => b"5:nodes",
+            Family::V6 => b"6:nodes6",
+        });
+        length(self.out, contacts.len() * family.contact_len());
+        for contact in contacts {
+            self.out.extend_from_slice(&contact.id.0);
+            self.out.extend_from_slice(CompactAddr::new(&contact.addr).as_bytes());
+        }
+    }
+
+    /// `token`: the permission to announce.
+    pub fn token(&mut self, token: &[u8]) {
+        self.out.extend_from_slice(b"5:token");
+        string(self.out, token);
+    }
+
+    /// How many peers of `family` still fit.
+    #[must_use]
+    pub fn room_for_values(&self, family: Family) -> usize {
+        let tail = 1 + tail_len(self.transaction);
+        let list = b"6:valuesle".len();
+        let used = self.out.len() - self.start + tail + list;
+        MAX_DATAGRAM.saturating_sub(used) / value_len(family)
+    }
+
+    /// `values`: compact peers, all of `family`; no more than [`room_for_values`](Self::room_for_values).
+    pub fn values<'p>(&mut self, family: Family, peers: impl Iterator<Item = &'p [u8]>) {
+        self.out.extend_from_slice(b"6:valuesl");
+        for peer in peers {
+            length(self.out, family.peer_len());
+            self.out.extend_from_slice(peer);
+        }
+        self.out.push(b'e');
+    }
+
+    /// Ends the datagram.
+    pub fn end(self) {
+        self.out.push(b'e');
+        end(self.out, self.transaction, b'r');
+        debug_assert!(self.out.len() - self.start <= MAX_DATAGRAM, "a response exceeds its cap");
+    }
+}
+
+/// Bytes of one peer in `values`, its length prefix included.
+const fn value_len(family: Family) -> usize {
+    match family {
+        Family::V4 => 2 + 6,
+        Family::V6 => 3 + 18,
+    }
+}
+
+/// `ip`: the address that we see the other side at (BEP 42).
+fn external(out: &mut Vec<u8>, to: &SocketAddr) {
+    out.extend_from_slice(b"2:ip");
+    string(out, CompactAddr::new(to).as_bytes());
+}
+
+fn end(out: &mut Vec<u8>, transaction: &[u8], kind: u8) {
+    out.extend_from_slice(b"1:t");
+    string(out, transaction);
+    out.extend_from_slice(b"1:v4:");
+    out.extend_from_slice(&VERSION);
+    out.extend_from_slice(&[b'1', b':', b'y', b'1', b':', kind, b'e']);
+}
+
+/// Bytes that [`end`] appends.
+const fn tail_len(transaction: &[u8]) -> usize {
+    let length_prefix = if transaction.len() < 10 { 2 } else { 3 };
+    3 + length_prefix + transaction.len() + 5 + VERSION.len() + 7
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Kind, MAX_TRANSACTION, Message, Method};
+    use super::*;
+    use crate::engine::random::Random;
+    use bendy::encoding::{AsString, SingleItemEncoder, ToBencode};
+    use proptest::prelude::*;
+
+    const OWN: Id = Id(*b"abcdefghij0123456789");
+    const TARGET: Id = Id(*b"mnopqrstuvwxyz123456");
+
+    /// The same dict by bendy, which sorts keys and refuses duplicates.
+    fn by_bendy(entries: &[(&str, &dyn Fn(SingleItemEncoder<'_>))]) -> Vec<u8> {
+        let mut encoder = bendy::encoding::Encoder::new();
+        encoder
+            .emit_and_sort_dict(|dict| {
+                for (key, value) in entries {
+                    dict.emit_pair_with(key.as_bytes(), |item| {
+                        value(item);
+                        Ok(())
+                    })?;
+                }
+                Ok(())
+            })
+            .expect("a dict");
+        encoder.get_output().expect("whole")
+    }
+
+    fn text(bytes: &'static [u8]) -> impl Fn(SingleItemEncoder<'_>) {
+        move |item| item.emit_bytes(bytes).expect("a string")
+    }
+
+    #[test]
+    fn queries_equal_bendys_encoding() {
+        let asks: [(Ask<'_>, &'static str); 4] = [
+            (Ask::Ping, "ping"),
+            (Ask::FindNode(TARGET), "find_node"),
+            (Ask::GetPeers(TARGET), "get_peers"),
+            (Ask::AnnouncePeer { info_hash: TARGET, port: 6881, seed: true, token: b"aoeusnth" }, "announce_peer"),
+        ];
+        for (ask, name) in asks {
+            for read_only in [false, true] {
+                let mut out = Vec::new();
+                query(&mut out, *b"tttt", &OWN, read_only, &ask);
+                let arguments = |item: SingleItemEncoder<'_>| {
+                    item.emit_unsorted_dict(|dict| {
+                        dict.emit_pair(b"id", AsString(OWN.0))?;
+                        match ask {
+                            Ask::Ping => Ok(()),
+                            Ask::FindNode(target) => dict.emit_pair(b"target", AsString(target.0)),
+                            Ask::GetPeers(info_hash) => dict.emit_pair(b"info_hash", AsString(info_hash.0)),
+                            Ask::AnnouncePeer { info_hash, port, token, .. } => {
+                                dict.emit_pair(b"info_hash", AsString(info_hash.0))?;
+                                dict.emit_pair(b"port", port)?;
+                                dict.emit_pair(b"seed", 1)?;
+                                dict.emit_pair(b"token", AsString(token))
+                            }
+                        }
+                    })
+                    .expect("arguments");
+                };
+                let (method, transaction, kind) = (text(name.as_bytes()), text(b"tttt"), text(b"q"));
+                let version = text(&VERSION);
+                let one = |item: SingleItemEncoder<'_>| item.emit(&1).expect("one");
+                let mut entries: Vec<(&str, &dyn Fn(SingleItemEncoder<'_>))> =
+                    vec![("a", &arguments), ("q", &method), ("t", &transaction), ("v", &version), ("y", &kind)];
+                if read_only {
+                    entries.push(("ro", &one));
+                }
+                assert_eq!(out, by_bendy(&entries), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn queries_read_back() {
+        let mut out = Vec::new();
+        query(
+            &mut out,
+            *b"tttt",
+            &OWN,
+            true,
+            &Ask::AnnouncePeer { info_hash: TARGET, port: 1, seed: false, token: b"x" },
+        );
+        let Kind::Query(query) = Message::decode(&out).expect("a message").kind else { panic!("no query") };
+        assert!(query.read_only);
+        assert_eq!(query.method, Method::AnnouncePeer { info_hash: TARGET, port: Some(1), seed: false, token: b"x" });
+    }
+
+    #[test]
+    fn sizes_are_those_of_the_budget() {
+        let to: SocketAddr = "1.2.3.4:5".parse().unwrap();
+        let mut out = Vec::new();
+        query(&mut out, *b"tttt", &OWN, false, &Ask::Ping);
+        assert_eq!(out.len(), 67);
+        let contact = Contact { id: OWN, addr: to };
+        let mut out = Vec::new();
+        let mut response = Response::begin(&mut out, &OWN, &to, b"tttt");
+        response.contacts(Family::V4, &[contact; 8]);
+        response.token(&[0; 8]);
+        assert_eq!(response.room_for_values(Family::V4), 88);
+        response.end();
+        assert_eq!(out.len(), 306);
+    }
+
+    fn contact(family: Family, seed: u8) -> Contact {
+        let addr = match family {
+            Family::V4 => SocketAddr::from(([1, 2, 3, seed], 6881)),
+            Family::V6 => SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(seed)], 6881)),
+        };
+        Contact { id: Random::new([seed; 32]).wire_id(), addr }
+    }
+
+    proptest! {
+        #[test]
+        fn no_response_exceeds_its_cap_and_bendy_reads_it(
+            transaction in prop::collection::vec(any::<u8>(), 1..=MAX_TRANSACTION),
+            counts in (0usize..=8, 0usize..=8),
+            with_token in any::<bool>(),
+            transport_is_v6 in any::<bool>(),
+            wanted_values in 0usize..200,
+        ) {
+            let family = if transport_is_v6 { Family::V6 } else { Family::V4 };
+            let mut out = vec![0xff; 3];
+            let to = contact(family, 9).addr;
+            let mut response = Response::begin(&mut out, &OWN, &to, &transaction);
+            let (v4, v6): (Vec<_>, Vec<_>) =
+                ((0..8).map(|i| contact(Family::V4, i)).collect(), (0..8).map(|i| contact(Family::V6, i)).collect());
+            response.contacts(Family::V4, &v4[..counts.0]);
+            response.contacts(Family::V6, &v6[..counts.1]);
+            if with_token {
+                response.token(&[1; 8]);
+            }
+            let room = response.room_for_values(family);
+            let peer = CompactAddr::new(&to);
+            response.values(family, std::iter::repeat_n(peer.as_bytes(), wanted_values.min(room)));
+            response.end();
+            let datagram = &out[3..];
+            prop_assert!(datagram.len() <= MAX_DATAGRAM);
+            if wanted_values > room {
+                prop_assert!(datagram.len() + value_len(family) > MAX_DATAGRAM, "room is left unused");
+            }
+            let mut decoder = bendy::decoding::Decoder::new(datagram);
+            prop_assert!(decoder.next_object().is_ok_and(|object| object.is_some_and(
+                |object| object.try_into_dictionary().and_then(|dict| dict.into_raw()).is_ok_and(|raw| raw == datagram)
+            )), "bendy refuses our response");
+            let message = Message::decode(datagram).expect("a message");
+            let Kind::Response(read) = message.kind else { panic!("no response") };
+            prop_assert_eq!(message.external, Some(to));
+            prop_assert_eq!(read.contacts(Family::V4).collect::<Vec<_>>(), &v4[..counts.0]);
+            prop_assert_eq!(read.contacts(Family::V6).collect::<Vec<_>>(), &v6[..counts.1]);
+            prop_assert_eq!(read.values.iter().count(), wanted_values.min(room));
+        }
+
+        #[test]
+        fn errors_read_back(transaction in prop::collection::vec(any::<u8>(), 1..=MAX_TRANSACTION)) {
+            let mut out = Vec::new();
+            error(&mut out, &transaction, &contact(Family::V4, 1).addr, Fault::UnknownMethod);
+            let message = Message::decode(&out).expect("a message");
+            prop_assert_eq!((message.kind, message.transaction), (Kind::Error(204), &transaction[..]));
+            prop_assert_eq!(AsString(&out).to_bencode().is_ok(), true);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Every capacity in one place, with the reason for its size. Whatever a remote can grow ends here.
+
+use std::time::Duration;
+
+/// Contacts in a response, nodes that store an announce, and the size of a far bucket (BEP 5: K = 8).
+pub const K: usize = 8;
+
+// Routing.
+
+/// Sizes of the first own buckets; all further ones hold [`K`]. Large first buckets shorten every lookup by more than
+/// a hop and cost only memory (libtorrent's "extended" table).
+pub const FIRST_BUCKETS: [usize; 4] = [128, 64, 32, 16];
+/// Verified contacts that wait for a place in a full bucket.
+pub const RESERVE: usize = K;
+/// Contacts remembered per first id byte by the passive cache: 256 x 8 = 2,048 in all (about 150 KiB when full).
+pub const CACHE_WAYS: usize = 8;
+/// Heard-of contacts that wait to be verified. More arrive from a flood of forged queries; they are dropped.
+pub const VERIFY_QUEUE: usize = 64;
+/// Bootstrap routers and names: a typing error must not make a flood.
+pub const ROUTERS: usize = 32;
+
+// Transactions and lookups.
+
+/// Queries awaiting their response. 8 KiB/s of replies is about 25 a second; a busy node has a few hundred open.
+pub const TRANSACTIONS: usize = 4096;
+/// Operations (lookups, announces, pings) running at once. A user's 10,000 announces wait in the driver's queue.
+pub const OPERATIONS: usize = 512;
+/// Candidates that one lookup keeps, the closest ones; the rest can no longer matter.
+pub const CANDIDATES: usize = 256;
+/// Distinct peers that one lookup reports. A swarm of more is not needed by any client.
+pub const PEERS_PER_LOOKUP: usize = 2000;
+
+// What others store with us.
+
+/// Peers of one family kept per infohash: eleven full replies. libtorrent keeps 500, jech/dht 2,048.
+pub const PEERS_PER_SWARM: usize = 1000;
+/// Peers of one /24 or /64 per infohash: a university behind one prefix fits, an attacker with one prefix cannot
+/// displace the rest.
+pub const PEERS_PER_SUBNET: usize = 64;
+/// Ports of one address per infohash: several users behind one NAT, not one user with a thousand ports.
+pub const PORTS_PER_ADDRESS: usize = 4;
+/// Default memory for stored peers and their index.
+pub const PEER_MEMORY_BYTES: usize = 64 << 20;
+/// A stored peer that is not announced again. Clients announce every 15 to 28 minutes: one may be lost.
+pub const PEER_LIFETIME: Duration = Duration::from_mins(45);
+
+// Traffic.
+
+/// Largest datagram that is read; deployed nodes send up to 1,472 bytes.
+pub const MAX_RECEIVED: usize = 2048;
+/// Queries that one address (/64 on IPv6) may ask a second, sustained, and its burst. libtorrent blocks at 5 a
+/// second over ten seconds; addresses shared by several users need more.
+pub const SOURCE_QUERIES_PER_SECOND: u32 = 10;
+/// See [`SOURCE_QUERIES_PER_SECOND`].
+pub const SOURCE_BURST: u32 = 60;
+/// Slots of the table of query budgets: fixed, so that forged addresses cannot grow it. Sources that share a slot
+/// share a budget.
+pub const SOURCE_SLOTS: usize = 8192;
+/// Bytes of replies a second to everyone, and their burst: what a node may be made to send at strangers' wish.
+pub const REPLY_BYTES_PER_SECOND: u32 = 1 << 20;
+/// Endpoints never contacted before, a second: routers at home keep state for each (design: the user's router
+/// survives).
+pub const NEW_DESTINATIONS_PER_SECOND: u32 = 25;
+/// Their burst: larger than any single lookup needs.
+pub const NEW_DESTINATIONS_BURST: u32 = 200;
+/// Slots of the memory of contacted endpoints and of id changes.
+pub const ENDPOINT_SLOTS: usize = 4096;
+/// Voters on our external address; one vote per subnet.
+pub const ADDRESS_VOTERS: usize = 64;

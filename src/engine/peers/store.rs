@@ -1,0 +1,347 @@
+//! Swarms by infohash, bounded in memory, swept in slices.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hashbrown::HashTable;
+
+use super::records::{HalfMinute, Record, Records};
+use crate::engine::contact::{CompactAddr, Family, decode_addr};
+use crate::engine::id::Id;
+use crate::engine::limits::{PEER_LIFETIME, PEERS_PER_SUBNET, PEERS_PER_SWARM, PORTS_PER_ADDRESS};
+use crate::engine::random::{KeyedHash, Random};
+use crate::engine::time::Instant;
+
+/// The index is cut into shards, so that growing one never rehashes more than a 64th of the store.
+const SHARDS: usize = 64;
+/// Swarms are kept in blocks that never move.
+const BLOCK: usize = 1024;
+const HALF_MINUTE: Duration = Duration::from_secs(30);
+const LIFETIME: u8 = (PEER_LIFETIME.as_secs() / HALF_MINUTE.as_secs()) as u8;
+/// What an index entry costs, at its usual load.
+const INDEX_BYTES: usize = 10;
+
+/// What became of an announce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// A peer that was not known in this swarm.
+    New,
+    /// A known peer; its age starts again.
+    Refreshed,
+    /// A new peer in the place of an older one: a bound was met.
+    Displaced,
+    /// Not stored: the memory budget is spent.
+    Full,
+}
+
+/// A stored peer, as it is saved across a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredPeer {
+    /// Its swarm.
+    pub info_hash: Id,
+    /// Where it listens.
+    pub peer: SocketAddr,
+    /// It has the whole torrent.
+    pub seed: bool,
+    /// Since it was announced, to the half minute.
+    pub age: Duration,
+}
+
+struct Swarm {
+    info_hash: Id,
+    records: Records,
+}
+
+/// All swarms of one family.
+pub struct PeerStore {
+    family: Family,
+    bounds: Bounds,
+    shards: Vec<HashTable<u32>>,
+    blocks: Vec<Vec<Swarm>>,
+    swarms: usize,
+    peers: usize,
+    heap_bytes: usize,
+    memory_bytes: usize,
+    sweep: usize,
+    hash: KeyedHash,
+}
+
+/// How many peers may share an address or a subnet in one swarm.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    per_address: usize,
+    per_subnet: usize,
+}
+
+/// A random choice of a swarm's peers.
+#[derive(Debug)]
+pub struct Sample<'a> {
+    bytes: &'a [u8],
+    width: usize,
+}
+
+impl<'a> Sample<'a> {
+    /// The compact peers.
+    pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let width = self.width;
+        self.bytes.chunks_exact(width).map(move |record| &record[..width - 1])
+    }
+}
+
+impl PeerStore {
+    /// An empty store for peers of `family` that uses about `memory_bytes`. In a private network several peers may
+    /// share an address.
+    #[must_use]
+    pub fn new(family: Family, memory_bytes: usize, private_network: bool, random: &mut Random) -> Self {
+        let bounds = if private_network {
+            Bounds { per_address: PEERS_PER_SWARM, per_subnet: PEERS_PER_SWARM }
+        } else {
+            Bounds { per_address: PORTS_PER_ADDRESS, per_subnet: PEERS_PER_SUBNET }
+        };
+        Self {
+            family,
+            bounds,
+            shards: (0..SHARDS).map(|_| HashTable::new()).collect(),
+            blocks: Vec::new(),
+            swarms: 0,
+            peers: 0,
+            heap_bytes: 0,
+            memory_bytes,
+            sweep: 0,
+            hash: KeyedHash::new(random),
+        }
+    }
+
+    /// Swarms that have a peer.
+    #[must_use]
+    pub const fn swarms(&self) -> usize {
+        self.swarms
+    }
+
+    /// Peers in all swarms.
+    #[must_use]
+    pub const fn peers(&self) -> usize {
+        self.peers
+    }
+
+    /// Memory in use, about: what the budget is held against.
+    #[must_use]
+    pub const fn used_bytes(&self) -> usize {
+        self.heap_bytes + self.swarms * (size_of::<Swarm>() + INDEX_BYTES)
+    }
+
+    /// Whether an announce to `info_hash` would be stored. If not, no token is given, which sends the announcer on to
+    /// other nodes.
+    #[must_use]
+    pub fn accepts(&self, info_hash: &Id) -> bool {
+        self.used_bytes() < self.memory_bytes || self.find(info_hash).is_some()
+    }
+
+    /// Stores `peer` in the swarm of `info_hash`; `age` is how long ago it was announced.
+    pub fn announce(&mut self, now: Instant, info_hash: &Id, peer: SocketAddr, seed: bool, age: Duration) -> Stored {
+        debug_assert_eq!(Family::of(&peer), self.family, "one store holds one family");
+        let peer = CompactAddr::new(&peer);
+        let at = HalfMinute::new(half_minutes(now) + 128 - half_minutes_in(age).min(127));
+        let full = self.used_bytes() >= self.memory_bytes;
+        let place = match self.find(info_hash) {
+            Some(place) => place,
+            None if full => return Stored::Full,
+            None => self.add_swarm(*info_hash),
+        };
+        let (width, bounds) = (self.width(), self.bounds);
+        let records = &mut swarm_mut(&mut self.blocks, place).records;
+        let before = records.heap_bytes();
+        let stored = match competitor(records, width, peer.as_bytes(), half_minutes(now), bounds, full) {
+            Some((index, stored)) => {
+                records.set(index, peer.as_bytes(), at, seed);
+                stored
+            }
+            None => {
+                records.push(peer.as_bytes(), at, seed);
+                self.peers += 1;
+                Stored::New
+            }
+        };
+        self.heap_bytes = self.heap_bytes + records.heap_bytes() - before;
+        stored
+    }
+
+    /// A uniform random choice of at most `wanted` peers of `info_hash`; `None` for a swarm without peers.
+    pub fn sample(&mut self, info_hash: &Id, wanted: usize, noseed: bool, random: &mut Random) -> Option<Sample<'_>> {
+        let width = self.width();
+        let place = self.find(info_hash)?;
+        let records = &mut swarm_mut(&mut self.blocks, place).records;
+        Some(Sample { bytes: records.shuffle_front(width, wanted, noseed, random), width })
+    }
+
+    /// Forgets old peers in the next `slice` swarms; how many peers went.
+    pub fn sweep(&mut self, now: Instant, slice: usize) -> usize {
+        let (width, mut gone) = (self.width(), 0);
+        let at = HalfMinute::new(half_minutes(now));
+        for _ in 0..slice.min(self.swarms) {
+            if self.sweep >= self.swarms {
+                self.sweep = 0;
+            }
+            let records = &mut swarm_mut(&mut self.blocks, self.sweep as u32).records;
+            let before = records.heap_bytes();
+            gone += records.expire(width, at, LIFETIME);
+            self.heap_bytes = self.heap_bytes + records.heap_bytes() - before;
+            if records.count(width) == 0 {
+                self.remove_swarm(self.sweep as u32);
+            } else {
+                self.sweep += 1;
+            }
+        }
+        self.peers -= gone;
+        gone
+    }
+
+    /// Everything that is stored, for saving.
+    pub fn iter(&self, now: Instant) -> impl Iterator<Item = StoredPeer> {
+        let (width, now) = (self.width(), HalfMinute::new(half_minutes(now)));
+        self.blocks.iter().flatten().flat_map(move |swarm| {
+            swarm.records.iter(width).filter_map(move |record| {
+                let age = now.since(record.announced());
+                let peer = decode_addr(record.peer())?;
+                let age = HALF_MINUTE * u32::from(age);
+                Some(StoredPeer { info_hash: swarm.info_hash, peer, seed: record.is_seed(), age })
+            })
+        })
+    }
+
+    const fn width(&self) -> usize {
+        self.family.peer_len() + 1
+    }
+
+    fn find(&self, info_hash: &Id) -> Option<u32> {
+        let hash = self.hash.of(&info_hash.0);
+        let blocks = &self.blocks;
+        self.shards[shard(hash)].find(hash, |&place| swarm(blocks, place).info_hash == *info_hash).copied()
+    }
+
+    fn add_swarm(&mut self, info_hash: Id) -> u32 {
+        let place = self.swarms as u32;
+        if self.swarms.is_multiple_of(BLOCK) {
+            self.blocks.push(Vec::with_capacity(BLOCK));
+        }
+        let block = self.blocks.last_mut().expect("a block was just added if there was none with room");
+        block.push(Swarm { info_hash, records: Records::new() });
+        self.swarms += 1;
+        let (hash, hasher, blocks) = (self.hash.of(&info_hash.0), self.hash, &self.blocks);
+        let rehash = |&place: &u32| hasher.of(&swarm(blocks, place).info_hash.0);
+        self.shards[shard(hash)].insert_unique(hash, place, rehash);
+        place
+    }
+
+    /// Removes a swarm; the last one moves into its place, so that blocks stay dense.
+    fn remove_swarm(&mut self, place: u32) {
+        let last = self.swarms as u32 - 1;
+        let (gone, moved) = (swarm(&self.blocks, place).info_hash, swarm(&self.blocks, last).info_hash);
+        self.unindex(&gone, place);
+        if place != last {
+            let hash = self.hash.of(&moved.0);
+            let entry = self.shards[shard(hash)].find_mut(hash, |&found| found == last);
+            *entry.expect("every swarm is in the index") = place;
+        }
+        let tail = self.blocks.last_mut().and_then(Vec::pop).expect("there is a last swarm");
+        if place != last {
+            *swarm_mut(&mut self.blocks, place) = tail;
+        }
+        self.swarms -= 1;
+        if self.blocks.last().is_some_and(Vec::is_empty) {
+            self.blocks.pop();
+        }
+    }
+
+    fn unindex(&mut self, info_hash: &Id, place: u32) {
+        let (hash, hasher, blocks) = (self.hash.of(&info_hash.0), self.hash, &self.blocks);
+        let table = &mut self.shards[shard(hash)];
+        if let Ok(entry) = table.find_entry(hash, |&found| found == place) {
+            entry.remove();
+        }
+        if table.len() * 4 < table.capacity() {
+            let half = table.len() * 2;
+            table.shrink_to(half, |&place| hasher.of(&swarm(blocks, place).info_hash.0));
+        }
+    }
+}
+
+impl std::fmt::Debug for PeerStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PeerStore").field("swarms", &self.swarms).field("peers", &self.peers).finish_non_exhaustive()
+    }
+}
+
+/// The record that the newcomer `peer` takes the place of: itself, or the oldest of those that it competes with.
+fn competitor(
+    records: &Records,
+    width: usize,
+    peer: &[u8],
+    now: u64,
+    bounds: Bounds,
+    full: bool,
+) -> Option<(usize, Stored)> {
+    let ip = &peer[..peer.len() - 2];
+    let subnet = &ip[..if ip.len() == 4 { 3 } else { 8 }];
+    let now = HalfMinute::new(now);
+    let [mut same_ip, mut same_subnet, mut any] = [Rivals::default(); 3];
+    for (index, record) in records.iter(width).enumerate() {
+        if record.peer() == peer {
+            return Some((index, Stored::Refreshed));
+        }
+        any.note(index, record, now);
+        if record.peer().starts_with(subnet) {
+            same_subnet.note(index, record, now);
+            if record.peer().starts_with(ip) {
+                same_ip.note(index, record, now);
+            }
+        }
+    }
+    let bound = |rivals: &Rivals, most: usize| (rivals.count >= most).then_some(rivals.oldest);
+    bound(&same_ip, bounds.per_address)
+        .or_else(|| bound(&same_subnet, bounds.per_subnet))
+        .or_else(|| bound(&any, if full { any.count.clamp(1, PEERS_PER_SWARM) } else { PEERS_PER_SWARM }))
+        .map(|index| (index, Stored::Displaced))
+}
+
+/// Records that a newcomer competes with.
+#[derive(Clone, Copy, Default)]
+struct Rivals {
+    count: usize,
+    oldest: usize,
+    age: u8,
+}
+
+impl Rivals {
+    fn note(&mut self, index: usize, record: Record<'_>, now: HalfMinute) {
+        let age = now.since(record.announced());
+        if self.count == 0 || age > self.age {
+            (self.oldest, self.age) = (index, age);
+        }
+        self.count += 1;
+    }
+}
+
+const fn half_minutes(now: Instant) -> u64 {
+    now.as_secs() / HALF_MINUTE.as_secs()
+}
+
+const fn half_minutes_in(age: Duration) -> u64 {
+    age.as_secs() / HALF_MINUTE.as_secs()
+}
+
+/// The top bits: the table itself uses others.
+const fn shard(hash: u64) -> usize {
+    (hash >> 16) as usize % SHARDS
+}
+
+fn swarm(blocks: &[Vec<Swarm>], place: u32) -> &Swarm {
+    &blocks[place as usize / BLOCK][place as usize % BLOCK]
+}
+
+fn swarm_mut(blocks: &mut [Vec<Swarm>], place: u32) -> &mut Swarm {
+    &mut blocks[place as usize / BLOCK][place as usize % BLOCK]
+}
+
+#[cfg(test)]
+mod tests;

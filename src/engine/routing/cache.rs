@@ -1,0 +1,105 @@
+//! The passive cache: known-good contacts beside the table, for a head start in lookups.
+//!
+//! Nothing is ever sent for its sake. For each first byte of an id it keeps the fastest contacts that answered lately,
+//! so that wherever a target lies some are known that share eight bits and more with it. Invariant: at most
+//! `ways` contacts per first byte, one per endpoint.
+
+use std::time::Duration;
+
+use crate::engine::contact::Contact;
+use crate::engine::id::Id;
+use crate::engine::time::Instant;
+
+/// A contact that has not answered for so long gives way to any other.
+const FRESH_FOR: Duration = Duration::from_mins(30);
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    contact: Contact,
+    rtt: Duration,
+    answered: Instant,
+}
+
+/// The cache.
+#[derive(Debug)]
+pub struct Cache {
+    ways: usize,
+    sets: Vec<Vec<Known>>,
+}
+
+impl Cache {
+    /// A cache of `ways` contacts per first id byte; 0 keeps nothing.
+    #[must_use]
+    pub fn new(ways: usize) -> Self {
+        Self { ways, sets: vec![Vec::new(); if ways == 0 { 0 } else { 256 }] }
+    }
+
+    /// `contact` answered after `rtt`.
+    pub fn answered(&mut self, now: Instant, contact: Contact, rtt: Duration) {
+        let Some(set) = self.sets.get_mut(usize::from(contact.id.0[0])) else { return };
+        let known = Known { contact, rtt, answered: now };
+        if let Some(same) = set.iter_mut().find(|known| known.contact.addr == contact.addr) {
+            *same = known;
+        } else if set.len() < self.ways {
+            set.push(known);
+        } else {
+            let worth = |known: &Known| (now.since(known.answered) >= FRESH_FOR, known.rtt);
+            let worst = set.iter_mut().max_by_key(|known| worth(known));
+            if let Some(worst) = worst.filter(|worst| worth(worst) > worth(&known)) {
+                *worst = known;
+            }
+        }
+    }
+
+    /// `contact` did not answer.
+    pub fn failed(&mut self, contact: &Contact) {
+        if let Some(set) = self.sets.get_mut(usize::from(contact.id.0[0])) {
+            set.retain(|known| known.contact.addr != contact.addr);
+        }
+    }
+
+    /// The contacts that share the first byte with `target`, and their round-trip times.
+    pub fn near(&self, target: &Id) -> impl Iterator<Item = (Contact, Duration)> {
+        self.sets.get(usize::from(target.0[0])).into_iter().flatten().map(|known| (known.contact, known.rtt))
+    }
+
+    /// Number of contacts.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sets.iter().map(Vec::len).sum()
+    }
+
+    /// Whether nothing is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contact(first: u8, port: u16) -> Contact {
+        let mut id = [0; 20];
+        (id[0], id[19]) = (first, port as u8);
+        Contact { id: Id(id), addr: ([1, 2, 3, 4], port).into() }
+    }
+
+    #[test]
+    fn keeps_the_fastest_and_lets_the_stale_go() {
+        let mut cache = Cache::new(2);
+        for (port, millis) in [(1, 300), (2, 100), (3, 200), (4, 400)] {
+            cache.answered(Instant::ZERO, contact(7, port), Duration::from_millis(millis));
+        }
+        let ports =
+            |cache: &Cache| cache.near(&Id([7; 20])).map(|(contact, _)| contact.addr.port()).collect::<Vec<_>>();
+        assert_eq!(ports(&cache), [3, 2]);
+        cache.answered(Instant::from_secs(1800), contact(7, 5), Duration::from_millis(900));
+        assert_eq!(ports(&cache).len(), 2);
+        assert!(ports(&cache).contains(&5));
+        cache.failed(&contact(7, 5));
+        assert_eq!(cache.len(), 1);
+        assert!(Cache::new(0).is_empty());
+    }
+}

@@ -1,0 +1,147 @@
+//! One contact in the table, and how well it is.
+
+use std::time::Duration;
+
+use crate::engine::contact::Contact;
+use crate::engine::time::Instant;
+
+/// BEP 5: a contact that showed no life for this long is questionable.
+pub const GOOD_FOR: Duration = Duration::from_mins(15);
+/// Silence is not death: big implementations drop queries under their own limits. So many failures in a row...
+const FAILURES_TO_BE_BAD: u8 = 3;
+/// ...spread over at least this long...
+const FAILING_FOR: Duration = Duration::from_mins(2);
+/// ...of which two count apart only if so much time lies between them.
+const FAILURE_SPACING: Duration = Duration::from_secs(20);
+
+/// The three states of BEP 5.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It answered us within 15 minutes, or answered once and queried us within 15 minutes.
+    Good,
+    /// No sign of life for 15 minutes, or a failure since the last one.
+    Questionable,
+    /// Several failures in a row over minutes.
+    Bad,
+}
+
+/// A verified contact.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Who it is.
+    pub contact: Contact,
+    /// Smoothed round-trip time.
+    pub rtt: Duration,
+    /// When it entered the table.
+    pub added: Instant,
+    /// When it last answered us.
+    pub answered: Instant,
+    /// When it last showed life: an answer or a query.
+    pub seen: Instant,
+    /// When we last asked it to find out whether it lives.
+    pub checked: Instant,
+    failures: u8,
+    failing_since: Instant,
+    failed: Instant,
+}
+
+impl Entry {
+    /// A contact that has just answered.
+    #[must_use]
+    pub const fn new(now: Instant, contact: Contact, rtt: Duration) -> Self {
+        Self {
+            contact,
+            rtt,
+            added: now,
+            answered: now,
+            seen: now,
+            checked: now,
+            failures: 0,
+            failing_since: now,
+            failed: now,
+        }
+    }
+
+    /// Its state at `now`.
+    #[must_use]
+    pub fn health(&self, now: Instant) -> Health {
+        if self.failures >= FAILURES_TO_BE_BAD && self.failed.since(self.failing_since) >= FAILING_FOR {
+            Health::Bad
+        } else if self.failures == 0 && now.since(self.seen) < GOOD_FOR {
+            Health::Good
+        } else {
+            Health::Questionable
+        }
+    }
+
+    /// Failures in a row.
+    #[must_use]
+    pub const fn failures(&self) -> u8 {
+        self.failures
+    }
+
+    /// It answered a query of ours.
+    pub fn note_answer(&mut self, now: Instant, rtt: Duration) {
+        self.rtt = (self.rtt * 7 + rtt) / 8;
+        self.answered = now;
+        self.seen = now;
+        self.failures = 0;
+    }
+
+    /// It queried us. That keeps it good, but forgives no failure: the query may be forged.
+    pub fn note_query(&mut self, now: Instant) {
+        self.seen = now;
+    }
+
+    /// It did not answer.
+    pub fn note_failure(&mut self, now: Instant) {
+        if self.failures == 0 {
+            self.failing_since = now;
+        } else if now.since(self.failed) < FAILURE_SPACING {
+            return;
+        }
+        self.failed = now;
+        self.failures = self.failures.saturating_add(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::id::Id;
+
+    fn entry() -> Entry {
+        let contact = Contact { id: Id([1; 20]), addr: "1.2.3.4:5".parse().unwrap() };
+        Entry::new(Instant::ZERO, contact, Duration::from_millis(80))
+    }
+
+    #[test]
+    fn life_keeps_it_good_for_a_quarter_of_an_hour() {
+        let mut entry = entry();
+        assert_eq!(entry.health(Instant::from_secs(899)), Health::Good);
+        assert_eq!(entry.health(Instant::from_secs(900)), Health::Questionable);
+        entry.note_query(Instant::from_secs(900));
+        assert_eq!(entry.health(Instant::from_secs(1799)), Health::Good);
+    }
+
+    #[test]
+    fn a_burst_of_failures_is_one_failure() {
+        let mut entry = entry();
+        for millis in 0..100 {
+            entry.note_failure(Instant::from_micros(millis * 1000));
+        }
+        assert_eq!((entry.failures(), entry.health(Instant::from_secs(1))), (1, Health::Questionable));
+    }
+
+    #[test]
+    fn several_failures_over_minutes_are_death_and_an_answer_is_resurrection() {
+        let mut entry = entry();
+        for secs in [10, 70, 131] {
+            assert_ne!(entry.health(Instant::from_secs(secs)), Health::Bad);
+            entry.note_failure(Instant::from_secs(secs));
+        }
+        assert_eq!(entry.health(Instant::from_secs(131)), Health::Bad);
+        entry.note_answer(Instant::from_secs(200), Duration::from_millis(80));
+        assert_eq!(entry.health(Instant::from_secs(200)), Health::Good);
+    }
+}

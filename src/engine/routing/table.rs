@@ -1,0 +1,303 @@
+//! The routing table.
+//!
+//! Bucket `i` holds contacts that share exactly `i` leading bits with our own id, so no bucket is ever split: BEP 5's
+//! splitting of the own bucket comes to the same. Invariants, besides those of a bucket: one entry per IP address, one
+//! per /24 or /64 in a bucket (both off in a private network), never our own id, verified contacts only.
+
+use std::time::Duration;
+
+use arrayvec::ArrayVec;
+
+use super::bucket::Bucket;
+use super::entry::{Entry, Health};
+use crate::engine::contact::Contact;
+use crate::engine::id::Id;
+use crate::engine::limits::{FIRST_BUCKETS, K};
+use crate::engine::time::Instant;
+
+/// A dead entry is kept as a last resort until something replaces it, or until it has failed so often in a row.
+const FAILURES_TO_BE_FORGOTTEN: u8 = 8;
+
+/// What became of a contact that answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was in the table; its entry is fresh again.
+    Refreshed,
+    /// It is new in the table.
+    Added,
+    /// It is new in the table, in the place of this one.
+    Replaced(Id),
+    /// Its bucket is full of better ones; it waits in reserve.
+    Reserved,
+    /// This endpoint used to have another id; that entry is gone, and the new id is not believed yet.
+    IdChanged(Id),
+    /// It may not enter.
+    Refused(Refusal),
+}
+
+/// Why a contact may not enter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It claims our own id, or no id at all.
+    OwnOrZeroId,
+    /// The id is in the table at another address that still answers.
+    IdTaken,
+    /// Another contact at this IP address is in the table.
+    AddressTaken,
+    /// Another contact of this /24 or /64 is in the bucket.
+    SubnetTaken,
+}
+
+/// The routing table of one node, one family.
+#[derive(Debug)]
+pub struct Table {
+    own: Id,
+    buckets: Vec<Bucket>,
+    diverse: bool,
+    prefer_compliant: bool,
+}
+
+impl Table {
+    /// An empty table around `own`. `diverse` bounds entries per address and subnet; `prefer_compliant` lets contacts
+    /// that obey BEP 42 displace those that do not.
+    #[must_use]
+    pub const fn new(own: Id, diverse: bool, prefer_compliant: bool) -> Self {
+        Self { own, buckets: Vec::new(), diverse, prefer_compliant }
+    }
+
+    /// The id that the table is built around.
+    #[must_use]
+    pub const fn own(&self) -> &Id {
+        &self.own
+    }
+
+    /// `contact` answered a query of ours after `rtt`.
+    pub fn answered(&mut self, now: Instant, contact: Contact, rtt: Duration) -> Outcome {
+        if contact.id == self.own || contact.id == Id::ZERO {
+            return Outcome::Refused(Refusal::OwnOrZeroId);
+        }
+        let index = self.bucket_index(&contact.id);
+        if let Some(entry) = self.buckets[index].get_mut(&contact.id) {
+            if entry.contact.addr == contact.addr {
+                entry.note_answer(now, rtt);
+                return Outcome::Refreshed;
+            }
+            if entry.health(now) != Health::Bad {
+                return Outcome::Refused(Refusal::IdTaken);
+            }
+            self.buckets[index].remove(&contact.id);
+        }
+        if let Some(old) = self.id_at(&contact) {
+            self.remove(now, &old);
+            return Outcome::IdChanged(old);
+        }
+        self.insert(now, index, Entry::new(now, contact, rtt))
+    }
+
+    /// `contact` queried us. Whether it is in the table: if not, it should be verified before it can be.
+    pub fn asked_us(&mut self, now: Instant, contact: &Contact) -> bool {
+        let index = self.own.common_prefix_len(&contact.id);
+        let entry = self.buckets.get_mut(index).and_then(|bucket| bucket.get_mut(&contact.id));
+        match entry {
+            Some(entry) if entry.contact.addr == contact.addr => {
+                entry.note_query(now);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// `contact` did not answer. Returns the id of an entry that left the table because of it.
+    pub fn failed(&mut self, now: Instant, contact: &Contact) -> Option<Id> {
+        let index = self.own.common_prefix_len(&contact.id);
+        let bucket = self.buckets.get_mut(index)?;
+        let has_reserve = bucket.has_reserve();
+        let entry = bucket.get_mut(&contact.id).filter(|entry| entry.contact.addr == contact.addr)?;
+        entry.note_failure(now);
+        let dead = entry.health(now) == Health::Bad;
+        let gone = dead && (has_reserve || entry.failures() >= FAILURES_TO_BE_FORGOTTEN);
+        gone.then(|| self.remove(now, &contact.id)).flatten().map(|entry| entry.contact.id)
+    }
+
+    /// Takes `id` out of the table and moves the best of the reserve into its place.
+    pub fn remove(&mut self, now: Instant, id: &Id) -> Option<Entry> {
+        let index = self.own.common_prefix_len(id);
+        let removed = self.buckets.get_mut(index)?.remove(id)?;
+        while let Some(mut entry) = self.buckets[index].take_from_reserve() {
+            if self.refusal(index, &entry.contact).is_none() {
+                entry.added = now;
+                self.buckets[index].entries.push(entry);
+                break;
+            }
+        }
+        Some(removed)
+    }
+
+    /// Whether a contact that is not in the table could enter it now: is it worth a query to verify it?
+    #[must_use]
+    pub fn has_room_for(&self, now: Instant, contact: &Contact) -> bool {
+        if contact.id == self.own || contact.id == Id::ZERO {
+            return false;
+        }
+        let index = self.own.common_prefix_len(&contact.id);
+        self.refusal(index, contact).is_none()
+            && self.buckets.get(index).is_none_or(|bucket| {
+                !bucket.is_full() || bucket.entries.iter().any(|entry| entry.health(now) == Health::Bad)
+            })
+    }
+
+    /// The contacts closest to `target`, at most [`K`], closest first: those without a failure; if they are too few,
+    /// also those with one that are not dead.
+    #[must_use]
+    pub fn closest(&self, target: &Id, now: Instant) -> ArrayVec<Contact, K> {
+        let sound = self.closest_where(target, |entry| entry.failures() == 0);
+        if sound.is_full() {
+            return sound;
+        }
+        self.closest_where(target, |entry| entry.health(now) != Health::Bad)
+    }
+
+    /// All entries, in no particular but stable order.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.buckets.iter().flat_map(|bucket| &bucket.entries)
+    }
+
+    /// Entries that are good at `now`.
+    #[must_use]
+    pub fn good(&self, now: Instant) -> usize {
+        self.entries().filter(|entry| entry.health(now) == Health::Good).count()
+    }
+
+    /// Number of entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.buckets.iter().map(|bucket| bucket.entries.len()).sum()
+    }
+
+    /// Whether there is no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The entry that showed no life for longest, if `age` has passed since it did and since it was last checked;
+    /// marks it as checked.
+    pub fn take_stalest(&mut self, now: Instant, age: Duration, recheck: Duration) -> Option<Contact> {
+        let due = |entry: &&mut Entry| {
+            let failing = entry.failures() > 0;
+            now.since(entry.checked) >= recheck && (failing || now.since(entry.seen) >= age)
+        };
+        let entries = self.buckets.iter_mut().flat_map(|bucket| &mut bucket.entries);
+        let stalest = entries.filter(due).min_by_key(|entry| entry.seen.min(entry.checked))?;
+        stalest.checked = now;
+        Some(stalest.contact)
+    }
+
+    /// How many buckets there are: one more than the longest prefix that any contact shares with us.
+    #[must_use]
+    pub const fn depth(&self) -> usize {
+        self.buckets.len()
+    }
+
+    /// Whether bucket `index` has room: a random target in it may find contacts for it.
+    #[must_use]
+    pub fn has_room(&self, index: usize) -> bool {
+        self.buckets.get(index).is_none_or(|bucket| !bucket.is_full())
+    }
+
+    /// The same contacts around another own id.
+    pub fn rebase(&mut self, now: Instant, own: Id) {
+        let entries: Vec<Entry> = self.entries().copied().collect();
+        *self = Self::new(own, self.diverse, self.prefer_compliant);
+        for entry in entries {
+            if entry.contact.id != own {
+                let index = self.bucket_index(&entry.contact.id);
+                self.insert(now, index, entry);
+            }
+        }
+    }
+
+    fn insert(&mut self, now: Instant, index: usize, entry: Entry) -> Outcome {
+        if let Some(refusal) = self.refusal(index, &entry.contact) {
+            return Outcome::Refused(refusal);
+        }
+        let bucket = &mut self.buckets[index];
+        if !bucket.is_full() {
+            bucket.entries.push(entry);
+            return Outcome::Added;
+        }
+        let Some(victim) = bucket.victim(now, &entry, self.prefer_compliant) else {
+            bucket.keep_in_reserve(entry);
+            return Outcome::Reserved;
+        };
+        bucket.remove(&victim);
+        bucket.entries.push(entry);
+        Outcome::Replaced(victim)
+    }
+
+    fn refusal(&self, index: usize, contact: &Contact) -> Option<Refusal> {
+        if !self.diverse {
+            return None;
+        }
+        if self.entries().any(|entry| entry.contact.addr.ip() == contact.addr.ip()) {
+            return Some(Refusal::AddressTaken);
+        }
+        let bucket = self.buckets.get(index)?;
+        bucket.has_subnet_of(contact).then_some(Refusal::SubnetTaken)
+    }
+
+    /// The id of another entry at exactly this endpoint.
+    fn id_at(&self, contact: &Contact) -> Option<Id> {
+        self.entries().find(|entry| entry.contact.addr == contact.addr).map(|entry| entry.contact.id)
+    }
+
+    /// The bucket of `id`, which must not be our own, created if need be.
+    fn bucket_index(&mut self, id: &Id) -> usize {
+        let index = self.own.common_prefix_len(id);
+        while self.buckets.len() <= index {
+            let capacity = FIRST_BUCKETS.get(self.buckets.len()).copied().unwrap_or(K);
+            self.buckets.push(Bucket::new(capacity));
+        }
+        index
+    }
+
+    /// Contacts of bucket `c`, which shares `c` bits with the target as we do and differs where we differ, are closer
+    /// to the target than all others; then come all deeper buckets, which lie on our own side; then `c - 1` down to 0.
+    fn closest_where(&self, target: &Id, keep: impl Fn(&Entry) -> bool + Copy) -> ArrayVec<Contact, K> {
+        let shared = self.own.common_prefix_len(target).min(self.buckets.len());
+        let (shallower, deeper) = self.buckets.split_at(shared);
+        let mut closest = ArrayVec::new();
+        if let Some((same, own_side)) = deeper.split_first() {
+            add_closest(&mut closest, target, &mut same.entries.iter().filter(|entry| keep(entry)));
+            let own_side = &mut own_side.iter().flat_map(|bucket| &bucket.entries).filter(|entry| keep(entry));
+            add_closest(&mut closest, target, own_side);
+        }
+        for bucket in shallower.iter().rev() {
+            add_closest(&mut closest, target, &mut bucket.entries.iter().filter(|entry| keep(entry)));
+        }
+        closest
+    }
+}
+
+/// Appends the `entries` closest to `target`, sorted, as far as there is room. All of them are further away than what
+/// is there already.
+fn add_closest<'e>(closest: &mut ArrayVec<Contact, K>, target: &Id, entries: &mut dyn Iterator<Item = &'e Entry>) {
+    let fixed = closest.len();
+    if closest.is_full() {
+        return;
+    }
+    for entry in entries {
+        let contact = entry.contact;
+        if closest.is_full() {
+            if target.closer(&closest[K - 1].id, &contact.id).is_le() {
+                continue;
+            }
+            closest.pop();
+        }
+        let place = closest[fixed..].iter().position(|other| target.closer(&contact.id, &other.id).is_lt());
+        closest.insert(place.map_or(closest.len(), |place| fixed + place), contact);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+//! The table's invariants under any script of events, and its answers beside a naive twin.
+
+use std::net::SocketAddr;
+
+use super::*;
+use crate::engine::contact::subnet;
+use crate::engine::random::Random;
+use proptest::prelude::*;
+
+const MS: Duration = Duration::from_millis(1);
+
+fn own() -> Id {
+    Id([0x5a; 20])
+}
+
+/// Contacts crowd near our own id, so that deep buckets and full ones appear.
+fn contact() -> impl Strategy<Value = Contact> {
+    (0usize..12, any::<[u8; 32]>(), any::<[u8; 2]>(), 0u8..3).prop_map(|(prefix, seed, [b, c], port)| Contact {
+        id: own().random_with_prefix(prefix, &mut Random::new(seed)),
+        addr: ([20, b, c, 1], 6881 + u16::from(port)).into(),
+    })
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Answered(Contact, u64),
+    Asked(Contact),
+    FailedKnown(usize),
+    Wait(u64),
+    Check,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (contact(), 1u64..500).prop_map(|(contact, ms)| Step::Answered(contact, ms)),
+        1 => contact().prop_map(Step::Asked),
+        3 => any::<usize>().prop_map(Step::FailedKnown),
+        1 => (1u64..1000).prop_map(Step::Wait),
+        1 => Just(Step::Check),
+    ]
+}
+
+fn check_invariants(table: &Table) {
+    for (index, bucket) in table.buckets.iter().enumerate() {
+        assert!(bucket.entries.len() <= FIRST_BUCKETS.get(index).copied().unwrap_or(K), "bucket {index} overflows");
+        for entry in &bucket.entries {
+            assert_eq!(own().common_prefix_len(&entry.contact.id), index, "an entry lies in the wrong bucket");
+        }
+        let mut subnets: Vec<u64> = bucket.entries.iter().map(|entry| subnet(entry.contact.addr.ip())).collect();
+        subnets.sort_unstable();
+        subnets.dedup();
+        assert_eq!(subnets.len(), bucket.entries.len(), "a subnet is twice in bucket {index}");
+    }
+    let mut ips: Vec<_> = table.entries().map(|entry| entry.contact.addr.ip()).collect();
+    ips.sort_unstable();
+    ips.dedup();
+    assert_eq!(ips.len(), table.len(), "an address is twice in the table");
+    assert!(table.entries().all(|entry| entry.contact.id != own()), "our own id is in the table");
+}
+
+fn naive_closest(table: &Table, target: &Id, now: Instant) -> Vec<Contact> {
+    let sorted = |keep: &dyn Fn(&Entry) -> bool| {
+        let mut contacts: Vec<_> = table.entries().filter(|entry| keep(entry)).map(|entry| entry.contact).collect();
+        contacts.sort_by_key(|contact| contact.id.distance(target));
+        contacts.truncate(K);
+        contacts
+    };
+    let sound = sorted(&|entry| entry.failures() == 0);
+    if sound.len() == K { sound } else { sorted(&|entry| entry.health(now) != Health::Bad) }
+}
+
+proptest! {
+    #[test]
+    fn invariants_hold_and_closest_is_closest(
+        steps in prop::collection::vec(step(), 1..300),
+        target in any::<[u8; 20]>(),
+        near in 0usize..160,
+    ) {
+        let mut table = Table::new(own(), true, false);
+        let mut now = Instant::from_secs(10);
+        for step in steps {
+            match step {
+                Step::Answered(contact, ms) => {
+                    let before = table.len();
+                    let outcome = table.answered(now, contact, MS * ms as u32);
+                    let grown = i64::try_from(table.len()).unwrap() - i64::try_from(before).unwrap();
+                    prop_assert_eq!(grown, match outcome {
+                        Outcome::Added => 1,
+                        // The reserve may fill the place at once.
+                        Outcome::IdChanged(_) => grown.clamp(-1, 0),
+                        _ => 0,
+                    }, "{:?}", outcome);
+                }
+                Step::Asked(contact) => {
+                    let known = table.entries().any(|entry| entry.contact == contact);
+                    prop_assert_eq!(table.asked_us(now, &contact), known);
+                }
+                Step::FailedKnown(index) if !table.is_empty() => {
+                    let contact = table.entries().nth(index % table.len()).unwrap().contact;
+                    table.failed(now, &contact);
+                }
+                Step::FailedKnown(_) => {}
+                Step::Wait(secs) => now += Duration::from_secs(secs),
+                Step::Check => {
+                    if let Some(stale) = table.take_stalest(now, Duration::from_mins(10), Duration::from_mins(1)) {
+                        prop_assert!(table.entries().any(|entry| entry.contact == stale && entry.checked == now));
+                    }
+                }
+            }
+            check_invariants(&table);
+        }
+        for target in [Id(target), own().random_with_prefix(near, &mut Random::new([9; 32])), own()] {
+            prop_assert_eq!(table.closest(&target, now).to_vec(), naive_closest(&table, &target, now));
+        }
+    }
+}
+
+fn nth(index: u8, prefix: usize) -> Contact {
+    Contact {
+        id: own().random_with_prefix(prefix, &mut Random::new([index; 32])),
+        addr: ([30, index, prefix as u8, 1], 6881).into(),
+    }
+}
+
+fn full_bucket(rtt: Duration) -> Table {
+    let mut table = Table::new(own(), true, false);
+    for index in 0..8 {
+        assert_eq!(table.answered(Instant::ZERO, nth(index, 4), rtt), Outcome::Added);
+    }
+    table
+}
+
+#[test]
+fn good_old_entries_are_never_displaced() {
+    let mut table = full_bucket(MS * 400);
+    let later = Instant::from_secs(3601);
+    for index in 0..8 {
+        table.answered(later, nth(index, 4), MS * 400);
+    }
+    assert_eq!(table.answered(later, nth(9, 4), MS), Outcome::Reserved);
+}
+
+#[test]
+fn a_much_faster_newcomer_displaces_a_young_entry() {
+    let mut table = full_bucket(MS * 400);
+    assert_eq!(table.answered(Instant::ZERO, nth(9, 4), MS * 200), Outcome::Reserved);
+    assert!(matches!(table.answered(Instant::ZERO, nth(10, 4), MS * 100), Outcome::Replaced(_)));
+}
+
+#[test]
+fn the_reserve_takes_the_place_of_the_dead() {
+    let mut table = full_bucket(MS * 100);
+    assert_eq!(table.answered(Instant::ZERO, nth(9, 4), MS * 90), Outcome::Reserved);
+    let victim = nth(3, 4);
+    let outcomes: Vec<_> = [0, 60, 121].map(|secs| table.failed(Instant::from_secs(secs), &victim)).into();
+    assert_eq!(outcomes, [None, None, Some(victim.id)]);
+    assert!(table.entries().any(|entry| entry.contact == nth(9, 4)));
+}
+
+#[test]
+fn the_dead_stay_as_a_last_resort_but_are_not_handed_out() {
+    let mut table = full_bucket(MS * 100);
+    for secs in [0, 60, 121] {
+        table.failed(Instant::from_secs(secs), &nth(3, 4));
+    }
+    assert_eq!((table.len(), table.closest(&own(), Instant::from_secs(121)).len()), (8, 7));
+    for secs in (180..600).step_by(60) {
+        table.failed(Instant::from_secs(secs), &nth(3, 4));
+    }
+    assert_eq!(table.len(), 7);
+}
+
+#[test]
+fn a_changed_id_is_evicted_and_not_believed() {
+    let mut table = full_bucket(MS * 100);
+    let changed = Contact { id: own().random_with_prefix(9, &mut Random::new([99; 32])), ..nth(3, 4) };
+    assert_eq!(table.answered(Instant::ZERO, changed, MS), Outcome::IdChanged(nth(3, 4).id));
+    assert_eq!(table.len(), 7);
+}
+
+#[test]
+fn an_id_cannot_be_taken_over_from_another_address() {
+    let mut table = full_bucket(MS * 100);
+    let thief = Contact { addr: ([99, 1, 1, 1], 1).into(), ..nth(3, 4) };
+    assert_eq!(table.answered(Instant::ZERO, thief, MS), Outcome::Refused(Refusal::IdTaken));
+    let own_id = Contact { id: own(), ..thief };
+    assert_eq!(table.answered(Instant::ZERO, own_id, MS), Outcome::Refused(Refusal::OwnOrZeroId));
+}
+
+#[test]
+fn contacts_that_obey_bep_42_displace_those_that_do_not() {
+    let mut table = Table::new(own(), true, true);
+    for index in 0..8 {
+        table.answered(Instant::ZERO, nth(index, 4), MS * 100);
+    }
+    let mut random = Random::new([5; 32]);
+    let compliant = loop {
+        let addr = SocketAddr::from(([40, random.wire_u32() as u8, 1, 1], 6881));
+        let id = Id::for_address(addr.ip(), &mut random);
+        if own().common_prefix_len(&id) == 4 {
+            break Contact { id, addr };
+        }
+    };
+    assert!(matches!(table.answered(Instant::ZERO, compliant, MS * 300), Outcome::Replaced(_)));
+}
+
+#[test]
+fn a_new_own_id_keeps_the_contacts() {
+    let mut table = full_bucket(MS * 100);
+    let other = Id([0xa5; 20]);
+    table.rebase(Instant::ZERO, other);
+    assert_eq!((table.own(), table.len()), (&other, 8));
+}

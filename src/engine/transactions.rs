@@ -1,0 +1,164 @@
+//! Queries that await their response.
+//!
+//! A response counts only if it comes from the exact endpoint asked and carries our four random bytes (BEP 5 knows
+//! no retransmission; neither do we). A transaction has two deadlines: at the *soft* one it counts as slow, which
+//! frees a lookup to ask somebody else, and a late answer is still welcome; at the *hard* one it is over.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::id::Id;
+use super::limits::TRANSACTIONS;
+use super::random::Random;
+use super::time::Instant;
+
+/// When an answer is no longer waited for.
+pub const HARD_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A query that awaits its response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transaction<P> {
+    /// Where it went.
+    pub to: SocketAddr,
+    /// The id that should answer; `None` where only the address was known.
+    pub expected: Option<Id>,
+    /// When it was sent.
+    pub sent: Instant,
+    /// What it is for.
+    pub purpose: P,
+    slow: bool,
+}
+
+/// What a deadline brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expired<P> {
+    /// The soft deadline: somebody else may be asked, the answer may still come.
+    Slow(Transaction<P>),
+    /// The hard deadline: it failed.
+    Failed(Transaction<P>),
+}
+
+/// All open transactions of a node. Keys are random bytes of our own, so the map needs no keyed hash of ours.
+#[derive(Debug)]
+pub struct Transactions<P> {
+    open: HashMap<u32, Transaction<P>>,
+    deadlines: BinaryHeap<Reverse<(Instant, u32, bool)>>,
+}
+
+impl<P: Copy> Default for Transactions<P> {
+    fn default() -> Self {
+        Self { open: HashMap::new(), deadlines: BinaryHeap::new() }
+    }
+}
+
+impl<P: Copy> Transactions<P> {
+    /// Opens one and returns its id for the wire; `None` when too many are open.
+    pub fn open(
+        &mut self,
+        now: Instant,
+        to: SocketAddr,
+        expected: Option<Id>,
+        soft_timeout: Duration,
+        purpose: P,
+        random: &mut Random,
+    ) -> Option<[u8; 4]> {
+        if self.open.len() >= TRANSACTIONS {
+            return None;
+        }
+        let mut key = random.wire_u32();
+        while self.open.contains_key(&key) {
+            key = random.wire_u32();
+        }
+        self.open.insert(key, Transaction { to, expected, sent: now, purpose, slow: false });
+        self.deadlines.push(Reverse((now + soft_timeout.min(HARD_TIMEOUT), key, false)));
+        self.deadlines.push(Reverse((now + HARD_TIMEOUT, key, true)));
+        Some(key.to_be_bytes())
+    }
+
+    /// Closes the transaction that a response or error from `from` answers, if there is one.
+    pub fn close(&mut self, transaction: &[u8], from: &SocketAddr) -> Option<Transaction<P>> {
+        let key = u32::from_be_bytes(transaction.try_into().ok()?);
+        self.open.get(&key).filter(|open| open.to == *from)?;
+        self.open.remove(&key)
+    }
+
+    /// The next transaction whose deadline has passed at `now`; call until `None`.
+    pub fn expire(&mut self, now: Instant) -> Option<Expired<P>> {
+        while let Some(&Reverse((deadline, key, hard))) = self.deadlines.peek()
+            && deadline <= now
+        {
+            self.deadlines.pop();
+            if hard {
+                if let Some(open) = self.open.remove(&key) {
+                    return Some(Expired::Failed(open));
+                }
+            } else if let Some(open) = self.open.get_mut(&key) {
+                open.slow = true;
+                return Some(Expired::Slow(*open));
+            }
+        }
+        None
+    }
+
+    /// When [`expire`](Self::expire) should be called next. It may find nothing then: answered transactions leave
+    /// their deadlines behind for at most two seconds.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.peek().map(|Reverse((deadline, ..))| *deadline)
+    }
+
+    /// How many are open.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether none is open.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addr(port: u16) -> SocketAddr {
+        ([1, 2, 3, 4], port).into()
+    }
+
+    #[test]
+    fn only_the_endpoint_asked_can_answer_and_only_once() {
+        let (mut open, mut random) = (Transactions::default(), Random::new([1; 32]));
+        let soft = Duration::from_millis(100);
+        let key = open.open(Instant::ZERO, addr(1), None, soft, 7, &mut random).expect("room");
+        assert_eq!(open.close(&key, &addr(2)), None);
+        assert_eq!(open.close(&key[..3], &addr(1)), None);
+        assert_eq!(open.close(&[key[0] ^ 1, key[1], key[2], key[3]], &addr(1)), None);
+        assert_eq!(open.close(&key, &addr(1)).map(|open| open.purpose), Some(7));
+        assert_eq!(open.close(&key, &addr(1)), None);
+    }
+
+    #[test]
+    fn slow_first_then_failed() {
+        let (mut open, mut random) = (Transactions::default(), Random::new([1; 32]));
+        let at = |millis: u64| Instant::from_micros(millis * 1000);
+        open.open(at(0), addr(1), None, Duration::from_millis(100), (), &mut random).expect("room");
+        assert_eq!(open.next_deadline(), Some(at(100)));
+        assert_eq!(open.expire(at(99)), None);
+        assert!(matches!(open.expire(at(100)), Some(Expired::Slow(_))));
+        assert_eq!((open.expire(at(1999)), open.len()), (None, 1));
+        assert!(matches!(open.expire(at(2000)), Some(Expired::Failed(_))));
+        assert!(open.is_empty());
+    }
+
+    #[test]
+    fn no_more_than_the_limit_are_open() {
+        let (mut open, mut random) = (Transactions::default(), Random::new([1; 32]));
+        let mut next = || open.open(Instant::ZERO, addr(1), None, HARD_TIMEOUT, (), &mut random);
+        assert_eq!((0..TRANSACTIONS + 5).filter_map(|_| next()).count(), TRANSACTIONS);
+    }
+}
