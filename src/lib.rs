@@ -5,4 +5,6 @@
 pub mod engine;
 #[cfg(feature = "lab")]
 pub mod lab;
+#[cfg(feature = "net")]
+pub mod net;
 pub mod sim;

@@ -14,7 +14,7 @@ use super::random::Dice;
 use super::world::Home;
 use crate::engine::contact::{Family, is_admissible};
 use crate::engine::id::Id;
-use crate::engine::rng::Random;
+use crate::engine::random::Random;
 
 /// Hands out endpoints, each address once.
 #[derive(Clone, Debug)]
