@@ -69,6 +69,12 @@ impl Home {
         Self { addr, nat: None }
     }
 
+    /// The endpoint that the world sees.
+    #[must_use]
+    pub const fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
     /// Behind `nat`, which owns its public address alone.
     #[must_use]
     pub const fn behind(addr: SocketAddr, nat: Nat) -> Self {
@@ -250,6 +256,12 @@ impl<H: Host> World<H> {
             }
         }
         true
+    }
+
+    /// Whether there are reports to take.
+    #[must_use]
+    pub fn has_reports(&self) -> bool {
+        !self.reports.is_empty()
     }
 
     /// Takes the reports that hosts made since the last call, in the order in which they were made.
