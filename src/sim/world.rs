@@ -59,7 +59,8 @@ pub struct Counters {
 #[derive(Clone, Debug)]
 pub struct Home {
     addr: SocketAddr,
-    nat: Option<Nat>,
+    /// Boxed: most hosts have none, and the loop walks over all homes.
+    nat: Option<Box<Nat>>,
 }
 
 impl Home {
@@ -77,8 +78,8 @@ impl Home {
 
     /// Behind `nat`, which owns its public address alone.
     #[must_use]
-    pub const fn behind(addr: SocketAddr, nat: Nat) -> Self {
-        Self { addr, nat: Some(nat) }
+    pub fn behind(addr: SocketAddr, nat: Nat) -> Self {
+        Self { addr, nat: Some(Box::new(nat)) }
     }
 }
 
