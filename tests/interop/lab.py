@@ -1,0 +1,83 @@
+"""What one test owns: a scratch folder, processes, addresses; and how a test waits."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Callable, Mapping, Sequence, TypeVar
+
+import addresses
+from addresses import Ground
+from process import Process
+
+Found = TypeVar("Found")
+
+_LINES_SHOWN = 120  # of each log on the screen; the files hold them whole
+
+
+class Lab:
+    """Everything that must be gone when the test is over, and the logs that outlive it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.folder = Path(tempfile.mkdtemp(prefix="interop-"))
+        self._processes: list[Process] = []
+        self._logs: list[tuple[str, Callable[[], str]]] = []
+
+    def fresh_address(self, ground: Ground) -> str:
+        return addresses.fresh(ground)
+
+    def fresh_folder(self, name: str) -> Path:
+        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
+
+    def start(self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None) -> Process:
+        process = Process(name, argv, self.folder, env)
+        self._processes.append(process)
+        self._logs.append((name, process.log))
+        return process
+
+    def note(self, name: str, text: str) -> None:
+        """Keep `text` among the logs, in its place in time."""
+        self._logs.append((name, lambda: text))
+
+    def close(self) -> None:
+        for process in reversed(self._processes):
+            process.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def report(self) -> str:
+        """The end of every log, and where the whole ones lie."""
+        folder = _log_folder() / self.name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        parts = []
+        for number, (name, text) in enumerate(self._logs):
+            log = text()
+            (folder / f"{number:02}-{name.replace(' ', '-')}.log").write_text(log + "\n")
+            head, *lines = log.split("\n")
+            parts.append("\n".join([head, *lines[-_LINES_SHOWN:]]))
+        return "\n".join([*parts, f"--- whole logs: {folder}"])
+
+
+def eventually(what: str, seconds: float, attempt: Callable[[], Found | None]) -> Found:
+    """Try until `attempt` returns something true; fail with `what` when the time is up."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = attempt()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.1)  # the pace of asking, not a guess at how long the thing takes
+
+
+def target_folder() -> Path:
+    repository = Path(__file__).resolve().parents[2]
+    return Path(os.environ.get("CARGO_TARGET_DIR", repository / "target"))
+
+
+def _log_folder() -> Path:
+    return target_folder() / "interop" / "logs"
