@@ -7,6 +7,8 @@ processes of its own.
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 import time
 import unittest
@@ -14,6 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Iterator
 
+import lab
+import node
 import sandbox
 
 _HERE = Path(__file__).resolve().parent
@@ -21,14 +25,19 @@ _HERE = Path(__file__).resolve().parent
 
 def main() -> int:
     arguments = _arguments()
+    node.build()
     if arguments.sandbox:
         sandbox.enter()
         if sandbox.inside():
             sandbox.furnish()
     tests = [test for test in _tests(_discovered()) if arguments.only in test.id()]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        results = list(pool.map(_run, tests))
-    return _summary(results)
+        try:
+            return _summary(list(pool.map(_run, tests)))
+        except KeyboardInterrupt:
+            lab.close_all()
+            os._exit(130)  # the tests' threads would wait on for what can no longer happen
 
 
 def _arguments() -> argparse.Namespace:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Callable, Mapping, Sequence, TypeVar
 
 import addresses
+import sandbox
 from addresses import Ground
 from process import Process
 
@@ -17,15 +18,18 @@ Found = TypeVar("Found")
 
 _LINES_SHOWN = 120  # of each log on the screen; the files hold them whole
 
+_open_labs: set["Lab"] = set()
+
 
 class Lab:
     """Everything that must be gone when the test is over, and the logs that outlive it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.folder = Path(tempfile.mkdtemp(prefix="interop-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="interop-", dir=sandbox.scratch()))
         self._processes: list[Process] = []
         self._logs: list[tuple[str, Callable[[], str]]] = []
+        _open_labs.add(self)
 
     def fresh_address(self, ground: Ground) -> str:
         return addresses.fresh(ground)
@@ -47,6 +51,7 @@ class Lab:
         for process in reversed(self._processes):
             process.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+        _open_labs.discard(self)
 
     def report(self) -> str:
         """The end of every log, and where the whole ones lie."""
@@ -60,6 +65,12 @@ class Lab:
             head, *lines = log.split("\n")
             parts.append("\n".join([head, *lines[-_LINES_SHOWN:]]))
         return "\n".join([*parts, f"--- whole logs: {folder}"])
+
+
+def close_all() -> None:
+    """For an interrupted run: end what the tests of this moment have started."""
+    for lab in list(_open_labs):
+        lab.close()
 
 
 def eventually(what: str, seconds: float, attempt: Callable[[], Found | None]) -> Found:

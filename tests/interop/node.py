@@ -1,11 +1,10 @@
 """The program under test, driven as a user drives it: `trackerless run`, `find` and `announce`.
 
-The environment variable TRACKERLESS names the binary; without it, `cargo build` makes one.
+The environment variable TRACKERLESS names the binary; without it, `build` makes one.
 """
 
 from __future__ import annotations
 
-import functools
 import os
 import socket
 import subprocess
@@ -22,13 +21,12 @@ _COMMAND_SECONDS = 60
 _LOG = {"RUST_LOG": "trackerless=trace", "NO_COLOR": "1"}
 
 
-@functools.lru_cache(maxsize=None)
-def binary() -> str:
-    if "TRACKERLESS" in os.environ:
-        return str(Path(os.environ["TRACKERLESS"]).resolve())
-    repository = Path(__file__).resolve().parents[2]
-    subprocess.run(["cargo", "build", "--quiet", "--bin", "trackerless"], cwd=repository, check=True)
-    return str(target_folder() / "debug" / "trackerless")
+def build() -> None:
+    """Have a binary, before the sandbox shuts the network out that cargo may need."""
+    if "TRACKERLESS" not in os.environ:
+        repository = Path(__file__).resolve().parents[2]
+        subprocess.run(["cargo", "build", "--bin", "trackerless"], cwd=repository, check=True)
+        os.environ["TRACKERLESS"] = str(target_folder() / "debug" / "trackerless")
 
 
 def start(lab: Lab, host: str, bootstrap: Endpoint | None = None) -> Endpoint:
@@ -36,7 +34,7 @@ def start(lab: Lab, host: str, bootstrap: Endpoint | None = None) -> Endpoint:
     endpoint = Endpoint(host, PORT)
     contact = ["--no-bootstrap"] if bootstrap is None else ["--bootstrap", str(bootstrap)]
     folder = lab.fresh_folder("node")
-    argv = [binary(), "run", "--lan", "--bind", str(endpoint), "--data-dir", str(folder), *contact]
+    argv = [_binary(), "run", "--lan", "--bind", str(endpoint), "--data-dir", str(folder), *contact]
     process = lab.start(f"node {endpoint}", argv, _LOG)
     eventually(f"{endpoint} answers a ping", _START_SECONDS, lambda: _alive(process) and answers_ping(endpoint))
     return endpoint
@@ -74,13 +72,17 @@ def _one_shot(lab: Lab, arguments: list[str], host: str, bootstrap: Endpoint) ->
     """A command that ends by itself; what it says goes to the lab's logs as well."""
     folder = lab.fresh_folder(arguments[0])
     common = ["--lan", "--bind", str(Endpoint(host, 0)), "--bootstrap", str(bootstrap), "--data-dir", str(folder)]
-    argv = [binary(), *arguments, *common]
+    argv = [_binary(), *arguments, *common]
     result = subprocess.run(
         argv, cwd=lab.folder, env={**os.environ, **_LOG}, capture_output=True, text=True, timeout=_COMMAND_SECONDS
     )
     head = f"--- {arguments[0]} (exit status {result.returncode}): {' '.join(argv)}"
     lab.note(arguments[0], f"{head}\n{result.stderr}{result.stdout}")
     return result
+
+
+def _binary() -> str:
+    return str(Path(os.environ["TRACKERLESS"]).absolute())
 
 
 def _alive(process: Process) -> bool:

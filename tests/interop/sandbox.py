@@ -24,6 +24,9 @@ from pathlib import Path
 
 _MARK = "INTEROP_SANDBOX"
 _UNSHARE = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+_DIE_WITH_US = ["setpriv", "--pdeathsig", "KILL"]
+
+_SCRATCH = "/run"
 
 IPV6_ADDRESSES = [f"2001:db8:{number:x}::1" for number in range(1, 101)]
 
@@ -36,6 +39,11 @@ def inside() -> bool:
     return os.environ.get(_MARK) == "inside"
 
 
+def scratch() -> str | None:
+    """Where temporary files go: inside, to a file system that vanishes with the sandbox."""
+    return _SCRATCH if inside() else None
+
+
 def enter() -> None:
     """Run this very program again inside the sandbox and exit with its status; return if no sandbox can be had."""
     if _MARK in os.environ:
@@ -44,7 +52,7 @@ def enter() -> None:
     if command is None:
         print("interop: no namespaces here (needs root, sudo or user namespaces): 127.0.0.0/8 only", file=sys.stderr)
         return
-    child = subprocess.Popen([*command, "env", f"{_MARK}=inside", sys.executable, *sys.argv])
+    child = subprocess.Popen([*_DIE_WITH_US, *command, "env", f"{_MARK}=inside", sys.executable, *sys.argv])
     # Killing `unshare` kills process 1 of the namespace, and the kernel then kills the rest.
     signal.signal(signal.SIGTERM, lambda *_: child.kill())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to the child as well, which stops cleanly
@@ -57,13 +65,13 @@ def furnish() -> None:
     _ip("address", "add", "198.18.0.0/15", "dev", "lo")
     for address in IPV6_ADDRESSES:  # all before the first client starts: a new address makes libtorrent listen anew
         _ip("address", "add", f"{address}/128", "dev", "lo", "nodad")
-    run = Path("/run")
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(run)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", _SCRATCH], check=True)
     for name, text in (("hosts", _HOSTS), ("resolv.conf", _RESOLV)):
         target = Path("/etc") / name
         if target.exists():
-            (run / name).write_text(text)
-            subprocess.run(["mount", "--bind", str(run / name), str(target.resolve())], check=True)
+            ours = Path(_SCRATCH) / name
+            ours.write_text(text)
+            subprocess.run(["mount", "--bind", str(ours), str(target.resolve())], check=True)
 
 
 def _working_unshare() -> list[str] | None:
