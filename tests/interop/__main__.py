@@ -31,6 +31,7 @@ def main() -> int:
         if sandbox.inside():
             sandbox.furnish()
     tests = [test for test in _tests(_discovered()) if arguments.only in test.id()]
+    tests.sort(key=lambda test: "transmission" not in test.id())  # the longest ones first
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ThreadPoolExecutor(arguments.jobs) as pool:
         try:
@@ -42,7 +43,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests/interop", description=__doc__.split("\n\n", maxsplit=1)[0])
-    parser.add_argument("-j", "--jobs", type=int, default=4, help="tests that run at the same time (default: 4)")
+    parser.add_argument("-j", "--jobs", type=int, default=6, help="tests that run at the same time (default: 6)")
     parser.add_argument("-k", "--only", default="", metavar="WORD", help="only tests whose name contains WORD")
     parser.add_argument("--no-sandbox", dest="sandbox", action="store_false", help="127.0.0.0/8 of this machine only")
     return parser.parse_args()
