@@ -40,6 +40,7 @@ def fresh(ground: Ground) -> str:
     with _lock:
         number = next(_numbers[ground])
     high, low = divmod(number, 256)
+    assert number <= 500, f"too many addresses in {ground.value}"
     if ground is Ground.PUBLIC:
         return f"198.{18 + high}.{low}.1"
     if ground is Ground.IPV6:

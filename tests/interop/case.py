@@ -24,8 +24,9 @@ class InteropCase(unittest.TestCase):
             super().run(result)
         finally:
             self.lab.close()
+        logs = self.lab.save_logs()
         if len(result.failures) + len(result.errors) > troubles:
-            sys.stderr.write(f"{self.id()}: what every process said\n{self.lab.report()}\n")
+            sys.stderr.write(f"{self.id()}: what every process said\n{logs}\n")
         return result
 
     def network(self, *clients: type[Client], ground: Ground | None = None) -> "Network":
@@ -54,6 +55,7 @@ class Network:
         self.lab = lab
         self.ground = ground
         self.torrent: Torrent = torrent.make(lab.name)
+        self._asker = lab.fresh_address(ground)
         first = node.start(lab, lab.fresh_address(ground))
         self.nodes = [first, *(node.start(lab, lab.fresh_address(ground), first) for _ in range(size - 1))]
 
@@ -62,7 +64,7 @@ class Network:
 
     def find(self) -> list[str]:
         """The peers of this network's torrent, asked for by a newcomer that knows one node."""
-        return node.find(self.lab, self.torrent.info_hash, self.lab.fresh_address(self.ground), self.nodes[-1])
+        return node.find(self.lab, self.torrent.info_hash, self._asker, self.nodes[-1])
 
     def announce(self, at: Endpoint) -> str:
         return node.announce(self.lab, self.torrent.info_hash, at, self.nodes[-1])
@@ -72,4 +74,5 @@ class Network:
             f"`trackerless find` prints {client.endpoint}, announced by {client.name}",
             client.announce_seconds,
             lambda: str(client.endpoint) in self.find(),
+            pace=0.5,
         )

@@ -28,7 +28,7 @@ class Lab:
         self.name = name
         self.folder = Path(tempfile.mkdtemp(prefix="interop-", dir=sandbox.scratch()))
         self._processes: list[Process] = []
-        self._logs: list[tuple[str, Callable[[], str]]] = []
+        self._logs: dict[str, Callable[[], str]] = {}
         _open_labs.add(self)
 
     def fresh_address(self, ground: Ground) -> str:
@@ -40,12 +40,12 @@ class Lab:
     def start(self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None) -> Process:
         process = Process(name, argv, self.folder, env)
         self._processes.append(process)
-        self._logs.append((name, process.log))
+        self._logs[name] = process.log
         return process
 
     def note(self, name: str, text: str) -> None:
-        """Keep `text` among the logs, in its place in time."""
-        self._logs.append((name, lambda: text))
+        """Keep `text` among the logs, in place of what `name` had to say before."""
+        self._logs[name] = lambda: text
 
     def close(self) -> None:
         for process in reversed(self._processes):
@@ -53,18 +53,18 @@ class Lab:
         shutil.rmtree(self.folder, ignore_errors=True)
         _open_labs.discard(self)
 
-    def report(self) -> str:
-        """The end of every log, and where the whole ones lie."""
-        folder = _log_folder() / self.name
+    def save_logs(self) -> str:
+        """Every log goes whole to a file; returns the end of each, and where the files lie."""
+        folder = target_folder() / "interop" / "logs" / self.name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        parts = []
-        for number, (name, text) in enumerate(self._logs):
-            log = text()
-            (folder / f"{number:02}-{name.replace(' ', '-')}.log").write_text(log + "\n")
-            head, *lines = log.split("\n")
-            parts.append("\n".join([head, *lines[-_LINES_SHOWN:]]))
-        return "\n".join([*parts, f"--- whole logs: {folder}"])
+        ends = []
+        for name, log in self._logs.items():
+            text = log()
+            (folder / f"{name.replace(' ', '-')}.log").write_text(text + "\n")
+            head, *lines = text.split("\n")
+            ends.append("\n".join([head, *lines[-_LINES_SHOWN:]]))
+        return "\n".join([*ends, f"--- whole logs: {folder}"])
 
 
 def close_all() -> None:
@@ -73,8 +73,8 @@ def close_all() -> None:
         lab.close()
 
 
-def eventually(what: str, seconds: float, attempt: Callable[[], Found | None]) -> Found:
-    """Try until `attempt` returns something true; fail with `what` when the time is up."""
+def eventually(what: str, seconds: float, attempt: Callable[[], Found | None], pace: float = 0.1) -> Found:
+    """Try every `pace` seconds until `attempt` returns something true; fail with `what` when the time is up."""
     deadline = time.monotonic() + seconds
     while True:
         found = attempt()
@@ -82,13 +82,9 @@ def eventually(what: str, seconds: float, attempt: Callable[[], Found | None]) -
             return found
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(0.1)  # the pace of asking, not a guess at how long the thing takes
+        time.sleep(pace)
 
 
 def target_folder() -> Path:
     repository = Path(__file__).resolve().parents[2]
     return Path(os.environ.get("CARGO_TARGET_DIR", repository / "target"))
-
-
-def _log_folder() -> Path:
-    return target_folder() / "interop" / "logs"

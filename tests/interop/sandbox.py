@@ -28,7 +28,7 @@ _DIE_WITH_US = ["setpriv", "--pdeathsig", "KILL"]
 
 _SCRATCH = "/run"
 
-IPV6_ADDRESSES = [f"2001:db8:{number:x}::1" for number in range(1, 101)]
+IPV6_ADDRESSES = [f"2001:db8:{number:x}::1" for number in range(1, 201)]
 
 _HOSTS = "127.0.0.1 localhost\n::1 localhost\n"
 _RESOLV = "nameserver 127.0.0.1\n"  # nothing listens there: look-ups fail at once instead of after a timeout

@@ -20,7 +20,7 @@ class Aria2(Client):
 
     def _start(self, *work: str) -> None:
         host, port = self.endpoint
-        self.lab.start(self.name, [
+        self.lab.start(self.label, [
             "aria2c",
             "--no-conf",
             "--console-log-level=debug",

@@ -49,6 +49,11 @@ class Client(abc.ABC):
         )
 
     @property
+    def label(self) -> str:
+        """Names its process and its log."""
+        return f"{self.name} {self.endpoint}"
+
+    @property
     def content_folder(self) -> Path:
         folder = self.folder / "content"
         folder.mkdir(exist_ok=True)

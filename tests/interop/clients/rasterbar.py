@@ -35,4 +35,4 @@ class Rasterbar(Client):
             "folder": str(self.content_folder),
             **source,
         }
-        self.lab.start(self.name, [sys.executable, "-u", str(_SESSION), json.dumps(order)])
+        self.lab.start(self.label, [sys.executable, "-u", str(_SESSION), json.dumps(order)])

@@ -49,7 +49,7 @@ class RTorrent(Client):
             node=self.nodes[0],
             metainfo=torrent.write_metainfo(self.folder),
         ))
-        self.lab.start(self.name, ["rtorrent", "-n", "-o", f"import={rc}"], {"TERM": "dumb"})
+        self.lab.start(self.label, ["rtorrent", "-n", "-o", f"import={rc}"], {"TERM": "dumb"})
 
     def fetch(self, torrent: Torrent) -> None:
         raise NotImplementedError("rTorrent 0.9.8 cannot use peers from the DHT")

@@ -41,7 +41,7 @@ class Transmission(Client):
         (self.folder / "settings.json").write_text(json.dumps(self._settings()))
         (self.folder / "dht.dat").write_bytes(self._saved_nodes())
         self.lab.start(
-            self.name,
+            self.label,
             ["transmission-daemon", "--foreground", "--log-debug", "--config-dir", str(self.folder)],
             {"TR_DHT_VERBOSE": "1"},
         )
