@@ -7,6 +7,7 @@ distinct ones they can run with their defaults.
 from __future__ import annotations
 
 import enum
+import ipaddress
 import itertools
 import os
 import threading
@@ -27,12 +28,18 @@ class Endpoint(NamedTuple):
     host: str
     port: int
 
+    @property
+    def compact(self) -> bytes:
+        """BEP 5, Contact Encoding; BEP 32 for IPv6."""
+        return ipaddress.ip_address(self.host).packed + self.port.to_bytes(2, "big")
+
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 _lock = threading.Lock()
 _numbers = {ground: itertools.count(1) for ground in Ground}
+_ports = itertools.count(20001)
 
 
 def fresh(ground: Ground) -> str:
@@ -46,6 +53,13 @@ def fresh(ground: Ground) -> str:
     if ground is Ground.IPV6:
         return sandbox.IPV6_ADDRESSES[number - 1]
     return f"127.{_loopback_base() + high}.{low}.1"
+
+
+def fresh_endpoint(ground: Ground) -> Endpoint:
+    """A fresh address and a fresh port: some clients listen on every address, whatever they are told."""
+    host = fresh(ground)
+    with _lock:
+        return Endpoint(host, next(_ports))
 
 
 def _loopback_base() -> int:

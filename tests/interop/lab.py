@@ -11,7 +11,7 @@ from typing import Callable, Mapping, Sequence, TypeVar
 
 import addresses
 import sandbox
-from addresses import Ground
+from addresses import Endpoint, Ground
 from process import Process
 
 Found = TypeVar("Found")
@@ -33,6 +33,9 @@ class Lab:
 
     def fresh_address(self, ground: Ground) -> str:
         return addresses.fresh(ground)
+
+    def fresh_endpoint(self, ground: Ground) -> Endpoint:
+        return addresses.fresh_endpoint(ground)
 
     def fresh_folder(self, name: str) -> Path:
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
@@ -73,8 +76,8 @@ def close_all() -> None:
         lab.close()
 
 
-def eventually(what: str, seconds: float, attempt: Callable[[], Found | None], pace: float = 0.1) -> Found:
-    """Try every `pace` seconds until `attempt` returns something true; fail with `what` when the time is up."""
+def eventually(what: str, seconds: float, attempt: Callable[[], Found | None]) -> Found:
+    """Try until `attempt` returns something true; fail with `what` when the time is up."""
     deadline = time.monotonic() + seconds
     while True:
         found = attempt()
@@ -82,7 +85,7 @@ def eventually(what: str, seconds: float, attempt: Callable[[], Found | None], p
             return found
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(pace)
+        time.sleep(0.1)  # the pace of asking, not a guess at how long the thing takes
 
 
 def target_folder() -> Path:

@@ -55,17 +55,26 @@ def announce(lab: Lab, info_hash: str, at: Endpoint, bootstrap: Endpoint) -> str
 
 
 def answers_ping(endpoint: Endpoint) -> bool:
-    """BEP 5 `ping`, read-only (BEP 43) so that the node does not take the test for a contact."""
-    query = torrent.bencode({"a": {"id": os.urandom(20)}, "q": "ping", "ro": 1, "t": "ping", "y": "q"})
+    return b"1:y1:r" in _ask(endpoint, "ping", {})
+
+
+def has_stored(endpoint: Endpoint, info_hash: str, peer: Endpoint) -> bool:
+    """Whether the node names `peer` when it is asked for the swarm."""
+    return torrent.bencode(peer.compact) in _ask(endpoint, "get_peers", {"info_hash": bytes.fromhex(info_hash)})
+
+
+def _ask(endpoint: Endpoint, method: str, arguments: dict[str, bytes]) -> bytes:
+    """The reply to one query (BEP 5), or nothing. Read-only (BEP 43), so that the test is not taken for a node."""
+    query = {"a": {"id": os.urandom(20), **arguments}, "q": method, "ro": 1, "t": "test", "y": "q"}
     family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as asking:
         asking.settimeout(1)
         try:
             asking.connect(endpoint)
-            asking.send(query)
-            return b"1:y1:r" in asking.recv(1500)
-        except OSError:
-            return False
+            asking.send(torrent.bencode(query))
+            return asking.recv(2048)
+        except OSError:  # nobody listens there yet, or no reply within the second
+            return b""
 
 
 def _one_shot(lab: Lab, arguments: list[str], host: str, bootstrap: Endpoint) -> subprocess.CompletedProcess[str]:

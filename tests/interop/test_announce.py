@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from addresses import Endpoint, Ground
+from addresses import Ground
 from case import InteropCase
 from clients import Aria2, Client, Rasterbar, Transmission
 from listener import Listener
@@ -26,7 +26,7 @@ class Announce(InteropCase):
 
     def check(self, kind: type[Client], ground: Ground | None = None) -> None:
         network = self.network(kind, ground=ground)
-        with Listener(Endpoint(self.lab.fresh_address(network.ground), 20020)) as listener:
+        with Listener(self.lab.fresh_endpoint(network.ground)) as listener:
             network.announce(listener.endpoint)
             client = network.client(kind)
             client.fetch(network.torrent)

@@ -23,9 +23,9 @@ class Client(abc.ABC):
     announce_seconds: ClassVar[float] = 60  # bounds, several times what was seen: a busy machine is no failure
     download_seconds: ClassVar[float] = 120
 
-    def __init__(self, lab: Lab, host: str, nodes: Sequence[Endpoint]) -> None:
+    def __init__(self, lab: Lab, endpoint: Endpoint, nodes: Sequence[Endpoint]) -> None:
         self.lab = lab
-        self.endpoint = Endpoint(host, 20010)  # of the peer; the DHT socket has the same port
+        self.endpoint = endpoint  # of the peer, by TCP, and of the DHT, by UDP
         self.nodes = nodes
         self.folder = lab.fresh_folder(self.name)
 

@@ -6,7 +6,6 @@ look-up comes up to 20 s after the start and the next one 25 minutes later.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import subprocess
@@ -49,6 +48,7 @@ class Transmission(Client):
     def _settings(self) -> dict:
         return {
             "bind-address-ipv4": self.endpoint.host,
+            "bind-address-ipv6": "::1",
             "dht-enabled": True,
             "download-dir": str(self.content_folder),
             "encryption": 0,
@@ -65,16 +65,11 @@ class Transmission(Client):
 
     def _saved_nodes(self) -> bytes:
         """Transmission has no setting for bootstrap nodes, but it pings those it saved when it last ran."""
-        return bencode({"id": os.urandom(20), "nodes": b"".join(map(_compact, self.nodes))})
+        return bencode({"id": os.urandom(20), "nodes": b"".join(node.compact for node in self.nodes)})
 
     def _add(self, source: str) -> None:
         remote = ["transmission-remote", str(Endpoint(self.endpoint.host, _RPC_PORT)), "--add", source]
         eventually("transmission-remote adds the torrent", 30, lambda: _succeeds(remote))
-
-
-def _compact(node: Endpoint) -> bytes:
-    """BEP 5, Contact Encoding."""
-    return ipaddress.ip_address(node.host).packed + node.port.to_bytes(2, "big")
 
 
 def _succeeds(argv: list[str]) -> bool:
