@@ -154,6 +154,8 @@ impl Node {
         if self.has_joined(now) {
             self.joining.attempts = 0;
             self.note_joined(now);
+            // Another node may have found us between two attempts of ours.
+            self.say_ready();
             self.timers.set(Timer::Bootstrap, now + BOOTSTRAP_WATCH);
         } else {
             self.join(now);
