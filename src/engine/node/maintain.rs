@@ -40,7 +40,7 @@ const VERIFY_AGAIN_AFTER_PRIVATE: Duration = Duration::from_secs(10);
 const MAINTENANCE_RESERVE: u32 = 100;
 
 /// What a node needs to get into the network, and back.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Joining {
     private_network: bool,
     saved: Vec<Contact>,
