@@ -286,3 +286,19 @@ async fn exchange_families(dht: &Dht) {
         node.handle.tell(Command::OtherFamily(contacts)).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_fits_an_address_that_is_known_and_global() {
+        for ip in ["198.18.35.1", "2001:db8::1"] {
+            let ip: IpAddr = ip.parse().unwrap();
+            assert!(fitting_id(ip).unwrap().is_some_and(|id| id.matches_address(ip)), "{ip}");
+        }
+        for ip in ["0.0.0.0", "::", "127.0.0.1", "::1", "10.1.2.3", "fe80::1"] {
+            assert_eq!(fitting_id(ip.parse().unwrap()).unwrap(), None, "{ip}");
+        }
+    }
+}
