@@ -91,7 +91,12 @@ fn what_was_saved_is_where_the_next_start_begins() {
     let mut nodes = Daemon::network(&home, 3);
     let last = nodes.pop().unwrap();
     last.stop("INT");
-    // No router this time: the saved nodes must do.
+    // No router this time: the saved nodes must do, for commands beside the node too. They bind both families, of which
+    // nodes are saved for one.
+    let infohash = "a".repeat(40);
+    let common = ["--lan", "--data-dir", "node-2"];
+    home.run(&[&["announce", &infohash, "--port", "1"], &common[..]].concat()).expect_code(0);
+    assert_eq!(home.run(&[&["find", &infohash], &common[..]].concat()).expect_code(0).stdout, "127.0.0.1:1\n");
     let mut again = Daemon::start(&home, "node-2", &[]);
     assert_ne!(again.started["saved_nodes"], 0, "{}", again.started);
     assert_eq!(again.started["routers"], 0, "{}", again.started);
