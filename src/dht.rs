@@ -133,12 +133,16 @@ impl Dht {
             let mut ready = node.handle.ready();
             waiting.spawn(async move { ready.wait_for(Option::is_some).await.ok().and_then(|contacts| *contacts) });
         }
+        let mut alone = false;
         while let Some(joined) = waiting.join_next().await {
-            if let Ok(Some(contacts)) = joined {
-                return contacts;
+            match joined {
+                // A family in which nobody is known has joined nothing; the other one may be about to.
+                Ok(Some(0)) => alone = true,
+                Ok(Some(contacts)) => return contacts,
+                _ => {}
             }
         }
-        std::future::pending().await
+        if alone { 0 } else { std::future::pending().await }
     }
 
     /// Peers of `info_hash`, as they arrive, each once. Dropping the stream ends the lookup.
