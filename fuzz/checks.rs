@@ -8,8 +8,8 @@ use bendy::decoding::{Decoder, Object};
 use trackerless::engine::bencode::scan::{Kind as Value, MAX_DEPTH, Malformed, Scanner};
 use trackerless::engine::contact::Family;
 use trackerless::engine::id::Id;
-use trackerless::engine::krpc::{Kind, MAX_CONTACTS, Message};
 use trackerless::engine::krpc::encode::MAX_DATAGRAM;
+use trackerless::engine::krpc::{Kind, MAX_CONTACTS, Message};
 use trackerless::engine::node::{Config, Node, OpId, Output};
 use trackerless::engine::time::Instant;
 

@@ -56,9 +56,7 @@ struct Running {
 #[non_exhaustive]
 pub enum StartError {
     /// An address cannot be bound.
-    #[error("cannot bind {addr}: {source}{}", if source.kind() == io::ErrorKind::AddrInUse {
-        " (another program has this port; stop it, or choose another with --bind)"
-    } else { "" })]
+    #[error("cannot bind {addr}: {source}")]
     Bind {
         /// The address.
         addr: SocketAddr,
@@ -66,7 +64,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// No address was left to bind.
-    #[error("this host has none of the addresses to bind; name one that it has with --bind")]
+    #[error("this host has none of the addresses to bind")]
     NoAddress,
     /// The data folder cannot be used.
     #[error(transparent)]

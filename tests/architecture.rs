@@ -114,7 +114,8 @@ fn rooms_name_only_the_rooms_below_them() {
     let rooms: BTreeMap<_, _> = ROOMS.iter().copied().collect();
     for (path, text) in all_sources() {
         let room = first_part(&path);
-        let allowed = rooms.get(room).unwrap_or_else(|| panic!("src/{path}: {room} is no room; see docs/ARCHITECTURE.md"));
+        let allowed =
+            rooms.get(room).unwrap_or_else(|| panic!("src/{path}: {room} is no room; see docs/ARCHITECTURE.md"));
         for named in named_after(&text, "crate::").into_iter().chain(named_after(&text, "trackerless::")) {
             let fine = named == room || allowed.contains(&named) || !rooms.contains_key(named);
             assert!(fine, "src/{path} names `{named}`: {room} may name only {allowed:?}");
@@ -129,11 +130,8 @@ fn parts_of_the_engine_do_not_know_their_siblings() {
         let Some(inside) = path.strip_prefix("engine/") else { continue };
         let part = first_part(inside);
         let named = named_after(&text, "crate::engine::").into_iter();
-        let named: BTreeSet<_> = if inside.contains('/') {
-            named.collect()
-        } else {
-            named.chain(named_after(&text, "super::")).collect()
-        };
+        let named: BTreeSet<_> =
+            if inside.contains('/') { named.collect() } else { named.chain(named_after(&text, "super::")).collect() };
         if part == "mod" || part == "node" {
             continue;
         }
@@ -151,8 +149,18 @@ fn parts_of_the_engine_do_not_know_their_siblings() {
 #[test]
 fn the_engine_has_no_clock_no_socket_no_task_and_no_ambient_randomness() {
     const BANNED: &[&str] = &[
-        "tokio", "std::thread", "std::net::UdpSocket", "Instant::now", "SystemTime", "std::fs", "std::env", "SysRng",
-        "rand::rng(", "thread_rng", "println!", "unsafe ",
+        "tokio",
+        "std::thread",
+        "std::net::UdpSocket",
+        "Instant::now",
+        "SystemTime",
+        "std::fs",
+        "std::env",
+        "SysRng",
+        "rand::rng(",
+        "thread_rng",
+        "println!",
+        "unsafe ",
     ];
     for (path, text) in all_sources() {
         if path.starts_with("engine/") || path.starts_with("sim/") {

@@ -89,9 +89,13 @@ fn a_restart_in_the_middle_keeps_peers_id_port_and_contacts() {
             .await
             .expect("a node");
         alone.bootstrapped().await;
-        while !alone.announce(swarm(2), 777, false).await.stored_at.iter().any(|at: &Contact| at.addr == node.local_addrs()[0])
-        {
-        }
+        while !alone
+            .announce(swarm(2), 777, false)
+            .await
+            .stored_at
+            .iter()
+            .any(|at: &Contact| at.addr == node.local_addrs()[0])
+        {}
         let before = node.snapshot().await.nodes.remove(0);
         node.shutdown().await.expect("saved");
         drop(node);
@@ -101,7 +105,12 @@ fn a_restart_in_the_middle_keeps_peers_id_port_and_contacts() {
         let after = node.snapshot().await.nodes.remove(0);
         assert_eq!((after.snapshot.id, after.snapshot.secrets), (before.snapshot.id, before.snapshot.secrets));
         let peers = |saved: &trackerless::net::persist::SavedNode| {
-            saved.snapshot.peers.iter().map(|stored| (stored.info_hash, stored.peer, stored.seed)).collect::<BTreeSet<_>>()
+            saved
+                .snapshot
+                .peers
+                .iter()
+                .map(|stored| (stored.info_hash, stored.peer, stored.seed))
+                .collect::<BTreeSet<_>>()
         };
         assert!(peers(&before).contains(&(swarm(2), "127.0.0.1:777".parse().unwrap(), false)));
         assert_eq!(peers(&after), peers(&before));
