@@ -14,6 +14,7 @@ mod echo;
 mod histogram;
 mod load;
 mod memory;
+mod network;
 mod node;
 mod plan;
 mod population;

@@ -177,8 +177,8 @@ impl Subject {
         let refusals = script.left() / 10 + 100;
         script.stop_after(refusals);
         while script.left() > 0 {
-            self.load.closed(script, window, Duration::from_secs(600))?;
-            anyhow::ensure!(!script.is_stopped(), "{refusals} queries without a proper answer");
+            let Outcome { verified, wrong, lost, .. } = self.load.closed(script, window, Duration::from_secs(600))?;
+            anyhow::ensure!(!script.is_stopped(), "{verified} good replies, {wrong} wrong, {lost} lost");
         }
         Ok(())
     }

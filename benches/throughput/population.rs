@@ -6,11 +6,10 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 
 use tokio::net::UdpSocket;
-use trackerless::engine::contact::{Contact, Family};
+use trackerless::engine::contact::Contact;
 use trackerless::engine::id::Id;
-use trackerless::engine::krpc::encode::Response;
-use trackerless::engine::krpc::{Kind, Message, Method};
 
+use crate::network::answer;
 use crate::query;
 use crate::server::pin;
 
@@ -59,27 +58,4 @@ async fn serve(socket: UdpSocket, own: Id, contacts: Arc<Vec<Contact>>) -> io::R
             let _ = socket.send_to(&reply, from).await;
         }
     }
-}
-
-fn answer(out: &mut Vec<u8>, query: &[u8], from: SocketAddr, own: &Id, contacts: &[Contact]) -> Option<()> {
-    let message = Message::decode(query).ok()?;
-    let Kind::Query(query) = message.kind else { return None };
-    let mut response = Response::begin(out, own, &from, message.transaction);
-    match query.method {
-        Method::FindNode { target, .. } => response.contacts(Family::V4, &closest(contacts, &target)),
-        Method::GetPeers { info_hash, .. } => {
-            response.contacts(Family::V4, &closest(contacts, &info_hash));
-            response.token(b"token");
-        }
-        _ => {}
-    }
-    response.end();
-    Some(())
-}
-
-fn closest(contacts: &[Contact], target: &Id) -> Vec<Contact> {
-    let mut sorted = contacts.to_vec();
-    sorted.sort_by(|a, b| target.closer(&a.id, &b.id));
-    sorted.truncate(8);
-    sorted
 }
