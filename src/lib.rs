@@ -5,6 +5,10 @@
 //! | [`engine`] | the protocol: no socket, no clock, no task; the same code runs in production, simulator and fuzzer |
 //! | [`net`] | the engine on a real network, by tokio (feature `net`) |
 //! | [`dht`] | [`Dht`], the handle that programs embed (feature `net`) |
+//! | [`sim`] | the engine in a network in memory: virtual time, one seed |
+//! | `lab` | the lectures' experiments on the simulator (feature `lab`) |
+//! | `daemon` | the long-running service and its configuration (feature `cli`) |
+//! | `cli` | one file per command (feature `cli`) |
 //!
 //! ```
 //! # #[cfg(feature = "net")] {
@@ -36,8 +40,11 @@ pub mod daemon;
 #[cfg(feature = "net")]
 pub mod dht;
 pub mod engine;
+#[cfg(feature = "lab")]
+pub mod lab;
 #[cfg(feature = "net")]
 pub mod net;
+pub mod sim;
 
 #[cfg(feature = "net")]
 pub use dht::Dht;

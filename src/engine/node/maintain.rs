@@ -40,7 +40,7 @@ const VERIFY_AGAIN_AFTER_PRIVATE: Duration = Duration::from_secs(10);
 const MAINTENANCE_RESERVE: u32 = 100;
 
 /// What a node needs to get into the network, and back.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Joining {
     private_network: bool,
     saved: Vec<Contact>,
@@ -154,6 +154,8 @@ impl Node {
         if self.has_joined(now) {
             self.joining.attempts = 0;
             self.note_joined(now);
+            // Another node may have found us between two attempts of ours.
+            self.say_ready();
             self.timers.set(Timer::Bootstrap, now + BOOTSTRAP_WATCH);
         } else {
             self.join(now);
