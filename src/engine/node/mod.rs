@@ -259,15 +259,14 @@ impl Node {
         if let Some(event) = self.events.pop_front() {
             return Output::Event(event);
         }
-        let (deadline, why) = self.next_deadline();
-        match self.outbox.pop() {
-            Some((to, payload)) => {
-                self.stats.sent += 1;
-                self.stats.sent_bytes += payload.len() as u64;
-                Output::Transmit { to, payload }
-            }
-            None => Output::Wait(deadline, why),
+        if self.outbox.is_empty() {
+            let (deadline, why) = self.next_deadline();
+            return Output::Wait(deadline, why);
         }
+        let (to, payload) = self.outbox.pop().expect("it is not empty");
+        self.stats.sent += 1;
+        self.stats.sent_bytes += payload.len() as u64;
+        Output::Transmit { to, payload }
     }
 
     fn next_deadline(&self) -> (Instant, Why) {
