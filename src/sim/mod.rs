@@ -7,6 +7,7 @@
 //! | to find | look in |
 //! |---|---|
 //! | a network of production nodes, grown by the real join | [`network`] |
+//! | the server through which nodes join | [`router`] |
 //! | what became of an operation | [`task`] |
 //! | the event loop: spawn, kill, call, run until | [`world`] |
 //! | what may live in the world | [`host`] |
@@ -27,6 +28,7 @@ pub mod nat;
 pub mod network;
 pub mod population;
 pub mod random;
+pub mod router;
 pub mod task;
 pub mod world;
 

@@ -12,6 +12,7 @@ use super::host::{Host, Output};
 use super::link::Link;
 use super::population::{AddressPlan, Reachability};
 use super::random::Dice;
+use super::router::Router;
 use super::task::{self, Task};
 use super::world::{Home, HostId, World};
 use crate::engine::contact::Family;
@@ -155,9 +156,7 @@ impl Network {
             impatient: BTreeSet::new(),
             running: 0,
         };
-        // The router knows nobody to join through; it is nobody's member.
-        let config = Config { has_routers: false, ..network.terms.config.clone() };
-        network.settle(Home::open(router), config, None);
+        network.admit(Home::open(router), Resident::Other(Box::new(Router::new(seed))));
         network
     }
 
