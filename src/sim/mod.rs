@@ -14,6 +14,7 @@
 //! | delay, loss, duplicates, reordering, MTU, rate, partition | [`link`] |
 //! | address translators and their mappings | [`nat`] |
 //! | who lives where: addresses, BEP 42 ids, sessions | [`population`] |
+//! | residents that mean ill | [`adversary`] |
 //! | what must always hold | [`invariant`] |
 //! | randomness as a pure function of names | [`random`] |
 //!
@@ -21,6 +22,7 @@
 //! befalls a packet depends on the seed, its two ends and its number between them, never on unrelated traffic.
 #![forbid(unsafe_code)]
 
+pub mod adversary;
 pub mod host;
 pub mod invariant;
 pub mod link;

@@ -125,6 +125,8 @@ pub struct Network {
     router: SocketAddr,
     members: Vec<HostId>,
     tasks: BTreeMap<(HostId, OpId), Task>,
+    /// When each node said that it had joined.
+    ready: BTreeMap<HostId, Instant>,
     /// Operations that end with their first peers.
     impatient: BTreeSet<(HostId, OpId)>,
     /// Operations that have not ended.
@@ -153,6 +155,7 @@ impl Network {
             router,
             members: Vec::new(),
             tasks: BTreeMap::new(),
+            ready: BTreeMap::new(),
             impatient: BTreeSet::new(),
             running: 0,
         };
@@ -171,6 +174,7 @@ impl Network {
             router: self.router,
             members: self.members.clone(),
             tasks: self.tasks.clone(),
+            ready: self.ready.clone(),
             impatient: self.impatient.clone(),
             running: self.running,
         }
@@ -339,6 +343,12 @@ impl Network {
         others.filter_map(|&member| Some((self.node(member)?.id().distance(target), member))).min().map(|best| best.1)
     }
 
+    /// When a node said that it had joined, if it did.
+    #[must_use]
+    pub fn ready_at(&self, host: HostId) -> Option<Instant> {
+        self.ready.get(&host).copied()
+    }
+
     /// The router through which everyone joins.
     #[must_use]
     pub const fn router(&self) -> SocketAddr {
@@ -364,6 +374,10 @@ impl Network {
         if event == Event::RoutersWanted {
             let router = self.router;
             self.command(host, |node, now| node.add_routers(now, &[router]));
+            return;
+        }
+        if let Event::Ready { .. } = event {
+            self.ready.insert(host, at);
             return;
         }
         let Some(op) = task::operation(&event) else { return };
