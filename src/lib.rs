@@ -3,3 +3,5 @@
 #![warn(unreachable_pub)]
 
 pub mod engine;
+#[cfg(feature = "gateway")]
+pub mod tracker;
