@@ -13,6 +13,7 @@ pub mod broker;
 pub mod guard;
 pub mod http;
 pub mod metadata;
+pub mod server;
 pub mod swarm;
 pub mod udp;
 
