@@ -3,5 +3,7 @@
 #![warn(unreachable_pub)]
 
 pub mod engine;
+#[cfg(feature = "net")]
+pub mod net;
 #[cfg(feature = "gateway")]
 pub mod tracker;

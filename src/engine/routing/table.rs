@@ -133,6 +133,19 @@ impl Table {
         Some(removed)
     }
 
+    /// Takes `contact` out if it is in the table at exactly this endpoint.
+    pub fn remove_contact(&mut self, now: Instant, contact: &Contact) {
+        if self.entry(contact).is_some() {
+            self.remove(now, &contact.id);
+        }
+    }
+
+    /// The smoothed round-trip time of `contact`, if it is in the table.
+    #[must_use]
+    pub fn rtt(&self, contact: &Contact) -> Option<Duration> {
+        self.entry(contact).map(|entry| entry.rtt)
+    }
+
     /// Whether a contact that is not in the table could enter it now: is it worth a query to verify it?
     #[must_use]
     pub fn has_room_for(&self, now: Instant, contact: &Contact) -> bool {
@@ -246,6 +259,11 @@ impl Table {
         bucket.has_subnet_of(contact).then_some(Refusal::SubnetTaken)
     }
 
+    fn entry(&self, contact: &Contact) -> Option<&Entry> {
+        let bucket = self.buckets.get(self.own.common_prefix_len(&contact.id))?;
+        bucket.entries.iter().find(|entry| entry.contact == *contact)
+    }
+
     /// The id of another entry at exactly this endpoint.
     fn id_at(&self, contact: &Contact) -> Option<Id> {
         self.entries().find(|entry| entry.contact.addr == contact.addr).map(|entry| entry.contact.id)
@@ -281,7 +299,7 @@ impl Table {
 
 /// Appends the `entries` closest to `target`, sorted, as far as there is room. All of them are further away than what
 /// is there already.
-fn add_closest<'e>(closest: &mut ArrayVec<Contact, K>, target: &Id, entries: &mut dyn Iterator<Item = &'e Entry>) {
+fn add_closest(closest: &mut ArrayVec<Contact, K>, target: &Id, entries: &mut dyn Iterator<Item = &Entry>) {
     let fixed = closest.len();
     if closest.is_full() {
         return;

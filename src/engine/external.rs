@@ -1,0 +1,102 @@
+//! Our own address, as others see it: a vote (BEP 42, `ip`).
+//!
+//! Only responses to queries of ours vote, one vote per /24 or /64, the newest counting; so an attacker needs as many
+//! networks as there are honest voters.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::contact::subnet;
+use super::limits::ADDRESS_VOTERS;
+
+/// The voters.
+#[derive(Debug)]
+pub struct AddressVote {
+    votes: Vec<(u64, SocketAddr)>,
+    quorum: usize,
+    by_subnet: bool,
+}
+
+impl AddressVote {
+    /// A vote that needs `quorum` voters; in a private network voters may share a subnet.
+    #[must_use]
+    pub const fn new(quorum: usize, private_network: bool) -> Self {
+        Self { votes: Vec::new(), quorum, by_subnet: !private_network }
+    }
+
+    /// `voter` sees us at `ours`.
+    pub fn cast(&mut self, voter: &SocketAddr, ours: SocketAddr) {
+        let network =
+            if self.by_subnet { subnet(voter.ip()) } else { subnet(voter.ip()) << 8 ^ u64::from(voter.port()) };
+        self.votes.retain(|(other, _)| *other != network);
+        if self.votes.len() >= ADDRESS_VOTERS {
+            self.votes.remove(0);
+        }
+        self.votes.push((network, ours));
+    }
+
+    /// The address that more than half of a quorum sees, with the port that most of those see.
+    #[must_use]
+    pub fn winner(&self) -> Option<SocketAddr> {
+        if self.votes.len() < self.quorum {
+            return None;
+        }
+        let ips: Vec<IpAddr> = self.votes.iter().map(|(_, addr)| addr.ip()).collect();
+        let (ip, votes) = most_common(&ips)?;
+        let ports: Vec<u16> = self.votes.iter().filter(|(_, addr)| addr.ip() == ip).map(|(_, a)| a.port()).collect();
+        let (port, _) = most_common(&ports)?;
+        (votes * 2 > self.votes.len()).then(|| SocketAddr::new(ip, port))
+    }
+
+    /// Forgets all votes: after a change of address the old ones are wrong.
+    pub fn restart(&mut self) {
+        self.votes.clear();
+    }
+}
+
+fn most_common<T: Copy + Ord>(values: &[T]) -> Option<(T, usize)> {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable();
+    sorted.chunk_by(|a, b| a == b).map(|run| (run[0], run.len())).max_by_key(|(_, count)| *count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addr(a: u8, port: u16) -> SocketAddr {
+        ([a, 1, 1, 1], port).into()
+    }
+
+    #[test]
+    fn a_majority_of_a_quorum_wins() {
+        let mut vote = AddressVote::new(5, false);
+        for voter in 1..=4 {
+            vote.cast(&addr(voter, 1), addr(77, 6881));
+        }
+        assert_eq!(vote.winner(), None, "no quorum");
+        vote.cast(&addr(5, 1), addr(77, 9));
+        assert_eq!(vote.winner(), Some(addr(77, 6881)));
+        for voter in 6..=12 {
+            vote.cast(&addr(voter, 1), addr(88, 1));
+        }
+        assert_eq!(vote.winner(), Some(addr(88, 1)));
+    }
+
+    #[test]
+    fn one_subnet_has_one_vote() {
+        let mut vote = AddressVote::new(2, false);
+        for port in 1..100 {
+            vote.cast(&addr(1, port), addr(66, 1));
+        }
+        assert_eq!(vote.winner(), None);
+    }
+
+    #[test]
+    fn voters_are_bounded_and_the_newest_count() {
+        let mut vote = AddressVote::new(5, false);
+        for voter in 1..=200 {
+            vote.cast(&addr(voter, 1), addr(if voter <= 100 { 66 } else { 77 }, 1));
+        }
+        assert_eq!((vote.votes.len(), vote.winner()), (ADDRESS_VOTERS, Some(addr(77, 1))));
+    }
+}

@@ -1,0 +1,247 @@
+//! The lookup on random graphs, in a world that is only a map, and its rules one by one.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::*;
+use crate::engine::random::Random;
+use proptest::prelude::*;
+
+fn contact(index: u16, random: &mut Random) -> Contact {
+    let [high, low] = index.to_be_bytes();
+    Contact { id: random.wire_id(), addr: ([50, high, low, 1], 6881).into() }
+}
+
+/// Who knows whom: each node knows its own neighbourhood and some random others, as a Kademlia table would.
+struct Graph {
+    nodes: BTreeMap<SocketAddr, (Contact, Vec<Contact>, bool)>,
+}
+
+impl Graph {
+    fn random(size: u16, dead_percent: u32, seed: [u8; 32]) -> Self {
+        let mut random = Random::new(seed);
+        let all: Vec<Contact> = (0..size).map(|index| contact(index, &mut random)).collect();
+        let mut nodes = BTreeMap::new();
+        for own in &all {
+            let mut buckets: BTreeMap<usize, Vec<Contact>> = BTreeMap::new();
+            for other in all.iter().filter(|other| other.id != own.id) {
+                buckets.entry(own.id.common_prefix_len(&other.id)).or_default().push(*other);
+            }
+            let mut known: Vec<Contact> = Vec::new();
+            for bucket in buckets.values() {
+                let start = random.wire_below(bucket.len());
+                known.extend(bucket.iter().cycle().skip(start).take(bucket.len().min(K)));
+            }
+            let dead = (random.wire_u32() % 100) < dead_percent;
+            nodes.insert(own.addr, (*own, known, dead));
+        }
+        Self { nodes }
+    }
+
+    fn alive_by_distance(&self, target: &Id) -> Vec<Contact> {
+        let mut alive: Vec<_> = self.nodes.values().filter(|(.., dead)| !dead).map(|(contact, ..)| *contact).collect();
+        alive.sort_by_key(|contact| contact.id.distance(target));
+        alive
+    }
+
+    fn answer(&self, addr: &SocketAddr, target: &Id) -> Option<Vec<Contact>> {
+        let (_, known, dead) = &self.nodes[addr];
+        let mut known = known.clone();
+        known.sort_by_key(|contact| contact.id.distance(target));
+        known.truncate(K);
+        (!dead).then_some(known)
+    }
+
+    /// Runs a lookup from the table of `source`; answers come after 100 ms, silence is noticed after 300 ms and 2 s.
+    fn run(&self, source: &SocketAddr, target: Id) -> (Vec<Contact>, usize) {
+        let mut lookup = Lookup::new(target, true, Some(self.nodes.len() as f64));
+        let table = &self.nodes[source].1;
+        let mut sorted = table.clone();
+        sorted.sort_by_key(|contact| contact.id.distance(&target));
+        sorted.iter().take(K).for_each(|contact| lookup.add(*contact, Origin::Own));
+        let mut agenda: VecDeque<(Instant, SocketAddr, u8)> = VecDeque::new();
+        let (mut now, mut asked) = (Instant::ZERO, 0);
+        loop {
+            match lookup.step(now) {
+                Step::Ask(contact) => {
+                    asked += 1;
+                    assert!(asked <= self.nodes.len(), "a contact is asked twice");
+                    let alive = self.answer(&contact.addr, &target).is_some();
+                    let delays: &[(u64, u8)] = if alive { &[(100, 0)] } else { &[(300, 1), (2000, 2)] };
+                    for &(millis, what) in delays {
+                        let at = now + Duration::from_millis(millis);
+                        let place = agenda.partition_point(|(other, ..)| *other <= at);
+                        agenda.insert(place, (at, contact.addr, what));
+                    }
+                }
+                Step::Starved => table.iter().for_each(|contact| lookup.add(*contact, Origin::Own)),
+                Step::Done => break,
+                Step::Wait(until) => {
+                    let next = agenda.front().map(|(at, ..)| *at);
+                    let woken_first = until.is_some_and(|until| next.is_none_or(|next| until < next));
+                    if woken_first {
+                        now = until.expect("just checked");
+                        continue;
+                    }
+                    let (at, addr, what) = agenda.pop_front().expect("a lookup that waits waits for something");
+                    now = at;
+                    match what {
+                        0 => {
+                            let id = self.nodes[&addr].0.id;
+                            let origin = lookup.answered(&addr, &id, None).expect("it was asked");
+                            let origin = Origin::Heard { hops: origin.hops() + 1 };
+                            self.answer(&addr, &target).into_iter().flatten().for_each(|c| lookup.add(c, origin));
+                        }
+                        1 => lookup.slow(&addr),
+                        _ => lookup.failed(&addr),
+                    }
+                }
+            }
+        }
+        (lookup.closest().copied().collect(), asked)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// On a healthy graph every lookup finds the closest node and nearly all of the K closest, asking few. (With K
+    /// random contacts a bucket, Kademlia itself promises no more.)
+    #[test]
+    fn converges_to_the_closest_nodes(size in 20u16..300, seed in any::<[u8; 32]>(), target in any::<[u8; 20]>()) {
+        let graph = Graph::random(size, 0, seed);
+        let source = *graph.nodes.keys().next().unwrap();
+        let (found, asked) = graph.run(&source, Id(target));
+        // The source itself is not asked; it is among the closest for some targets.
+        let mut expected = graph.alive_by_distance(&Id(target));
+        expected.retain(|contact| contact.addr != source);
+        let found: Vec<_> = found.into_iter().filter(|contact| contact.addr != source).take(K).collect();
+        prop_assert_eq!(found[0], expected[0]);
+        let hits = expected[..K].iter().filter(|contact| found.contains(contact)).count();
+        prop_assert!(hits >= K - 1, "{} of the {} closest were found", hits, K);
+        prop_assert!(asked <= 60, "{} nodes asked for a network of {}", asked, size);
+    }
+
+    /// With four in ten dead the closest living node is still found.
+    #[test]
+    fn survives_dead_contacts(seed in any::<[u8; 32]>(), target in any::<[u8; 20]>()) {
+        let graph = Graph::random(200, 40, seed);
+        let source = *graph.nodes.keys().next().unwrap();
+        let (found, _) = graph.run(&source, Id(target));
+        let mut expected = graph.alive_by_distance(&Id(target));
+        expected.retain(|contact| contact.addr != source);
+        prop_assert!(found.iter().take(2).any(|contact| contact == &expected[0]), "the closest was missed");
+    }
+}
+
+fn filled(count: u16) -> (Lookup, Vec<Contact>) {
+    let mut random = Random::new([4; 32]);
+    let mut lookup = Lookup::new(Id::ZERO, true, None);
+    let mut contacts: Vec<_> = (0..count).map(|index| contact(index, &mut random)).collect();
+    contacts.iter().for_each(|contact| lookup.add(*contact, Origin::Own));
+    contacts.sort_by_key(|contact| contact.id);
+    (lookup, contacts)
+}
+
+fn asked(lookup: &mut Lookup, now: Instant) -> Vec<Contact> {
+    std::iter::from_fn(|| if let Step::Ask(contact) = lookup.step(now) { Some(contact) } else { None }).collect()
+}
+
+#[test]
+fn asks_the_closest_alpha_first() {
+    let (mut lookup, contacts) = filled(20);
+    assert_eq!(asked(&mut lookup, Instant::ZERO), contacts[..ALPHA]);
+    assert_eq!(lookup.step(Instant::ZERO), Step::Wait(None));
+}
+
+#[test]
+fn a_slow_contact_frees_its_slot_and_its_late_answer_counts() {
+    let (mut lookup, contacts) = filled(20);
+    asked(&mut lookup, Instant::ZERO);
+    lookup.slow(&contacts[0].addr);
+    assert_eq!(asked(&mut lookup, Instant::ZERO), contacts[ALPHA..=ALPHA]);
+    assert_eq!(lookup.answered(&contacts[0].addr, &contacts[0].id, Some(b"t")), Some(Origin::Own));
+    assert_eq!(lookup.closest_with_token().next(), Some((&contacts[0], &b"t"[..])));
+}
+
+#[test]
+fn late_answers_are_awaited_for_the_grace_only() {
+    let (mut lookup, contacts) = filled(30);
+    let now = Instant::from_secs(1);
+    loop {
+        let batch = asked(&mut lookup, now);
+        if batch.is_empty() {
+            break;
+        }
+        for contact in batch {
+            if contact == contacts[2] {
+                lookup.slow(&contact.addr);
+            } else {
+                lookup.answered(&contact.addr, &contact.id, None);
+            }
+        }
+    }
+    assert_eq!(lookup.closest().count(), K + 1, "one more for the timeout");
+    assert_eq!(lookup.step(now), Step::Wait(Some(now + GRACE)));
+    assert_eq!(lookup.step(now + GRACE), Step::Done);
+}
+
+#[test]
+fn another_id_than_expected_is_a_failure() {
+    let (mut lookup, contacts) = filled(20);
+    asked(&mut lookup, Instant::ZERO);
+    assert_eq!(lookup.answered(&contacts[0].addr, &Id([9; 20]), Some(b"t")), None);
+    assert_eq!(lookup.answered(&contacts[0].addr, &contacts[0].id, Some(b"t")), None, "too late");
+    assert_eq!(lookup.closest().count(), 0);
+}
+
+#[test]
+fn an_answer_that_was_not_asked_for_changes_nothing() {
+    let (mut lookup, contacts) = filled(20);
+    assert_eq!(lookup.answered(&contacts[9].addr, &contacts[9].id, None), None);
+    assert_eq!(lookup.answered(&([1, 1, 1, 1], 1).into(), &contacts[9].id, None), None);
+}
+
+#[test]
+fn one_subnet_gets_one_place_among_the_heard_of() {
+    let mut random = Random::new([4; 32]);
+    for (diverse, places) in [(true, 1), (false, 8)] {
+        let mut lookup = Lookup::new(Id::ZERO, diverse, None);
+        for host in 0..8 {
+            let contact = Contact { id: random.wire_id(), addr: ([60, 1, 1, host], 1).into() };
+            lookup.add(contact, Origin::Heard { hops: 1 });
+        }
+        assert_eq!(lookup.candidates.len(), places);
+    }
+}
+
+#[test]
+fn asks_for_more_once_and_then_ends() {
+    let (mut lookup, contacts) = filled(2);
+    for contact in asked(&mut lookup, Instant::ZERO) {
+        lookup.answered(&contact.addr, &contact.id, None);
+    }
+    assert_eq!(lookup.step(Instant::ZERO), Step::Starved);
+    assert_eq!(lookup.step(Instant::ZERO), Step::Done);
+    assert_eq!(lookup.closest().count(), contacts.len());
+}
+
+#[test]
+fn candidates_are_bounded_and_the_closest_stay() {
+    let (lookup, contacts) = filled(1000);
+    let kept: Vec<_> = lookup.candidates.iter().map(|candidate| candidate.contact).collect();
+    assert_eq!(kept, contacts[..CANDIDATES]);
+}
+
+#[test]
+fn the_end_game_asks_everyone_inside_the_radius() {
+    let mut random = Random::new([4; 32]);
+    // 20 nodes in the network: all of them lie inside the radius of 16 of 20, or nearly.
+    let mut lookup = Lookup::new(Id::ZERO, false, Some(16.0));
+    for index in 0..20 {
+        lookup.add(contact(index, &mut random), Origin::Own);
+    }
+    let first = asked(&mut lookup, Instant::ZERO);
+    assert_eq!(first.len(), ALPHA);
+    lookup.answered(&first[0].addr, &first[0].id, None);
+    assert_eq!(asked(&mut lookup, Instant::ZERO).len(), K - ALPHA, "the rest of the head at once");
+}

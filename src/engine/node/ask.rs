@@ -1,0 +1,534 @@
+//! Operations: what a caller asked for, run by lookups and transactions.
+//!
+//! An announce is a lookup and then up to [`K`] writes to the closest nodes that gave a token. An operation that
+//! reached nobody is tried once more. Whatever happens, it ends with one [`Event::Done`].
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::Node;
+use super::event::{Event, OpId, Summary};
+use crate::engine::contact::{Contact, Family, is_admissible};
+use crate::engine::id::Id;
+use crate::engine::krpc::encode::{self, Ask};
+use crate::engine::krpc::{Message, Response};
+use crate::engine::limits::{K, OPERATIONS, PEERS_PER_LOOKUP};
+use crate::engine::lookup::{Lookup, Origin, Step};
+use crate::engine::routing::Outcome;
+use crate::engine::time::Instant;
+use crate::engine::transactions::{Expired, HARD_TIMEOUT, Transaction};
+
+/// Soft timeout where nothing is known of a contact and we have not yet heard from many.
+const UNKNOWN_SOFT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longest `v` that is passed on.
+const MAX_VERSION: usize = 16;
+
+/// What a transaction is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A step of a lookup.
+    Lookup(OpId),
+    /// A step of joining, to a router whose id is unknown.
+    Router(OpId),
+    /// An announce to one node: the first try or the second.
+    Store { op: OpId, again: bool },
+    /// A ping that the caller asked for.
+    Ping(OpId),
+    /// Maintenance: does it live?
+    Check,
+    /// Maintenance: does it know contacts for a bucket that has room?
+    Refresh,
+}
+
+/// What an operation is after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// Contacts close to the target.
+    Nodes,
+    /// Our own neighbourhood: the same, and the node has joined when it ends well.
+    Join,
+    /// Peers of a swarm.
+    Peers,
+    /// A place for our client in a swarm.
+    Announce { port: u16, seed: bool },
+    /// A sign of life.
+    Ping,
+}
+
+/// An operation that is not over.
+#[derive(Debug)]
+pub(super) struct Operation {
+    goal: Goal,
+    lookup: Lookup,
+    started: Instant,
+    /// When the lookup wants to be stepped without news.
+    pub(super) wake: Option<Instant>,
+    /// It waits for the pace of new destinations.
+    pub(super) paced: bool,
+    /// Queries outside the lookup (routers, writes, a ping) that are outstanding.
+    outstanding: usize,
+    /// The lookup is over; nodes are being written to.
+    writing: bool,
+    retried: bool,
+    seen: BTreeSet<SocketAddr>,
+    summary: Summary,
+}
+
+impl Operation {
+    fn new(goal: Goal, lookup: Lookup, started: Instant) -> Self {
+        Self {
+            goal,
+            lookup,
+            started,
+            wake: None,
+            paced: false,
+            outstanding: 0,
+            writing: false,
+            retried: false,
+            seen: BTreeSet::new(),
+            summary: Summary::default(),
+        }
+    }
+
+    fn ask(&self) -> Ask<'static> {
+        let target = *self.lookup.target();
+        match self.goal {
+            Goal::Peers | Goal::Announce { .. } => Ask::GetPeers(target),
+            Goal::Nodes | Goal::Join | Goal::Ping => Ask::FindNode(target),
+        }
+    }
+
+    /// Whether its lookup is reported step by step.
+    const fn is_of_the_caller(&self) -> bool {
+        !matches!(self.goal, Goal::Join)
+    }
+}
+
+impl Node {
+    // Commands.
+
+    /// Looks for peers of `info_hash`: first in our own store, then on other nodes. Peers arrive as
+    /// [`Event::Peers`], the end as [`Event::Done`].
+    pub fn find_peers(&mut self, now: Instant, info_hash: Id) -> OpId {
+        let op = self.begin(now, Goal::Peers, info_hash);
+        let known = self.peers.sample(&info_hash, PEERS_PER_LOOKUP, false, &mut self.random);
+        let known: Vec<SocketAddr> =
+            known.iter().flat_map(|sample| sample.iter()).filter_map(crate::engine::contact::decode_addr).collect();
+        self.report_peers(op, None, known.into_iter());
+        self.drive(now, op);
+        op
+    }
+
+    /// Announces that a client at our address and `port` takes part in `info_hash`, to the closest nodes. Where it is
+    /// stored arrives as [`Event::Stored`], peers found on the way as [`Event::Peers`], the end as [`Event::Done`].
+    pub fn announce(&mut self, now: Instant, info_hash: Id, port: u16, seed: bool) -> OpId {
+        let op = self.begin(now, Goal::Announce { port, seed }, info_hash);
+        self.drive(now, op);
+        op
+    }
+
+    /// Looks for the nodes closest to `target`.
+    pub fn find_node(&mut self, now: Instant, target: Id) -> OpId {
+        let op = self.begin(now, Goal::Nodes, target);
+        self.drive(now, op);
+        op
+    }
+
+    /// Pings `addr`. An answer arrives as [`Event::Pong`], the end, also without one, as [`Event::Done`].
+    pub fn ping(&mut self, now: Instant, addr: SocketAddr) -> OpId {
+        let op = self.begin(now, Goal::Ping, Id::ZERO);
+        let sent = self.operations.contains_key(&op)
+            && self.query(now, addr, None, HARD_TIMEOUT, Purpose::Ping(op), &Ask::Ping);
+        if let Some(operation) = self.operations.get_mut(&op) {
+            operation.outstanding = usize::from(sent);
+            operation.summary.asked = usize::from(sent);
+        }
+        self.drive(now, op);
+        op
+    }
+
+    /// Ends `op` at once, without any further event. Answers that are still on their way are not wasted: they keep the
+    /// routing table fresh.
+    pub fn cancel(&mut self, op: OpId) {
+        self.operations.remove(&op);
+    }
+
+    /// Whether another operation can begin; see [`OPERATIONS`]. One begun nevertheless ends at once, having asked
+    /// nobody.
+    #[must_use]
+    pub fn has_room_for_operations(&self) -> bool {
+        self.operations.len() < OPERATIONS
+    }
+
+    // Running them.
+
+    fn begin(&mut self, now: Instant, goal: Goal, target: Id) -> OpId {
+        let op = OpId(self.next_op);
+        self.next_op += 1;
+        if !self.has_room_for_operations() {
+            self.events.push_back(Event::Done { op, summary: Summary::default() });
+            return op;
+        }
+        let lookup = self.new_lookup(now, target);
+        self.operations.insert(op, Operation::new(goal, lookup, now));
+        op
+    }
+
+    /// Begins looking up our own id, with `contacts` and `routers` besides those that the table knows.
+    pub(super) fn begin_join(&mut self, now: Instant, contacts: &[Contact], routers: &[SocketAddr]) {
+        let own = *self.id();
+        let op = self.begin(now, Goal::Join, own);
+        let mut asked = 0;
+        for router in routers {
+            let soft = HARD_TIMEOUT;
+            asked += usize::from(self.query(now, *router, None, soft, Purpose::Router(op), &Ask::FindNode(own)));
+        }
+        if let Some(operation) = self.operations.get_mut(&op) {
+            contacts.iter().for_each(|contact| operation.lookup.add(*contact, Origin::Own));
+            operation.outstanding = asked;
+        }
+        self.drive(now, op);
+    }
+
+    fn new_lookup(&self, now: Instant, target: Id) -> Lookup {
+        let mut lookup = Lookup::new(target, !self.config.private_network, self.size.nodes());
+        self.table.closest(&target, now).into_iter().for_each(|contact| lookup.add(contact, Origin::Own));
+        self.cache.near(&target).for_each(|(contact, _)| lookup.add(contact, Origin::Own));
+        lookup
+    }
+
+    /// Takes every step that `op` can take now.
+    pub(super) fn drive(&mut self, now: Instant, op: OpId) {
+        let Some(mut operation) = self.operations.remove(&op) else { return };
+        operation.wake = None;
+        operation.paced = false;
+        let over = operation.goal == Goal::Ping
+            || operation.writing
+            || loop {
+                match operation.lookup.step(now) {
+                    Step::Ask(contact) => {
+                        if !self.ask_contact(now, op, &mut operation, contact) {
+                            break false;
+                        }
+                    }
+                    Step::Wait(until) => {
+                        operation.wake = until;
+                        break false;
+                    }
+                    Step::Starved => self.add_everyone(&mut operation.lookup),
+                    Step::Done => break true,
+                }
+            };
+        let waits = operation.outstanding > 0;
+        self.operations.insert(op, operation);
+        if over && !waits {
+            self.search_ended(now, op);
+        }
+    }
+
+    /// Steps every operation that waits for time or pace.
+    pub(super) fn drive_waiting(&mut self, now: Instant) {
+        let due = |operation: &Operation| operation.paced || operation.wake.is_some_and(|wake| wake <= now);
+        let waiting: Vec<OpId> =
+            self.operations.iter().filter(|(_, operation)| due(operation)).map(|(op, _)| *op).collect();
+        waiting.into_iter().for_each(|op| self.drive(now, op));
+    }
+
+    fn ask_contact(&mut self, now: Instant, op: OpId, operation: &mut Operation, contact: Contact) -> bool {
+        let admitted = self.pace.as_mut().is_none_or(|pace| pace.admits(now, &contact.addr, 0));
+        let soft = self.soft_timeout(&contact);
+        let sent =
+            admitted && self.query(now, contact.addr, Some(contact.id), soft, Purpose::Lookup(op), &operation.ask());
+        if sent {
+            operation.summary.asked += 1;
+        } else {
+            self.stats.paced += 1;
+            operation.lookup.not_asked(&contact);
+            operation.paced = true;
+            // Where the pace is not the reason, too many transactions are open: try again when some have ended.
+            operation.wake = admitted.then(|| now + HARD_TIMEOUT / 8);
+        }
+        sent
+    }
+
+    /// The fallback of a lookup that has run out of candidates: everyone we know.
+    fn add_everyone(&self, lookup: &mut Lookup) {
+        self.table.entries().for_each(|entry| lookup.add(entry.contact, Origin::Own));
+        self.joining.saved().iter().for_each(|contact| lookup.add(*contact, Origin::Own));
+    }
+
+    /// design: 1.5 times the known round trip and 30 ms, or the p90 of all of ours.
+    fn soft_timeout(&self, contact: &Contact) -> Duration {
+        let known = self.table.rtt(contact).map(|rtt| rtt * 3 / 2 + Duration::from_millis(30));
+        known.or_else(|| self.rtts.quantile(90)).unwrap_or(UNKNOWN_SOFT_TIMEOUT)
+    }
+
+    /// Sends a query; whether it was sent.
+    pub(super) fn query(
+        &mut self,
+        now: Instant,
+        to: SocketAddr,
+        expected: Option<Id>,
+        soft: Duration,
+        purpose: Purpose,
+        ask: &Ask<'_>,
+    ) -> bool {
+        let Some(transaction) = self.transactions.open(now, to, expected, soft, purpose, &mut self.random) else {
+            return false;
+        };
+        let (own, read_only) = (*self.id(), self.config.read_only);
+        self.outbox.push(to, |out| encode::query(out, transaction, &own, read_only, ask));
+        self.stats.queries += 1;
+        true
+    }
+
+    // News for them.
+
+    pub(super) fn take_response(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        message: &Message<'_>,
+        response: &Response<'_>,
+    ) {
+        let Some(transaction) = self.transactions.close(message.transaction, &from) else {
+            self.stats.unmatched += 1;
+            return;
+        };
+        if response.id == *self.id() || response.id == Id::ZERO {
+            return self.transaction_failed(now, &transaction);
+        }
+        self.stats.responses += 1;
+        let rtt = now.since(transaction.sent);
+        self.rtts.note(rtt);
+        if let Some(ours) = message.external {
+            self.note_external(now, &from, ours);
+        }
+        let contact = Contact { id: response.id, addr: from };
+        self.note_contact(now, contact, rtt);
+        match transaction.purpose {
+            Purpose::Lookup(op) => self.lookup_answered(now, op, contact, rtt, response),
+            Purpose::Router(op) => self.router_answered(now, op, response),
+            Purpose::Store { op, .. } => self.stored(now, op, contact),
+            Purpose::Ping(op) => {
+                let version = message.version.unwrap_or_default();
+                let version = version[..version.len().min(MAX_VERSION)].to_vec();
+                self.events.push_back(Event::Pong { op, contact, version, external: message.external, rtt });
+                self.settle(now, op, |operation| operation.summary.answered += 1);
+            }
+            Purpose::Check => {}
+            Purpose::Refresh => self.contacts_in(response).for_each(|contact| self.verify_later(now, contact)),
+        }
+    }
+
+    /// An error: the node lives, but there is nothing to be had from it.
+    pub(super) fn take_error(&mut self, now: Instant, from: SocketAddr, transaction: &[u8], code: i64) {
+        let Some(transaction) = self.transactions.close(transaction, &from) else {
+            self.stats.unmatched += 1;
+            return;
+        };
+        tracing::trace!(%from, code, "an error in answer to a query");
+        self.stats.errors += 1;
+        self.operation_failed(now, &transaction);
+    }
+
+    /// A node answered: it may enter the table, unless it answers with changing ids.
+    fn note_contact(&mut self, now: Instant, contact: Contact, rtt: Duration) {
+        if self.joining.is_router(&contact.addr) || !is_admissible(&contact.addr, self.config.private_network) {
+            return;
+        }
+        if self.id_changers.contains(now, &contact.addr) {
+            return;
+        }
+        self.cache.answered(now, contact, rtt);
+        // Only a change of what we have verified ourselves counts: what third parties say of an endpoint proves nothing.
+        if let Outcome::IdChanged(_) = self.table.answered(now, contact, rtt) {
+            self.stats.id_changes += 1;
+            self.id_changers.insert(now, &contact.addr);
+        }
+    }
+
+    fn lookup_answered(&mut self, now: Instant, op: OpId, contact: Contact, rtt: Duration, response: &Response<'_>) {
+        let Some(operation) = self.operations.get_mut(&op) else { return };
+        let Some(origin) = operation.lookup.answered(&contact.addr, &contact.id, response.token) else {
+            return self.drive(now, op);
+        };
+        operation.summary.answered += 1;
+        let (hops, reported) = (origin.hops(), operation.is_of_the_caller());
+        let closer = self.hand_over(op, Origin::Heard { hops: hops.saturating_add(1) }, response);
+        let peers = response.values.iter().count();
+        if reported {
+            self.events.push_back(Event::Answered { op, contact, hops, rtt, contacts: closer, peers });
+            self.report_peers(op, Some(contact), response.values.iter());
+        }
+        self.drive(now, op);
+    }
+
+    fn router_answered(&mut self, now: Instant, op: OpId, response: &Response<'_>) {
+        self.hand_over(op, Origin::Heard { hops: 1 }, response);
+        self.settle(now, op, |_| {});
+    }
+
+    /// Gives the contacts of a response to the lookup of `op`; how many there were.
+    fn hand_over(&mut self, op: OpId, origin: Origin, response: &Response<'_>) -> usize {
+        let contacts = self.contacts_in(response);
+        let Some(operation) = self.operations.get_mut(&op) else { return 0 };
+        contacts.map(|contact| operation.lookup.add(contact, origin)).count()
+    }
+
+    /// The contacts of a response that may be asked: not us, not out of place.
+    fn contacts_in<'a>(&self, response: &Response<'a>) -> impl Iterator<Item = Contact> + use<'a> {
+        let (own, private) = (*self.id(), self.config.private_network);
+        let family: Family = self.config.family;
+        let admissible = move |contact: &Contact| contact.id != own && is_admissible(&contact.addr, private);
+        response.contacts(family).filter(admissible)
+    }
+
+    fn report_peers(&mut self, op: OpId, from: Option<Contact>, peers: impl Iterator<Item = SocketAddr>) {
+        let private = self.config.private_network;
+        let Some(operation) = self.operations.get_mut(&op) else { return };
+        let room = PEERS_PER_LOOKUP - operation.seen.len();
+        let new = peers.filter(|peer| is_admissible(peer, private) && operation.seen.insert(*peer));
+        let new: Vec<SocketAddr> = new.take(room).collect();
+        operation.summary.peers += new.len();
+        if !new.is_empty() {
+            self.events.push_back(Event::Peers { op, from, peers: new });
+        }
+    }
+
+    // Deadlines.
+
+    pub(super) fn expire_transactions(&mut self, now: Instant) {
+        while let Some(expired) = self.transactions.expire(now) {
+            match expired {
+                Expired::Slow(Transaction { purpose: Purpose::Lookup(op), to, .. }) => {
+                    if let Some(operation) = self.operations.get_mut(&op) {
+                        operation.lookup.slow(&to);
+                        self.drive(now, op);
+                    }
+                }
+                Expired::Slow(_) => {}
+                Expired::Failed(transaction) => {
+                    self.stats.timeouts += 1;
+                    self.transaction_failed(now, &transaction);
+                }
+            }
+        }
+    }
+
+    fn transaction_failed(&mut self, now: Instant, transaction: &Transaction<Purpose>) {
+        // Silence is not death while nothing at all arrives: then it is our own link that is down.
+        if let Some(id) = transaction.expected
+            && now.since(self.heard) < super::maintain::LINK_DOWN_AFTER
+        {
+            let contact = Contact { id, addr: transaction.to };
+            self.cache.failed(&contact);
+            self.table.failed(now, &contact);
+        }
+        self.operation_failed(now, transaction);
+    }
+
+    fn operation_failed(&mut self, now: Instant, transaction: &Transaction<Purpose>) {
+        match transaction.purpose {
+            Purpose::Lookup(op) => {
+                if let Some(operation) = self.operations.get_mut(&op) {
+                    operation.lookup.failed(&transaction.to);
+                    self.drive(now, op);
+                }
+            }
+            Purpose::Store { op, again } => {
+                let to = Contact { id: transaction.expected.unwrap_or_default(), addr: transaction.to };
+                let late = now.since(transaction.sent) >= HARD_TIMEOUT;
+                // Datagrams get lost; a node that gave a token moments ago is worth a second one.
+                if !(late && !again && self.write(now, op, to, true)) {
+                    self.settle(now, op, |_| {});
+                }
+            }
+            Purpose::Router(op) | Purpose::Ping(op) => self.settle(now, op, |_| {}),
+            Purpose::Check | Purpose::Refresh => {}
+        }
+    }
+
+    // Writing and ending.
+
+    fn search_ended(&mut self, now: Instant, op: OpId) {
+        let Some(operation) = self.operations.get_mut(&op) else { return };
+        if let Goal::Announce { .. } = operation.goal
+            && !operation.writing
+        {
+            operation.writing = true;
+            let targets: VecDeque<Contact> =
+                operation.lookup.closest_with_token().map(|(contact, _)| *contact).take(K).collect();
+            let sent = targets.into_iter().filter(|contact| self.write(now, op, *contact, false)).count();
+            if let Some(operation) = self.operations.get_mut(&op) {
+                operation.outstanding = sent;
+            }
+            if sent > 0 {
+                return;
+            }
+        }
+        self.retry_or_finish(now, op);
+    }
+
+    /// Sends our announce to one node; whether it was sent.
+    fn write(&mut self, now: Instant, op: OpId, to: Contact, again: bool) -> bool {
+        let Some(operation) = self.operations.get_mut(&op) else { return false };
+        let Goal::Announce { port, seed } = operation.goal else { return false };
+        let Some(token) = operation.lookup.token_of(&to).map(<[u8]>::to_vec) else { return false };
+        operation.summary.asked += 1;
+        let ask = Ask::AnnouncePeer { info_hash: *operation.lookup.target(), port, seed, token: &token };
+        self.query(now, to.addr, Some(to.id), HARD_TIMEOUT, Purpose::Store { op, again }, &ask)
+    }
+
+    fn stored(&mut self, now: Instant, op: OpId, at: Contact) {
+        if self.operations.contains_key(&op) {
+            self.events.push_back(Event::Stored { op, at });
+        }
+        self.settle(now, op, |operation| {
+            operation.summary.stored += 1;
+            operation.summary.answered += 1;
+        });
+    }
+
+    /// One query outside the lookup has come to its end.
+    fn settle(&mut self, now: Instant, op: OpId, note: impl FnOnce(&mut Operation)) {
+        let Some(operation) = self.operations.get_mut(&op) else { return };
+        note(operation);
+        operation.outstanding = operation.outstanding.saturating_sub(1);
+        self.drive(now, op);
+    }
+
+    /// An operation that reached nobody starts once more, from everyone we know.
+    fn retry_or_finish(&mut self, now: Instant, op: OpId) {
+        let Some(operation) = self.operations.get_mut(&op) else { return };
+        let empty = match operation.goal {
+            Goal::Announce { .. } => operation.summary.stored == 0,
+            Goal::Peers | Goal::Nodes => operation.summary.answered == 0,
+            Goal::Join | Goal::Ping => false,
+        };
+        if !empty || operation.retried || self.table.is_empty() {
+            return self.finish(now, op);
+        }
+        let target = *operation.lookup.target();
+        let lookup = self.new_lookup(now, target);
+        if let Some(operation) = self.operations.get_mut(&op) {
+            operation.lookup = lookup;
+            operation.retried = true;
+            operation.writing = false;
+        }
+        self.drive(now, op);
+    }
+
+    fn finish(&mut self, now: Instant, op: OpId) {
+        let Some(operation) = self.operations.remove(&op) else { return };
+        let mut summary = operation.summary;
+        summary.closest = operation.lookup.closest().take(K).copied().collect();
+        summary.elapsed = now.since(operation.started);
+        self.size.note(operation.lookup.target(), operation.lookup.closest());
+        match operation.goal {
+            Goal::Join => self.join_ended(now),
+            _ => self.events.push_back(Event::Done { op, summary }),
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! Staying alive: joining, verifying whom we hear of, checking whom we know, refreshing, our own id.
+//!
+//! Maintenance is a trickle of single queries, never a burst: the user's router must not notice it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::ask::Purpose;
+use super::event::Event;
+use super::timer::{
+    BOOTSTRAP_RETRY, BOOTSTRAP_WATCH, CHECK_EVERY, NEIGHBOURHOOD_EVERY, NEIGHBOURHOOD_FIRST, REFRESH_EVERY,
+    SETTLED_AFTER, SWEEP_EVERY, SWEEP_SLICES, Timer, VERIFY_EVERY,
+};
+use super::{Node, StoredPeer};
+use crate::engine::contact::{Contact, Family, is_admissible, is_local, is_sendable};
+use crate::engine::guard::Endpoints;
+use crate::engine::id::Id;
+use crate::engine::krpc::encode::Ask;
+use crate::engine::limits::{ROUTERS, VERIFY_QUEUE};
+use crate::engine::random::Random;
+use crate::engine::routing::Health;
+use crate::engine::time::Instant;
+use crate::engine::tokens::ROTATION;
+use crate::engine::transactions::HARD_TIMEOUT;
+
+/// An endpoint that changed its id is not believed for so long (mldht: 40 minutes to 12 hours).
+pub(super) const ID_CHANGER_BAN: Duration = Duration::from_mins(40);
+/// Nothing at all arrived for so long: our own link is down, and failures of others mean nothing.
+pub(super) const LINK_DOWN_AFTER: Duration = Duration::from_mins(1);
+/// The own id changes at most so often.
+const ID_CHANGE_EVERY: Duration = Duration::from_mins(10);
+/// A contact without a sign of life for so long is pinged, so that it does not become questionable at 15 minutes.
+const CHECK_AFTER: Duration = Duration::from_mins(12);
+/// The same contact is not checked more often.
+const RECHECK_AFTER: Duration = Duration::from_mins(1);
+/// The same endpoint is not verified more often: forged queries must not make us ping a victim.
+const VERIFY_AGAIN_AFTER: Duration = Duration::from_mins(15);
+const VERIFY_AGAIN_AFTER_PRIVATE: Duration = Duration::from_secs(10);
+/// New destinations that maintenance leaves to lookups.
+const MAINTENANCE_RESERVE: u32 = 100;
+
+/// What a node needs to get into the network, and back.
+#[derive(Debug)]
+pub(super) struct Joining {
+    saved: Vec<Contact>,
+    routers: Vec<SocketAddr>,
+    attempts: u32,
+    /// Lookups of our own id that are not over.
+    running: usize,
+    ready: bool,
+    /// When the first contact answered.
+    joined: Option<Instant>,
+    refreshed_bucket: usize,
+    verify: Vec<Contact>,
+    verified: Endpoints,
+    id_changed: Option<Instant>,
+}
+
+impl Joining {
+    pub(super) fn new(saved: Vec<Contact>, private_network: bool, random: &mut Random) -> Self {
+        Self {
+            saved,
+            routers: Vec::new(),
+            attempts: 0,
+            running: 0,
+            ready: false,
+            joined: None,
+            refreshed_bucket: 0,
+            verify: Vec::new(),
+            verified: Endpoints::new(
+                if private_network { VERIFY_AGAIN_AFTER_PRIVATE } else { VERIFY_AGAIN_AFTER },
+                random,
+            ),
+            id_changed: None,
+        }
+    }
+
+    pub(super) fn saved(&self) -> &[Contact] {
+        &self.saved
+    }
+
+    /// Routers never enter the table: they serve everyone's start and should serve nothing else.
+    pub(super) fn is_router(&self, addr: &SocketAddr) -> bool {
+        self.routers.contains(addr)
+    }
+}
+
+impl Node {
+    /// Joins through `routers`, which take the place of those given before. Call it when [`Event::RoutersWanted`] says
+    /// so; a node that has joined meanwhile only remembers them.
+    pub fn add_routers(&mut self, now: Instant, routers: &[SocketAddr]) {
+        let usable = |router: &&SocketAddr| Family::of(router) == self.config.family && is_sendable(router);
+        self.joining.routers = routers.iter().filter(usable).take(ROUTERS).copied().collect();
+        if !self.has_joined(now) && !self.joining.routers.is_empty() {
+            let routers = self.joining.routers.clone();
+            self.joining.running += 1;
+            self.begin_join(now, &[], &routers);
+        }
+    }
+
+    pub(super) fn start(&mut self, now: Instant) {
+        self.timers.set(Timer::RotateTokens, now + ROTATION);
+        self.timers.set(Timer::Check, now + CHECK_EVERY);
+        self.timers.set(Timer::Refresh, now + REFRESH_EVERY.0);
+        self.timers.set(Timer::Bootstrap, now);
+    }
+
+    pub(super) fn restore_peers(&mut self, now: Instant, saved: &[StoredPeer]) {
+        for stored in saved {
+            if Family::of(&stored.peer) == self.config.family {
+                self.peers.announce(now, &stored.info_hash, stored.peer, stored.seed, stored.age);
+            }
+        }
+        self.keep_sweeping(now);
+    }
+
+    pub(super) fn fire(&mut self, now: Instant, timer: Timer) {
+        match timer {
+            Timer::Verify => self.verify_one(now),
+            Timer::Check => self.check_one(now),
+            Timer::Refresh => self.refresh_one(now),
+            Timer::Neighbourhood => self.look_at_neighbourhood(now),
+            Timer::Bootstrap => self.watch_bootstrap(now),
+            Timer::RotateTokens => {
+                self.tokens.rotate(&mut self.random);
+                self.timers.set(Timer::RotateTokens, now + ROTATION);
+            }
+            Timer::SweepPeers => {
+                let slice = self.peers.swarms() / SWEEP_SLICES + 1;
+                self.stats.expired_peers += self.peers.sweep(now, slice) as u64;
+                self.keep_sweeping(now);
+            }
+        }
+    }
+
+    /// Sweeps as long as there is something to sweep.
+    pub(super) fn keep_sweeping(&mut self, now: Instant) {
+        if self.peers.swarms() > 0 && !self.timers.is_set(Timer::SweepPeers) {
+            self.timers.set(Timer::SweepPeers, now + SWEEP_EVERY);
+        }
+    }
+
+    // Joining: saved nodes first, then routers, for ever.
+
+    fn has_joined(&self, now: Instant) -> bool {
+        let alive = |health| health == Health::Good;
+        now.since(self.heard) < LINK_DOWN_AFTER * 2 && self.table.entries().any(|entry| alive(entry.health(now)))
+    }
+
+    fn watch_bootstrap(&mut self, now: Instant) {
+        if self.has_joined(now) {
+            self.joining.attempts = 0;
+            self.note_joined(now);
+            self.timers.set(Timer::Bootstrap, now + BOOTSTRAP_WATCH);
+        } else {
+            self.join(now);
+        }
+    }
+
+    /// One attempt. The first goes to contacts we know, if there are any; the next ones to routers too.
+    fn join(&mut self, now: Instant) {
+        self.joining.attempts += 1;
+        let contacts: Vec<Contact> =
+            self.joining.saved.iter().copied().chain(self.table.entries().map(|entry| entry.contact)).collect();
+        if self.config.has_routers && (self.joining.attempts > 1 || contacts.is_empty()) {
+            self.events.push_back(Event::RoutersWanted);
+        }
+        let (least, most) = BOOTSTRAP_RETRY;
+        let backoff = least.saturating_mul(1 << self.joining.attempts.min(10)).min(most);
+        let jitter = backoff.mul_f64(self.random.wire_below(256) as f64 / 1024.0);
+        self.timers.set(Timer::Bootstrap, now + backoff + jitter);
+        if contacts.is_empty() {
+            self.say_ready_if_alone();
+        } else {
+            self.joining.running += 1;
+            self.begin_join(now, &contacts, &[]);
+        }
+    }
+
+    pub(super) fn join_ended(&mut self, now: Instant) {
+        self.joining.running = self.joining.running.saturating_sub(1);
+        if !self.table.is_empty() {
+            self.note_joined(now);
+            self.say_ready();
+        } else if self.joining.attempts == 1 && self.joining.running == 0 && self.config.has_routers {
+            // The saved nodes are gone: on to the routers at once.
+            self.join(now);
+        } else {
+            self.say_ready_if_alone();
+        }
+    }
+
+    fn note_joined(&mut self, now: Instant) {
+        if self.joining.joined.is_none() {
+            self.joining.joined = Some(now);
+            self.timers.set(Timer::Neighbourhood, now + NEIGHBOURHOOD_FIRST);
+        }
+    }
+
+    /// With nobody to join through, a node is the first of its network and as ready as it will be.
+    fn say_ready_if_alone(&mut self) {
+        if !self.config.has_routers {
+            self.say_ready();
+        }
+    }
+
+    fn say_ready(&mut self) {
+        if !self.joining.ready {
+            self.joining.ready = true;
+            self.events.push_back(Event::Ready { contacts: self.table.len() });
+        }
+    }
+
+    // The table.
+
+    /// Queues a contact that we only heard of. It enters the table when it has answered us, not before.
+    pub(super) fn verify_later(&mut self, now: Instant, contact: Contact) {
+        let wanted = self.joining.verify.len() < VERIFY_QUEUE
+            && is_admissible(&contact.addr, self.config.private_network)
+            && !self.joining.is_router(&contact.addr)
+            && self.table.has_room_for(now, &contact)
+            && !self.joining.verified.contains(now, &contact.addr)
+            && !self.id_changers.contains(now, &contact.addr)
+            && !self.joining.verify.iter().any(|other| other.addr == contact.addr);
+        if !wanted {
+            return;
+        }
+        self.joining.verify.push(contact);
+        if !self.timers.is_set(Timer::Verify) {
+            self.timers.set(Timer::Verify, now);
+        }
+    }
+
+    fn verify_one(&mut self, now: Instant) {
+        if self.joining.verify.is_empty() {
+            return;
+        }
+        let contact = self.joining.verify.remove(0);
+        if self.table.has_room_for(now, &contact) && self.may_contact(now, &contact.addr) {
+            self.joining.verified.insert(now, &contact.addr);
+            self.query(now, contact.addr, Some(contact.id), HARD_TIMEOUT, Purpose::Check, &Ask::Ping);
+        }
+        if !self.joining.verify.is_empty() {
+            self.timers.set(Timer::Verify, now + VERIFY_EVERY);
+        }
+    }
+
+    fn check_one(&mut self, now: Instant) {
+        self.timers.set(Timer::Check, now + CHECK_EVERY);
+        if let Some(contact) = self.table.take_stalest(now, CHECK_AFTER, RECHECK_AFTER) {
+            self.query(now, contact.addr, Some(contact.id), HARD_TIMEOUT, Purpose::Check, &Ask::Ping);
+        }
+    }
+
+    /// One query for one bucket with room: to the contact closest to a random id in it.
+    fn refresh_one(&mut self, now: Instant) {
+        let settled = self.joining.joined.is_some_and(|joined| now.since(joined) >= SETTLED_AFTER);
+        self.timers.set(Timer::Refresh, now + if settled { REFRESH_EVERY.1 } else { REFRESH_EVERY.0 });
+        let depth = self.table.depth();
+        let next = (1..=depth).map(|step| (self.joining.refreshed_bucket + step) % depth);
+        let Some(bucket) = { next }.find(|&bucket| self.table.has_room(bucket)) else { return };
+        self.joining.refreshed_bucket = bucket;
+        let own = *self.id();
+        let target = own.random_with_prefix(bucket, &mut self.random);
+        let nearby = self.table.closest(&target, now);
+        let Some(contact) = nearby.get(self.random.wire_below(nearby.len())).copied() else { return };
+        self.query(now, contact.addr, Some(contact.id), HARD_TIMEOUT, Purpose::Refresh, &Ask::FindNode(target));
+    }
+
+    fn look_at_neighbourhood(&mut self, now: Instant) {
+        let jitter = Duration::from_secs(self.random.wire_below(120) as u64);
+        self.timers.set(Timer::Neighbourhood, now + NEIGHBOURHOOD_EVERY + jitter);
+        if self.joining.running == 0 && !self.table.is_empty() {
+            self.joining.running += 1;
+            self.begin_join(now, &[], &[]);
+        }
+    }
+
+    fn may_contact(&mut self, now: Instant, addr: &SocketAddr) -> bool {
+        self.pace.as_mut().is_none_or(|pace| pace.admits(now, addr, MAINTENANCE_RESERVE))
+    }
+
+    /// Good contacts first; if there are none, those that were saved before: a run without a network must not lose them.
+    pub(super) fn contacts_to_save(&self) -> Vec<Contact> {
+        if self.table.is_empty() {
+            return self.joining.saved.clone();
+        }
+        let mut entries: Vec<_> = self.table.entries().collect();
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.answered));
+        entries.into_iter().map(|entry| entry.contact).collect()
+    }
+
+    // The own id.
+
+    /// BEP 42: an id that fits the address that others see.
+    pub(super) fn note_external(&mut self, now: Instant, voter: &SocketAddr, ours: SocketAddr) {
+        if Family::of(&ours) != self.config.family {
+            return;
+        }
+        self.vote.cast(voter, ours);
+        if !is_local(ours.ip())
+            && !self.id().matches_address(ours.ip())
+            && self.joining.id_changed.is_none_or(|at| now.since(at) >= ID_CHANGE_EVERY)
+            && let Some(external) = self.vote.winner()
+            && !self.id().matches_address(external.ip())
+        {
+            self.change_id(now, external);
+        }
+    }
+
+    fn change_id(&mut self, now: Instant, external: SocketAddr) {
+        let id = Id::for_address(external.ip(), &mut self.random);
+        self.joining.id_changed = Some(now);
+        self.table.rebase(now, id);
+        self.events.push_back(Event::IdChanged { id, external });
+        self.timers.set(Timer::Neighbourhood, now);
+    }
+}

@@ -1,0 +1,366 @@
+//! A DHT node: one address, one id, one family. The only composer of the engine's parts.
+//!
+//! # How to drive it
+//!
+//! [`Node`] has four kinds of methods. *Inputs* bring news from outside: [`handle_datagram`](Node::handle_datagram) and
+//! [`handle_timeout`](Node::handle_timeout). *Commands* start something: [`find_peers`](Node::find_peers),
+//! [`announce`](Node::announce), [`find_node`](Node::find_node), [`ping`](Node::ping), [`cancel`](Node::cancel),
+//! [`add_routers`](Node::add_routers). The *output* is [`poll_output`](Node::poll_output). The rest are *getters*.
+//!
+//! 1. Give it an input or a command, with the time.
+//! 2. Call `poll_output` until it says `Wait`: send each `Transmit`, note each `Event`.
+//! 3. Sleep until the deadline of that `Wait`, a datagram, or a command.
+//! 4. At the deadline call `handle_timeout`. Go on with 2.
+//!
+//! The deadline can be had only by draining the output, so that no caller can forget to. Time never goes backwards.
+//! Work per call is bounded. Nothing here blocks, spawns, locks, or reads a clock; equal inputs give equal outputs.
+//! `examples/embed.rs` is such a loop over a plain socket.
+//!
+//! # Where things are
+//!
+//! `serve.rs` answers queries (BEP 5, 32, 42, 43), `ask.rs` runs operations, `maintain.rs` keeps the node alive:
+//! joining, verifying, checking, refreshing, its own id. `timer.rs` lists everything that happens by the clock.
+
+mod ask;
+mod event;
+mod maintain;
+mod outbox;
+mod serve;
+mod stats;
+mod timer;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+pub use event::{Event, OpId, Summary};
+pub use stats::Stats;
+pub use timer::Timer;
+
+use self::ask::{Operation, Purpose};
+use self::maintain::Joining;
+use self::outbox::Outbox;
+use self::timer::Timers;
+use super::contact::{Contact, Family, canonical, is_sendable};
+use super::external::AddressVote;
+use super::guard::{Endpoints, Pace, ReplyGuard};
+use super::id::Id;
+use super::krpc::{Kind, Message};
+use super::limits::{CACHE_WAYS, MAX_RECEIVED, NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES};
+use super::peers::{PeerStore, StoredPeer};
+use super::random::Random;
+use super::routing::cache::Cache;
+use super::routing::{Entry, Table};
+use super::rtt::RttHistogram;
+use super::size::SizeEstimate;
+use super::time::Instant;
+use super::tokens::{Secrets, Tokens};
+use super::transactions::Transactions;
+
+/// How a node is to be.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The family of its address.
+    pub family: Family,
+    /// A network of its own: local addresses are ordinary, several nodes may share one, and nobody is limited.
+    pub private_network: bool,
+    /// Answers no queries and says so (BEP 43).
+    pub read_only: bool,
+    /// Keeps budgets for those who ask and for new destinations. Off only for benchmarks and closed labs.
+    pub limited: bool,
+    /// Contacts that obey BEP 42 come first in the table.
+    pub prefer_compliant: bool,
+    /// New destinations a second, sustained, and their burst.
+    pub new_destinations: (u32, u32),
+    /// Memory for stored peers, in bytes.
+    pub peer_memory_bytes: usize,
+    /// Contacts per first id byte in the passive cache; 0 for no cache.
+    pub cache_ways: usize,
+    /// Whether routers can be had: whether it is worth asking for them.
+    pub has_routers: bool,
+    /// What an earlier run left.
+    pub saved: Snapshot,
+}
+
+impl Config {
+    /// The defaults for a node of `family` on the mainline DHT.
+    #[must_use]
+    pub fn new(family: Family) -> Self {
+        Self {
+            family,
+            private_network: false,
+            read_only: false,
+            limited: true,
+            prefer_compliant: true,
+            new_destinations: (NEW_DESTINATIONS_PER_SECOND, NEW_DESTINATIONS_BURST),
+            peer_memory_bytes: PEER_MEMORY_BYTES,
+            cache_ways: CACHE_WAYS,
+            has_routers: true,
+            saved: Snapshot::default(),
+        }
+    }
+}
+
+/// What survives a restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The node's id.
+    pub id: Option<Id>,
+    /// The secrets behind its tokens.
+    pub secrets: Option<Secrets>,
+    /// Contacts that answered; after a restart they are candidates, not yet believed.
+    pub contacts: Vec<Contact>,
+    /// Peers that others stored with it.
+    pub peers: Vec<StoredPeer>,
+}
+
+/// What a node wants done next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output<'a> {
+    /// Send this datagram.
+    Transmit {
+        /// Where to.
+        to: SocketAddr,
+        /// What.
+        payload: &'a [u8],
+    },
+    /// Take note of this.
+    Event(Event),
+    /// Nothing more now: call [`Node::handle_timeout`] at this instant, or give another input or command before.
+    Wait(Instant, Why),
+}
+
+/// Why a node wants to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// A query may have gone unanswered.
+    Transaction,
+    /// A lookup waits for late answers.
+    Lookup,
+    /// New destinations may be contacted again.
+    Pace,
+    /// One of the named timers.
+    Timer(Timer),
+}
+
+/// A DHT node. See the module's documentation for how to drive it.
+#[derive(Debug)]
+pub struct Node {
+    config: Config,
+    random: Random,
+    table: Table,
+    cache: Cache,
+    transactions: Transactions<Purpose>,
+    rtts: RttHistogram,
+    size: SizeEstimate,
+    tokens: Tokens,
+    peers: PeerStore,
+    reply_guard: Option<ReplyGuard>,
+    pace: Option<Pace>,
+    id_changers: Endpoints,
+    vote: AddressVote,
+    /// Contacts of the other family, for queriers that want them (BEP 32).
+    other_family: Vec<Contact>,
+    operations: BTreeMap<OpId, Operation>,
+    next_op: u64,
+    joining: Joining,
+    timers: Timers,
+    outbox: Outbox,
+    events: VecDeque<Event>,
+    /// When anything at all arrived last.
+    heard: Instant,
+    stats: Stats,
+}
+
+impl Node {
+    /// A node that starts at `now`, with everything random drawn from `seed`.
+    #[must_use]
+    pub fn new(mut config: Config, seed: [u8; 32], now: Instant) -> Self {
+        let mut random = Random::new(seed);
+        let saved = std::mem::take(&mut config.saved);
+        let private = config.private_network;
+        let own = saved.id.unwrap_or_else(|| random.wire_id());
+        let limited = config.limited && !private;
+        let (rate, burst) = config.new_destinations;
+        let mut node = Self {
+            table: Table::new(own, !private, config.prefer_compliant && !private),
+            cache: Cache::new(config.cache_ways),
+            transactions: Transactions::default(),
+            rtts: RttHistogram::default(),
+            size: SizeEstimate::default(),
+            tokens: saved.secrets.map_or_else(|| Tokens::new(&mut random), Tokens::restore),
+            peers: PeerStore::new(config.family, config.peer_memory_bytes, private, &mut random),
+            reply_guard: limited.then(|| ReplyGuard::new(&mut random)),
+            pace: limited.then(|| Pace::new(rate, burst, &mut random)),
+            id_changers: Endpoints::new(maintain::ID_CHANGER_BAN, &mut random),
+            vote: AddressVote::new(if private { 3 } else { 10 }, private),
+            other_family: Vec::new(),
+            operations: BTreeMap::new(),
+            next_op: 0,
+            joining: Joining::new(saved.contacts, private, &mut random),
+            timers: Timers::new(),
+            outbox: Outbox::default(),
+            events: VecDeque::new(),
+            heard: now,
+            stats: Stats::default(),
+            random,
+            config,
+        };
+        node.restore_peers(now, &saved.peers);
+        node.start(now);
+        node
+    }
+
+    // Inputs.
+
+    /// A datagram arrived from `from`.
+    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
+        self.stats.received += 1;
+        self.stats.received_bytes += bytes.len() as u64;
+        let from = canonical(from);
+        if !is_sendable(&from) || Family::of(&from) != self.config.family || bytes.len() > MAX_RECEIVED {
+            self.stats.unanswerable += 1;
+            return;
+        }
+        let message = match Message::decode(bytes) {
+            Ok(message) => message,
+            Err(reason) => {
+                tracing::trace!(%from, %reason, "dropped a datagram");
+                self.stats.malformed += 1;
+                return;
+            }
+        };
+        self.heard = now;
+        self.stats.irregular += u64::from(message.irregular);
+        match message.kind {
+            Kind::Query(query) => self.serve(now, from, message.transaction, &query),
+            Kind::Refused(fault) => self.refuse_if_admitted(now, from, message.transaction, fault),
+            Kind::Response(response) => self.take_response(now, from, &message, &response),
+            Kind::Error(code) => self.take_error(now, from, message.transaction, code),
+        }
+    }
+
+    /// Time has passed; perhaps to the deadline that [`poll_output`](Self::poll_output) named.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.expire_transactions(now);
+        self.drive_waiting(now);
+        while let Some(timer) = self.timers.take_due(now) {
+            self.fire(now, timer);
+        }
+    }
+
+    // Output.
+
+    /// What to do next. Call until it says [`Output::Wait`].
+    pub fn poll_output(&mut self) -> Output<'_> {
+        if let Some(event) = self.events.pop_front() {
+            return Output::Event(event);
+        }
+        let (deadline, why) = self.next_deadline();
+        match self.outbox.pop() {
+            Some((to, payload)) => {
+                self.stats.sent += 1;
+                self.stats.sent_bytes += payload.len() as u64;
+                Output::Transmit { to, payload }
+            }
+            None => Output::Wait(deadline, why),
+        }
+    }
+
+    fn next_deadline(&self) -> (Instant, Why) {
+        let (at, timer) = self.timers.next();
+        let mut next = (at, Why::Timer(timer));
+        let mut consider = |at: Option<Instant>, why| {
+            if let Some(at) = at.filter(|&at| at < next.0) {
+                next = (at, why);
+            }
+        };
+        consider(self.transactions.next_deadline(), Why::Transaction);
+        consider(self.operations.values().filter_map(|operation| operation.wake).min(), Why::Lookup);
+        if let Some(pace) = &self.pace
+            && self.operations.values().any(|operation| operation.paced)
+        {
+            consider(Some(pace.next()), Why::Pace);
+        }
+        next
+    }
+
+    // Getters.
+
+    /// Its id.
+    #[must_use]
+    pub const fn id(&self) -> &Id {
+        self.table.own()
+    }
+
+    /// The entries of its routing table.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.table.entries()
+    }
+
+    /// How many contacts are good.
+    #[must_use]
+    pub fn good_contacts(&self, now: Instant) -> usize {
+        self.table.good(now)
+    }
+
+    /// Our address as others see it, once enough of them agree.
+    #[must_use]
+    pub fn external_addr(&self) -> Option<SocketAddr> {
+        self.vote.winner()
+    }
+
+    /// The estimated number of nodes in the network.
+    #[must_use]
+    pub fn network_size(&self) -> Option<f64> {
+        self.size.nodes()
+    }
+
+    /// What others stored with it.
+    #[must_use]
+    pub const fn peers(&self) -> &PeerStore {
+        &self.peers
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub const fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Operations that are not over.
+    #[must_use]
+    pub fn operations(&self) -> usize {
+        self.operations.len()
+    }
+
+    /// How long it took others to answer: the time within which `percent` of the answers came.
+    #[must_use]
+    pub fn rtt_quantile(&self, percent: u32) -> Option<Duration> {
+        self.rtts.quantile(percent)
+    }
+
+    /// What to keep for the next run.
+    #[must_use]
+    pub fn snapshot(&self, now: Instant) -> Snapshot {
+        Snapshot {
+            id: Some(*self.id()),
+            secrets: Some(self.tokens.secrets()),
+            contacts: self.contacts_to_save(),
+            peers: self.peers.iter(now).collect(),
+        }
+    }
+
+    // Commands that concern the node as a whole; those that start an operation are in `ask.rs`.
+
+    /// Contacts of the other family, to be handed to queriers that want them (BEP 32). The caller, who runs one node
+    /// per family, passes on what its nodes know, now and then.
+    pub fn set_other_family(&mut self, contacts: impl Iterator<Item = Contact>) {
+        let family = self.config.family;
+        self.other_family.clear();
+        self.other_family.extend(contacts.filter(|contact| Family::of(&contact.addr) != family).take(512));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! Answering queries (BEP 5, Queries; BEP 32, `want`; BEP 42, `ip`; BEP 43, read-only nodes).
+
+use std::net::SocketAddr;
+
+use arrayvec::ArrayVec;
+
+use super::Node;
+use crate::engine::contact::{Contact, Family, is_admissible};
+use crate::engine::id::Id;
+use crate::engine::krpc::encode::{self, Response};
+use crate::engine::krpc::{Fault, Method, Query, Want};
+use crate::engine::limits::K;
+use crate::engine::peers::Stored;
+use crate::engine::time::Instant;
+
+impl Node {
+    pub(super) fn serve(&mut self, now: Instant, from: SocketAddr, transaction: &[u8], query: &Query<'_>) {
+        if self.config.read_only || query.id == *self.id() {
+            self.stats.ignored += 1;
+            return;
+        }
+        if !self.admits(now, from) {
+            return;
+        }
+        let asker = Contact { id: query.id, addr: from };
+        // BEP 43: a read-only node never enters the table. Any other must first answer a query of ours.
+        if !query.read_only && !self.table.asked_us(now, &asker) {
+            self.verify_later(now, asker);
+        }
+        match query.method {
+            Method::Ping => {
+                self.stats.pings += 1;
+                self.respond(now, from, transaction, |_, _| {});
+            }
+            Method::FindNode { target, want } => {
+                self.stats.find_nodes += 1;
+                let nearby = self.nearby(now, &target, want);
+                self.respond(now, from, transaction, |_, response| nearby.write(response));
+            }
+            Method::GetPeers { info_hash, want, noseed } => {
+                self.stats.get_peers += 1;
+                self.serve_get_peers(now, from, transaction, &info_hash, want, noseed);
+            }
+            Method::AnnouncePeer { info_hash, port, seed, token } => {
+                self.stats.announces += 1;
+                if !self.tokens.accept(token, from.ip(), &info_hash) {
+                    self.stats.bad_tokens += 1;
+                    return self.refuse(now, from, transaction, Fault::Token);
+                }
+                // The peer is where the datagram came from, never an address from its payload.
+                let peer = SocketAddr::new(from.ip(), port.unwrap_or(from.port()));
+                self.store(now, &info_hash, peer, seed);
+                // Also when nothing was stored: an error would make the announcer look elsewhere for nothing.
+                self.respond(now, from, transaction, |_, _| {});
+            }
+        }
+    }
+
+    pub(super) fn refuse_if_admitted(&mut self, now: Instant, from: SocketAddr, transaction: &[u8], fault: Fault) {
+        if self.config.read_only {
+            self.stats.ignored += 1;
+        } else if self.admits(now, from) {
+            self.refuse(now, from, transaction, fault);
+        }
+    }
+
+    fn admits(&mut self, now: Instant, from: SocketAddr) -> bool {
+        let admitted = self.reply_guard.as_mut().is_none_or(|guard| guard.admits(now, from.ip()));
+        self.stats.limited += u64::from(!admitted);
+        admitted
+    }
+
+    /// Nodes always, values when known (BEP 5 says either; everyone deployed says both), a token unless full.
+    fn serve_get_peers(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        transaction: &[u8],
+        info_hash: &Id,
+        want: Want,
+        noseed: bool,
+    ) {
+        let nearby = self.nearby(now, info_hash, want);
+        let token = self.peers.accepts(info_hash).then(|| self.tokens.give(from.ip(), info_hash));
+        let family = self.config.family;
+        self.respond(now, from, transaction, |node, response| {
+            nearby.write(response);
+            if let Some(token) = token {
+                response.token(&token);
+            }
+            let room = response.room_for_values(family);
+            if let Some(sample) = node.peers.sample(info_hash, room, noseed, &mut node.random) {
+                response.values(family, sample.iter());
+            }
+        });
+    }
+
+    fn store(&mut self, now: Instant, info_hash: &Id, peer: SocketAddr, seed: bool) {
+        let stored = is_admissible(&peer, self.config.private_network)
+            && self.peers.announce(now, info_hash, peer, seed, std::time::Duration::ZERO) != Stored::Full;
+        self.stats.announces_not_stored += u64::from(!stored);
+        self.keep_sweeping(now);
+    }
+
+    fn nearby(&self, now: Instant, target: &Id, want: Want) -> Nearby {
+        let transport = self.config.family;
+        let of = |family: Family| {
+            if !want.includes(family, transport) {
+                None
+            } else if family == transport {
+                Some(self.table.closest(target, now))
+            } else {
+                Some(closest_of(&self.other_family, target))
+            }
+        };
+        Nearby { v4: of(Family::V4), v6: of(Family::V6) }
+    }
+
+    fn respond(
+        &mut self,
+        now: Instant,
+        to: SocketAddr,
+        transaction: &[u8],
+        write: impl FnOnce(&mut Self, &mut Response<'_>),
+    ) {
+        let own = *self.id();
+        let mut outbox = std::mem::take(&mut self.outbox);
+        let length = outbox.push(to, |out| {
+            let mut response = Response::begin(out, &own, &to, transaction);
+            write(self, &mut response);
+            response.end();
+        });
+        self.outbox = outbox;
+        self.count_reply(now, length);
+    }
+
+    fn refuse(&mut self, now: Instant, to: SocketAddr, transaction: &[u8], fault: Fault) {
+        self.stats.refused += 1;
+        let length = self.outbox.push(to, |out| encode::error(out, transaction, &to, fault));
+        self.count_reply(now, length);
+    }
+
+    fn count_reply(&mut self, now: Instant, length: usize) {
+        if let Some(guard) = &mut self.reply_guard {
+            guard.note_reply(now, length);
+        }
+    }
+}
+
+/// The contacts of a response; `None` for a family that is not wanted.
+struct Nearby {
+    v4: Option<ArrayVec<Contact, K>>,
+    v6: Option<ArrayVec<Contact, K>>,
+}
+
+impl Nearby {
+    fn write(&self, response: &mut Response<'_>) {
+        if let Some(contacts) = &self.v4 {
+            response.contacts(Family::V4, contacts);
+        }
+        if let Some(contacts) = &self.v6 {
+            response.contacts(Family::V6, contacts);
+        }
+    }
+}
+
+/// The contacts closest to `target`, closest first.
+fn closest_of(contacts: &[Contact], target: &Id) -> ArrayVec<Contact, K> {
+    let mut closest: ArrayVec<Contact, K> = ArrayVec::new();
+    for contact in contacts {
+        let place = closest.partition_point(|other| target.closer(&other.id, &contact.id).is_le());
+        if place < K {
+            if closest.is_full() {
+                closest.pop();
+            }
+            closest.insert(place, *contact);
+        }
+    }
+    closest
+}

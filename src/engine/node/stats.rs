@@ -1,0 +1,54 @@
+//! Counters: whatever a remote does that is not an error of ours ends here.
+
+/// Counts since the node was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Datagrams received.
+    pub received: u64,
+    /// Bytes received.
+    pub received_bytes: u64,
+    /// Datagrams sent.
+    pub sent: u64,
+    /// Bytes sent.
+    pub sent_bytes: u64,
+    /// Datagrams that were no message.
+    pub malformed: u64,
+    /// Messages with unsorted or duplicate keys, or trailing bytes.
+    pub irregular: u64,
+    /// Datagrams from addresses that cannot be answered, or larger than any message.
+    pub unanswerable: u64,
+    /// Queries served, by method.
+    pub pings: u64,
+    /// See [`pings`](Self::pings).
+    pub find_nodes: u64,
+    /// See [`pings`](Self::pings).
+    pub get_peers: u64,
+    /// See [`pings`](Self::pings).
+    pub announces: u64,
+    /// Announces that were not stored: no memory, or an address that has no place in this network.
+    pub announces_not_stored: u64,
+    /// Queries answered with an error.
+    pub refused: u64,
+    /// Announces with a token that was not valid.
+    pub bad_tokens: u64,
+    /// Queries dropped because their source or all sources together had spent their budget.
+    pub limited: u64,
+    /// Queries dropped because we are read-only, or they carry our own id.
+    pub ignored: u64,
+    /// Queries sent.
+    pub queries: u64,
+    /// Queries put off by the pace of new destinations.
+    pub paced: u64,
+    /// Responses to queries of ours.
+    pub responses: u64,
+    /// Errors in answer to queries of ours.
+    pub errors: u64,
+    /// Responses and errors to nothing that we asked, or too late.
+    pub unmatched: u64,
+    /// Queries that were never answered.
+    pub timeouts: u64,
+    /// Endpoints that answered with another id than before.
+    pub id_changes: u64,
+    /// Peers that expired.
+    pub expired_peers: u64,
+}

@@ -1,0 +1,91 @@
+//! Everything that happens by the clock, on one screen.
+
+use std::time::Duration;
+
+use crate::engine::time::Instant;
+
+/// A named timer. What it does is in `maintain.rs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timer {
+    /// Verify one contact that we only heard of.
+    Verify,
+    /// Ping the entry that showed no life for longest, if it is due.
+    Check,
+    /// Ask for contacts for a bucket that has room.
+    Refresh,
+    /// Look up our own id.
+    Neighbourhood,
+    /// See whether we have joined; if not, try again.
+    Bootstrap,
+    /// Begin a new generation of tokens.
+    RotateTokens,
+    /// Forget old peers in a slice of the store.
+    SweepPeers,
+}
+
+impl Timer {
+    const ALL: [Self; 7] = [
+        Self::Verify,
+        Self::Check,
+        Self::Refresh,
+        Self::Neighbourhood,
+        Self::Bootstrap,
+        Self::RotateTokens,
+        Self::SweepPeers,
+    ];
+}
+
+/// One contact verified at a time, so often at the most.
+pub(super) const VERIFY_EVERY: Duration = Duration::from_millis(100);
+/// A table of 400 entries is gone through in 20 minutes, and entries that query us need no check.
+pub(super) const CHECK_EVERY: Duration = Duration::from_secs(3);
+/// While the table is new, and once it is settled.
+pub(super) const REFRESH_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// How long a table is new.
+pub(super) const SETTLED_AFTER: Duration = Duration::from_mins(2);
+/// BEP 5: buckets are refreshed every 15 minutes; our neighbourhood is what others need most.
+pub(super) const NEIGHBOURHOOD_EVERY: Duration = Duration::from_mins(15);
+/// The first look at the neighbourhood after joining: others have joined since.
+pub(super) const NEIGHBOURHOOD_FIRST: Duration = Duration::from_secs(30);
+/// Between two attempts to join: doubled each time, with jitter, up to a minute, for ever.
+pub(super) const BOOTSTRAP_RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
+/// How often a node that has joined sees whether it still has.
+pub(super) const BOOTSTRAP_WATCH: Duration = Duration::from_secs(30);
+/// The whole store is swept within five minutes.
+pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// Slices of a whole sweep.
+pub(super) const SWEEP_SLICES: usize = 60;
+
+/// When each timer is due.
+#[derive(Debug)]
+pub(super) struct Timers([Instant; Timer::ALL.len()]);
+
+impl Timers {
+    pub(super) const fn new() -> Self {
+        Self([Instant::FAR_FUTURE; Timer::ALL.len()])
+    }
+
+    pub(super) const fn set(&mut self, timer: Timer, at: Instant) {
+        self.0[timer as usize] = at;
+    }
+
+    pub(super) fn is_set(&self, timer: Timer) -> bool {
+        self.0[timer as usize] != Instant::FAR_FUTURE
+    }
+
+    /// The earliest timer.
+    pub(super) fn next(&self) -> (Instant, Timer) {
+        let earliest = Timer::ALL.into_iter().min_by_key(|&timer| self.0[timer as usize]);
+        let timer = earliest.expect("there are timers");
+        (self.0[timer as usize], timer)
+    }
+
+    /// A timer that is due at `now`, unset by this.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<Timer> {
+        let (at, timer) = self.next();
+        (at <= now).then(|| {
+            self.set(timer, Instant::FAR_FUTURE);
+            timer
+        })
+    }
+}
