@@ -74,12 +74,10 @@ struct Fetch {
 }
 
 impl Interview {
-    /// The start: our handshakes are ready to be sent.
+    /// The start: our handshake is ready to be sent.
     #[must_use]
     pub fn new(info_hash: Id, our_peer_id: [u8; 20], complete: bool) -> Self {
-        let mut output = [PROTOCOL, &[0, 0, 0, 0, 0, 0x10, 0, 0][..], &info_hash.0, &our_peer_id].concat();
-        let hello = [b"d1:md11:ut_metadatai".as_slice(), OUR_UT_METADATA.to_string().as_bytes(), b"eee"].concat();
-        push_extended(&mut output, 0, &hello);
+        let output = [PROTOCOL, &[0, 0, 0, 0, 0, 0x10, 0, 0][..], &info_hash.0, &our_peer_id].concat();
         let (input, fetch) = (Vec::new(), None);
         Self { info_hash, complete, input, output, skip: 0, greeted: false, fetch, verdict: None }
     }
@@ -172,6 +170,9 @@ impl Interview {
             (Some(their_id), size) => {
                 let received = vec![false; size.div_ceil(PIECE_LEN)];
                 self.fetch = Some(Fetch { their_id, metadata: vec![0; size], received, asked: 0 });
+                // Only now: aria2 closes a connection on which more than the handshake comes before it has answered that.
+                let hello = format!("d1:md11:ut_metadatai{OUR_UT_METADATA}eee");
+                push_extended(&mut self.output, 0, hello.as_bytes());
                 self.ask();
             }
         }

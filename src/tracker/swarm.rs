@@ -194,7 +194,14 @@ impl Swarm {
     pub fn select(&self, asker: &Asker<'_>, wanted: usize, cursor: u32) -> (Vec<SocketAddr>, u32) {
         let (near, far): (Vec<&Member>, Vec<&Member>) = self.members.iter().partition(|member| member.is_near(asker));
         let mut known = self.own_endpoints(asker);
-        let mut peers: Vec<_> = near.iter().filter_map(|member| member.seen_by(asker)).take(wanted).collect();
+        let mut peers = Vec::with_capacity(wanted.min(self.members.len() + self.found.len()));
+        let add = |peers: &mut Vec<_>, known: &[_], peer: Option<SocketAddr>| {
+            // Two members behind our public address can look the same to a stranger.
+            peers.extend(peer.filter(|peer| !known.contains(peer) && !peers.contains(peer)));
+        };
+        for member in near.iter().take(wanted) {
+            add(&mut peers, &[], member.seen_by(asker));
+        }
         known.extend(near.iter().map(|member| member.addr));
 
         let ring_len = far.len() + self.found.len();
@@ -204,9 +211,7 @@ impl Swarm {
         };
         let (start, mut walked) = (cursor as usize % ring_len.max(1), 0);
         while peers.len() < wanted && walked < ring_len {
-            let index = (start + walked) % ring_len;
-            let again = |peer: &SocketAddr| index >= far.len() && far.iter().any(|member| member.addr == *peer);
-            peers.extend(at(index).filter(|peer| !known.contains(peer) && !again(peer)));
+            add(&mut peers, &known, at((start + walked) % ring_len));
             walked += 1;
         }
         (peers, u32::try_from((start + walked) % ring_len.max(1)).unwrap_or(0))
@@ -286,6 +291,17 @@ mod tests {
         }
         // Without knowing our public address, there is nothing to tell a stranger about the neighbours.
         assert_eq!(swarm.select(&asker("203.0.113.7:9", Reach::Remote), 50, 0).0, [addr("203.0.113.9:3")]);
+    }
+
+    #[test]
+    fn neighbours_with_the_same_port_are_one_endpoint_to_a_stranger() {
+        let mut swarm = Swarm::default();
+        swarm.join(member("127.0.0.1:1", Reach::Host));
+        swarm.join(member("192.168.1.9:1", Reach::Lan));
+        swarm.find(Instant::ZERO, addr("198.51.100.1:1"));
+        let external = ["198.51.100.1".parse().unwrap()];
+        let stranger = Asker { external: &external, ..asker("203.0.113.7:9", Reach::Remote) };
+        assert_eq!(swarm.select(&stranger, 50, 0).0, [addr("198.51.100.1:1")]);
     }
 
     #[test]
