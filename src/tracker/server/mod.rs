@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::broker::{Broker, Client, Decision, Load, Network, Output, Policy, Ticket, Transport};
+use super::broker::{Broker, Client, Decision, Load, Output, Policy, Ticket, Transport};
 use super::guard::{self, Guard, Reach};
 use super::udp::ConnectionIds;
 use super::{Announce, Answer, Counts};
@@ -36,8 +36,11 @@ pub trait Directory: Clone + Send + Sync + 'static {
     /// Announces a client of this host ([`Reach::Host`]) or of its network, and says how many nodes keep that.
     fn announce(&self, info_hash: Id, port: u16, seed: bool, reach: Reach) -> impl Future<Output = usize> + Send;
 
-    /// Whether the DHT can be asked yet, and how the world sees us.
-    fn network(&self) -> impl Future<Output = Network> + Send;
+    /// Waits until the DHT can be asked.
+    fn joined(&self) -> impl Future<Output = ()> + Send;
+
+    /// How many nodes we know, and under which addresses they see us.
+    fn standing(&self) -> impl Future<Output = (usize, Vec<IpAddr>)> + Send;
 }
 
 /// How a gateway behaves.

@@ -33,8 +33,10 @@ impl Directory for Script {
         8
     }
 
-    async fn network(&self) -> Network {
-        Network { ready: true, nodes: 9, external: vec!["198.51.100.1".parse().unwrap()] }
+    async fn joined(&self) {}
+
+    async fn standing(&self) -> (usize, Vec<IpAddr>) {
+        (9, vec!["198.51.100.1".parse().unwrap()])
     }
 }
 

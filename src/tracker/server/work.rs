@@ -1,5 +1,6 @@
 //! What the broker orders: lookups, announces and questions to clients, each a task; and its timer.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +11,10 @@ use tracing::debug;
 
 use super::{Directory, PATIENCE_WITH_DHT, Shared, probe};
 use crate::engine::time::Instant;
-use crate::tracker::broker::Output;
+use crate::tracker::broker::{Network, Output};
 
 /// How often the DHT is asked how it is, while it starts and later.
-const OFTEN: Duration = Duration::from_millis(250);
+const OFTEN: Duration = Duration::from_secs(1);
 const SELDOM: Duration = Duration::from_secs(15);
 
 /// Does what the broker orders, for ever.
@@ -68,10 +69,14 @@ async fn execute(shared: Arc<Shared>, directory: impl Directory, order: Output) 
 
 /// Tells the broker how the DHT is, for ever.
 pub(super) async fn observe(shared: &Shared, directory: &impl Directory) {
+    let mut joined = pin!(directory.joined());
+    let mut ready = false;
     loop {
-        let network = directory.network().await;
-        let pause = if network.ready { SELDOM } else { OFTEN };
-        shared.with_broker(|broker, _| broker.set_network(network));
-        sleep(pause).await;
+        let (nodes, external) = directory.standing().await;
+        shared.with_broker(|broker, _| broker.set_network(Network { ready, nodes, external }));
+        tokio::select! {
+            () = &mut joined, if !ready => ready = true,
+            () = sleep(if ready { SELDOM } else { OFTEN }) => {}
+        }
     }
 }
