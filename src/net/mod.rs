@@ -1,3 +1,11 @@
-//! The engine on a real network: sockets, clocks and tasks, by tokio.
+//! The engine on a real network: sockets, clocks, names, files and tasks, by tokio.
+//!
+//! `driver.rs` runs one [`Node`](crate::engine::node::Node) on one socket; everything else here serves it.
 
+pub mod bootstrap;
+pub mod clock;
+pub mod driver;
+pub mod entropy;
+pub mod interface;
+pub mod persist;
 pub mod socket;

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod broker;
+mod dht;
 pub mod guard;
 pub mod http;
 pub mod metadata;

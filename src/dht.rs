@@ -1,0 +1,288 @@
+//! `Dht`: the public handle. Clone it freely; every clone speaks to the same running nodes.
+
+mod builder;
+mod streams;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::engine::contact::{Contact, Family};
+use crate::engine::id::Id;
+use crate::engine::node::{Event, Summary};
+use crate::net::clock::unix_seconds;
+use crate::net::driver::{Command, NodeHandle, Operation};
+use crate::net::persist::{DataDir, PersistError, SavedNode, State};
+
+pub use self::builder::DhtBuilder;
+pub use self::streams::{PeerStream, Progress, ProgressStream};
+pub use crate::net::driver::Status;
+
+/// A query may get lost; a ping tries so often.
+const PING_TRIES: usize = 3;
+
+/// A handle to running DHT nodes, one for each bound address.
+///
+/// The nodes stop when the last clone is dropped; [`shutdown`](Self::shutdown) also saves their state and waits.
+#[derive(Clone, Debug)]
+pub struct Dht {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    nodes: Vec<Running>,
+    unavailable: Vec<(SocketAddr, String)>,
+    restored: usize,
+    data_dir: Option<DataDir>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    asked: SocketAddr,
+    handle: NodeHandle,
+}
+
+/// Why the nodes could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An address cannot be bound.
+    #[error("cannot bind {addr}: {source}{}", if source.kind() == io::ErrorKind::AddrInUse {
+        " (another program has this port; stop it, or choose another with --bind)"
+    } else { "" })]
+    Bind {
+        /// The address.
+        addr: SocketAddr,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// No address was left to bind.
+    #[error("this host has none of the addresses to bind; name one that it has with --bind")]
+    NoAddress,
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Persist(#[from] PersistError),
+    /// The system gives no randomness.
+    #[error("the system gives no randomness: {0}")]
+    Entropy(io::Error),
+}
+
+/// What came of an announce.
+#[derive(Clone, Debug, Default)]
+pub struct Announced {
+    /// The nodes that stored it.
+    pub stored_at: Vec<Contact>,
+    /// Peers that were found on the way.
+    pub peers: BTreeSet<SocketAddr>,
+    /// What each node's operation came to.
+    pub summaries: Vec<Summary>,
+}
+
+/// A node that answered a ping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pong {
+    /// Who answered.
+    pub contact: Contact,
+    /// Its client and version (`v`), as bytes; often two letters and two bytes.
+    pub version: Vec<u8>,
+    /// Where it sees us.
+    pub external: Option<SocketAddr>,
+    /// Round-trip time.
+    pub rtt: Duration,
+}
+
+impl Dht {
+    /// Begins to describe a [`Dht`].
+    #[must_use]
+    pub fn builder() -> DhtBuilder {
+        DhtBuilder::default()
+    }
+
+    /// Where the nodes are bound.
+    #[must_use]
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.inner.nodes.iter().map(|node| node.handle.local_addr()).collect()
+    }
+
+    /// Addresses that were asked for but that this host lacks, with the reasons.
+    #[must_use]
+    pub fn unavailable(&self) -> &[(SocketAddr, String)] {
+        &self.inner.unavailable
+    }
+
+    /// How many contacts were saved by an earlier run.
+    #[must_use]
+    pub fn restored_contacts(&self) -> usize {
+        self.inner.restored
+    }
+
+    /// Waits until a node has joined the network; with how many contacts. Waits for ever where there is no network:
+    /// the nodes go on trying. The first node of a private network has joined at once, with 0.
+    pub async fn bootstrapped(&self) -> usize {
+        let mut waiting = JoinSet::new();
+        for node in &self.inner.nodes {
+            let mut ready = node.handle.ready();
+            #[expect(clippy::disallowed_methods, reason = "JoinSet ends its tasks when it is dropped")]
+            waiting.spawn(async move { ready.wait_for(Option::is_some).await.ok().and_then(|contacts| *contacts) });
+        }
+        while let Some(joined) = waiting.join_next().await {
+            if let Ok(Some(contacts)) = joined {
+                return contacts;
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Peers of `info_hash`, as they arrive, each once. Dropping the stream ends the lookup.
+    ///
+    /// ```
+    /// # use trackerless::{Dht, Id};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let loopback = || Dht::builder().private_network(true).bind("127.0.0.1:0".parse().unwrap());
+    /// let first = loopback().start().await?;
+    /// let second = loopback().bootstrap([first.local_addrs()[0].to_string()]).start().await?;
+    /// second.bootstrapped().await;
+    ///
+    /// let swarm: Id = "da39a3ee5e6b4b0d3255bfef95601890afd80709".parse()?;
+    /// second.announce(swarm, 6881, false).await;
+    /// let mut peers = first.find_peers(swarm).await;
+    /// assert_eq!(peers.next().await, Some("127.0.0.1:6881".parse()?));
+    /// # Ok(()) }
+    /// ```
+    pub async fn find_peers(&self, info_hash: Id) -> PeerStream {
+        PeerStream::new(self.trace_peers(info_hash).await)
+    }
+
+    /// The same lookup with all that happens on the way: who answered after how many hops, what they knew.
+    pub async fn trace_peers(&self, info_hash: Id) -> ProgressStream {
+        self.begin_everywhere(Operation::FindPeers(info_hash)).await
+    }
+
+    /// Announces that a client at our address and `port` takes part in `info_hash`, on every node's network.
+    pub async fn announce(&self, info_hash: Id, port: u16, seed: bool) -> Announced {
+        collect_announced(self.trace_announce(info_hash, port, seed).await).await
+    }
+
+    /// The same on the networks of one family only: for a client that shares just that address of ours.
+    pub async fn announce_in(&self, family: Family, info_hash: Id, port: u16, seed: bool) -> Announced {
+        let of_family = |node: &&Running| Family::of(&node.handle.local_addr()) == family;
+        let nodes = self.inner.nodes.iter().filter(of_family);
+        collect_announced(begin(nodes, Operation::Announce { info_hash, port, seed }).await).await
+    }
+
+    /// The same announce with all that happens on the way.
+    pub async fn trace_announce(&self, info_hash: Id, port: u16, seed: bool) -> ProgressStream {
+        self.begin_everywhere(Operation::Announce { info_hash, port, seed }).await
+    }
+
+    /// The nodes closest to `target` that answered, of both families, closest first.
+    pub async fn find_nodes(&self, target: Id) -> Vec<Contact> {
+        let mut found = Vec::new();
+        let mut progress = self.begin_everywhere(Operation::FindNode(target)).await;
+        while let Some(step) = progress.next().await {
+            if let Progress::Done(summary) = step {
+                found.extend(summary.closest);
+            }
+        }
+        found.sort_by_key(|contact| contact.id.distance(&target));
+        found
+    }
+
+    /// Pings `addr`, up to three times; `None` if it does not answer, or if no node of ours has its family.
+    pub async fn ping(&self, addr: SocketAddr) -> Option<Pong> {
+        let same_family = |node: &&Running| Family::of(&node.handle.local_addr()) == Family::of(&addr);
+        let node = self.inner.nodes.iter().find(same_family)?;
+        for _ in 0..PING_TRIES {
+            let mut events = node.handle.begin(Operation::Ping(addr)).await;
+            while let Some(event) = events.recv().await {
+                if let Event::Pong { contact, version, external, rtt, .. } = event {
+                    return Some(Pong { contact, version, external, rtt });
+                }
+            }
+        }
+        None
+    }
+
+    /// How each node is.
+    pub async fn status(&self) -> Vec<Status> {
+        let mut all = Vec::new();
+        for node in &self.inner.nodes {
+            all.extend(node.handle.ask(Command::Status).await);
+        }
+        all
+    }
+
+    /// What to keep for the next run: see [`DhtBuilder::saved`].
+    pub async fn snapshot(&self) -> State {
+        self.collect(Command::Snapshot).await
+    }
+
+    /// Saves the state, if there is a data folder to save it in.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub async fn save(&self) -> Result<(), PersistError> {
+        let Some(data_dir) = &self.inner.data_dir else { return Ok(()) };
+        data_dir.save(&self.snapshot().await)
+    }
+
+    /// Stops the nodes, for all clones, and saves their state.
+    ///
+    /// # Errors
+    /// The nodes have stopped, but their state could not be saved.
+    pub async fn shutdown(&self) -> Result<(), PersistError> {
+        let state = self.collect(Command::Shutdown).await;
+        for task in self.inner.tasks.lock().await.drain(..) {
+            let _ = task.await;
+        }
+        match &self.inner.data_dir {
+            Some(data_dir) if !state.nodes.is_empty() => data_dir.save(&state),
+            _ => Ok(()),
+        }
+    }
+
+    async fn collect(
+        &self,
+        command: impl Fn(tokio::sync::oneshot::Sender<crate::engine::node::Snapshot>) -> Command,
+    ) -> State {
+        let mut nodes = Vec::new();
+        for node in &self.inner.nodes {
+            if let Some(snapshot) = node.handle.ask(&command).await {
+                nodes.push(SavedNode { asked: node.asked, bound: node.handle.local_addr(), snapshot });
+            }
+        }
+        State { saved_at: unix_seconds(), nodes }
+    }
+
+    async fn begin_everywhere(&self, operation: Operation) -> ProgressStream {
+        begin(self.inner.nodes.iter(), operation).await
+    }
+}
+
+async fn begin(nodes: impl Iterator<Item = &Running>, operation: Operation) -> ProgressStream {
+    let mut receivers: Vec<mpsc::Receiver<Event>> = Vec::new();
+    for node in nodes {
+        receivers.push(node.handle.begin(operation).await);
+    }
+    ProgressStream::new(receivers)
+}
+
+async fn collect_announced(mut progress: ProgressStream) -> Announced {
+    let mut announced = Announced::default();
+    while let Some(step) = progress.next().await {
+        match step {
+            Progress::Stored { at } => announced.stored_at.push(at),
+            Progress::Peers { peers, .. } => announced.peers.extend(peers),
+            Progress::Done(summary) => announced.summaries.push(summary),
+            _ => {}
+        }
+    }
+    announced
+}

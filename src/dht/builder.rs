@@ -1,0 +1,274 @@
+//! From a description to running nodes.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+
+use super::{Dht, Inner, Running, StartError};
+use crate::engine::contact::{Contact, Family};
+use crate::engine::limits::{NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES};
+use crate::engine::node::{Config, Node, Snapshot};
+use crate::net::bootstrap::MAINLINE_ROUTERS;
+use crate::net::clock::Clock;
+use crate::net::driver::{self, Command};
+use crate::net::entropy;
+use crate::net::interface::stable_global_ipv6;
+use crate::net::persist::{DataDir, Found, State};
+use crate::net::socket::Socket;
+
+/// How often the state is saved.
+const SAVE_EVERY: Duration = Duration::from_mins(5);
+/// How often nodes of one family learn contacts of the other.
+const EXCHANGE_EVERY: Duration = Duration::from_mins(1);
+
+/// Describes the nodes to start; see [`Dht::builder`].
+#[derive(Clone, Debug)]
+pub struct DhtBuilder {
+    binds: Vec<SocketAddr>,
+    bootstrap: Option<Vec<String>>,
+    private_network: bool,
+    read_only: bool,
+    limited: bool,
+    new_destinations: (u32, u32),
+    peer_memory_bytes: usize,
+    data_dir: Option<PathBuf>,
+    saved: State,
+}
+
+impl Default for DhtBuilder {
+    fn default() -> Self {
+        Self {
+            binds: Vec::new(),
+            bootstrap: None,
+            private_network: false,
+            read_only: false,
+            limited: true,
+            new_destinations: (NEW_DESTINATIONS_PER_SECOND, NEW_DESTINATIONS_BURST),
+            peer_memory_bytes: PEER_MEMORY_BYTES,
+            data_dir: None,
+            saved: State::default(),
+        }
+    }
+}
+
+impl DhtBuilder {
+    /// Adds an address to bind, and with it a node. Port 0 lets the system choose; with a data folder the chosen port
+    /// is kept across restarts. Without any call: both wildcards, ports chosen by the system.
+    #[must_use]
+    pub fn bind(mut self, addr: SocketAddr) -> Self {
+        self.binds.push(addr);
+        self
+    }
+
+    /// Nodes to join through, `host:port`, in place of the mainline routers (or of none, in a private network).
+    #[must_use]
+    pub fn bootstrap<S: Into<String>>(mut self, routers: impl IntoIterator<Item = S>) -> Self {
+        self.bootstrap = Some(routers.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// A network of its own: no public routers, local addresses are ordinary, addresses need not be diverse, nobody
+    /// is limited.
+    #[must_use]
+    pub const fn private_network(mut self, private: bool) -> Self {
+        self.private_network = private;
+        self
+    }
+
+    /// Answers no queries and says so (BEP 43): for short-lived nodes and those that cannot be reached.
+    #[must_use]
+    pub const fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
+        self
+    }
+
+    /// Without budgets for those who ask and for new destinations: for benchmarks and closed labs only.
+    #[must_use]
+    pub const fn limited(mut self, limited: bool) -> Self {
+        self.limited = limited;
+        self
+    }
+
+    /// Endpoints never contacted before, a second: sustained and at once (default 25 and 200).
+    #[must_use]
+    pub const fn new_destinations(mut self, per_second: u32, burst: u32) -> Self {
+        self.new_destinations = (per_second, burst);
+        self
+    }
+
+    /// Memory for peers that others store, in bytes, for each node (default 64 MiB).
+    #[must_use]
+    pub const fn peer_memory_bytes(mut self, bytes: usize) -> Self {
+        self.peer_memory_bytes = bytes;
+        self
+    }
+
+    /// Keeps ids, ports, contacts, token secrets and stored peers in this folder: read at the start, written every five
+    /// minutes and by [`Dht::shutdown`]. One process at a time may keep a folder.
+    #[must_use]
+    pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.data_dir = Some(path.into());
+        self
+    }
+
+    /// Starts from this state rather than from a folder's: its contacts serve as candidates to join through.
+    #[must_use]
+    pub fn saved(mut self, state: State) -> Self {
+        self.saved = state;
+        self
+    }
+
+    /// Binds the addresses and starts the nodes. They join in the background: see [`Dht::bootstrapped`].
+    ///
+    /// # Errors
+    /// An address is in use or not ours, the data folder is in use or unusable, the system gives no randomness.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn start(mut self) -> Result<Dht, StartError> {
+        let data_dir = self.data_dir.as_deref().map(DataDir::keep).transpose()?;
+        if let Some(dir) = &data_dir {
+            self.take_saved(dir)?;
+        }
+        let (clock, asked) = (Clock::new(), self.addresses());
+        let (mut nodes, mut unavailable, mut tasks, mut restored) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        for addr in asked {
+            let snapshot = self.snapshot_for(addr);
+            match self.bind_socket(addr) {
+                Ok(socket) => {
+                    restored += snapshot.contacts.len();
+                    let (handle, task) = self.start_node(socket, snapshot, clock)?;
+                    nodes.push(Running { asked: addr, handle });
+                    tasks.push(task);
+                }
+                Err(source) if may_be_missing(addr, &source) => unavailable.push((addr, source.to_string())),
+                Err(source) => return Err(StartError::Bind { addr, source }),
+            }
+        }
+        if nodes.is_empty() {
+            return Err(StartError::NoAddress);
+        }
+        let inner = Arc::new(Inner { nodes, unavailable, restored, data_dir, tasks: Mutex::new(tasks) });
+        keep_house(Arc::downgrade(&inner));
+        Ok(Dht { inner })
+    }
+
+    fn take_saved(&mut self, dir: &DataDir) -> Result<(), StartError> {
+        match dir.load()? {
+            Found::Nothing => {}
+            Found::State(state) => self.saved = state,
+            Found::Damaged { reason, moved_to } => {
+                let kept = moved_to.unwrap_or_default();
+                tracing::warn!(%reason, kept = %kept.display(), "the saved state is damaged; it was set aside, starting afresh");
+            }
+        }
+        Ok(())
+    }
+
+    fn addresses(&self) -> Vec<SocketAddr> {
+        if !self.binds.is_empty() {
+            return self.binds.clone();
+        }
+        vec![SocketAddr::from(([0, 0, 0, 0], 0)), SocketAddr::from(([0u16; 8], 0))]
+    }
+
+    /// What was saved for the node asked for at `addr`: its own state, or the contacts of its family.
+    fn snapshot_for(&self, addr: SocketAddr) -> Snapshot {
+        let exact = self.saved.nodes.iter().find(|saved| saved.asked == addr);
+        exact.map_or_else(
+            || {
+                let same_family = self.saved.nodes.iter().filter(|saved| Family::of(&saved.bound) == Family::of(&addr));
+                let contacts = same_family.flat_map(|saved| saved.snapshot.contacts.iter().copied()).collect();
+                Snapshot { contacts, ..Snapshot::default() }
+            },
+            |saved| saved.snapshot.clone(),
+        )
+    }
+
+    /// Binds `addr`: with port 0 the port of an earlier run if it is still free, and on the IPv6 wildcard the stable
+    /// global address where there is one (BEP 32).
+    fn bind_socket(&self, addr: SocketAddr) -> io::Result<Socket> {
+        let mut wanted = addr;
+        if addr.ip() == IpAddr::from([0u16; 8])
+            && !self.private_network
+            && let Some(stable) = stable_global_ipv6()
+        {
+            wanted.set_ip(stable.into());
+        }
+        let kept = self.saved.nodes.iter().find(|saved| saved.asked == addr).map(|saved| saved.bound.port());
+        match kept {
+            Some(port) if addr.port() == 0 => {
+                Socket::bind(SocketAddr::new(wanted.ip(), port)).or_else(|_| Socket::bind(wanted))
+            }
+            _ => Socket::bind(wanted),
+        }
+    }
+
+    fn start_node(
+        &self,
+        socket: Socket,
+        saved: Snapshot,
+        clock: Clock,
+    ) -> Result<(driver::NodeHandle, tokio::task::JoinHandle<()>), StartError> {
+        let public = || MAINLINE_ROUTERS.iter().map(|&router| router.to_owned()).collect();
+        let routers =
+            self.bootstrap.clone().unwrap_or_else(|| if self.private_network { Vec::new() } else { public() });
+        let config = Config {
+            private_network: self.private_network,
+            read_only: self.read_only,
+            limited: self.limited,
+            new_destinations: self.new_destinations,
+            peer_memory_bytes: self.peer_memory_bytes,
+            has_routers: !routers.is_empty(),
+            saved,
+            ..Config::new(Family::of(&socket.local_addr()))
+        };
+        let seed = entropy::seed().map_err(StartError::Entropy)?;
+        Ok(driver::start(Node::new(config, seed, clock.now()), socket, clock, routers))
+    }
+}
+
+/// Whether a host may well lack `addr`: a wildcard of a family that it does not speak.
+fn may_be_missing(addr: SocketAddr, error: &io::Error) -> bool {
+    addr.ip().is_unspecified() && !matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
+}
+
+/// Saves now and then, and lets the families know of each other, as long as there is a handle.
+fn keep_house(inner: Weak<Inner>) {
+    #[expect(clippy::disallowed_methods, reason = "ends when the last handle is gone")]
+    tokio::spawn(async move {
+        let mut minutes = tokio::time::interval(EXCHANGE_EVERY);
+        minutes.tick().await;
+        let mut since_save = Duration::ZERO;
+        loop {
+            minutes.tick().await;
+            let Some(inner) = inner.upgrade() else { return };
+            let dht = Dht { inner };
+            exchange_families(&dht).await;
+            since_save += EXCHANGE_EVERY;
+            if since_save >= SAVE_EVERY {
+                since_save = Duration::ZERO;
+                if let Err(error) = dht.save().await {
+                    tracing::warn!(%error, "the state could not be saved; trying again in five minutes");
+                }
+            }
+        }
+    });
+}
+
+async fn exchange_families(dht: &Dht) {
+    let families: Vec<Family> = dht.inner.nodes.iter().map(|node| Family::of(&node.handle.local_addr())).collect();
+    if !families.contains(&Family::V4) || !families.contains(&Family::V6) {
+        return;
+    }
+    let state = dht.snapshot().await;
+    for (node, family) in dht.inner.nodes.iter().zip(families) {
+        let others = state.nodes.iter().filter(|other| Family::of(&other.bound) != family);
+        let contacts: Vec<Contact> = others.flat_map(|other| other.snapshot.contacts.iter().copied()).collect();
+        node.handle.tell(Command::OtherFamily(contacts)).await;
+    }
+}

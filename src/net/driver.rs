@@ -1,0 +1,305 @@
+//! Runs one node on one socket: owns both, moves datagrams, time, commands and events between them.
+//!
+//! Channels are bounded. Commands wait while the node has no room for another operation. An operation's events fit
+//! into its channel whatever it does, because the engine bounds them; a channel whose receiver is gone cancels its
+//! operation.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::bootstrap::resolve;
+use super::clock::Clock;
+use super::socket::Socket;
+use crate::engine::contact::{Contact, Family};
+use crate::engine::id::Id;
+use crate::engine::limits::{CANDIDATES, K};
+use crate::engine::node::{Event, Node, OpId, Output, Snapshot, Stats};
+use crate::engine::time::Instant;
+
+/// More than the events of any operation: each candidate may answer, bring peers and store, twice if it is retried.
+const EVENTS: usize = 2 * (2 * CANDIDATES + K) + 8;
+/// Commands that wait.
+const COMMANDS: usize = 256;
+/// Batches of datagrams between two looks at commands and timers.
+const BATCHES_IN_A_ROW: usize = 16;
+
+/// What a node is asked to do from outside.
+#[derive(Debug)]
+pub enum Command {
+    /// Begin an operation; its events go to the sender.
+    Begin(Operation, mpsc::Sender<Event>),
+    /// Take these as routers.
+    Routers(Vec<SocketAddr>),
+    /// Take these as contacts of the other family.
+    OtherFamily(Vec<Contact>),
+    /// Say how you are.
+    Status(oneshot::Sender<Status>),
+    /// Say what to keep for the next run.
+    Snapshot(oneshot::Sender<Snapshot>),
+    /// Stop, and say what to keep.
+    Shutdown(oneshot::Sender<Snapshot>),
+}
+
+/// An operation of the engine, as a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Look for peers.
+    FindPeers(Id),
+    /// Announce a peer.
+    Announce {
+        /// The swarm.
+        info_hash: Id,
+        /// Where our client listens.
+        port: u16,
+        /// It has the whole torrent.
+        seed: bool,
+    },
+    /// Look for nodes.
+    FindNode(Id),
+    /// Ping an address.
+    Ping(SocketAddr),
+}
+
+/// How a node is.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Where it is bound.
+    pub local_addr: SocketAddr,
+    /// Its id.
+    pub id: Id,
+    /// Where others see it, once enough of them agree.
+    pub external_addr: Option<SocketAddr>,
+    /// Contacts in the table.
+    pub contacts: usize,
+    /// Of those, good ones.
+    pub good_contacts: usize,
+    /// Estimated number of nodes in the network.
+    pub network_size: Option<f64>,
+    /// Infohashes that others store with it.
+    pub swarms: usize,
+    /// Peers of those.
+    pub peers: usize,
+    /// What was counted.
+    pub stats: Stats,
+}
+
+/// A running node, from outside.
+#[derive(Clone, Debug)]
+pub struct NodeHandle {
+    commands: mpsc::Sender<Command>,
+    ready: watch::Receiver<Option<usize>>,
+    local_addr: SocketAddr,
+}
+
+impl NodeHandle {
+    /// Where it is bound.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Whether it has joined, with how many contacts; changes once.
+    #[must_use]
+    pub fn ready(&self) -> watch::Receiver<Option<usize>> {
+        self.ready.clone()
+    }
+
+    /// Begins an operation. The receiver ends at once if the node has stopped.
+    pub async fn begin(&self, operation: Operation) -> mpsc::Receiver<Event> {
+        let (events, receiver) = mpsc::channel(EVENTS);
+        // A node that has stopped drops the command and with it the sender: the receiver sees the end.
+        let _ = self.commands.send(Command::Begin(operation, events)).await;
+        receiver
+    }
+
+    /// Sends a command that has no answer.
+    pub async fn tell(&self, command: Command) {
+        let _ = self.commands.send(command).await;
+    }
+
+    /// Sends a command and waits for its answer; `None` if the node has stopped.
+    pub async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.ok()?;
+        answer.await.ok()
+    }
+}
+
+/// Starts `node` on `socket`. It stops on [`Command::Shutdown`] or when the last handle is gone.
+#[must_use]
+pub fn start(node: Node, socket: Socket, clock: Clock, routers: Vec<String>) -> (NodeHandle, JoinHandle<()>) {
+    let (commands, receiver) = mpsc::channel(COMMANDS);
+    let (ready_sender, ready) = watch::channel(None);
+    let local_addr = socket.local_addr();
+    let driver = Driver {
+        node,
+        clock,
+        operations: HashMap::new(),
+        routers,
+        own_commands: commands.downgrade(),
+        ready: ready_sender,
+        local_addr,
+    };
+    #[expect(clippy::disallowed_methods, reason = "the driver's own task; it ends with its handles")]
+    let task = tokio::spawn(driver.run(socket, receiver));
+    (NodeHandle { commands, ready, local_addr }, task)
+}
+
+struct Driver {
+    node: Node,
+    clock: Clock,
+    operations: HashMap<OpId, mpsc::Sender<Event>>,
+    routers: Vec<String>,
+    own_commands: mpsc::WeakSender<Command>,
+    ready: watch::Sender<Option<usize>>,
+    local_addr: SocketAddr,
+}
+
+impl Driver {
+    async fn run(mut self, mut socket: Socket, mut commands: mpsc::Receiver<Command>) {
+        let mut sleep = std::pin::pin!(tokio::time::sleep_until(self.clock.deadline(self.clock.now())));
+        let mut waiting_until = Instant::ZERO;
+        loop {
+            let deadline = self.drain(&mut socket);
+            if deadline != waiting_until {
+                sleep.as_mut().reset(self.clock.deadline(deadline));
+                waiting_until = deadline;
+            }
+            let unsent = socket.flush().left > 0;
+            tokio::select! {
+                command = commands.recv(), if self.node.has_room_for_operations() => match command {
+                    Some(Command::Shutdown(reply)) => {
+                        let _ = reply.send(self.node.snapshot(self.clock.now()));
+                        return;
+                    }
+                    Some(command) => self.obey(command),
+                    None => return,
+                },
+                _ = socket.readable() => self.receive(&mut socket),
+                _ = socket.writable(), if unsent => {}
+                () = sleep.as_mut() => {
+                    waiting_until = Instant::ZERO;
+                    self.node.handle_timeout(self.clock.now());
+                }
+            }
+        }
+    }
+
+    /// Hands over what has arrived, with one reading of the clock for each batch.
+    fn receive(&mut self, socket: &mut Socket) {
+        for _ in 0..BATCHES_IN_A_ROW {
+            let now = self.clock.now();
+            match socket.receive(|from, bytes| self.node.handle_datagram(now, from, bytes)) {
+                Ok(0) => return,
+                Ok(_) => drop(self.drain(socket)),
+                Err(error) => {
+                    tracing::debug!(%error, "receiving failed");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes all output of the node; returns its deadline.
+    fn drain(&mut self, socket: &mut Socket) -> Instant {
+        loop {
+            match self.node.poll_output() {
+                Output::Transmit { to, payload } => {
+                    tracing::trace!(%to, bytes = payload.len(), "sending");
+                    if !socket.push(to, payload) {
+                        socket.flush();
+                        // Where the kernel has no room either, the datagram is lost, as datagrams may be.
+                        let _ = socket.push(to, payload);
+                    }
+                }
+                Output::Event(event) => self.pass_on(event),
+                Output::Wait(deadline, _) => {
+                    socket.flush();
+                    return deadline;
+                }
+            }
+        }
+    }
+
+    fn pass_on(&mut self, event: Event) {
+        let (op, over) = match &event {
+            Event::Ready { contacts } => {
+                let _ = self.ready.send(Some(*contacts));
+                return;
+            }
+            Event::RoutersWanted => return self.resolve_routers(),
+            Event::IdChanged { id, external } => {
+                tracing::info!(%id, "the node id now fits the external address (BEP 42)");
+                tracing::debug!(%external, "external address");
+                return;
+            }
+            Event::Done { op, .. } => (*op, true),
+            Event::Answered { op, .. }
+            | Event::Peers { op, .. }
+            | Event::Stored { op, .. }
+            | Event::Pong { op, .. } => (*op, false),
+        };
+        let Some(receiver) = self.operations.get(&op) else { return };
+        let gone = receiver.try_send(event).is_err();
+        if gone {
+            self.node.cancel(op);
+        }
+        if gone || over {
+            self.operations.remove(&op);
+        }
+    }
+
+    /// Resolves names on a task of its own, which reports back by a command.
+    fn resolve_routers(&self) {
+        let (names, family, commands) = (self.routers.clone(), Family::of(&self.local_addr), self.own_commands.clone());
+        #[expect(clippy::disallowed_methods, reason = "ends by itself: each name has a timeout")]
+        tokio::spawn(async move {
+            let addrs = resolve(&names, family).await;
+            if let Some(commands) = commands.upgrade() {
+                let _ = commands.send(Command::Routers(addrs)).await;
+            }
+        });
+    }
+
+    fn obey(&mut self, command: Command) {
+        let now = self.clock.now();
+        match command {
+            Command::Begin(operation, events) => {
+                if !events.is_closed() {
+                    let op = self.begin(now, operation);
+                    self.operations.insert(op, events);
+                }
+            }
+            Command::Routers(addrs) => self.node.add_routers(now, &addrs),
+            Command::OtherFamily(contacts) => self.node.set_other_family(contacts.into_iter()),
+            Command::Status(reply) => drop(reply.send(self.status(now))),
+            Command::Snapshot(reply) | Command::Shutdown(reply) => drop(reply.send(self.node.snapshot(now))),
+        }
+    }
+
+    fn begin(&mut self, now: Instant, operation: Operation) -> OpId {
+        match operation {
+            Operation::FindPeers(info_hash) => self.node.find_peers(now, info_hash),
+            Operation::Announce { info_hash, port, seed } => self.node.announce(now, info_hash, port, seed),
+            Operation::FindNode(target) => self.node.find_node(now, target),
+            Operation::Ping(addr) => self.node.ping(now, addr),
+        }
+    }
+
+    fn status(&self, now: Instant) -> Status {
+        Status {
+            local_addr: self.local_addr,
+            id: *self.node.id(),
+            external_addr: self.node.external_addr(),
+            contacts: self.node.entries().count(),
+            good_contacts: self.node.good_contacts(now),
+            network_size: self.node.network_size(),
+            swarms: self.node.peers().swarms(),
+            peers: self.node.peers().peers(),
+            stats: *self.node.stats(),
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The state file, version 1.
+//!
+//! ```text
+//! { "format": 1, "nodes": [ node... ], "saved": seconds since 1970 }
+//! node = { "asked": compact address, "bound": compact address, "contacts": compact contacts,
+//!          "id": 20 bytes, "peers": { infohash: records }, "secrets": 32 bytes }
+//! record = compact peer, 4 bytes: seconds since 1970 of its announce, 1 byte: 1 for a seed
+//! ```
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bendy::decoding::{Decoder, DictDecoder, Object};
+use bendy::encoding::{AsString, Encoder, SingleItemEncoder};
+
+use super::{SavedNode, State};
+use crate::engine::contact::{CompactAddr, Contact, Family, decode_addr};
+use crate::engine::id::Id;
+use crate::engine::limits::PEER_LIFETIME;
+use crate::engine::node::Snapshot;
+use crate::engine::peers::StoredPeer;
+use crate::engine::tokens::{ROTATION, Secrets};
+
+const FORMAT: u64 = 1;
+/// Seconds of the announce and the seed flag.
+const TAIL: usize = 5;
+
+/// Why a file is no state.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unreadable {
+    /// It is not canonical bencode.
+    #[error("not bencode: {0}")]
+    Bencode(String),
+    /// Something is missing or of the wrong kind.
+    #[error("no usable {0:?}")]
+    Field(&'static str),
+    /// It comes from another version of the program.
+    #[error("format {0}, this program writes and reads format {FORMAT}")]
+    Format(u64),
+}
+
+impl From<bendy::decoding::Error> for Unreadable {
+    fn from(error: bendy::decoding::Error) -> Self {
+        Self::Bencode(error.to_string())
+    }
+}
+
+pub(super) fn encode(state: &State) -> Vec<u8> {
+    let mut encoder = Encoder::new();
+    let written = encoder.emit_dict(|mut top| {
+        top.emit_pair(b"format", FORMAT)?;
+        top.emit_pair_with(b"nodes", |nodes| {
+            nodes.emit_list(|list| {
+                state.nodes.iter().try_for_each(|node| list.emit_with(|item| encode_node(item, node, state.saved_at)))
+            })
+        })?;
+        top.emit_pair(b"saved", state.saved_at)
+    });
+    written.and_then(|()| encoder.get_output()).expect("keys are sorted and the structure is closed")
+}
+
+fn encode_node(item: SingleItemEncoder<'_>, node: &SavedNode, now: u64) -> Result<(), bendy::encoding::Error> {
+    let snapshot = &node.snapshot;
+    item.emit_dict(|mut dict| {
+        dict.emit_pair(b"asked", AsString(CompactAddr::new(&node.asked).as_bytes()))?;
+        dict.emit_pair(b"bound", AsString(CompactAddr::new(&node.bound).as_bytes()))?;
+        dict.emit_pair(b"contacts", AsString(compact_contacts(&snapshot.contacts)))?;
+        if let Some(id) = snapshot.id {
+            dict.emit_pair(b"id", AsString(id.0))?;
+        }
+        dict.emit_pair_with(b"peers", |peers| {
+            peers.emit_dict(|mut swarms| {
+                let sorted = records_by_swarm(&snapshot.peers, now);
+                sorted.iter().try_for_each(|(info_hash, records)| swarms.emit_pair(&info_hash.0, AsString(records)))
+            })
+        })?;
+        match snapshot.secrets {
+            Some(secrets) => dict.emit_pair(b"secrets", AsString([secrets.current, secrets.previous].concat())),
+            None => Ok(()),
+        }
+    })
+}
+
+fn compact_contacts(contacts: &[Contact]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for contact in contacts {
+        bytes.extend_from_slice(&contact.id.0);
+        bytes.extend_from_slice(CompactAddr::new(&contact.addr).as_bytes());
+    }
+    bytes
+}
+
+fn records_by_swarm(peers: &[StoredPeer], now: u64) -> BTreeMap<Id, Vec<u8>> {
+    let mut swarms: BTreeMap<Id, Vec<u8>> = BTreeMap::new();
+    for stored in peers {
+        let announced = u32::try_from(now.saturating_sub(stored.age.as_secs())).unwrap_or(u32::MAX);
+        let records = swarms.entry(stored.info_hash).or_default();
+        records.extend_from_slice(CompactAddr::new(&stored.peer).as_bytes());
+        records.extend_from_slice(&announced.to_be_bytes());
+        records.push(u8::from(stored.seed));
+    }
+    swarms
+}
+
+/// Reads a state at `now`, leaving out what has expired since it was saved.
+pub(super) fn decode(bytes: &[u8], now: u64) -> Result<State, Unreadable> {
+    let mut decoder = Decoder::new(bytes).with_max_depth(8);
+    let Some(Object::Dict(mut top)) = decoder.next_object()? else { return Err(Unreadable::Field("top level")) };
+    let (mut format, mut saved_at, mut nodes) = (None, None, Vec::new());
+    while let Some((key, value)) = top.next_pair()? {
+        match (key, value) {
+            (b"format", Object::Integer(digits)) => format = digits.parse().ok(),
+            (b"saved", Object::Integer(digits)) => saved_at = digits.parse().ok(),
+            (b"nodes", Object::List(mut list)) => {
+                while let Some(Object::Dict(node)) = list.next_object()? {
+                    nodes.push(decode_node(node, now)?);
+                }
+            }
+            _ => {}
+        }
+    }
+    match format {
+        Some(FORMAT) => {}
+        Some(other) => return Err(Unreadable::Format(other)),
+        None => return Err(Unreadable::Field("format")),
+    }
+    let saved_at = saved_at.ok_or(Unreadable::Field("saved"))?;
+    if now.saturating_sub(saved_at) >= ROTATION.as_secs() {
+        // Tokens of that run have expired, or nearly: nobody is in the middle of an announce.
+        nodes.iter_mut().for_each(|node: &mut SavedNode| node.snapshot.secrets = None);
+    }
+    Ok(State { saved_at, nodes })
+}
+
+fn decode_node(mut dict: DictDecoder<'_, '_>, now: u64) -> Result<SavedNode, Unreadable> {
+    let (mut asked, mut bound, mut snapshot) = (None, None, Snapshot::default());
+    while let Some((key, value)) = dict.next_pair()? {
+        match (key, value) {
+            (b"asked", Object::Bytes(bytes)) => asked = decode_addr(bytes),
+            (b"bound", Object::Bytes(bytes)) => bound = decode_addr(bytes),
+            (b"id", Object::Bytes(bytes)) => snapshot.id = Id::from_bytes(bytes),
+            (b"secrets", Object::Bytes(bytes)) => snapshot.secrets = decode_secrets(bytes),
+            (b"contacts", Object::Bytes(bytes)) => {
+                // `bound` comes before `contacts`: bendy accepts sorted keys only.
+                let family = Family::of(&bound.ok_or(Unreadable::Field("bound"))?);
+                snapshot.contacts = bytes.chunks_exact(family.contact_len()).filter_map(Contact::decode).collect();
+            }
+            (b"peers", Object::Dict(mut swarms)) => {
+                let family = Family::of(&bound.ok_or(Unreadable::Field("bound"))?);
+                while let Some((info_hash, records)) = swarms.next_pair()? {
+                    let info_hash = Id::from_bytes(info_hash).ok_or(Unreadable::Field("peers"))?;
+                    let Object::Bytes(records) = records else { return Err(Unreadable::Field("peers")) };
+                    snapshot.peers.extend(decode_records(info_hash, records, family, now));
+                }
+            }
+            _ => {}
+        }
+    }
+    let addr = |addr: Option<SocketAddr>, name| addr.ok_or(Unreadable::Field(name));
+    Ok(SavedNode { asked: addr(asked, "asked")?, bound: addr(bound, "bound")?, snapshot })
+}
+
+fn decode_secrets(bytes: &[u8]) -> Option<Secrets> {
+    let (current, previous) = bytes.split_at_checked(16)?;
+    Some(Secrets { current: current.try_into().ok()?, previous: previous.try_into().ok()? })
+}
+
+fn decode_records(info_hash: Id, bytes: &[u8], family: Family, now: u64) -> impl Iterator<Item = StoredPeer> {
+    bytes.chunks_exact(family.peer_len() + TAIL).filter_map(move |record| {
+        let (peer, tail) = record.split_at(family.peer_len());
+        let announced = u32::from_be_bytes(tail[..4].try_into().ok()?);
+        let age = Duration::from_secs(now.saturating_sub(u64::from(announced)));
+        (age < PEER_LIFETIME).then_some(StoredPeer { info_hash, peer: decode_addr(peer)?, seed: tail[4] == 1, age })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn state() -> impl Strategy<Value = State> {
+        let addr = |v6: bool| {
+            (any::<[u8; 16]>(), 1u16..).prop_map(move |(ip, port)| match v6 {
+                true => SocketAddr::from((ip, port)),
+                false => SocketAddr::from(([ip[0], ip[1], ip[2], ip[3]], port)),
+            })
+        };
+        let node = any::<bool>().prop_flat_map(move |v6| {
+            let id = || any::<[u8; 20]>().prop_map(Id);
+            let contact = (id(), addr(v6)).prop_map(|(id, addr)| Contact { id, addr });
+            let peer = (id(), addr(v6), any::<bool>(), 0u64..2700).prop_map(|(info_hash, peer, seed, age)| {
+                StoredPeer { info_hash, peer, seed, age: Duration::from_secs(age) }
+            });
+            let secrets = any::<([u8; 16], [u8; 16])>().prop_map(|(current, previous)| Secrets { current, previous });
+            (
+                addr(v6),
+                addr(v6),
+                prop::option::of(id()),
+                prop::option::of(secrets),
+                prop::collection::vec(contact, 0..20),
+                prop::collection::vec(peer, 0..20),
+            )
+                .prop_map(|(asked, bound, id, secrets, contacts, mut peers)| {
+                    // The file groups peers by infohash.
+                    peers.sort_by_key(|peer| peer.info_hash);
+                    SavedNode { asked, bound, snapshot: Snapshot { id, secrets, contacts, peers } }
+                })
+        });
+        prop::collection::vec(node, 0..3).prop_map(|nodes| State { saved_at: 1_700_000_000, nodes })
+    }
+
+    proptest! {
+        #[test]
+        fn states_round_trip(state in state()) {
+            prop_assert_eq!(decode(&encode(&state), state.saved_at).expect("readable"), state);
+        }
+
+        #[test]
+        fn damaged_states_never_panic(state in state(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+            let mut bytes = encode(&state);
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            let _ = decode(&bytes, 1_700_000_000);
+            let _ = decode(&bytes[..at], 1_700_000_000);
+        }
+    }
+
+    #[test]
+    fn what_has_expired_is_left_out() {
+        let peer = |age| StoredPeer {
+            info_hash: Id([1; 20]),
+            peer: ([1, 2, 3, 4], 5).into(),
+            seed: true,
+            age: Duration::from_secs(age),
+        };
+        let secrets = Some(Secrets { current: [1; 16], previous: [2; 16] });
+        let snapshot = Snapshot { peers: vec![peer(0), peer(2000)], secrets, ..Snapshot::default() };
+        let addr = ([0, 0, 0, 0], 6880).into();
+        let state = State { saved_at: 10_000, nodes: vec![SavedNode { asked: addr, bound: addr, snapshot }] };
+        let later = |secs| decode(&encode(&state), 10_000 + secs).expect("readable").nodes.remove(0).snapshot;
+        assert_eq!((later(299).peers.len(), later(299).secrets), (2, secrets));
+        assert_eq!((later(1000).peers, later(1000).secrets), (vec![peer(1000)], None));
+    }
+
+    #[test]
+    fn other_formats_are_named() {
+        let error = decode(b"d6:formati2e5:nodesle5:savedi0ee", 0).expect_err("another format");
+        assert_eq!(error.to_string(), "format 2, this program writes and reads format 1");
+        assert!(matches!(decode(b"hello", 0), Err(Unreadable::Bencode(_))));
+        assert!(matches!(decode(b"", 0), Err(Unreadable::Field("top level"))));
+    }
+}

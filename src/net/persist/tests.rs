@@ -1,0 +1,57 @@
+//! The folder on a real file system.
+
+use super::*;
+
+/// A folder of its own for each test, gone when it ends.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("trackerless-persist-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn state() -> State {
+    let addr = ([127, 0, 0, 1], 6880).into();
+    let node = SavedNode { asked: addr, bound: addr, snapshot: Snapshot::default() };
+    State { saved_at: unix_seconds(), nodes: vec![node] }
+}
+
+#[test]
+fn saves_and_loads() {
+    let folder = Folder::new("saves");
+    let dir = DataDir::keep(&folder.0).unwrap();
+    assert!(matches!(dir.load(), Ok(Found::Nothing)));
+    dir.save(&state()).unwrap();
+    let Found::State(found) = dir.load().unwrap() else { panic!("no state") };
+    assert_eq!(found.nodes, state().nodes);
+}
+
+#[test]
+fn a_second_keeper_is_refused_and_told_of_the_first() {
+    let folder = Folder::new("second");
+    let first = DataDir::keep(&folder.0).unwrap();
+    let error = DataDir::keep(&folder.0).expect_err("in use").to_string();
+    assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
+    drop(first);
+    DataDir::keep(&folder.0).expect("the lock went with its keeper");
+}
+
+#[test]
+fn a_damaged_file_is_set_aside_and_kept() {
+    let folder = Folder::new("damaged");
+    let dir = DataDir::keep(&folder.0).unwrap();
+    fs::write(folder.0.join(STATE_FILE), b"d6:format").unwrap();
+    assert!(matches!(look(&folder.0), Ok(Found::Damaged { moved_to: None, .. })), "looking moves nothing");
+    let Found::Damaged { moved_to: Some(moved_to), .. } = dir.load().unwrap() else { panic!("not set aside") };
+    assert_eq!(fs::read(moved_to).unwrap(), b"d6:format");
+    assert!(matches!(dir.load(), Ok(Found::Nothing)));
+}
