@@ -129,7 +129,6 @@ impl Dht {
         let mut waiting = JoinSet::new();
         for node in &self.inner.nodes {
             let mut ready = node.handle.ready();
-            #[expect(clippy::disallowed_methods, reason = "JoinSet ends its tasks when it is dropped")]
             waiting.spawn(async move { ready.wait_for(Option::is_some).await.ok().and_then(|contacts| *contacts) });
         }
         while let Some(joined) = waiting.join_next().await {

@@ -30,6 +30,10 @@
 #![deny(unsafe_code, missing_docs, rustdoc::broken_intra_doc_links)]
 #![warn(unreachable_pub)]
 
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "cli")]
+pub mod daemon;
 #[cfg(feature = "net")]
 pub mod dht;
 pub mod engine;

@@ -1,2 +1,8 @@
 //! The program. Everything it does lives in the library.
-fn main() {}
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    trackerless::cli::main(std::env::args_os(), std::env::vars_os())
+}

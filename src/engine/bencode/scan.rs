@@ -269,12 +269,12 @@ mod tests {
             Kind::Integer => Tree::Integer(scanner.integer()?),
             Kind::List => {
                 let mut items = Vec::new();
-                scanner.list(|scanner| Ok(items.push(scanned(scanner)?)))?;
+                scanner.list(|scanner| scanned(scanner).map(|item| items.push(item)))?;
                 Tree::List(items)
             }
             Kind::Dict => {
                 let mut entries = Vec::new();
-                scanner.dict(|scanner, key| Ok(entries.push((key.to_vec(), scanned(scanner)?))))?;
+                scanner.dict(|scanner, key| scanned(scanner).map(|value| entries.push((key.to_vec(), value))))?;
                 Tree::Dict(entries)
             }
         })

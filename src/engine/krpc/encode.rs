@@ -191,8 +191,10 @@ mod tests {
     const OWN: Id = Id(*b"abcdefghij0123456789");
     const TARGET: Id = Id(*b"mnopqrstuvwxyz123456");
 
+    type Entry<'a> = (&'a str, &'a dyn Fn(SingleItemEncoder<'_>));
+
     /// The same dict by bendy, which sorts keys and refuses duplicates.
-    fn by_bendy(entries: &[(&str, &dyn Fn(SingleItemEncoder<'_>))]) -> Vec<u8> {
+    fn by_bendy(entries: &[Entry<'_>]) -> Vec<u8> {
         let mut encoder = bendy::encoding::Encoder::new();
         encoder
             .emit_and_sort_dict(|dict| {
@@ -244,7 +246,7 @@ mod tests {
                 let (method, transaction, kind) = (text(name.as_bytes()), text(b"tttt"), text(b"q"));
                 let version = text(&VERSION);
                 let one = |item: SingleItemEncoder<'_>| item.emit(&1).expect("one");
-                let mut entries: Vec<(&str, &dyn Fn(SingleItemEncoder<'_>))> =
+                let mut entries: Vec<Entry<'_>> =
                     vec![("a", &arguments), ("q", &method), ("t", &transaction), ("v", &version), ("y", &kind)];
                 if read_only {
                     entries.push(("ro", &one));

@@ -42,6 +42,7 @@ const MAINTENANCE_RESERVE: u32 = 100;
 /// What a node needs to get into the network, and back.
 #[derive(Debug)]
 pub(super) struct Joining {
+    private_network: bool,
     saved: Vec<Contact>,
     routers: Vec<SocketAddr>,
     attempts: u32,
@@ -59,6 +60,7 @@ pub(super) struct Joining {
 impl Joining {
     pub(super) fn new(saved: Vec<Contact>, private_network: bool, random: &mut Random) -> Self {
         Self {
+            private_network,
             saved,
             routers: Vec::new(),
             attempts: 0,
@@ -79,9 +81,10 @@ impl Joining {
         &self.saved
     }
 
-    /// Routers never enter the table: they serve everyone's start and should serve nothing else.
+    /// Public routers never enter the table: they serve everyone's start and should serve nothing else. In a private
+    /// network the nodes to join through are nodes like any other, perhaps the only ones.
     pub(super) fn is_router(&self, addr: &SocketAddr) -> bool {
-        self.routers.contains(addr)
+        !self.private_network && self.routers.contains(addr)
     }
 }
 

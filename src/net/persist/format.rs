@@ -240,7 +240,7 @@ mod tests {
         let snapshot = Snapshot { peers: vec![peer(0), peer(2000)], secrets, ..Snapshot::default() };
         let addr = ([0, 0, 0, 0], 6880).into();
         let state = State { saved_at: 10_000, nodes: vec![SavedNode { asked: addr, bound: addr, snapshot }] };
-        let later = |secs| decode(&encode(&state), 10_000 + secs).expect("readable").nodes.remove(0).snapshot;
+        let later = |secs: u64| decode(&encode(&state), 10_000 + secs).expect("readable").nodes.remove(0).snapshot;
         assert_eq!((later(299).peers.len(), later(299).secrets), (2, secrets));
         assert_eq!((later(1000).peers, later(1000).secrets), (vec![peer(1000)], None));
     }

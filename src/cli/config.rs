@@ -1,0 +1,33 @@
+//! `trackerless config`: the effective configuration, as a file that can be kept.
+
+use serde::Serialize;
+
+use super::args::ConfigArgs;
+use super::failure::{Exit, Failure, eprintln_quietly};
+use super::output::{Output, write_raw};
+use crate::daemon::config::{Config, Entry};
+
+pub(super) fn run(args: ConfigArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
+    let config = Config::load(&args.settings.into_sources(environment))?;
+    config.warnings.iter().for_each(|warning| eprintln_quietly(format_args!("warning: {warning}")));
+    if args.json {
+        let output = Output::new(true);
+        config.entries().iter().try_for_each(|entry| output.result("", &Record::new(entry)))?;
+    } else {
+        write_raw(config.to_toml().as_bytes())?;
+    }
+    Ok(Exit::Done)
+}
+
+#[derive(Serialize)]
+struct Record {
+    key: &'static str,
+    value: toml::Value,
+    origin: String,
+}
+
+impl Record {
+    fn new(entry: &Entry) -> Self {
+        Self { key: entry.setting.key, value: entry.value.to_toml(), origin: entry.origin.to_string() }
+    }
+}

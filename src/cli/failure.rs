@@ -1,0 +1,89 @@
+//! How a command ends: its exit code, and what it says when it fails.
+
+use std::fmt::Display;
+use std::io;
+
+use super::target::TargetError;
+use crate::daemon::config::ConfigError;
+
+/// The exit codes, documented in `--help`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// The command did what it says.
+    Done = 0,
+    /// Nothing was found, or nothing was stored.
+    Nothing = 1,
+    /// The command line, the settings or the data folder cannot be used as they are.
+    Usage = 2,
+    /// No socket could be opened, or no other node answered.
+    NoNetwork = 3,
+}
+
+/// The exit codes as `--help` tells them.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  nothing was found, or nothing was stored
+  2  the command line, the settings or the data folder cannot be used
+  3  no network: no socket could be opened, or no other node answered";
+
+/// Why a command ends early.
+#[derive(Debug)]
+pub enum Failure {
+    /// Something is wrong that the user must hear of.
+    Told {
+        /// The exit code.
+        exit: Exit,
+        /// What is wrong.
+        what: String,
+        /// What to do about it.
+        cure: String,
+    },
+    /// Whoever reads our results has enough.
+    ReaderGone,
+}
+
+impl Failure {
+    /// A wrong command line, setting or data folder.
+    pub(super) fn usage(what: impl Display, cure: impl Display) -> Self {
+        Self::Told { exit: Exit::Usage, what: what.to_string(), cure: cure.to_string() }
+    }
+
+    /// Standard output cannot be written.
+    pub(super) fn from_stdout(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::ReaderGone,
+            _ => Self::usage(format_args!("standard output: {error}"), "redirect it to a place that can be written"),
+        }
+    }
+
+    /// Says what went wrong on standard error, and gives the exit code.
+    pub(super) fn report(&self) -> Exit {
+        match self {
+            Self::Told { exit, what, cure } => {
+                eprintln_quietly(format_args!("error: {what}\ncure: {cure}"));
+                *exit
+            }
+            Self::ReaderGone => Exit::Done,
+        }
+    }
+}
+
+impl From<TargetError> for Failure {
+    fn from(error: TargetError) -> Self {
+        Self::usage(&error, error.cure())
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(&error, error.cure())
+    }
+}
+
+/// Writes a line to standard error; that it is closed is no reason to fail.
+pub(super) fn eprintln_quietly(text: impl Display) {
+    use std::io::Write;
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}

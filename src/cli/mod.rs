@@ -1,0 +1,53 @@
+//! The command line: one file per command, results on standard output, everything else on standard error.
+//!
+//! [`args`] says what may be typed; each command turns that into ready objects, does its work, and ends with an
+//! [`Exit`] or a [`Failure`] that says what is wrong and what to do about it.
+#![forbid(unsafe_code)]
+
+pub mod args;
+mod completions;
+mod config;
+mod failure;
+mod man;
+pub mod output;
+mod settings;
+pub mod target;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use args::Command;
+pub use failure::{EXIT_CODES, Exit, Failure};
+
+/// Runs the program: reads the command line and the environment, does what they say, and gives the exit code.
+pub fn main(
+    args: impl IntoIterator<Item = OsString>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> ExitCode {
+    let exit = match args::parse(args) {
+        Ok(line) => run(line.command, &readable(environment)).unwrap_or_else(|failure| failure.report()),
+        Err(error) => print_clap(&error),
+    };
+    ExitCode::from(exit as u8)
+}
+
+fn run(command: Command, environment: &[(String, String)]) -> Result<Exit, Failure> {
+    match command {
+        Command::Config(args) => config::run(args, environment),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
+    }
+}
+
+/// Help and version are results; anything else that clap says is a usage error. A closed stream is neither.
+fn print_clap(error: &clap::Error) -> Exit {
+    let _ = error.print();
+    if error.use_stderr() { Exit::Usage } else { Exit::Done }
+}
+
+/// The environment as text. A name that is no text is not ours; a value that is none is shown as well as it can be.
+fn readable(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<(String, String)> {
+    let text =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned()));
+    environment.into_iter().filter_map(text).collect()
+}

@@ -1,0 +1,92 @@
+//! What can be wrong with a configuration, always with the place and the cure.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::setting::nearest_key;
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody said anything.
+    Default,
+    /// The configuration file.
+    File {
+        /// Which.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+    },
+    /// An environment variable.
+    Variable(String),
+    /// A flag, without its dashes.
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File { path, line } => write!(f, "{}, line {line}", path.display()),
+            Self::Variable(name) => write!(f, "variable {name}"),
+            Self::Flag(name) => write!(f, "flag --{name}"),
+        }
+    }
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the configuration file {} cannot be read: {source}", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("{origin}: this is not TOML: {message}")]
+    Syntax {
+        /// Where.
+        origin: Origin,
+        /// What the reader says.
+        message: String,
+    },
+    /// There is no such setting.
+    #[error("{origin}: there is no setting {key:?}")]
+    UnknownKey {
+        /// Where.
+        origin: Origin,
+        /// What was written.
+        key: String,
+    },
+    /// The value is not of the kind that the setting needs.
+    #[error("{origin}: {key} = {value}: {why}")]
+    WrongValue {
+        /// Where.
+        origin: Origin,
+        /// Of which setting.
+        key: &'static str,
+        /// What was given.
+        value: String,
+        /// What is wrong with it.
+        why: String,
+        /// What would be right.
+        cure: String,
+    },
+}
+
+impl ConfigError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn cure(&self) -> String {
+        match self {
+            Self::Unreadable { .. } => "name a file that exists with --config, or leave the flag out".to_owned(),
+            Self::Syntax { .. } => "write key = value, as `trackerless config` prints it".to_owned(),
+            Self::UnknownKey { key, .. } => format!("did you mean {}?", nearest_key(key)),
+            Self::WrongValue { cure, .. } => cure.clone(),
+        }
+    }
+}

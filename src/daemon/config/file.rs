@@ -1,0 +1,46 @@
+//! The configuration file: flat TOML, one `key = value` per setting, every key known.
+
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+use super::{ConfigError, Entry, Origin, Setting, set};
+
+/// Reads the file at `path` over `entries`.
+pub(super) fn read_into(entries: &mut [Entry], path: &Path) -> Result<(), ConfigError> {
+    let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let origin = |offset: usize| Origin::File { path: path.to_owned(), line: line_of(&text, offset) };
+    let table = DeTable::parse(&text).map_err(|error| ConfigError::Syntax {
+        origin: origin(error.span().map_or(0, |span| span.start)),
+        message: error.message().to_owned(),
+    })?;
+    for (key, value) in table.get_ref() {
+        let origin = origin(key.span().start);
+        let setting = Setting::named(key.get_ref())
+            .ok_or_else(|| ConfigError::UnknownKey { origin: origin.clone(), key: key.get_ref().to_string() })?;
+        let texts = texts(setting, value.get_ref(), &text[value.span()], &origin)?;
+        set(entries, setting, &texts, origin)?;
+    }
+    Ok(())
+}
+
+fn texts(
+    setting: &'static Setting,
+    value: &DeValue<'_>,
+    written: &str,
+    origin: &Origin,
+) -> Result<Vec<String>, ConfigError> {
+    setting.kind.texts_of(value).map_err(|why| ConfigError::WrongValue {
+        origin: origin.clone(),
+        key: setting.key,
+        value: written.to_owned(),
+        why,
+        cure: setting.kind.cure(),
+    })
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    let before = &text.as_bytes()[..offset.min(text.len())];
+    before.iter().filter(|&&byte| byte == b'\n').count() + 1
+}

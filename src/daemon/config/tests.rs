@@ -1,0 +1,115 @@
+//! The layers, their order, and every error with its place and cure.
+
+use super::*;
+
+use tempfile::NamedTempFile;
+
+fn file(text: &str) -> NamedTempFile {
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    file
+}
+
+fn load(
+    file: Option<&NamedTempFile>,
+    environment: &[(&str, &str)],
+    flags: &[(&str, &str)],
+) -> Result<Config, ConfigError> {
+    // A file that is always there, so that the one of the person who runs the tests is not read.
+    let empty = self::file("");
+    Config::load(&Sources {
+        file: Some(file.unwrap_or(&empty).path().to_owned()),
+        environment: environment.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+        flags: flags.iter().map(|(key, value)| (Setting::named(key).unwrap(), vec![value.to_string()])).collect(),
+    })
+}
+
+fn error(text: &str) -> (String, String) {
+    let file = file(text);
+    let error = load(Some(&file), &[], &[]).unwrap_err();
+    (error.to_string().replace(&file.path().display().to_string(), "FILE"), error.cure())
+}
+
+#[test]
+fn each_layer_overrides_the_one_before_and_is_remembered() {
+    let file = file("# one\npeer_memory = 1_0\nlan = true\nlog = \"debug\"\n");
+    let config = load(Some(&file), &[("TRACKERLESS_LOG", "warn"), ("TRACKERLESS_LAN", "no")], &[("log", "trace")]);
+    let config = config.unwrap();
+    assert_eq!((config.peer_memory_bytes, config.lan, config.log.as_str()), (10 << 20, false, "trace"));
+    let origin = |key| config.entry(key).origin.clone();
+    assert_eq!(origin("peer_memory"), Origin::File { path: file.path().to_owned(), line: 2 });
+    assert_eq!(origin("lan"), Origin::Variable("TRACKERLESS_LAN".to_owned()));
+    assert_eq!(origin("log"), Origin::Flag("log".to_owned()));
+    assert_eq!(origin("bind"), Origin::Default);
+}
+
+#[test]
+fn every_setting_is_read_from_the_environment() {
+    for setting in &SETTINGS {
+        let texts = (setting.default)().texts().join(",");
+        let config = load(None, &[(&setting.variable(), &texts)], &[]).unwrap();
+        assert_eq!(config.entry(setting.key).origin, Origin::Variable(setting.variable()));
+        assert_eq!(config.entry(setting.key).value, (setting.default)());
+    }
+}
+
+#[test]
+fn what_is_printed_is_a_valid_file_with_the_same_meaning() {
+    let flags = [("lan", "true"), ("bind", "127.0.0.1:0,[::1]:7"), ("bootstrap", ""), ("data_dir", "a \"b\"\\c")];
+    let config = load(None, &[], &flags).unwrap();
+    let printed = file(&config.to_toml());
+    let again = load(Some(&printed), &[], &[]).unwrap();
+    for (before, after) in config.entries().iter().zip(again.entries()) {
+        assert_eq!(before.value, after.value);
+        assert!(matches!(after.origin, Origin::File { .. }), "{} was not printed", after.setting.key);
+    }
+    assert!(config.to_toml().lines().all(|line| !line.starts_with('#') || line.len() <= 100));
+}
+
+#[test]
+fn an_unknown_key_names_the_nearest_and_the_line() {
+    let (what, cure) = error("log = \"info\"\n\nbootstraps = []\n");
+    assert_eq!(what, "FILE, line 3: there is no setting \"bootstraps\"");
+    assert_eq!(cure, "did you mean bootstrap?");
+    assert_eq!(error("[network]\nlan = true\n").0, "FILE, line 1: there is no setting \"network\"");
+}
+
+#[test]
+fn a_wrong_value_names_key_value_place_and_cure() {
+    let (what, cure) = error("\nbind = [\"localhost:6880\"]\n");
+    assert_eq!(what, "FILE, line 2: bind = \"localhost:6880\": \"localhost:6880\" is not an IP address and a port");
+    assert_eq!(cure, "give an IP address and a port, as in 0.0.0.0:6880 or [::]:6880");
+    assert_eq!(error("lan = \"true\"").0, "FILE, line 1: lan = \"true\": it is of type string");
+    assert_eq!(error("bind = [1, 2]").0, "FILE, line 1: bind = [1, 2]: not all of its items are strings");
+    assert!(error("peer_memory = 0").1.contains("from 1 to"));
+    assert!(error("log = \"loud=very\"").0.contains("not a log filter"));
+    let error = load(None, &[("TRACKERLESS_LAN", "maybe")], &[]).unwrap_err();
+    assert_eq!(error.to_string(), "variable TRACKERLESS_LAN: lan = \"maybe\": \"maybe\" is neither true nor false");
+}
+
+#[test]
+fn broken_toml_and_missing_files_are_told_apart() {
+    assert!(error("lan = true\nlog = \n").0.starts_with("FILE, line 2: this is not TOML"));
+    let sources = Sources { file: Some("/no/such/file".into()), ..Sources::default() };
+    assert!(matches!(Config::load(&sources), Err(ConfigError::Unreadable { .. })));
+    let environment = vec![(FILE_VARIABLE.to_owned(), "/no/such/file".to_owned())];
+    let sources = Sources { environment, ..Sources::default() };
+    assert!(matches!(Config::load(&sources), Err(ConfigError::Unreadable { .. })));
+}
+
+#[test]
+fn an_unknown_variable_is_a_warning() {
+    let config = load(None, &[("TRACKERLESS_PORT", "tcp://10.0.0.1:1"), ("OTHER", "x")], &[]).unwrap();
+    assert_eq!(config.warnings.len(), 1);
+    assert!(config.warnings[0].contains("TRACKERLESS_PORT"));
+}
+
+#[test]
+fn a_private_network_asks_no_public_router() {
+    let routers = |flags: &[(&str, &str)]| load(None, &[], flags).unwrap().routers().len();
+    assert_eq!(routers(&[]), 5);
+    assert_eq!(routers(&[("lan", "true")]), 0);
+    assert_eq!(routers(&[("lan", "true"), ("bootstrap", "127.0.0.1:6881")]), 1);
+    assert_eq!(routers(&[("lan", "true"), ("bootstrap", "dht.libtorrent.org:25401,10.0.0.1:6881")]), 1);
+    assert_eq!(routers(&[("no_bootstrap", "true"), ("bootstrap", "127.0.0.1:6881")]), 0);
+}

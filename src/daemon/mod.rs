@@ -1,0 +1,4 @@
+//! The long-running service: its configuration, and the program that it is.
+#![forbid(unsafe_code)]
+
+pub mod config;

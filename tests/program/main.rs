@@ -1,0 +1,8 @@
+//! The built program, from outside: what is typed, what it prints, how it ends.
+//!
+//! Every test has folders and variables of its own; networks are on loopback, with ports that the system chose.
+
+mod config;
+mod harness;
+mod manual;
+mod shell;

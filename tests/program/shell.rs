@@ -1,0 +1,63 @@
+//! Life in a shell: help, completions, manual pages, closed pipes, exit codes.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use super::harness::Home;
+
+#[test]
+fn help_names_the_exit_codes_and_gives_examples_for_every_command() {
+    let home = Home::new();
+    let help = home.run(&["--help"]).expect_code(0).stdout;
+    let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    for command in commands.lines().filter_map(|line| line.split_whitespace().next()) {
+        let help = home.run(&[command, "--help"]).expect_code(0).stdout;
+        assert!(help.contains("Examples:\n  trackerless"), "{command}:\n{help}");
+        assert!(help.contains("Exit codes:"), "{command}:\n{help}");
+    }
+}
+
+#[test]
+fn what_is_typed_wrong_ends_with_2() {
+    let home = Home::new();
+    for args in [&[][..], &["fnid"], &["config", "--no-such-flag"], &["completions", "cmd.exe"], &["man"]] {
+        let ended = home.run(args).expect_code(2);
+        assert!(ended.stdout.is_empty(), "{args:?}: {}", ended.stdout);
+        assert!(!ended.stderr.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn completions_exist_for_each_shell() {
+    let home = Home::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = home.run(&["completions", shell]).expect_code(0).stdout;
+        assert!(script.contains("no-bootstrap"), "{shell}");
+    }
+}
+
+#[test]
+fn manual_pages_are_written_for_every_command() {
+    let home = Home::new();
+    home.run(&["man", "pages"]).expect_code(0);
+    for page in ["trackerless.1", "trackerless-config.1"] {
+        let text = std::fs::read_to_string(home.path().join("pages").join(page)).unwrap();
+        assert!(text.contains(".TH"), "{page}");
+    }
+    home.write("file", "");
+    let ended = home.run(&["man", "file/pages"]).expect_code(2);
+    assert!(ended.stderr.contains("cure: name a folder"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_accident() {
+    let home = Home::new();
+    let mut command = home.command(&["config", "--json"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Like `| head -0`: the pipe is closed before anything is read from it.
+    drop(child.stdout.take());
+    let mut said = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    assert_eq!(said, "");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
