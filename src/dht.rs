@@ -17,11 +17,12 @@ use crate::engine::id::Id;
 use crate::engine::node::{Event, Summary};
 use crate::net::clock::unix_seconds;
 use crate::net::driver::{Command, NodeHandle, Operation};
-use crate::net::persist::{DataDir, PersistError, SavedNode, State};
+use crate::net::persist::DataDir;
 
 pub use self::builder::DhtBuilder;
 pub use self::streams::{PeerStream, Progress, ProgressStream};
 pub use crate::net::driver::Status;
+pub use crate::net::persist::{Found, PersistError, SavedNode, State, look};
 
 /// A query may get lost; a ping tries so often.
 const PING_TRIES: usize = 3;

@@ -7,6 +7,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::failure::EXIT_CODES;
 use super::settings::SettingFlags;
+use crate::daemon::config::HostPort;
 
 /// A BitTorrent mainline-DHT node that replaces a tracker: keeps swarms, finds peers, announces infohashes.
 #[derive(Debug, Parser)]
@@ -20,12 +21,116 @@ pub struct CommandLine {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the node: join the DHT, serve others, keep its state, until it is stopped.
+    Run(RunArgs),
+    /// Find the peers of torrents, and print them as they arrive.
+    Find(FindArgs),
+    /// Announce that this host has torrents, and check that others can see it.
+    Announce(AnnounceArgs),
+    /// Ask one node whether it is there, who it is and how it sees us.
+    Ping(PingArgs),
+    /// List the nodes that the saved state knows.
+    Nodes(StateArgs),
+    /// Sum up the saved state: ids, age, how many nodes and peers.
+    Status(StateArgs),
     /// Print the effective configuration, and where each value comes from.
     Config(ConfigArgs),
+    /// Show the DHT at work on this machine alone: 50 nodes, one announce, one search.
+    Demo(DemoArgs),
     /// Print the completion script for a shell.
     Completions(CompletionsArgs),
     /// Write the manual pages into a folder.
     Man(ManArgs),
+}
+
+/// `trackerless run`
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// One JSON object per event on standard output: started, ready, stopped.
+    #[arg(long)]
+    pub json: bool,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
+    pub settings: SettingFlags<true>,
+}
+
+/// `trackerless find`
+#[derive(Args, Debug)]
+pub struct FindArgs {
+    /// Infohash, magnet URI, .torrent file, or - for a list on standard input.
+    #[arg(value_name = "TARGET", required = true)]
+    pub targets: Vec<String>,
+    /// Stop after this many peers of each torrent.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub want: Option<u32>,
+    /// Stop after this many seconds.
+    #[arg(long, value_name = "SECS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    pub timeout: u32,
+    /// One JSON object per peer, one a line.
+    #[arg(long)]
+    pub json: bool,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
+    pub settings: SettingFlags<false>,
+}
+
+/// `trackerless announce`
+#[derive(Args, Debug)]
+pub struct AnnounceArgs {
+    /// Infohash, magnet URI, .torrent file, or - for a list on standard input.
+    #[arg(value_name = "TARGET", required = true)]
+    pub targets: Vec<String>,
+    /// The port on which the torrent client of this host accepts peers.
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: u16,
+    /// Say that this host has the whole torrent (BEP 33).
+    #[arg(long)]
+    pub seed: bool,
+    /// Stay, and announce again every 15 minutes until stopped.
+    #[arg(long)]
+    pub keep: bool,
+    /// One JSON object per announce, one a line.
+    #[arg(long)]
+    pub json: bool,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
+    pub settings: SettingFlags<false>,
+}
+
+/// `trackerless ping`
+#[derive(Args, Debug)]
+pub struct PingArgs {
+    /// The node.
+    #[arg(value_name = "HOST:PORT")]
+    pub node: HostPort,
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
+    pub settings: SettingFlags<false>,
+}
+
+/// `trackerless nodes` and `trackerless status`
+#[derive(Args, Debug)]
+pub struct StateArgs {
+    /// One JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
+    pub settings: SettingFlags<false>,
+}
+
+/// `trackerless demo`
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    /// How many nodes the network has.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(3..=500))]
+    pub nodes: u16,
+    /// One JSON object per step, one a line.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `trackerless config`
@@ -83,8 +188,48 @@ fn help_tail(name: &str) -> String {
 const EXAMPLES: &[(&str, &str)] = &[
     (
         "trackerless",
-        "  trackerless config --lan
-  trackerless completions bash > /etc/bash_completion.d/trackerless",
+        "  trackerless demo                           the whole idea in a second, no Internet needed
+  trackerless run                            the node, until Ctrl-C
+  trackerless find some.torrent              who has it?
+  trackerless announce some.torrent --port 6881 --keep",
+    ),
+    (
+        "run",
+        "  trackerless run                            listens on UDP port 6880, IPv4 and IPv6
+  trackerless run --bind 192.0.2.7:6881 --data-dir /var/lib/trackerless
+  trackerless run --lan --bind 10.0.0.1:6880 --bootstrap 10.0.0.2:6880",
+    ),
+    (
+        "find",
+        "  trackerless find da39a3ee5e6b4b0d3255bfef95601890afd80709
+  trackerless find 'magnet:?xt=urn:btih:3I42H3S6NNFQ2MSVX7XZKYAYSCX5QBYJ' --want 10
+  trackerless find --json - < infohashes.txt",
+    ),
+    (
+        "announce",
+        "  trackerless announce debian.torrent --port 6881
+  trackerless announce debian.torrent --port 6881 --seed --keep
+  ls *.torrent | trackerless announce - --port 6881 --json",
+    ),
+    (
+        "ping",
+        "  trackerless ping dht.libtorrent.org:25401
+  trackerless ping --lan 127.0.0.1:6880",
+    ),
+    (
+        "nodes",
+        "  trackerless nodes
+  trackerless nodes --json --data-dir /var/lib/trackerless",
+    ),
+    (
+        "status",
+        "  trackerless status
+  trackerless status --json --data-dir /var/lib/trackerless",
+    ),
+    (
+        "demo",
+        "  trackerless demo
+  trackerless demo --nodes 200",
     ),
     (
         "config",

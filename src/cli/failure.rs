@@ -50,6 +50,11 @@ impl Failure {
         Self::Told { exit: Exit::Usage, what: what.to_string(), cure: cure.to_string() }
     }
 
+    /// No network to work with.
+    pub(super) fn no_network(what: impl Display, cure: impl Display) -> Self {
+        Self::Told { exit: Exit::NoNetwork, what: what.to_string(), cure: cure.to_string() }
+    }
+
     /// Standard output cannot be written.
     pub(super) fn from_stdout(error: io::Error) -> Self {
         match error.kind() {

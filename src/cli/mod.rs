@@ -4,13 +4,22 @@
 //! [`Exit`] or a [`Failure`] that says what is wrong and what to do about it.
 #![forbid(unsafe_code)]
 
+mod announce;
 pub mod args;
 mod completions;
 mod config;
+mod demo;
 mod failure;
+mod find;
+mod logging;
 mod man;
 pub mod output;
+mod ping;
+mod progress;
+mod run;
+mod session;
 mod settings;
+mod state;
 pub mod target;
 
 use std::ffi::OsString;
@@ -25,14 +34,21 @@ pub fn main(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> ExitCode {
     let exit = match args::parse(args) {
-        Ok(line) => run(line.command, &readable(environment)).unwrap_or_else(|failure| failure.report()),
+        Ok(line) => dispatch(line.command, &readable(environment)).unwrap_or_else(|failure| failure.report()),
         Err(error) => print_clap(&error),
     };
     ExitCode::from(exit as u8)
 }
 
-fn run(command: Command, environment: &[(String, String)]) -> Result<Exit, Failure> {
+fn dispatch(command: Command, environment: &[(String, String)]) -> Result<Exit, Failure> {
     match command {
+        Command::Run(args) => run::run(args, environment),
+        Command::Nodes(args) => state::nodes(args, environment),
+        Command::Status(args) => state::status(args, environment),
+        Command::Find(args) => find::run(args, environment),
+        Command::Announce(args) => announce::run(args, environment),
+        Command::Ping(args) => ping::run(args, environment),
+        Command::Demo(args) => demo::run(&args),
         Command::Config(args) => config::run(args, environment),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

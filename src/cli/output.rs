@@ -36,6 +36,11 @@ impl Output {
             false => write_line(text),
         }
     }
+
+    /// Writes a line that only people need.
+    pub(super) fn note(self, text: impl Display) -> Result<(), Failure> {
+        if self.json { Ok(()) } else { write_line(text) }
+    }
 }
 
 /// Writes bytes as they are: scripts and manual pages.
@@ -47,4 +52,9 @@ pub(super) fn write_raw(bytes: &[u8]) -> Result<(), Failure> {
 fn write_line(text: impl Display) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(Failure::from_stdout)
+}
+
+/// Serialises a value as its text: infohashes and ids.
+pub(super) fn as_text<S: serde::Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
 }

@@ -1,5 +1,6 @@
 //! Starts the program in surroundings that hold nothing of the person who runs the tests.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -47,6 +48,15 @@ impl Home {
     /// Runs the program to its end.
     pub fn run(&self, args: &[&str]) -> Ended {
         Ended::from(self.command(args).output().expect("the program starts"))
+    }
+
+    /// Runs the program to its end with `input` on standard input.
+    pub fn run_with_input(&self, args: &[&str], input: &str) -> Ended {
+        let mut command = self.command(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        Ended::from(child.wait_with_output().unwrap())
     }
 }
 

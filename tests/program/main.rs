@@ -3,6 +3,11 @@
 //! Every test has folders and variables of its own; networks are on loopback, with ports that the system chose.
 
 mod config;
+mod daemon;
+mod demo;
 mod harness;
+mod life;
 mod manual;
+mod network;
 mod shell;
+mod targets;

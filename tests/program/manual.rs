@@ -34,7 +34,9 @@ fn settings() -> String {
 
 fn default(setting: &Setting) -> String {
     match setting.kind {
-        Kind::Folder => "where the platform keeps the data of programs (Linux: `~/.local/share/trackerless`)".to_owned(),
+        Kind::Folder => {
+            "where the platform keeps the data of programs (Linux: `~/.local/share/trackerless`)".to_owned()
+        }
         _ => format!("`{}`", (setting.default)().to_toml()),
     }
 }

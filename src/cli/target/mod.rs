@@ -45,6 +45,16 @@ impl Target {
     }
 }
 
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.name, self.infohashes.first()) {
+            (Some(name), _) => f.write_str(name),
+            (None, Some(infohash)) => infohash.fmt(f),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
 /// A TARGET that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub struct TargetError {

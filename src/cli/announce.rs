@@ -1,0 +1,134 @@
+//! `trackerless announce`: tells the DHT that this host has torrents, then asks, as a stranger would, whether it shows.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use serde::Serialize;
+
+use super::args::AnnounceArgs;
+use super::failure::{Exit, Failure, eprintln_quietly};
+use super::logging;
+use super::output::Output;
+use super::progress::Progress;
+use super::session::{self, AT_ONCE, Session};
+use super::target::Target;
+use crate::daemon::config::Config;
+use crate::daemon::signals::StopSignals;
+use crate::engine::id::Id;
+
+/// Nodes forget a peer after 30 to 45 minutes; twice as often survives the loss of one announce.
+const AGAIN_AFTER: Duration = Duration::from_secs(15 * 60);
+
+/// How long a node may take to join before the command gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(super) fn run(args: AnnounceArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
+    let targets = session::targets(&args.targets)?;
+    let config = Config::load(&args.settings.into_sources(environment))?;
+    logging::start_quiet(&config);
+    let plan = Plan { targets, port: args.port, seed: args.seed, output: Output::new(args.json) };
+    session::block_on(async {
+        let session = Session::open(&config, PATIENCE).await?;
+        if args.keep { plan.keep(&config, &session).await } else { plan.once(&config, &session).await }
+    })
+}
+
+/// What to announce, and where to say how it went.
+struct Plan {
+    targets: Vec<Target>,
+    port: u16,
+    seed: bool,
+    output: Output,
+}
+
+impl Plan {
+    /// Announces everything once, and asks whether it shows.
+    async fn once(&self, config: &Config, session: &Session) -> Result<Exit, Failure> {
+        self.warn_of_private();
+        let progress = Progress::new("announcing");
+        // A node that has heard nothing of the announce: what it finds, strangers find.
+        let witness = Session::open(config, PATIENCE).await?;
+        let announces = stream::iter(self.infohashes()).map(|infohash| self.announce(session, &witness, infohash));
+        let mut reports = announces.buffer_unordered(AT_ONCE);
+        let mut exit = Exit::Done;
+        while let Some(report) = reports.next().await {
+            exit = if report.is_stored() { exit } else { Exit::Nothing };
+            progress.aside(|| self.output.result(report.text(), &report))?;
+        }
+        drop(reports);
+        witness.close().await;
+        Ok(exit)
+    }
+
+    /// Announces everything again and again until somebody stops it.
+    async fn keep(&self, config: &Config, session: &Session) -> Result<Exit, Failure> {
+        let mut signals = StopSignals::listen().map_err(session::no_signals)?;
+        for round in 0.. {
+            let pause = AGAIN_AFTER.mul_f64(self.jitter(round));
+            let work = async {
+                self.once(config, session).await?;
+                tokio::time::sleep(pause).await;
+                Ok::<_, Failure>(())
+            };
+            tokio::select! {
+                done = work => done?,
+                () = signals.next() => break,
+            }
+        }
+        Ok(Exit::Done)
+    }
+
+    async fn announce(&self, session: &Session, witness: &Session, infohash: Id) -> Report {
+        let announced = session.announce(infohash, self.port, self.seed).await;
+        let visible = witness.sees(infohash, self.port, &session.external_ips().await).await;
+        let asked = announced.summaries.iter().map(|summary| summary.asked).sum();
+        Report { infohash, port: self.port, asked, stored_at: announced.stored_at.len(), visible }
+    }
+
+    fn infohashes(&self) -> impl Iterator<Item = Id> + '_ {
+        self.targets.iter().flat_map(|target| target.infohashes.iter().copied())
+    }
+
+    /// Between 0.9 and 1.1: programs that were started together do not announce together for ever. It follows from
+    /// the torrent and the round, so nothing random is needed.
+    fn jitter(&self, round: u32) -> f64 {
+        let seed = self.infohashes().next().map_or(0, |id| u32::from_be_bytes([id.0[0], id.0[1], id.0[2], id.0[3]]));
+        let mixed = seed.wrapping_add(round).wrapping_mul(0x9e37_79b9);
+        0.9 + 0.2 * f64::from(mixed) / f64::from(u32::MAX)
+    }
+
+    /// BEP 27: a private torrent stays out of the DHT, and neither an infohash nor a magnet URI shows that it is one.
+    fn warn_of_private(&self) {
+        let unseen = self.targets.iter().filter(|target| !target.known_public).count();
+        if unseen > 0 {
+            let note = "an infohash does not show whether its torrent is private; private ones must not be announced";
+            eprintln_quietly(format_args!("note: {note}"));
+        }
+    }
+}
+
+/// How one announce went.
+#[derive(Serialize)]
+struct Report {
+    #[serde(serialize_with = "super::output::as_text")]
+    infohash: Id,
+    port: u16,
+    asked: usize,
+    stored_at: usize,
+    visible: bool,
+}
+
+impl Report {
+    fn is_stored(&self) -> bool {
+        self.stored_at > 0
+    }
+
+    fn text(&self) -> String {
+        let Self { infohash, port, stored_at, .. } = self;
+        match (self.is_stored(), self.visible) {
+            (true, true) => format!("{infohash}  port {port}  stored at {stored_at} nodes, visible"),
+            (true, false) => format!("{infohash}  port {port}  stored at {stored_at} nodes, not visible yet"),
+            (false, _) => format!("{infohash}  port {port}  not stored: no node took it"),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! `trackerless ping`: whether a node is there, who it is, and how it sees us.
+
+use std::net::SocketAddr;
+
+use serde::Serialize;
+
+use super::args::PingArgs;
+use super::failure::{Exit, Failure};
+use super::logging;
+use super::output::Output;
+use super::progress::Progress;
+use super::session::{self, Session};
+use crate::daemon::config::{Config, HostPort};
+use crate::dht::Pong;
+
+pub(super) fn run(args: PingArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
+    let config = Config::load(&args.settings.into_sources(environment))?;
+    logging::start_quiet(&config);
+    session::block_on(ping(&config, &args.node, Output::new(args.json)))
+}
+
+async fn ping(config: &Config, node: &HostPort, output: Output) -> Result<Exit, Failure> {
+    let progress = Progress::new(format_args!("waiting for {node}"));
+    let session = Session::open_alone(config).await?;
+    let answer = first_answer(&session, node).await?;
+    drop(progress);
+    output.result(answer.text(), &answer)?;
+    session.close().await;
+    Ok(Exit::Done)
+}
+
+/// Asks the addresses of the host one after the other until one answers.
+async fn first_answer(session: &Session, node: &HostPort) -> Result<Answer, Failure> {
+    for addr in session::resolve(node).await? {
+        if let Some(pong) = session.ping(addr).await {
+            return Ok(Answer::new(addr, &pong));
+        }
+    }
+    let cure = "check the address, and that UDP is not blocked on the way; a read-only or a busy node may stay silent";
+    Err(Failure::no_network(format_args!("{node} did not answer"), cure))
+}
+
+/// What a node told by answering.
+#[derive(Serialize)]
+struct Answer {
+    address: SocketAddr,
+    id: String,
+    version: Option<String>,
+    sees_us_as: Option<SocketAddr>,
+    rtt_ms: f64,
+}
+
+impl Answer {
+    fn new(address: SocketAddr, pong: &Pong) -> Self {
+        Self {
+            address,
+            id: pong.contact.id.to_string(),
+            version: version_text(&pong.version),
+            sees_us_as: pong.external,
+            rtt_ms: (pong.rtt.as_secs_f64() * 10_000.0).round() / 10.0,
+        }
+    }
+
+    fn text(&self) -> String {
+        let unknown = || "it does not say".to_owned();
+        format!(
+            "{}\n  id          {}\n  version     {}\n  sees us as  {}\n  round trip  {:.1} ms",
+            self.address,
+            self.id,
+            self.version.clone().unwrap_or_else(unknown),
+            self.sees_us_as.map_or_else(unknown, |addr| addr.to_string()),
+            self.rtt_ms,
+        )
+    }
+}
+
+/// Who writes which two letters at the head of `v` (BEP 20 has most of them).
+const CLIENTS: [(&[u8], &str); 9] = [
+    (b"LT", "libtorrent"),
+    (b"lt", "libTorrent (rTorrent)"),
+    (b"UT", "uTorrent"),
+    (b"TR", "Transmission"),
+    (b"A2", "aria2"),
+    (b"JC", "jech/dht"),
+    (b"RS", "mainline (Rust)"),
+    (b"ml", "mldht"),
+    (b"Tk", "trackerless"),
+];
+
+/// The version of a client as text: its name where it is known, then its two letters and its number as bytes.
+fn version_text(version: &[u8]) -> Option<String> {
+    let (letters, number) = version.split_at_checked(2)?;
+    if !letters.iter().all(u8::is_ascii_graphic) {
+        return Some(hex::encode(version));
+    }
+    let code = format!("{} {}", String::from_utf8_lossy(letters), hex::encode(number));
+    let code = code.trim_end().to_owned();
+    let client = CLIENTS.iter().find(|(known, _)| *known == letters);
+    Some(client.map_or_else(|| code.clone(), |(_, name)| format!("{name} ({code})")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_readable_whatever_they_are() {
+        assert_eq!(version_text(b"LT\x01\x02").as_deref(), Some("libtorrent (LT 0102)"));
+        assert_eq!(version_text(b"zz").as_deref(), Some("zz"));
+        assert_eq!(version_text(b"\x1b[31m").as_deref(), Some("1b5b33316d"));
+        assert_eq!(version_text(b"x"), None);
+    }
+}

@@ -1,0 +1,88 @@
+//! `trackerless run`: the node that stays, and what it tells the person who started it.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::args::RunArgs;
+use super::failure::{Exit, Failure, eprintln_quietly};
+use super::logging;
+use super::output::Output;
+use crate::daemon::config::Config;
+use crate::daemon::service::{self, Moment, ServiceError, Started};
+
+pub(super) fn run(args: RunArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
+    let config = Config::load(&args.settings.into_sources(environment))?;
+    config.warnings.iter().for_each(|warning| eprintln_quietly(format_args!("warning: {warning}")));
+    logging::start_talkative(&config);
+    let output = Output::new(args.json);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::no_network(error, "free some memory or file handles"))?;
+    // Whoever read what we print may be gone; the node serves others and goes on.
+    runtime.block_on(service::run(&config, |moment| drop(output.result(text(&moment), &record(&moment)))))?;
+    Ok(Exit::Done)
+}
+
+fn text(moment: &Moment) -> String {
+    match moment {
+        Moment::Started(started) => summary(started),
+        Moment::Ready { contacts: 0, .. } => "ready: the first node of its network, waiting for others".to_owned(),
+        Moment::Ready { contacts, after } => {
+            format!("ready: {contacts} nodes known after {:.1} s", after.as_secs_f64())
+        }
+        Moment::Stopping => "stopping (again to stop at once)".to_owned(),
+        Moment::Stopped => "stopped, the state is saved".to_owned(),
+    }
+}
+
+/// What one wants to know at the start, and nothing else.
+fn summary(started: &Started) -> String {
+    let mut text = format!("trackerless {}", env!("CARGO_PKG_VERSION"));
+    let mut line = |name: &str, value: String| {
+        write!(text, "\n  {name:<12} {value}").expect("a string takes all");
+    };
+    for (address, id) in &started.addresses {
+        line("listening on", format!("{address}  as node {id}"));
+    }
+    for (address, why) in &started.unavailable {
+        line("without", format!("{address}: {why}"));
+    }
+    line("data folder", started.data_dir.display().to_string());
+    line("saved nodes", started.saved_nodes.to_string());
+    line("routers", if started.routers == 0 { "none".to_owned() } else { started.routers.to_string() });
+    text
+}
+
+fn record(moment: &Moment) -> Value {
+    match moment {
+        Moment::Started(started) => started_record(started),
+        Moment::Ready { contacts, after } => {
+            json!({ "event": "ready", "nodes": contacts, "after_ms": after.as_millis() as u64 })
+        }
+        Moment::Stopping => json!({ "event": "stopping" }),
+        Moment::Stopped => json!({ "event": "stopped" }),
+    }
+}
+
+fn started_record(started: &Started) -> Value {
+    let addresses = started.addresses.iter().map(|(address, id)| json!({ "address": address, "id": id.to_string() }));
+    let without = started.unavailable.iter().map(|(address, why)| json!({ "address": address, "why": why }));
+    json!({
+        "event": "started",
+        "addresses": addresses.collect::<Vec<_>>(),
+        "without": without.collect::<Vec<_>>(),
+        "data_dir": started.data_dir.display().to_string(),
+        "saved_nodes": started.saved_nodes,
+        "routers": started.routers,
+    })
+}
+
+impl From<ServiceError> for Failure {
+    fn from(error: ServiceError) -> Self {
+        match error {
+            ServiceError::Start(error) => error.into(),
+            ServiceError::NotSaved(_) => Self::usage(error, "see that the data folder can be written and has room"),
+            ServiceError::Signals(_) => Self::usage(error, "start it where programs may receive signals"),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The short-lived node of a command: read-only (BEP 43), so that nobody comes to rely on it; it starts from what a
+//! running node has saved, and never takes the lock of the data folder.
+
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::failure::{Exit, Failure};
+use super::target::{self, Target};
+use crate::daemon::config::{Config, HostPort};
+use crate::dht::{self, Announced, Dht, DhtBuilder, Found, PeerStream, Pong, SavedNode, StartError, State};
+use crate::engine::id::Id;
+use crate::engine::node::Snapshot;
+
+/// Torrents that are looked up or announced at once. More would only wait for the pace of new destinations.
+pub(super) const AT_ONCE: usize = 16;
+
+/// A short-lived node.
+#[derive(Debug)]
+pub(super) struct Session {
+    dht: Dht,
+}
+
+impl Session {
+    /// A node that has joined the DHT.
+    pub(super) async fn open(config: &Config, patience: Duration) -> Result<Self, Failure> {
+        let session = Self { dht: builder(config).saved(saved_contacts(config)).start().await? };
+        let contacts = tokio::time::timeout(patience, session.dht.bootstrapped()).await.unwrap_or(0);
+        if contacts == 0 {
+            session.close().await;
+            return Err(nobody_answered(config));
+        }
+        Ok(session)
+    }
+
+    /// A node that joins nothing: it only asks whom it is told to.
+    pub(super) async fn open_alone(config: &Config) -> Result<Self, Failure> {
+        Ok(Self { dht: builder(config).bootstrap([""; 0]).start().await? })
+    }
+
+    /// The peers of a torrent, as they arrive.
+    pub(super) async fn find(&self, infohash: Id) -> PeerStream {
+        self.dht.find_peers(infohash).await
+    }
+
+    /// Announces that this host has a torrent.
+    pub(super) async fn announce(&self, infohash: Id, port: u16, seed: bool) -> Announced {
+        self.dht.announce(infohash, port, seed).await
+    }
+
+    /// Whether this node, asking the network, hears of a peer with this port at one of `ips`; of any where we do not
+    /// know how others see us.
+    pub(super) async fn sees(&self, infohash: Id, port: u16, ips: &[IpAddr]) -> bool {
+        let ours = |peer: SocketAddr| peer.port() == port && (ips.is_empty() || ips.contains(&peer.ip()));
+        let mut peers = self.dht.find_peers(infohash).await;
+        while let Some(peer) = peers.next().await {
+            if ours(peer) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Our addresses, as others see them.
+    pub(super) async fn external_ips(&self) -> Vec<IpAddr> {
+        self.dht.status().await.iter().filter_map(|node| node.external_addr).map(|addr| addr.ip()).collect()
+    }
+
+    /// Asks one node whether it is there.
+    pub(super) async fn ping(&self, node: SocketAddr) -> Option<Pong> {
+        self.dht.ping(node).await
+    }
+
+    /// Ends the node.
+    pub(super) async fn close(self) {
+        // It keeps no folder, so there is nothing that could fail to be saved.
+        let _ = self.dht.shutdown().await;
+    }
+}
+
+fn builder(config: &Config) -> DhtBuilder {
+    let bind = if config.is_flag("bind") { &config.bind[..] } else { &[] };
+    let routers = config.routers().into_iter().map(|router| router.to_string());
+    let builder = Dht::builder().private_network(config.lan).read_only(true).bootstrap(routers);
+    bind.iter().fold(builder, |builder, &addr| builder.bind(addr))
+}
+
+/// The contacts that a running node has saved, and nothing else of it: neither its id nor its port is ours.
+fn saved_contacts(config: &Config) -> State {
+    let Ok(Found::State(state)) = dht::look(&config.data_dir) else { return State::default() };
+    let contacts = |node: SavedNode| SavedNode {
+        asked: node.bound,
+        snapshot: Snapshot { contacts: node.snapshot.contacts, ..Snapshot::default() },
+        ..node
+    };
+    State { nodes: state.nodes.into_iter().map(contacts).collect(), ..state }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Persist(error) => Self::usage(error, "name a folder that is yours alone with --data-dir"),
+            StartError::Bind { .. } | StartError::NoAddress => {
+                Self::no_network(error, "name an address of this host and a free port with --bind ADDR:PORT")
+            }
+            error => Self::no_network(error, "try again"),
+        }
+    }
+}
+
+fn nobody_answered(config: &Config) -> Failure {
+    match config.routers().len() {
+        0 => Failure::no_network("no node is known to begin with", "name one with --bootstrap HOST:PORT"),
+        _ => Failure::no_network(
+            "no other node answered",
+            "check that this host is online and may send UDP, or name a node with --bootstrap HOST:PORT",
+        ),
+    }
+}
+
+/// The torrents that the command line and standard input name; at least one.
+pub(super) fn targets(given: &[String]) -> Result<Vec<Target>, Failure> {
+    let targets = target::read_all(given, std::io::stdin().lock())?;
+    if targets.is_empty() {
+        return Err(Failure::usage("standard input names no torrent", "give one TARGET a line"));
+    }
+    Ok(targets)
+}
+
+/// The addresses of a host, IPv4 first: more nodes are there.
+pub(super) async fn resolve(node: &HostPort) -> Result<Vec<SocketAddr>, Failure> {
+    let found = tokio::net::lookup_host((node.host.as_str(), node.port)).await;
+    let mut addrs: Vec<SocketAddr> = found.into_iter().flatten().collect();
+    addrs.sort_by_key(SocketAddr::is_ipv6);
+    addrs.dedup();
+    match addrs.is_empty() {
+        true => Err(Failure::no_network(format_args!("{node} has no address"), "check the name, and that DNS works")),
+        false => Ok(addrs),
+    }
+}
+
+/// Runs a command to its end.
+pub(super) fn block_on(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::no_network(error, "free some memory or file handles"))?;
+    runtime.block_on(command)
+}
+
+/// The system does not tell us when to stop.
+pub(super) fn no_signals(error: std::io::Error) -> Failure {
+    Failure::usage(format_args!("signals cannot be heard: {error}"), "run the command without --keep")
+}

@@ -1,0 +1,144 @@
+//! `trackerless nodes` and `trackerless status`: what a running node has saved last. Both only read.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+
+use super::args::StateArgs;
+use super::failure::{Exit, Failure, eprintln_quietly};
+use super::output::{Output, as_text};
+use crate::daemon::config::Config;
+use crate::dht::{self, Found, SavedNode, State};
+use crate::engine::contact::Family;
+use crate::engine::id::Id;
+
+/// `trackerless nodes`
+pub(super) fn nodes(args: StateArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
+    let (config, output) = (Config::load(&args.settings.into_sources(environment))?, Output::new(args.json));
+    let Some(state) = read(&config.data_dir)? else { return Ok(Exit::Nothing) };
+    let contacts: BTreeSet<_> = state.nodes.iter().flat_map(|node| &node.snapshot.contacts).collect();
+    for contact in &contacts {
+        let record = KnownNode { address: contact.addr, id: contact.id, family: family(&contact.addr) };
+        output.result(format_args!("{}  {}", contact.id, contact.addr), &record)?;
+    }
+    Ok(if contacts.is_empty() { Exit::Nothing } else { Exit::Done })
+}
+
+/// `trackerless status`
+pub(super) fn status(args: StateArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
+    let (config, output) = (Config::load(&args.settings.into_sources(environment))?, Output::new(args.json));
+    let Some(state) = read(&config.data_dir)? else { return Ok(Exit::Nothing) };
+    let status = Status::new(&config.data_dir, &state);
+    output.result(status.text(), &status)?;
+    Ok(Exit::Done)
+}
+
+/// The saved state; where there is none, says so.
+fn read(data_dir: &Path) -> Result<Option<State>, Failure> {
+    let cure = "name the folder of the node with --data-dir";
+    match dht::look(data_dir).map_err(|error| Failure::usage(error, cure))? {
+        Found::State(state) => Ok(Some(state)),
+        Found::Nothing => {
+            eprintln_quietly(format_args!("no saved state in {}; `trackerless run` makes one", data_dir.display()));
+            Ok(None)
+        }
+        Found::Damaged { reason, .. } => Err(Failure::usage(
+            format_args!("the saved state in {} is damaged: {reason}", data_dir.display()),
+            "start `trackerless run`: it sets the file aside and begins afresh",
+        )),
+    }
+}
+
+/// A node that was good when the state was saved.
+#[derive(Serialize)]
+struct KnownNode {
+    #[serde(serialize_with = "as_text")]
+    id: Id,
+    address: SocketAddr,
+    family: &'static str,
+}
+
+/// The saved state in a few numbers.
+#[derive(Serialize)]
+struct Status {
+    data_dir: String,
+    saved_at: u64,
+    age_seconds: u64,
+    addresses: Vec<OwnAddress>,
+}
+
+/// What was saved for one address that the node listens on.
+#[derive(Serialize)]
+struct OwnAddress {
+    address: SocketAddr,
+    family: &'static str,
+    id: Option<String>,
+    nodes: usize,
+    torrents: usize,
+    peers: usize,
+}
+
+impl Status {
+    fn new(data_dir: &Path, state: &State) -> Self {
+        Self {
+            data_dir: data_dir.display().to_string(),
+            saved_at: state.saved_at,
+            age_seconds: unix_seconds().saturating_sub(state.saved_at),
+            addresses: state.nodes.iter().map(OwnAddress::new).collect(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let addresses: String = self.addresses.iter().map(OwnAddress::text).collect();
+        format!("saved {} ago in {}{addresses}", age(Duration::from_secs(self.age_seconds)), self.data_dir)
+    }
+}
+
+impl OwnAddress {
+    fn new(node: &SavedNode) -> Self {
+        let torrents: BTreeSet<_> = node.snapshot.peers.iter().map(|stored| stored.info_hash).collect();
+        Self {
+            address: node.bound,
+            family: family(&node.bound),
+            id: node.snapshot.id.map(|id| id.to_string()),
+            nodes: node.snapshot.contacts.len(),
+            torrents: torrents.len(),
+            peers: node.snapshot.peers.len(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let Self { address, family, nodes, torrents, peers, .. } = self;
+        let id = self.id.as_deref().unwrap_or("not chosen yet");
+        format!(
+            "\n  {family}  {address}\n    id     {id}\n    nodes  {nodes}\n    peers  {peers} of {torrents} torrents, for others"
+        )
+    }
+}
+
+const fn family(addr: &SocketAddr) -> &'static str {
+    match Family::of(addr) {
+        Family::V4 => "IPv4",
+        Family::V6 => "IPv6",
+    }
+}
+
+/// An age for people: its largest unit is enough.
+fn age(age: Duration) -> String {
+    let seconds = age.as_secs();
+    let (number, unit) = match seconds {
+        0..120 => (seconds, "seconds"),
+        120..7_200 => (seconds / 60, "minutes"),
+        7_200..172_800 => (seconds / 3_600, "hours"),
+        _ => (seconds / 86_400, "days"),
+    };
+    format!("{number} {unit}")
+}
+
+#[expect(clippy::disallowed_methods, reason = "the age of a file that another process wrote")]
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}

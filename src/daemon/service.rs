@@ -1,0 +1,163 @@
+//! The node that stays: from start to signal.
+//!
+//! The handle saves the state every five minutes and when it is shut down; here it is also saved as soon as the node
+//! has an identity and as soon as it has joined, so that even a crash in the first minutes keeps id and port.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::config::Config;
+use super::signals::StopSignals;
+use crate::dht::{Dht, DhtBuilder, PersistError, StartError, Status};
+use crate::engine::id::Id;
+
+/// How often the log says how things are: a handful of lines a day tells whether all is well.
+const REPORT_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// The exit code of a node that a second signal stops before its state is saved.
+const INTERRUPTED: i32 = 1;
+
+/// What happens in the life of the node.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Moment {
+    /// It listens.
+    Started(Started),
+    /// It has joined the network.
+    Ready {
+        /// How many nodes it knows; 0 for the first of a private network.
+        contacts: usize,
+        /// How long that took.
+        after: Duration,
+    },
+    /// A signal asked it to stop.
+    Stopping,
+    /// It has stopped, and its state is saved.
+    Stopped,
+}
+
+/// How the node has started.
+#[derive(Debug)]
+pub struct Started {
+    /// The addresses that it listens on, and the id that it has there.
+    pub addresses: Vec<(SocketAddr, Id)>,
+    /// Addresses that it does without, and why.
+    pub unavailable: Vec<(SocketAddr, String)>,
+    /// The folder of its state.
+    pub data_dir: PathBuf,
+    /// How many nodes an earlier run has saved.
+    pub saved_nodes: usize,
+    /// How many routers it may ask.
+    pub routers: usize,
+}
+
+/// Why the service ended other than by a signal.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServiceError {
+    /// It could not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The system does not deliver signals.
+    #[error("signals cannot be heard: {0}")]
+    Signals(std::io::Error),
+    /// It stopped, but its state could not be saved.
+    #[error("stopped, but the state could not be saved: {0}")]
+    NotSaved(PersistError),
+}
+
+/// Runs the node until a signal stops it. A second signal stops the whole process at once.
+///
+/// # Errors
+/// It could not start, or its state could not be saved at the end.
+pub async fn run(config: &Config, mut tell: impl FnMut(Moment)) -> Result<(), ServiceError> {
+    let mut signals = StopSignals::listen().map_err(ServiceError::Signals)?;
+    let began = Instant::now();
+    let dht = builder(config).start().await?;
+    save(&dht).await;
+    tell(Moment::Started(started(config, &dht).await));
+    tokio::select! {
+        () = live(&dht, began, &mut tell) => {}
+        () = signals.next() => {}
+    }
+    tell(Moment::Stopping);
+    exit_on_next(signals);
+    dht.shutdown().await.map_err(ServiceError::NotSaved)?;
+    tell(Moment::Stopped);
+    Ok(())
+}
+
+fn builder(config: &Config) -> DhtBuilder {
+    let memory = usize::try_from(config.peer_memory_bytes).unwrap_or(usize::MAX);
+    let builder = Dht::builder()
+        .data_dir(&config.data_dir)
+        .bootstrap(config.routers().into_iter().map(|router| router.to_string()))
+        .private_network(config.lan)
+        .read_only(config.read_only)
+        .limited(!config.no_limits)
+        .new_destinations(config.new_destinations_per_second, config.new_destinations_burst)
+        .peer_memory_bytes(memory);
+    config.bind.iter().fold(builder, |builder, &addr| builder.bind(addr))
+}
+
+async fn started(config: &Config, dht: &Dht) -> Started {
+    Started {
+        addresses: dht.status().await.iter().map(|node| (node.local_addr, node.id)).collect(),
+        unavailable: dht.unavailable().to_vec(),
+        data_dir: config.data_dir.clone(),
+        saved_nodes: dht.restored_contacts(),
+        routers: config.routers().len(),
+    }
+}
+
+/// Joins, then says now and then how things are. Never ends by itself.
+async fn live(dht: &Dht, began: Instant, tell: &mut impl FnMut(Moment)) {
+    let contacts = dht.bootstrapped().await;
+    tell(Moment::Ready { contacts, after: began.elapsed() });
+    save(dht).await;
+    let mut hours = tokio::time::interval(REPORT_EVERY);
+    hours.tick().await;
+    let mut before = dht.status().await;
+    loop {
+        hours.tick().await;
+        let now = dht.status().await;
+        report(&before, &now);
+        before = now;
+    }
+}
+
+/// One line for each node: whether it is well, and what it did in the last hour.
+fn report(before: &[Status], now: &[Status]) {
+    for (before, now) in before.iter().zip(now) {
+        let served = |status: &Status| {
+            status.stats.pings + status.stats.find_nodes + status.stats.get_peers + status.stats.announces
+        };
+        tracing::info!(
+            listening = %now.local_addr,
+            good_nodes = now.good_contacts,
+            torrents = now.swarms,
+            peers = now.peers,
+            queries_last_hour = served(now) - served(before),
+            "serving"
+        );
+    }
+}
+
+/// Saves now; that it fails is no reason to stop, the next time may do.
+async fn save(dht: &Dht) {
+    if let Err(error) = dht.save().await {
+        tracing::warn!(%error, "the state could not be saved; trying again later");
+    }
+}
+
+/// Whoever asks twice does not want to wait for a slow disk.
+fn exit_on_next(mut signals: StopSignals) {
+    #[expect(clippy::disallowed_methods, reason = "lives as long as the last seconds of the process")]
+    tokio::spawn(async move {
+        signals.next().await;
+        std::process::exit(INTERRUPTED);
+    });
+}

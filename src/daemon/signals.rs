@@ -1,0 +1,50 @@
+//! The signals that ask a program to stop: SIGINT and SIGTERM, or Ctrl-C where there are no signals.
+
+use std::io;
+
+/// Hears every request to stop from the moment that it is made.
+#[derive(Debug)]
+pub struct StopSignals {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl StopSignals {
+    /// Begins to listen; from now on no signal ends the program by itself.
+    ///
+    /// # Errors
+    /// The system refuses to deliver signals.
+    pub fn listen() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for the next request to stop.
+    pub async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+impl StopSignals {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// Never here.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    /// Waits for the next request to stop. Where Ctrl-C cannot be heard, there is none.
+    pub async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

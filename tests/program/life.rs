@@ -1,0 +1,106 @@
+//! The life of a node: start, stop, restart, and the data folder between them.
+
+use super::daemon::Daemon;
+use super::harness::Home;
+
+#[test]
+fn both_signals_end_it_cleanly() {
+    for signal in ["TERM", "INT"] {
+        let home = Home::new();
+        let mut node = Daemon::start(&home, "data", &[]);
+        node.wait_for("ready");
+        let (code, log) = node.stop(signal);
+        assert_eq!(code, Some(0), "{signal}: {log}");
+    }
+}
+
+#[test]
+fn a_restart_keeps_id_and_port() {
+    let home = Home::new();
+    let mut first = Daemon::start(&home, "data", &[]);
+    first.wait_for("ready");
+    let (id, address) = (first.id.clone(), first.address.clone());
+    first.stop("TERM");
+    let second = Daemon::start(&home, "data", &[]);
+    assert_eq!((&second.id, &second.address), (&id, &address));
+}
+
+#[test]
+fn one_data_folder_serves_one_process() {
+    let home = Home::new();
+    let first = Daemon::start(&home, "data", &[]);
+    let ended = home.run(&["run", "--lan", "--data-dir", "data", "--bind", "127.0.0.1:0"]).expect_code(2);
+    assert!(ended.stderr.contains(&format!("process {}", first.pid())), "{}", ended.stderr);
+    assert!(ended.stderr.contains("\ncure: "), "{}", ended.stderr);
+    // Commands beside a running node take no lock.
+    let status = home.run(&["status", "--data-dir", "data", "--json"]).expect_code(0).json().remove(0);
+    assert_eq!(status["addresses"][0]["id"], first.id.as_str(), "an id is saved as soon as there is one: {status}");
+    home.run(&["ping", &first.address, "--lan", "--data-dir", "data"]).expect_code(0);
+}
+
+#[test]
+fn an_address_in_use_names_the_cure() {
+    let home = Home::new();
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let ended = home.run(&["run", "--lan", "--data-dir", "data", "--bind", &address]).expect_code(3);
+    assert!(ended.stderr.contains(&address), "{}", ended.stderr);
+    assert!(ended.stderr.contains("\ncure: "), "{}", ended.stderr);
+}
+
+#[test]
+fn the_saved_state_can_be_read() {
+    let home = Home::new();
+    let nodes = Daemon::network(&home, 3);
+    let ids: Vec<String> = nodes.iter().map(|node| node.id.clone()).collect();
+    let addresses: Vec<String> = nodes.iter().map(|node| node.address.clone()).collect();
+    for node in nodes {
+        node.stop("TERM");
+    }
+    let status = home.run(&["status", "--json", "--data-dir", "node-2"]).expect_code(0).json();
+    assert_eq!(status[0]["addresses"][0]["id"], ids[2].as_str(), "{status:?}");
+    assert!(status[0]["addresses"][0]["nodes"].as_u64().unwrap() >= 1, "{status:?}");
+    let nodes = home.run(&["nodes", "--json", "--data-dir", "node-2"]).expect_code(0).json();
+    assert!(
+        nodes.iter().any(|node| node["address"] == addresses[0].as_str() && node["id"] == ids[0].as_str()),
+        "{nodes:?}"
+    );
+    let text = home.run(&["status", "--data-dir", "node-2"]).expect_code(0).stdout;
+    assert!(text.contains(&ids[2]), "{text}");
+}
+
+#[test]
+fn what_was_saved_is_where_the_next_start_begins() {
+    let home = Home::new();
+    let mut nodes = Daemon::network(&home, 3);
+    let last = nodes.pop().unwrap();
+    last.stop("INT");
+    // No router this time: the saved nodes must do.
+    let mut again = Daemon::start(&home, "node-2", &[]);
+    assert_ne!(again.started["saved_nodes"], 0, "{}", again.started);
+    assert_eq!(again.started["routers"], 0, "{}", again.started);
+    assert_ne!(again.wait_for("ready")["nodes"], 0);
+}
+
+#[test]
+fn a_damaged_state_is_set_aside_with_a_message() {
+    let home = Home::new();
+    home.write("data/state.bencode", "nonsense");
+    let ended = home.run(&["status", "--data-dir", "data"]).expect_code(2);
+    assert!(ended.stderr.contains("damaged"), "{}", ended.stderr);
+    let mut node = Daemon::start(&home, "data", &[]);
+    node.wait_for("ready");
+    let (code, log) = node.stop("TERM");
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("damaged") && log.contains("state.bencode.damaged-"), "{log}");
+    home.run(&["status", "--data-dir", "data"]).expect_code(0);
+}
+
+#[test]
+fn a_folder_without_state_says_so() {
+    let home = Home::new();
+    for command in ["status", "nodes"] {
+        let ended = home.run(&[command, "--data-dir", "nothing-here"]).expect_code(1);
+        assert!(ended.stderr.contains("nothing-here"), "{}", ended.stderr);
+    }
+}
