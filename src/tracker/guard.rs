@@ -4,6 +4,7 @@
 //! the gateway may announce a client only if the world reaches the client at the gateway's own address. For everybody
 //! else it would write a wrong endpoint into the DHT, or give away an address that a VPN was meant to hide.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -40,6 +41,12 @@ impl Guard {
     #[must_use]
     pub const fn new(lan: Vec<Network>) -> Self {
         Self { lan }
+    }
+
+    /// The networks.
+    #[must_use]
+    pub fn networks(&self) -> &[Network] {
+        &self.lan
     }
 
     /// Where a client is that sent from `client` to our address `here`.
@@ -89,6 +96,12 @@ impl Network {
 /// Whether the first `bits` of two numbers of `width` bits are the same.
 fn agree(a: u128, b: u128, width: u8, bits: u8) -> bool {
     (a ^ b).checked_shr(u32::from(width - bits)).unwrap_or(0) == 0
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.base, self.bits)
+    }
 }
 
 /// The text is not an address with a prefix length.
@@ -163,7 +176,9 @@ mod tests {
     proptest! {
         #[test]
         fn a_network_holds_what_shares_its_prefix(base in any::<u32>(), other in any::<u32>(), bits in 0u8..=32) {
-            let network: Network = format!("{}/{bits}", Ipv4Addr::from(base)).parse().unwrap();
+            let text = format!("{}/{bits}", Ipv4Addr::from(base));
+            let network: Network = text.parse().unwrap();
+            prop_assert_eq!(network.to_string(), text);
             let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
             prop_assert!(network.contains(Ipv4Addr::from(base).into()));
             prop_assert_eq!(network.contains(Ipv4Addr::from(other).into()), base & mask == other & mask);
