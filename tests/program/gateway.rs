@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::daemon::Daemon;
 use super::harness::Home;
@@ -37,10 +37,8 @@ fn clients_behind_two_gateways_find_each_other() {
 
     assert!(contains(&announce(&first, 5000, 0), b"5:peers0:"));
     let find = ["find", INFOHASH, "--lan", "--bootstrap", &first.address];
-    let began = Instant::now();
-    while home.run(&find).stdout != "127.0.0.1:5000\n" {
-        assert!(began.elapsed() < PATIENCE, "the gateway's client did not become known to the DHT");
-    }
+    let known = (0..200).any(|_| home.run(&find).stdout == "127.0.0.1:5000\n");
+    assert!(known, "the gateway's client did not become known to the DHT");
     let answer = announce(&second, 5001, 1);
     assert!(contains(&answer, b"5:peers6:\x7f\0\0\x01\x13\x88"), "{}", String::from_utf8_lossy(&answer));
 }
