@@ -21,6 +21,7 @@ use crate::net::persist::DataDir;
 
 pub use self::builder::DhtBuilder;
 pub use self::streams::{PeerStream, Progress, ProgressStream};
+pub use crate::net::bootstrap::MAINLINE_ROUTERS;
 pub use crate::net::driver::Status;
 pub use crate::net::persist::{Found, PersistError, SavedNode, State, look};
 

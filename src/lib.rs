@@ -6,6 +6,10 @@
 //! | [`net`] | the engine on a real network, by tokio (feature `net`) |
 //! | [`dht`] | [`Dht`], the handle that programs embed (feature `net`) |
 //! | [`tracker`] | the gateway: a tracker by HTTP and UDP in front, the DHT behind (feature `gateway`) |
+//! | [`sim`] | the engine in a network in memory: virtual time, one seed |
+//! | `lab` | the lectures' experiments on the simulator (feature `lab`) |
+//! | `daemon` | the long-running service and its configuration (feature `cli`) |
+//! | `cli` | one file per command (feature `cli`) |
 //!
 //! ```
 //! # #[cfg(feature = "net")] {
@@ -37,8 +41,11 @@ pub mod daemon;
 #[cfg(feature = "net")]
 pub mod dht;
 pub mod engine;
+#[cfg(feature = "lab")]
+pub mod lab;
 #[cfg(feature = "net")]
 pub mod net;
+pub mod sim;
 #[cfg(feature = "gateway")]
 pub mod tracker;
 

@@ -27,9 +27,13 @@ pub(super) fn run(args: AnnounceArgs, environment: &[(String, String)]) -> Resul
     let config = Config::load(&args.settings.into_sources(environment))?;
     logging::start_quiet(&config);
     let plan = Plan { targets, port: args.port, seed: args.seed, output: Output::new(args.json) };
+    plan.warn_of_private();
     session::block_on(async {
+        if args.keep {
+            return plan.keep(&config).await;
+        }
         let session = Session::open(&config, PATIENCE).await?;
-        if args.keep { plan.keep(&config, &session).await } else { plan.once(&config, &session).await }
+        plan.once(&config, &session).await
     })
 }
 
@@ -44,7 +48,6 @@ struct Plan {
 impl Plan {
     /// Announces everything once, and asks whether it shows.
     async fn once(&self, config: &Config, session: &Session) -> Result<Exit, Failure> {
-        self.warn_of_private();
         let progress = Progress::new("announcing");
         // A node that has heard nothing of the announce: what it finds, strangers find.
         let witness = Session::open(config, PATIENCE).await?;
@@ -61,19 +64,24 @@ impl Plan {
     }
 
     /// Announces everything again and again until somebody stops it.
-    async fn keep(&self, config: &Config, session: &Session) -> Result<Exit, Failure> {
+    async fn keep(&self, config: &Config) -> Result<Exit, Failure> {
         let mut signals = StopSignals::listen().map_err(session::no_signals)?;
+        tokio::select! {
+            ended = self.again_and_again(config) => ended,
+            () = signals.next() => Ok(Exit::Done),
+        }
+    }
+
+    /// Ends only when there is no way to begin, or nobody who reads. A network that is away comes back.
+    async fn again_and_again(&self, config: &Config) -> Result<Exit, Failure> {
+        let session = Session::open(config, Duration::MAX).await?;
         for round in 0.. {
-            let pause = AGAIN_AFTER.mul_f64(self.jitter(round));
-            let work = async {
-                self.once(config, session).await?;
-                tokio::time::sleep(pause).await;
-                Ok::<_, Failure>(())
-            };
-            tokio::select! {
-                done = work => done?,
-                () = signals.next() => break,
+            match self.once(config, &session).await {
+                Err(Failure::ReaderGone) => return Err(Failure::ReaderGone),
+                Err(failure) => drop(failure.report()),
+                Ok(_) => {}
             }
+            tokio::time::sleep(AGAIN_AFTER.mul_f64(self.jitter(round))).await;
         }
         Ok(Exit::Done)
     }

@@ -63,7 +63,7 @@ pub struct FindArgs {
     /// Stop after this many peers of each torrent.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub want: Option<u32>,
-    /// Stop after this many seconds.
+    /// Give up on a torrent after this many seconds.
     #[arg(long, value_name = "SECS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     pub timeout: u32,
     /// One JSON object per peer, one a line.

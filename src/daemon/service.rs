@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::config::Config;
 use super::gateway::{self, GatewayError, Opened};
@@ -17,6 +17,9 @@ use crate::engine::id::Id;
 
 /// How often the log says how things are: a handful of lines a day tells whether all is well.
 const REPORT_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// A node with a working link has joined long before.
+const WARN_AFTER: Duration = Duration::from_secs(20);
 
 /// The exit code of a node that a second signal stops before its state is saved.
 const INTERRUPTED: i32 = 1;
@@ -132,7 +135,7 @@ async fn started(config: &Config, dht: &Dht, gateway: &Opened) -> Started {
 
 /// Joins, then says now and then how things are. Never ends by itself.
 async fn live(dht: &Dht, began: Instant, tell: &mut impl FnMut(Moment)) {
-    let contacts = dht.bootstrapped().await;
+    let contacts = joined(dht).await;
     tell(Moment::Ready { contacts, after: began.elapsed() });
     save(dht).await;
     let mut hours = tokio::time::interval(REPORT_EVERY);
@@ -144,6 +147,15 @@ async fn live(dht: &Dht, began: Instant, tell: &mut impl FnMut(Moment)) {
         report(&before, &now);
         before = now;
     }
+}
+
+/// Waits until a node has joined; says so where that takes long, and goes on waiting: the network may come later.
+async fn joined(dht: &Dht) -> usize {
+    if let Ok(contacts) = timeout(WARN_AFTER, dht.bootstrapped()).await {
+        return contacts;
+    }
+    tracing::warn!("no other node has answered yet; trying on, is this host online and may it send UDP?");
+    dht.bootstrapped().await
 }
 
 /// One line for each node: whether it is well, and what it did in the last hour.

@@ -9,9 +9,11 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use super::{Dht, Inner, Running, StartError};
-use crate::engine::contact::{Contact, Family};
+use crate::engine::contact::{Contact, Family, is_local};
+use crate::engine::id::Id;
 use crate::engine::limits::{NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES};
 use crate::engine::node::{Config, Node, Snapshot};
+use crate::engine::random::Random;
 use crate::net::bootstrap::MAINLINE_ROUTERS;
 use crate::net::clock::Clock;
 use crate::net::driver::{self, Command};
@@ -211,9 +213,12 @@ impl DhtBuilder {
     fn start_node(
         &self,
         socket: Socket,
-        saved: Snapshot,
+        mut saved: Snapshot,
         clock: Clock,
     ) -> Result<(driver::NodeHandle, tokio::task::JoinHandle<()>), StartError> {
+        if saved.id.is_none() {
+            saved.id = fitting_id(socket.local_addr().ip()).map_err(StartError::Entropy)?;
+        }
         let public = || MAINLINE_ROUTERS.iter().map(|&router| router.to_owned()).collect();
         let routers =
             self.bootstrap.clone().unwrap_or_else(|| if self.private_network { Vec::new() } else { public() });
@@ -230,6 +235,15 @@ impl DhtBuilder {
         let seed = entropy::seed().map_err(StartError::Entropy)?;
         Ok(driver::start(Node::new(config, seed, clock.now()), socket, clock, routers))
     }
+}
+
+/// A first id for a node bound to `ip`, where that tells its external address (BEP 42). An id that changes once others
+/// have told the address leaves the old one behind in their tables: Transmission then waits for it for 45 seconds.
+fn fitting_id(ip: IpAddr) -> io::Result<Option<Id>> {
+    if ip.is_unspecified() || is_local(ip) {
+        return Ok(None);
+    }
+    Ok(Some(Id::for_address(ip, &mut Random::new(entropy::seed()?))))
 }
 
 /// Whether a host may well lack `addr`: a wildcard of a family that it does not speak.
@@ -270,5 +284,21 @@ async fn exchange_families(dht: &Dht) {
         let others = state.nodes.iter().filter(|other| Family::of(&other.bound) != family);
         let contacts: Vec<Contact> = others.flat_map(|other| other.snapshot.contacts.iter().copied()).collect();
         node.handle.tell(Command::OtherFamily(contacts)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_fits_an_address_that_is_known_and_global() {
+        for ip in ["198.18.35.1", "2001:db8::1"] {
+            let ip: IpAddr = ip.parse().unwrap();
+            assert!(fitting_id(ip).unwrap().is_some_and(|id| id.matches_address(ip)), "{ip}");
+        }
+        for ip in ["0.0.0.0", "::", "127.0.0.1", "::1", "10.1.2.3", "fe80::1"] {
+            assert_eq!(fitting_id(ip.parse().unwrap()).unwrap(), None, "{ip}");
+        }
     }
 }

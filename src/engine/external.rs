@@ -9,7 +9,7 @@ use super::contact::subnet;
 use super::limits::ADDRESS_VOTERS;
 
 /// The voters.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct AddressVote {
     votes: Vec<(u64, SocketAddr)>,
     quorum: usize,

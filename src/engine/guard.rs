@@ -63,7 +63,7 @@ impl Budget {
 }
 
 /// Who may be answered, and how much.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ReplyGuard {
     sources: Vec<Budget>,
     bytes: Budget,
@@ -100,7 +100,7 @@ impl ReplyGuard {
 }
 
 /// Paces queries to endpoints that were not contacted lately: home routers and carrier NATs keep state for each.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pace {
     budget: Budget,
     recent: Endpoints,
@@ -138,41 +138,72 @@ impl Pace {
     }
 }
 
-/// A memory of endpoints of fixed size: a newer one may push an older one out of its slot.
-#[derive(Debug)]
+/// A memory of endpoints of bounded size: beyond it a newer one pushes an older one out.
+#[derive(Clone, Debug)]
 pub struct Endpoints {
-    slots: Vec<(u32, Instant)>,
+    /// The hash of an endpoint and when it was inserted; hash 0 is an empty slot. Grows with what is remembered, up
+    /// to [`ENDPOINT_SLOTS`]: most nodes remember few.
+    slots: Vec<(u64, Instant)>,
+    filled: usize,
     lifetime: Duration,
     hash: KeyedHash,
 }
+
+/// Slots of a memory that holds little.
+const FEW_SLOTS: usize = 64;
+/// Slots that one endpoint may take.
+const WAYS: usize = 4;
 
 impl Endpoints {
     /// Remembers each endpoint for `lifetime`.
     #[must_use]
     pub fn new(lifetime: Duration, random: &mut Random) -> Self {
-        Self { slots: Vec::new(), lifetime, hash: KeyedHash::new(random) }
+        Self { slots: Vec::new(), filled: 0, lifetime, hash: KeyedHash::new(random) }
     }
 
     /// Whether `addr` was inserted within the lifetime.
     #[must_use]
     pub fn contains(&self, now: Instant, addr: &SocketAddr) -> bool {
-        let (slot, mark) = self.slot(addr);
-        self.slots.get(slot).is_some_and(|&(found, at)| found == mark && now.since(at) < self.lifetime)
+        let mark = self.mark(addr);
+        !self.slots.is_empty()
+            && self.slots[self.ways(mark)].iter().any(|&(found, at)| found == mark && now.since(at) < self.lifetime)
     }
 
     /// Remembers `addr` from `now` on.
     pub fn insert(&mut self, now: Instant, addr: &SocketAddr) {
-        if self.slots.is_empty() {
-            self.slots = vec![(0, Instant::ZERO); ENDPOINT_SLOTS];
+        if self.filled * 2 >= self.slots.len() && self.slots.len() < ENDPOINT_SLOTS {
+            self.make_room(now);
         }
-        let (slot, mark) = self.slot(addr);
-        self.slots[slot] = (mark, now);
+        self.place(self.mark(addr), now);
     }
 
-    fn slot(&self, addr: &SocketAddr) -> (usize, u32) {
-        let hash = self.hash.of_addr(addr);
-        // Mark 0 is an empty slot.
-        (hash as usize % ENDPOINT_SLOTS, (hash >> 32) as u32 | 1)
+    fn mark(&self, addr: &SocketAddr) -> u64 {
+        self.hash.of_addr(addr).max(1)
+    }
+
+    fn ways(&self, mark: u64) -> std::ops::Range<usize> {
+        let first = mark as usize % (self.slots.len() / WAYS) * WAYS;
+        first..first + WAYS
+    }
+
+    /// Forgets what has expired, and leaves three slots free for each one that is taken.
+    fn make_room(&mut self, now: Instant) {
+        let mut live = std::mem::take(&mut self.slots);
+        live.retain(|&(mark, at)| mark != 0 && now.since(at) < self.lifetime);
+        let size = (live.len() * 4).next_power_of_two().clamp(FEW_SLOTS, ENDPOINT_SLOTS);
+        self.slots = vec![(0, Instant::ZERO); size];
+        self.filled = 0;
+        live.into_iter().for_each(|(mark, at)| self.place(mark, at));
+    }
+
+    /// Takes its own slot again, or an empty one, or the oldest.
+    fn place(&mut self, mark: u64, at: Instant) {
+        let ways = self.ways(mark);
+        let worth = |slot: &(u64, Instant)| (slot.0 != mark, slot.0 != 0, slot.1);
+        if let Some(slot) = self.slots[ways].iter_mut().min_by_key(|slot| worth(slot)) {
+            self.filled += usize::from(slot.0 == 0);
+            *slot = (mark, at);
+        }
     }
 }
 
@@ -226,5 +257,22 @@ mod tests {
         endpoints.insert(Instant::ZERO, &addr);
         assert!(endpoints.contains(Instant::from_secs(59), &addr));
         assert!(!endpoints.contains(Instant::from_secs(60), &addr));
+    }
+
+    #[test]
+    fn a_memory_grows_with_what_it_remembers_up_to_its_bound() {
+        let mut endpoints = Endpoints::new(Duration::from_secs(60), &mut Random::new([1; 32]));
+        let addr = |n: usize| SocketAddr::from(([1, 2, (n >> 8) as u8, n as u8], 5));
+        (0..20).for_each(|n| endpoints.insert(Instant::ZERO, &addr(n)));
+        assert_eq!(endpoints.slots.len(), FEW_SLOTS);
+        (0..500).for_each(|n| endpoints.insert(Instant::ZERO, &addr(n)));
+        let remembered = (0..500).filter(|&n| endpoints.contains(Instant::ZERO, &addr(n))).count();
+        assert!(remembered > 470, "{remembered}: slots collide, but hardly ever");
+        (0..60_000).for_each(|n| endpoints.insert(Instant::ZERO, &addr(n)));
+        assert_eq!(endpoints.slots.len(), ENDPOINT_SLOTS);
+        // What has expired makes room without growth.
+        let mut endpoints = Endpoints::new(Duration::from_secs(1), &mut Random::new([1; 32]));
+        (0..5000).for_each(|n| endpoints.insert(Instant::from_secs(n as u64), &addr(n)));
+        assert_eq!(endpoints.slots.len(), FEW_SLOTS);
     }
 }

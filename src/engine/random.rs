@@ -22,6 +22,14 @@ pub struct Random {
     secret: ChaCha20Rng,
 }
 
+/// A copy goes on where the original stands and draws the same. Only the simulator copies a node.
+impl Clone for Random {
+    fn clone(&self) -> Self {
+        let (wire, secret) = (self.wire.serialize_state(), self.secret.serialize_state());
+        Self { wire: ChaCha8Rng::deserialize_state(&wire), secret: ChaCha20Rng::deserialize_state(&secret) }
+    }
+}
+
 impl Random {
     /// Both streams of `seed`.
     #[must_use]
@@ -101,6 +109,14 @@ mod tests {
             (rng.wire_u32(), hex::encode(rng.secret_key())),
             (3_003_741_304, "45c143dbb9609c22ab855d60925a9976".into())
         );
+    }
+
+    #[test]
+    fn a_copy_draws_the_same() {
+        let mut random = Random::new([3; 32]);
+        let _ = (random.wire_u32(), random.wire_id(), random.secret_key());
+        let mut copy = random.clone();
+        assert_eq!((copy.wire_id(), copy.secret_key()), (random.wire_id(), random.secret_key()));
     }
 
     #[test]

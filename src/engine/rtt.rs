@@ -13,7 +13,7 @@ const DECAY_EVERY: u32 = 256;
 const ENOUGH: u32 = 16;
 
 /// The histogram.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct RttHistogram {
     bins: [u32; BINS],
     total: u32,

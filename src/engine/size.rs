@@ -12,7 +12,7 @@ use super::limits::K;
 const NEWEST: f64 = 1.0 / 16.0;
 
 /// The estimate.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct SizeEstimate {
     /// Average of 1/N.
     inverse: f64,

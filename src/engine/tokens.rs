@@ -34,7 +34,7 @@ impl fmt::Debug for Secrets {
 }
 
 /// Gives and checks tokens.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tokens {
     secrets: Secrets,
 }

@@ -41,7 +41,7 @@ pub enum Expired<P> {
 }
 
 /// All open transactions of a node. Keys are random bytes of our own, so the map needs no keyed hash of ours.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Transactions<P> {
     open: HashMap<u32, Transaction<P>>,
     deadlines: BinaryHeap<Reverse<(Instant, u32, bool)>>,
@@ -72,7 +72,9 @@ impl<P: Copy> Transactions<P> {
             key = random.wire_u32();
         }
         self.open.insert(key, Transaction { to, expected, sent: now, purpose, slow: false });
-        self.deadlines.push(Reverse((now + soft_timeout.min(HARD_TIMEOUT), key, false)));
+        if soft_timeout < HARD_TIMEOUT {
+            self.deadlines.push(Reverse((now + soft_timeout, key, false)));
+        }
         self.deadlines.push(Reverse((now + HARD_TIMEOUT, key, true)));
         Some(key.to_be_bytes())
     }
@@ -81,7 +83,12 @@ impl<P: Copy> Transactions<P> {
     pub fn close(&mut self, transaction: &[u8], from: &SocketAddr) -> Option<Transaction<P>> {
         let key = u32::from_be_bytes(transaction.try_into().ok()?);
         self.open.get(&key).filter(|open| open.to == *from)?;
-        self.open.remove(&key)
+        let closed = self.open.remove(&key);
+        // The deadlines of answered transactions go once they come first: nobody is woken for them.
+        while self.deadlines.peek().is_some_and(|Reverse((_, key, _))| !self.open.contains_key(key)) {
+            self.deadlines.pop();
+        }
+        closed
     }
 
     /// The next transaction whose deadline has passed at `now`; call until `None`.
@@ -102,8 +109,7 @@ impl<P: Copy> Transactions<P> {
         None
     }
 
-    /// When [`expire`](Self::expire) should be called next. It may find nothing then: answered transactions leave
-    /// their deadlines behind for at most two seconds.
+    /// When [`expire`](Self::expire) should be called next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         self.deadlines.peek().map(|Reverse((deadline, ..))| *deadline)
@@ -153,6 +159,20 @@ mod tests {
         assert_eq!((open.expire(at(1999)), open.len()), (None, 1));
         assert!(matches!(open.expire(at(2000)), Some(Expired::Failed(_))));
         assert!(open.is_empty());
+    }
+
+    #[test]
+    fn nobody_is_woken_for_what_was_answered() {
+        let (mut open, mut random) = (Transactions::default(), Random::new([1; 32]));
+        let at = |millis: u64| Instant::from_micros(millis * 1000);
+        let mut ask = |open: &mut Transactions<()>, sent, port| {
+            open.open(at(sent), addr(port), None, Duration::from_millis(100), (), &mut random).expect("room")
+        };
+        let (first, second) = (ask(&mut open, 0, 1), ask(&mut open, 10, 2));
+        assert!(open.close(&second, &addr(2)).is_some());
+        assert_eq!(open.next_deadline(), Some(at(100)));
+        assert!(open.close(&first, &addr(1)).is_some());
+        assert_eq!(open.next_deadline(), None);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 
 use super::value::{Kind, Value};
+use crate::dht::MAINLINE_ROUTERS;
+use crate::engine::limits::{NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES};
 
 /// One setting.
 #[derive(Debug)]
@@ -54,7 +56,7 @@ pub static SETTINGS: [Setting; 16] = [
         scope: Scope::Every,
         meaning: "Router that knows other nodes; may be given several times. \
                   Routers are asked in this order when the saved nodes do not suffice.",
-        default: || Value::Hosts(ROUTERS.iter().map(|&(host, port)| super::HostPort::new(host, port)).collect()),
+        default: public_routers,
     },
     Setting {
         key: "no_bootstrap",
@@ -91,7 +93,7 @@ pub static SETTINGS: [Setting; 16] = [
         scope: Scope::Daemon,
         meaning: "How many addresses that we have not spoken to lately may be asked per second, sustained. \
                   Home routers keep one entry for each and some fail when there are too many.",
-        default: || Value::Count(25),
+        default: || Value::Count(NEW_DESTINATIONS_PER_SECOND.into()),
     },
     Setting {
         key: "new_destinations_burst",
@@ -99,14 +101,14 @@ pub static SETTINGS: [Setting; 16] = [
         scope: Scope::Daemon,
         meaning: "How many such addresses may be asked at once before that pace begins. \
                   200 suffice for a single lookup at full speed.",
-        default: || Value::Count(200),
+        default: || Value::Count(NEW_DESTINATIONS_BURST.into()),
     },
     Setting {
         key: "peer_memory",
         kind: Kind::Count { least: 1, most: 1 << 20 },
         scope: Scope::Daemon,
         meaning: "MiB that the peers stored for others may take, per address listened on.",
-        default: || Value::Count(64),
+        default: || Value::Count(PEER_MEMORY_BYTES as u64 >> 20),
     },
     Setting {
         key: "gateway",
@@ -159,18 +161,14 @@ pub static SETTINGS: [Setting; 16] = [
     },
 ];
 
-/// The public routers that answer, best first; the two old ones last.
-const ROUTERS: [(&str, u16); 5] = [
-    ("dht.libtorrent.org", 25401),
-    ("dht.transmissionbt.com", 6881),
-    ("router.bt.ouinet.work", 6881),
-    ("router.bittorrent.com", 6881),
-    ("router.utorrent.com", 6881),
-];
+/// The routers of the mainline DHT.
+fn public_routers() -> Value {
+    Value::Hosts(MAINLINE_ROUTERS.iter().map(|router| router.parse().expect("a host and a port")).collect())
+}
 
 /// Whether `router` is one of the public ones.
 pub(super) fn is_public_router(router: &super::HostPort) -> bool {
-    ROUTERS.contains(&(router.host.as_str(), router.port))
+    MAINLINE_ROUTERS.contains(&router.to_string().as_str())
 }
 
 impl Setting {

@@ -87,7 +87,7 @@ struct Candidate {
 }
 
 /// One lookup towards a target.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Lookup {
     target: Id,
     candidates: Vec<Candidate>,

@@ -57,7 +57,7 @@ pub(super) enum Goal {
 }
 
 /// An operation that is not over.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Operation {
     goal: Goal,
     lookup: Lookup,
@@ -159,6 +159,12 @@ impl Node {
     #[must_use]
     pub fn has_room_for_operations(&self) -> bool {
         self.operations.len() < OPERATIONS
+    }
+
+    /// How many queries `op` has sent so far; `None` once it is over.
+    #[must_use]
+    pub fn asked(&self, op: OpId) -> Option<usize> {
+        Some(self.operations.get(&op)?.summary.asked)
     }
 
     // Running them.

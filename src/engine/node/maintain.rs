@@ -40,7 +40,7 @@ const VERIFY_AGAIN_AFTER_PRIVATE: Duration = Duration::from_secs(10);
 const MAINTENANCE_RESERVE: u32 = 100;
 
 /// What a node needs to get into the network, and back.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Joining {
     private_network: bool,
     saved: Vec<Contact>,
@@ -93,13 +93,12 @@ impl Node {
     /// so; a node that has joined meanwhile only remembers them.
     pub fn add_routers(&mut self, now: Instant, routers: &[SocketAddr]) {
         let usable = |router: &&SocketAddr| Family::of(router) == self.config.family && is_sendable(router);
-        let routers: Vec<SocketAddr> = routers.iter().filter(usable).take(ROUTERS).copied().collect();
-        if !self.has_joined(now) && !routers.is_empty() {
+        self.joining.routers = routers.iter().filter(usable).take(ROUTERS).copied().collect();
+        if !self.has_joined(now) && !self.joining.routers.is_empty() {
+            let routers = self.joining.routers.clone();
             self.joining.running += 1;
             self.begin_join(now, &[], &routers);
         }
-        // In a private network a router is a node like any other, perhaps the only other one.
-        self.joining.routers = if self.config.private_network { Vec::new() } else { routers };
     }
 
     pub(super) fn start(&mut self, now: Instant) {
@@ -155,6 +154,7 @@ impl Node {
         if self.has_joined(now) {
             self.joining.attempts = 0;
             self.note_joined(now);
+            // Another node may have found us between two attempts of ours.
             self.say_ready();
             self.timers.set(Timer::Bootstrap, now + BOOTSTRAP_WATCH);
         } else {

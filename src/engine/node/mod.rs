@@ -144,7 +144,10 @@ pub enum Why {
 }
 
 /// A DHT node. See the module's documentation for how to drive it.
-#[derive(Debug)]
+///
+/// A clone goes its own way from here on, and draws the same randomness as the original: the simulator copies a
+/// network that has settled, so that many experiments share one start. Never run both against one network.
+#[derive(Clone, Debug)]
 pub struct Node {
     config: Config,
     random: Random,

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Outbox {
     bytes: Vec<u8>,
     datagrams: Vec<(SocketAddr, Range<usize>)>,

@@ -57,7 +57,7 @@ pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(5);
 pub(super) const SWEEP_SLICES: usize = 60;
 
 /// When each timer is due.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Timers([Instant; Timer::ALL.len()]);
 
 impl Timers {

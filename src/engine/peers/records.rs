@@ -25,7 +25,7 @@ impl HalfMinute {
 }
 
 /// The records of one swarm. `width` is always the same for one store.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Records {
     Inline { len: u8, bytes: [u8; INLINE] },
     Heap(Vec<u8>),

@@ -47,12 +47,14 @@ pub struct StoredPeer {
     pub age: Duration,
 }
 
+#[derive(Clone)]
 struct Swarm {
     info_hash: Id,
     records: Records,
 }
 
 /// All swarms of one family.
+#[derive(Clone)]
 pub struct PeerStore {
     family: Family,
     bounds: Bounds,

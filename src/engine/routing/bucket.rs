@@ -13,7 +13,7 @@ use crate::engine::time::Instant;
 /// An entry younger than this may be displaced by a much faster one; older ones have proven that they stay.
 const YOUNG: Duration = Duration::from_hours(1);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Bucket {
     capacity: usize,
     pub(super) entries: Vec<Entry>,

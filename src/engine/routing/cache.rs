@@ -21,7 +21,7 @@ struct Known {
 }
 
 /// The cache.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Cache {
     ways: usize,
     sets: Vec<Vec<Known>>,

@@ -49,7 +49,7 @@ pub enum Refusal {
 }
 
 /// The routing table of one node, one family.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Table {
     own: Id,
     buckets: Vec<Bucket>,

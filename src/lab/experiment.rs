@@ -1,0 +1,184 @@
+//! What an experiment is: a plan in, tables, a picture and verdicts out.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::systems::System;
+use super::table::Table;
+use super::{failures, geometry, hops};
+
+/// The experiments, in the order of the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Experiment {
+    /// Path length over the size of the network.
+    Hops,
+    /// Failed lookups over the share of nodes that died at once.
+    Failures,
+    /// Failed paths over dead nodes, by the shape of the network alone.
+    Geometry,
+}
+
+impl Experiment {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Hops, Self::Failures, Self::Geometry];
+
+    /// Its name in commands and files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hops => "hops",
+            Self::Failures => "failures",
+            Self::Geometry => "geometry",
+        }
+    }
+
+    /// Its question, in one line.
+    #[must_use]
+    pub const fn question(self) -> &'static str {
+        match self {
+            Self::Hops => "how many hops does a lookup take as the network grows?",
+            Self::Failures => "how many lookups fail when X % of the nodes stop at once?",
+            Self::Geometry => "which shape of a network leaves the most ways when nodes die?",
+        }
+    }
+
+    /// How many jobs it consists of: what [`Progress`] counts to.
+    #[must_use]
+    pub fn jobs(self, plan: &Plan) -> usize {
+        match self {
+            Self::Hops => hops::jobs(plan).len(),
+            Self::Failures => failures::jobs(plan).len(),
+            Self::Geometry => geometry::jobs(plan).len(),
+        }
+    }
+
+    /// Runs it.
+    #[must_use]
+    pub fn run(self, plan: &Plan, progress: Progress<'_>) -> Outcome {
+        match self {
+            Self::Hops => hops::run(plan, progress),
+            Self::Failures => failures::run(plan, progress),
+            Self::Geometry => geometry::run(plan, progress),
+        }
+    }
+}
+
+impl fmt::Display for Experiment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// No experiment has this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no experiment is called `{0}`")]
+pub struct UnknownExperiment(String);
+
+impl FromStr for Experiment {
+    type Err = UnknownExperiment;
+    fn from_str(name: &str) -> Result<Self, UnknownExperiment> {
+        Self::ALL.into_iter().find(|each| each.name() == name).ok_or_else(|| UnknownExperiment(name.into()))
+    }
+}
+
+/// Called after each job of an experiment, from any thread.
+pub type Progress<'a> = &'a (dyn Fn() + Sync);
+
+/// What to run. What is `None` is the experiment's own default.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where all randomness comes from.
+    pub seed: u64,
+    /// Sizes of the network.
+    pub nodes: Option<Vec<usize>>,
+    /// Which systems.
+    pub systems: Option<Vec<System>>,
+    /// How often to repeat with other ids, keys and deaths.
+    pub trials: Option<usize>,
+    /// Small sizes and few trials: the same figure, coarser.
+    pub quick: bool,
+    /// How many threads work. Changes nothing but the time.
+    pub threads: usize,
+}
+
+impl Plan {
+    /// The defaults, on one thread.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self { seed, nodes: None, systems: None, trials: None, quick: false, threads: 1 }
+    }
+
+    /// The sizes asked for, or these.
+    #[must_use]
+    pub fn nodes_or(&self, quick: &[usize], full: &[usize]) -> Vec<usize> {
+        self.nodes.clone().unwrap_or_else(|| if self.quick { quick } else { full }.to_vec())
+    }
+
+    /// The systems asked for that this experiment knows, or all that it knows.
+    #[must_use]
+    pub fn systems_among(&self, known: &[System]) -> Vec<System> {
+        let asked = |system: &&System| self.systems.as_ref().is_none_or(|asked| asked.contains(system));
+        known.iter().filter(asked).copied().collect()
+    }
+
+    /// The number of trials asked for, or this.
+    #[must_use]
+    pub fn trials_or(&self, quick: usize, full: usize) -> usize {
+        self.trials.unwrap_or(if self.quick { quick } else { full }).max(1)
+    }
+}
+
+/// What an experiment found.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The measured table.
+    pub table: Table,
+    /// The picture, as SVG.
+    pub picture: String,
+    /// Whether the result is what it must be, one by one.
+    pub verdicts: Vec<Verdict>,
+}
+
+impl Outcome {
+    /// Whether everything holds.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.verdicts.iter().all(|verdict| verdict.holds)
+    }
+}
+
+/// Whether one thing is as it must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether it is.
+    pub holds: bool,
+    /// What must be, and what was measured.
+    pub text: String,
+}
+
+impl Verdict {
+    /// A judgement with its reason.
+    #[must_use]
+    pub fn new(holds: bool, text: impl Into<String>) -> Self {
+        Self { holds, text: text.into() }
+    }
+
+    /// Whether `measured` lies within `tolerance` of `expected`.
+    #[must_use]
+    pub fn near(what: &str, measured: f64, expected: f64, tolerance: f64) -> Self {
+        let holds = (measured - expected).abs() <= tolerance;
+        Self::new(holds, format!("{what}: {measured:.3}, must be {expected:.3} +- {tolerance:.3}"))
+    }
+
+    /// Whether `measured` is at most `limit`.
+    #[must_use]
+    pub fn at_most(what: &str, measured: f64, limit: f64) -> Self {
+        Self::new(measured <= limit, format!("{what}: {measured:.3}, must be at most {limit:.3}"))
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", if self.holds { "holds" } else { "FAILS" }, self.text)
+    }
+}

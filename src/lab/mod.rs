@@ -1,0 +1,28 @@
+//! The lab: the classic experiments on distributed hash tables, redrawn with this project's node.
+//!
+//! One question per file. Each experiment compares systems under the same keys, the same dead nodes and the same
+//! sources, writes a table (CSV) and a picture (SVG), and judges its own result against the thresholds that the
+//! theory or the published figures give. The same seed gives the same bytes, on any machine and any thread count.
+//!
+//! Rows called `kademlia` drive the production node through the [simulator](crate::sim); the other systems live only
+//! here, in [`systems`], and serve nothing but comparison.
+//!
+//! | question | look in |
+//! |---|---|
+//! | how long is a path? | [`hops`] |
+//! | what still works when many nodes die at once? | [`failures`] |
+//! | which shape of a network leaves the most ways? | [`geometry`] |
+#![forbid(unsafe_code)]
+
+pub mod experiment;
+pub mod failures;
+pub mod geometry;
+pub mod hops;
+pub mod overlay;
+pub mod parallel;
+pub mod plot;
+pub mod statistics;
+pub mod systems;
+pub mod table;
+
+pub use experiment::{Experiment, Outcome, Plan, Verdict};

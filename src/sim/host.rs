@@ -1,0 +1,40 @@
+//! What may live in the world.
+//!
+//! A host is a machine without a socket, a clock or a thread, driven the way the engine is driven (see
+//! [`crate::engine`]): hand it a datagram, a timeout or a command, then take its outputs until it says how long it
+//! will wait. Production nodes, adversaries and the lab's other systems all fit through this one opening.
+
+use std::net::SocketAddr;
+
+use crate::engine::time::Instant;
+
+/// One inhabitant of a simulated network.
+pub trait Host {
+    /// What it tells its owner: for a node, the events of its operations.
+    type Report;
+
+    /// Takes a datagram that arrived from `from`.
+    fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]);
+
+    /// Its deadline has come. May be called early; a host then finds nothing to do.
+    fn handle_timeout(&mut self, now: Instant);
+
+    /// The next thing that it wants done. Ends with [`Output::Wait`].
+    fn poll_output(&mut self) -> Output<'_, Self::Report>;
+}
+
+/// What a host wants done.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output<'a, R> {
+    /// Send this datagram.
+    Transmit {
+        /// The endpoint to send to.
+        to: SocketAddr,
+        /// Its bytes.
+        payload: &'a [u8],
+    },
+    /// Tell the owner.
+    Report(R),
+    /// Nothing more now; wake me then.
+    Wait(Instant),
+}

@@ -1,0 +1,46 @@
+//! An uplink of limited rate with a queue that drops what does not fit.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::{Copies, Element, Passing};
+use crate::engine::time::Instant;
+
+/// IPv4 and UDP headers.
+const HEADERS_BYTES: usize = 28;
+
+/// Every address sends at most this fast; packets wait their turn, and are lost when the queue is full.
+#[derive(Clone, Debug)]
+pub struct Rate {
+    bytes_per_second: f64,
+    queue: Duration,
+    /// When the uplink of an address has sent everything that it was given.
+    idle_at: HashMap<IpAddr, Instant, BuildHasherDefault<DefaultHasher>>,
+}
+
+impl Rate {
+    /// An uplink of this rate, whose queue holds as much as it sends in `queue`.
+    #[must_use]
+    pub fn new(bytes_per_second: f64, queue: Duration) -> Self {
+        Self { bytes_per_second, queue, idle_at: HashMap::default() }
+    }
+}
+
+impl Element for Rate {
+    fn pass(&mut self, packet: &Passing, copies: &mut Copies) {
+        let idle_at = self.idle_at.entry(packet.from.ip()).or_insert(packet.now);
+        let waits = idle_at.since(packet.now);
+        if waits > self.queue {
+            return copies.clear();
+        }
+        let sending = Duration::from_secs_f64((packet.len_bytes + HEADERS_BYTES) as f64 / self.bytes_per_second);
+        *idle_at = packet.now + waits + sending;
+        copies.iter_mut().for_each(|delay| *delay += waits + sending);
+    }
+
+    fn fork(&self) -> Box<dyn Element> {
+        Box::new(self.clone())
+    }
+}

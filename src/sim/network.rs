@@ -1,0 +1,316 @@
+//! A network of production nodes, grown by the real join.
+//!
+//! [`Network`] is a [`World`] whose hosts are [`Node`]s, with what a network needs besides: addresses, a router to join
+//! through, and a note of every operation that the experimenter began. Anything else that speaks KRPC may live in it
+//! too ([`Resident::Other`]); see [`super::adversary`].
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::host::{Host, Output};
+use super::link::Link;
+use super::population::{AddressPlan, Reachability};
+use super::random::Dice;
+use super::task::{self, Task};
+use super::world::{Home, HostId, World};
+use crate::engine::contact::Family;
+use crate::engine::id::Id;
+use crate::engine::node::{self, Config, Event, Node, OpId, Snapshot};
+use crate::engine::time::Instant;
+
+/// Who lives in a network.
+pub enum Resident {
+    /// The node that runs in production.
+    Node(Box<Node>),
+    /// Anyone else.
+    Other(Box<dyn Host<Report = Event> + Send>),
+}
+
+impl Resident {
+    /// The production node, if it is one.
+    #[must_use]
+    pub fn node(&self) -> Option<&Node> {
+        match self {
+            Self::Node(node) => Some(node),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+impl Host for Resident {
+    type Report = Event;
+
+    fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
+        match self {
+            Self::Node(node) => node.handle_datagram(now, from, bytes),
+            Self::Other(host) => host.handle_datagram(now, from, bytes),
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        match self {
+            Self::Node(node) => node.handle_timeout(now),
+            Self::Other(host) => host.handle_timeout(now),
+        }
+    }
+
+    fn poll_output(&mut self) -> Output<'_, Event> {
+        match self {
+            Self::Node(node) => match node.poll_output() {
+                node::Output::Transmit { to, payload } => Output::Transmit { to, payload },
+                node::Output::Event(event) => Output::Report(event),
+                node::Output::Wait(deadline, _) => Output::Wait(deadline),
+            },
+            Self::Other(host) => host.poll_output(),
+        }
+    }
+}
+
+/// How the nodes of a network are.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// What every node starts with; id, secrets and contacts are its own.
+    pub config: Config,
+    /// How they can be reached.
+    pub reachability: Reachability,
+    /// Nodes that join per second.
+    pub joins_per_second: f64,
+}
+
+impl Terms {
+    /// A closed lab: everyone open, no budgets, ids as they come. What a node keeps is sized for a network of `n`: the
+    /// passive cache holds at most a sixteenth of it, or there would be nothing left to look up.
+    #[must_use]
+    pub fn lab(n: usize) -> Self {
+        let cache_ways = (n / 16 / 256).min(8);
+        let config = Config { private_network: true, limited: false, cache_ways, ..Config::new(Family::V4) };
+        Self { config, reachability: Reachability::OPEN, joins_per_second: n as f64 / 60.0 }
+    }
+
+    /// The mainline: BEP 42, budgets, and addresses that mean something.
+    #[must_use]
+    pub fn mainline(family: Family) -> Self {
+        let config = Config { cache_ways: 1, ..Config::new(family) };
+        Self { config, reachability: Reachability::OPEN, joins_per_second: 10.0 }
+    }
+}
+
+/// A simulated network of production nodes.
+pub struct Network {
+    world: World<Resident>,
+    terms: Terms,
+    plan: AddressPlan,
+    dice: Dice,
+    router: SocketAddr,
+    members: Vec<HostId>,
+    tasks: BTreeMap<(HostId, OpId), Task>,
+    running: usize,
+}
+
+impl Network {
+    /// A network that consists of one router.
+    #[must_use]
+    pub fn new(link: Link, terms: Terms, seed: u64) -> Self {
+        Self::in_world(World::new(link, seed), terms, seed)
+    }
+
+    /// A network in a world that has its own invariants.
+    #[must_use]
+    pub fn in_world(world: World<Resident>, terms: Terms, seed: u64) -> Self {
+        let mut plan = AddressPlan::new(terms.config.family, seed);
+        let router = plan.endpoint();
+        let (dice, members, tasks) = (Dice::keyed(seed, &[0x4e7]), Vec::new(), BTreeMap::new());
+        let mut network = Self { world, terms, plan, dice, router, members, tasks, running: 0 };
+        // The router knows nobody to join through; it is nobody's member.
+        let config = Config { has_routers: false, ..network.terms.config.clone() };
+        network.settle(Home::open(router), config, None);
+        network
+    }
+
+    // Growing and shrinking.
+
+    /// Lets `n` nodes join, spread over time, and returns them.
+    pub fn grow(&mut self, n: usize) -> Vec<HostId> {
+        (0..n).map(|_| self.join(None)).collect()
+    }
+
+    /// Lets nodes with these ids join, spread over time, and returns them.
+    pub fn grow_with_ids(&mut self, ids: &[Id]) -> Vec<HostId> {
+        ids.iter().map(|id| self.join(Some(*id))).collect()
+    }
+
+    /// One node joins, a moment later.
+    fn join(&mut self, id: Option<Id>) -> HostId {
+        self.run_for(Duration::from_secs_f64(1.0 / self.terms.joins_per_second));
+        let addr = self.plan.endpoint();
+        // Whoever is dead by these terms never was.
+        let home = self.terms.reachability.home(addr, &mut self.dice).unwrap_or_else(|| Home::open(addr));
+        let host = self.settle(home, self.terms.config.clone(), id);
+        self.members.push(host);
+        host
+    }
+
+    /// Adds a node of its own kind, which joins at once.
+    pub fn add(&mut self, home: Home, config: Config) -> HostId {
+        let host = self.settle(home, config, None);
+        self.members.push(host);
+        host
+    }
+
+    /// Adds a resident that is not a member: an adversary, a node under observation.
+    pub fn admit(&mut self, home: Home, resident: Resident) -> HostId {
+        let host = self.world.spawn(home, resident);
+        self.note_reports();
+        host
+    }
+
+    /// Ends a node without a word to anyone.
+    pub fn kill(&mut self, host: HostId) {
+        self.world.kill(host);
+        self.members.retain(|member| *member != host);
+        // What it was doing is over without a result.
+        let unfinished = |(whose, _): &(HostId, OpId), task: &Task| *whose == host && !task.is_over();
+        self.running -= self.tasks.iter().filter(|(key, task)| unfinished(key, task)).count();
+        self.tasks.retain(|key, task| !unfinished(key, task));
+    }
+
+    fn settle(&mut self, home: Home, mut config: Config, id: Option<Id>) -> HostId {
+        let addr = home.addr();
+        let id = id.or_else(|| (!config.private_network).then(|| self.plan.id_for(addr.ip())));
+        config.saved = Snapshot { id: id.or(config.saved.id), ..config.saved };
+        let node = Node::new(config, self.plan.seed(), self.world.now());
+        self.admit(home, Resident::Node(Box::new(node)))
+    }
+
+    // Time.
+
+    /// Runs for this long.
+    pub fn run_for(&mut self, duration: Duration) {
+        self.run_until(self.world.now() + duration);
+    }
+
+    /// Runs until then.
+    pub fn run_until(&mut self, until: Instant) {
+        while self.step(until) {}
+        self.world.run_until(until);
+    }
+
+    /// Runs until every operation has ended, but no longer than `limit`. Whether all have ended.
+    pub fn finish(&mut self, limit: Duration) -> bool {
+        let until = self.world.now() + limit;
+        while self.running > 0 && self.step(until) {}
+        self.running == 0
+    }
+
+    fn step(&mut self, until: Instant) -> bool {
+        let more = self.world.step(until);
+        self.note_reports();
+        more
+    }
+
+    // Operations.
+
+    /// `host` looks for peers of `key`.
+    pub fn find_peers(&mut self, host: HostId, key: Id) {
+        self.begin(host, key, |node, now| node.find_peers(now, key));
+    }
+
+    /// `host` announces its client at `port` under `key`.
+    pub fn announce(&mut self, host: HostId, key: Id, port: u16) {
+        self.begin(host, key, |node, now| node.announce(now, key, port, false));
+    }
+
+    /// `host` looks for the nodes closest to `target`.
+    pub fn find_node(&mut self, host: HostId, target: Id) {
+        self.begin(host, target, |node, now| node.find_node(now, target));
+    }
+
+    fn begin(&mut self, host: HostId, target: Id, command: impl FnOnce(&mut Node, Instant) -> OpId) {
+        let begun = self.world.call(host, |resident, now| match resident {
+            Resident::Node(node) => Some(command(node, now)),
+            Resident::Other(_) => None,
+        });
+        if let Some(op) = begun.flatten() {
+            self.tasks.insert((host, op), Task::new(host, target, self.world.now()));
+            self.running += 1;
+        }
+        self.note_reports();
+    }
+
+    /// Takes the notes of all operations, in the order of hosts and then of beginning.
+    pub fn take_tasks(&mut self) -> Vec<Task> {
+        self.running = 0;
+        std::mem::take(&mut self.tasks).into_values().collect()
+    }
+
+    // Who is there.
+
+    /// The world below.
+    #[must_use]
+    pub const fn world(&self) -> &World<Resident> {
+        &self.world
+    }
+
+    /// The world below, to suspend and relocate its hosts.
+    pub const fn world_mut(&mut self) -> &mut World<Resident> {
+        &mut self.world
+    }
+
+    /// The living members, oldest first.
+    #[must_use]
+    pub fn members(&self) -> &[HostId] {
+        &self.members
+    }
+
+    /// A living node.
+    #[must_use]
+    pub fn node(&self, host: HostId) -> Option<&Node> {
+        self.world.host(host)?.node()
+    }
+
+    /// The living member whose id is closest to `target`, except this one.
+    #[must_use]
+    pub fn closest(&self, target: &Id, except: HostId) -> Option<HostId> {
+        let others = self.members.iter().filter(|member| **member != except);
+        others.filter_map(|&member| Some((self.node(member)?.id().distance(target), member))).min().map(|best| best.1)
+    }
+
+    /// The router through which everyone joins.
+    #[must_use]
+    pub const fn router(&self) -> SocketAddr {
+        self.router
+    }
+
+    /// A fresh endpoint of this network's address plan.
+    pub fn endpoint(&mut self) -> SocketAddr {
+        self.plan.endpoint()
+    }
+
+    // Reports.
+
+    fn note_reports(&mut self) {
+        while self.world.has_reports() {
+            for (at, host, event) in self.world.take_reports() {
+                self.note(at, host, event);
+            }
+        }
+    }
+
+    fn note(&mut self, at: Instant, host: HostId, event: Event) {
+        if event == Event::RoutersWanted {
+            let router = self.router;
+            self.world.call(host, |resident, now| match resident {
+                Resident::Node(node) => node.add_routers(now, &[router]),
+                Resident::Other(_) => {}
+            });
+            return;
+        }
+        let Some(op) = task::operation(&event) else { return };
+        let Some(task) = self.tasks.get_mut(&(host, op)) else { return };
+        task.note(at, event);
+        if task.is_over() {
+            self.running -= 1;
+        }
+    }
+}

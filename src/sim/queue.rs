@@ -1,0 +1,92 @@
+//! What will happen, in the order of time; at one instant, in the order in which it was caused.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::net::SocketAddr;
+
+use super::world::HostId;
+use crate::engine::time::Instant;
+
+/// Something that will happen. Small, because a large network has a million of them waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Event {
+    /// A packet reaches the far end of its link.
+    Arrive(PacketId),
+    /// A host asked to be woken.
+    Wake(HostId),
+}
+
+/// Names a packet on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct PacketId(u32);
+
+/// A datagram on its way.
+#[derive(Clone, Debug)]
+pub(super) struct Packet {
+    pub(super) from: SocketAddr,
+    pub(super) to: SocketAddr,
+    pub(super) payload: Vec<u8>,
+}
+
+/// The queue of events and the packets that they speak of.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Queue {
+    heap: BinaryHeap<Reverse<(Instant, u64, Event)>>,
+    caused: u64,
+    packets: Vec<Packet>,
+    free: Vec<u32>,
+}
+
+impl Queue {
+    pub(super) fn wake(&mut self, at: Instant, host: HostId) {
+        self.push(at, Event::Wake(host));
+    }
+
+    pub(super) fn arrive(&mut self, at: Instant, from: SocketAddr, to: SocketAddr, payload: &[u8]) {
+        let slot = self.store(from, to, payload);
+        self.push(at, Event::Arrive(PacketId(slot)));
+    }
+
+    /// The next event, if it is due at `until` or before.
+    pub(super) fn pop(&mut self, until: Instant) -> Option<(Instant, Event)> {
+        let &Reverse((at, _, event)) = self.heap.peek().filter(|entry| entry.0.0 <= until)?;
+        self.heap.pop();
+        Some((at, event))
+    }
+
+    pub(super) fn packet(&self, id: PacketId) -> &Packet {
+        &self.packets[id.0 as usize]
+    }
+
+    /// Takes the payload of an arrived packet; [`Self::release`] gives it back.
+    pub(super) fn take_payload(&mut self, id: PacketId) -> Vec<u8> {
+        std::mem::take(&mut self.packets[id.0 as usize].payload)
+    }
+
+    /// Frees the slot of a packet; its buffer is kept for the next one.
+    pub(super) fn release(&mut self, id: PacketId, payload: Vec<u8>) {
+        self.packets[id.0 as usize].payload = payload;
+        self.free.push(id.0);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    fn push(&mut self, at: Instant, event: Event) {
+        self.caused += 1;
+        self.heap.push(Reverse((at, self.caused, event)));
+    }
+
+    fn store(&mut self, from: SocketAddr, to: SocketAddr, payload: &[u8]) -> u32 {
+        let Some(slot) = self.free.pop() else {
+            self.packets.push(Packet { from, to, payload: payload.to_vec() });
+            return u32::try_from(self.packets.len() - 1).expect("fewer than 2^32 packets are under way");
+        };
+        let packet = &mut self.packets[slot as usize];
+        (packet.from, packet.to) = (from, to);
+        packet.payload.clear();
+        packet.payload.extend_from_slice(payload);
+        slot
+    }
+}

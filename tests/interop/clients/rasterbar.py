@@ -1,0 +1,38 @@
+"""libtorrent (rasterbar), the engine of qBittorrent and Deluge, through its Python binding from PyPI."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+from clients.client import Client
+from torrent import Torrent
+
+_SESSION = Path(__file__).with_name("rasterbar_session.py")
+
+
+class Rasterbar(Client):
+    name = "libtorrent"
+    cure = "pip install libtorrent==2.1.1"
+
+    @classmethod
+    def installed(cls) -> bool:
+        return importlib.util.find_spec("libtorrent") is not None
+
+    def seed(self, torrent: Torrent) -> None:
+        torrent.write_content(self.content_folder)
+        self._start({"metainfo": str(torrent.write_metainfo(self.folder))})
+
+    def fetch(self, torrent: Torrent) -> None:
+        self._start({"magnet": torrent.magnet})
+
+    def _start(self, source: dict[str, str]) -> None:
+        order = {
+            "listen": str(self.endpoint),
+            "bootstrap": ",".join(map(str, self.nodes)),
+            "folder": str(self.content_folder),
+            **source,
+        }
+        self.lab.start(self.label, [sys.executable, "-u", str(_SESSION), json.dumps(order)])

@@ -1,0 +1,61 @@
+"""A libtorrent session in a process of its own: one torrent, DHT only, every alert on standard output.
+
+The only argument is a JSON object: `listen`, `bootstrap`, `folder`, and `metainfo` (a file) or `magnet`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import libtorrent as lt
+
+
+def main() -> None:
+    order = json.loads(sys.argv[1])
+    session = lt.session(settings(order))
+    # A magnet link added before the DHT is up waits for the next announce tick, many minutes away.
+    print_alerts(session, until=lt.dht_bootstrap_alert)
+    session.add_torrent(torrent(order))
+    print_alerts(session)
+
+
+def settings(order: dict) -> dict:
+    return {
+        "alert_mask": lt.alert.category_t.all_categories
+        & ~(lt.alert.category_t.picker_log_notification | lt.alert.category_t.piece_progress_notification),
+        "listen_interfaces": order["listen"],
+        "outgoing_interfaces": order["listen"].rpartition(":")[0].strip("[]"),
+        "dht_bootstrap_nodes": order["bootstrap"],
+        "enable_lsd": False,
+        "enable_upnp": False,
+        "enable_natpmp": False,
+        "enable_incoming_utp": False,
+        "enable_outgoing_utp": False,
+        "out_enc_policy": 2,  # plain handshakes, which the test's listener can read
+    }
+
+
+def torrent(order: dict) -> lt.add_torrent_params:
+    if "magnet" in order:
+        params = lt.parse_magnet_uri(order["magnet"])
+    else:
+        params = lt.add_torrent_params()
+        params.ti = lt.torrent_info(order["metainfo"])
+    params.save_path = order["folder"]
+    params.flags &= ~(lt.torrent_flags.paused | lt.torrent_flags.auto_managed)
+    params.flags |= lt.torrent_flags.disable_pex | lt.torrent_flags.disable_lsd
+    return params
+
+
+def print_alerts(session: lt.session, until: type | None = None) -> None:
+    """For ever, or until an alert of the given type; the test ends this process."""
+    while True:
+        session.wait_for_alert(1000)
+        for alert in session.pop_alerts():
+            print(f"{type(alert).__name__}: {alert.message()}")
+            if until is not None and isinstance(alert, until):
+                return
+
+
+main()

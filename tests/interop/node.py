@@ -1,0 +1,99 @@
+"""The program under test, driven as a user drives it: `trackerless run`, `find` and `announce`.
+
+The environment variable TRACKERLESS names the binary; without it, `build` makes one.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import torrent
+from addresses import Endpoint
+from lab import Lab, eventually, target_folder
+from process import Process
+
+PORT = 6881
+_START_SECONDS = 30
+_COMMAND_SECONDS = 60
+_LOG = {"RUST_LOG": "trackerless=trace", "NO_COLOR": "1"}
+
+
+def build() -> None:
+    """Have a binary, before the sandbox shuts the network out that cargo may need."""
+    if "TRACKERLESS" not in os.environ:
+        repository = Path(__file__).resolve().parents[2]
+        subprocess.run(["cargo", "build", "--bin", "trackerless"], cwd=repository, check=True)
+        os.environ["TRACKERLESS"] = str(target_folder() / "debug" / "trackerless")
+
+
+def start(lab: Lab, host: str, bootstrap: Endpoint | None = None) -> Endpoint:
+    """A node on `host`, knowing at most `bootstrap`; returns once it answers."""
+    endpoint = Endpoint(host, PORT)
+    contact = ["--no-bootstrap"] if bootstrap is None else ["--bootstrap", str(bootstrap)]
+    folder = lab.fresh_folder("node")
+    argv = [_binary(), "run", "--lan", "--bind", str(endpoint), "--data-dir", str(folder), *contact]
+    process = lab.start(f"node {endpoint}", argv, _LOG)
+    eventually(f"{endpoint} answers a ping", _START_SECONDS, lambda: _alive(process) and answers_ping(endpoint))
+    return endpoint
+
+
+def find(lab: Lab, info_hash: str, host: str, bootstrap: Endpoint) -> list[str]:
+    """The peers that `trackerless find` prints, as `ip:port`."""
+    result = _one_shot(lab, ["find", info_hash, "--timeout", "10"], host, bootstrap)
+    assert result.returncode in (0, 1), f"find: exit status {result.returncode}"
+    return result.stdout.split()
+
+
+def announce(lab: Lab, info_hash: str, at: Endpoint, bootstrap: Endpoint) -> str:
+    """Tell the DHT of a peer at `at`, and return what `trackerless announce` said about it."""
+    result = _one_shot(lab, ["announce", info_hash, "--port", str(at.port)], at.host, bootstrap)
+    assert result.returncode == 0, f"announce: exit status {result.returncode}"
+    return result.stdout
+
+
+def answers_ping(endpoint: Endpoint) -> bool:
+    return b"1:y1:r" in _ask(endpoint, "ping", {})
+
+
+def has_stored(endpoint: Endpoint, info_hash: str, peer: Endpoint) -> bool:
+    """Whether the node names `peer` when it is asked for the swarm."""
+    return torrent.bencode(peer.compact) in _ask(endpoint, "get_peers", {"info_hash": bytes.fromhex(info_hash)})
+
+
+def _ask(endpoint: Endpoint, method: str, arguments: dict[str, bytes]) -> bytes:
+    """The reply to one query (BEP 5), or nothing. Read-only (BEP 43), so that the test is not taken for a node."""
+    query = {"a": {"id": os.urandom(20), **arguments}, "q": method, "ro": 1, "t": "test", "y": "q"}
+    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as asking:
+        asking.settimeout(1)
+        try:
+            asking.connect(endpoint)
+            asking.send(torrent.bencode(query))
+            return asking.recv(2048)
+        except OSError:  # nobody listens there yet, or no reply within the second
+            return b""
+
+
+def _one_shot(lab: Lab, arguments: list[str], host: str, bootstrap: Endpoint) -> subprocess.CompletedProcess[str]:
+    """A command that ends by itself; what it says goes to the lab's logs as well."""
+    folder = lab.fresh_folder(arguments[0])
+    common = ["--lan", "--bind", str(Endpoint(host, 0)), "--bootstrap", str(bootstrap), "--data-dir", str(folder)]
+    argv = [_binary(), *arguments, *common]
+    result = subprocess.run(
+        argv, cwd=lab.folder, env={**os.environ, **_LOG}, capture_output=True, text=True, timeout=_COMMAND_SECONDS
+    )
+    head = f"--- {arguments[0]} (exit status {result.returncode}): {' '.join(argv)}"
+    lab.note(arguments[0], f"{head}\n{result.stderr}{result.stdout}")
+    return result
+
+
+def _binary() -> str:
+    return str(Path(os.environ["TRACKERLESS"]).absolute())
+
+
+def _alive(process: Process) -> bool:
+    assert process.running(), f"{process.name} ended before it answered"
+    return True
