@@ -413,12 +413,12 @@ fn a_magnet_link_gets_peers_first_and_is_announced_when_it_has_metadata() {
     scene.found(&peers(40));
     scene.lookup_ends();
     assert_eq!(scene.answers.len(), 1);
-    scene.pass(60 * SECOND);
+    scene.pass(5 * SECOND);
     assert!(matches!(scene.take_work()[..], [Output::Probe { .. }]));
     scene.probe_says(Verdict::NotYet);
-    scene.pass(60 * SECOND);
+    scene.pass(5 * SECOND);
     assert_eq!(scene.take_work(), [], "the pause grows");
-    scene.pass(60 * SECOND);
+    scene.pass(5 * SECOND);
     assert!(matches!(scene.take_work()[..], [Output::Probe { .. }]));
     scene.probe_says(Verdict::Public);
     assert!(matches!(scene.take_work()[..], [Output::Announce { .. }]));

@@ -22,9 +22,10 @@ const SETTLE: Duration = Duration::from_secs(1);
 pub(super) const ENOUGH: usize = 30;
 /// How long it is believed that a client withheld the metadata because the torrent is private.
 const WITHHELD_LIFETIME: Duration = Duration::from_secs(30 * 60);
-/// The first pause before a client is asked again for metadata that it did not have; it doubles up to the last.
-const PROBE_PAUSE: Duration = Duration::from_secs(60);
-const MAX_PROBE_DOUBLINGS: u32 = 4;
+/// The first pause before a client is asked again for metadata that it did not have; it doubles, up to 21 minutes. A client
+/// that came by a magnet link has it seconds after its first peer, and some announce before they listen.
+const PROBE_PAUSE: Duration = Duration::from_secs(5);
+const MAX_PROBE_DOUBLINGS: u32 = 8;
 /// How long a torrent that nobody asks for is remembered; a private one longer, since a stranger who asks for it later
 /// cannot be made to prove it.
 const LIFETIME: Duration = FOUND_LIFETIME;
