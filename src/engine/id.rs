@@ -48,8 +48,14 @@ impl Id {
     #[must_use]
     pub fn closer(&self, a: &Self, b: &Self) -> Ordering {
         // Most pairs differ in the first eight bytes, which are compared as one number.
-        let head = |id: &Self| u64::from_be_bytes(id.0[..8].try_into().expect("8 of 20 bytes")) ^ self.head();
-        head(a).cmp(&head(b)).then_with(|| self.distance(a).cmp(&self.distance(b)))
+        let heads = self.distance_head(a).cmp(&self.distance_head(b));
+        heads.then_with(|| self.distance(a).cmp(&self.distance(b)))
+    }
+
+    /// The first 64 bits of the distance to `other`: decides nearly every comparison of distances.
+    #[must_use]
+    pub fn distance_head(&self, other: &Self) -> u64 {
+        self.head() ^ other.head()
     }
 
     fn head(&self) -> u64 {
