@@ -8,6 +8,9 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use super::failure::EXIT_CODES;
 use super::settings::SettingFlags;
 use crate::daemon::config::HostPort;
+use crate::lab::Experiment;
+use crate::lab::experiment::UnknownExperiment;
+use crate::lab::systems::System;
 
 /// A BitTorrent mainline-DHT node that replaces a tracker: keeps swarms, finds peers, announces infohashes.
 #[derive(Debug, Parser)]
@@ -37,6 +40,8 @@ pub enum Command {
     Config(ConfigArgs),
     /// Show the DHT at work on this machine alone: 50 nodes, one announce, one search.
     Demo(DemoArgs),
+    /// Run an experiment on simulated networks: its table, its picture, and whether the result is as it must be.
+    Lab(LabArgs),
     /// Print the completion script for a shell.
     Completions(CompletionsArgs),
     /// Write the manual pages into a folder.
@@ -131,6 +136,43 @@ pub struct DemoArgs {
     /// One JSON object per step, one a line.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `trackerless lab`
+#[derive(Args, Debug)]
+pub struct LabArgs {
+    /// hops, failures, geometry, churn, or all of them.
+    #[arg(value_name = "EXPERIMENT")]
+    pub experiment: Experiments,
+    /// Where all randomness comes from: the same seed gives the same files.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Sizes of the network.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(20..=100_000))]
+    pub nodes: Option<Vec<u32>>,
+    /// Which systems: chord, chord6, kademlia, kademlia5, bep5, pastry, tapestry, can2, can4, viceroy.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub systems: Option<Vec<System>>,
+    /// Repetitions with other ids, keys and deaths.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub trials: Option<u32>,
+    /// The folder for the tables (CSV) and pictures (SVG).
+    #[arg(long, value_name = "DIR", default_value = "lab")]
+    pub out: PathBuf,
+    /// Small sizes and few trials: the same figures, coarser, within a minute.
+    #[arg(long)]
+    pub quick: bool,
+}
+
+/// One experiment, or all.
+#[derive(Clone, Debug)]
+pub struct Experiments(pub Vec<Experiment>);
+
+impl std::str::FromStr for Experiments {
+    type Err = UnknownExperiment;
+    fn from_str(name: &str) -> Result<Self, UnknownExperiment> {
+        if name == "all" { Ok(Self(Experiment::ALL.to_vec())) } else { Ok(Self(vec![name.parse()?])) }
+    }
 }
 
 /// `trackerless config`

@@ -11,6 +11,7 @@ mod config;
 mod demo;
 mod failure;
 mod find;
+mod lab;
 mod logging;
 mod man;
 pub mod output;
@@ -50,6 +51,7 @@ fn dispatch(command: Command, environment: &[(String, String)]) -> Result<Exit, 
         Command::Ping(args) => ping::run(args, environment),
         Command::Demo(args) => demo::run(&args),
         Command::Config(args) => config::run(args, environment),
+        Command::Lab(args) => lab::run(args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

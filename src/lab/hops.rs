@@ -38,7 +38,7 @@ struct Row {
 
 /// The largest networks first, so that no thread is left alone with them at the end.
 pub(super) fn jobs(plan: &Plan) -> Vec<Job> {
-    let mut sizes = plan.nodes_or(&[256, 1024, 4096], &[256, 1024, 4096, 16384]);
+    let mut sizes = plan.nodes_or(&[256, 1024], &[256, 1024, 4096, 16384]);
     sizes.sort_unstable_by(|a, b| b.cmp(a));
     let systems = plan.systems_among(&SYSTEMS);
     sizes.iter().flat_map(|&n| systems.iter().map(move |&system| Job { system, n })).collect()
