@@ -2,6 +2,7 @@
 
 mod builder;
 mod streams;
+mod survey;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -21,6 +22,7 @@ use crate::net::persist::DataDir;
 
 pub use self::builder::DhtBuilder;
 pub use self::streams::{PeerStream, Progress, ProgressStream};
+pub use self::survey::{SampleError, Sampled, Scraped};
 pub use crate::net::bootstrap::MAINLINE_ROUTERS;
 pub use crate::net::driver::Status;
 pub use crate::net::persist::{Found, PersistError, SavedNode, State, look};

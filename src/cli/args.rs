@@ -1,10 +1,13 @@
 //! The command line as it is typed. Parsing it has no effect and checks no meaning: each command turns its part into
 //! ready objects when it starts.
 
+mod items;
+
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub use self::items::{SampleArgs, ScrapeArgs};
 use super::failure::EXIT_CODES;
 use super::settings::SettingFlags;
 use crate::daemon::config::HostPort;
@@ -30,6 +33,10 @@ pub enum Command {
     Find(FindArgs),
     /// Announce that this host has torrents, and check that others can see it.
     Announce(AnnounceArgs),
+    /// Count the seeds and peers of torrents, without joining their swarms.
+    Scrape(ScrapeArgs),
+    /// Ask one node for some of the infohashes that it stores.
+    Sample(SampleArgs),
     /// Ask one node whether it is there, who it is and how it sees us.
     Ping(PingArgs),
     /// List the nodes that the saved state knows.
@@ -252,6 +259,16 @@ const EXAMPLES: &[(&str, &str)] = &[
         "  trackerless announce debian.torrent --port 6881
   trackerless announce debian.torrent --port 6881 --seed --keep
   ls *.torrent | trackerless announce - --port 6881 --json",
+    ),
+    (
+        "scrape",
+        "  trackerless scrape debian.torrent
+  trackerless scrape --json - < infohashes.txt",
+    ),
+    (
+        "sample",
+        "  trackerless sample dht.libtorrent.org:25401
+  trackerless sample --lan 127.0.0.1:6880 | trackerless scrape -",
     ),
     (
         "ping",

@@ -18,6 +18,8 @@ pub mod output;
 mod ping;
 mod progress;
 mod run;
+mod sample;
+mod scrape;
 mod session;
 mod settings;
 mod state;
@@ -48,6 +50,8 @@ fn dispatch(command: Command, environment: &[(String, String)]) -> Result<Exit, 
         Command::Status(args) => state::status(args, environment),
         Command::Find(args) => find::run(args, environment),
         Command::Announce(args) => announce::run(args, environment),
+        Command::Scrape(args) => scrape::run(args, environment),
+        Command::Sample(args) => sample::run(args, environment),
         Command::Ping(args) => ping::run(args, environment),
         Command::Demo(args) => demo::run(&args),
         Command::Config(args) => config::run(args, environment),

@@ -25,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bencode;
+pub mod bloom;
 pub mod contact;
 pub mod external;
 pub mod guard;

@@ -18,13 +18,16 @@
 //!
 //! # Where things are
 //!
-//! `serve.rs` answers queries (BEP 5, 32, 42, 43), `ask.rs` runs operations, `maintain.rs` keeps the node alive:
+//! `serve.rs` answers queries (BEP 5, 32, 42, 43), `ask.rs` runs operations, `scrape.rs` counts swarms (BEP 33),
+//! `sample.rs` gives and takes samples of infohashes (BEP 51), `maintain.rs` keeps the node alive:
 //! joining, verifying, checking, refreshing, its own id. `timer.rs` lists everything that happens by the clock.
 
 mod ask;
 mod event;
 mod maintain;
 mod outbox;
+mod sample;
+mod scrape;
 mod serve;
 mod stats;
 mod timer;
@@ -33,13 +36,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub use event::{Event, OpId, Summary};
+pub use event::{Event, OpId, Sample, Summary};
 pub use stats::Stats;
 pub use timer::Timer;
 
 use self::ask::{Operation, Purpose};
 use self::maintain::Joining;
 use self::outbox::Outbox;
+use self::sample::Samples;
 use self::timer::Timers;
 use super::contact::{Contact, Family, canonical, is_sendable};
 use super::external::AddressVote;
@@ -169,6 +173,7 @@ pub struct Node {
     vote: AddressVote,
     /// Contacts of the other family, for queriers that want them (BEP 32).
     other_family: Vec<Contact>,
+    samples: Samples,
     operations: BTreeMap<OpId, Operation>,
     next_op: u64,
     joining: Joining,
@@ -203,6 +208,7 @@ impl Node {
             id_changers: Endpoints::new(maintain::ID_CHANGER_BAN, &mut random),
             vote: AddressVote::new(if private { 3 } else { 10 }, private),
             other_family: Vec::new(),
+            samples: Samples::default(),
             operations: BTreeMap::new(),
             next_op: 0,
             joining: Joining::new(saved.contacts, private, &mut random),
