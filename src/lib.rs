@@ -5,6 +5,7 @@
 //! | [`engine`] | the protocol: no socket, no clock, no task; the same code runs in production, simulator and fuzzer |
 //! | [`net`] | the engine on a real network, by tokio (feature `net`) |
 //! | [`dht`] | [`Dht`], the handle that programs embed (feature `net`) |
+//! | [`conform`] | a black-box suite that tests any DHT node, ours and others |
 //! | [`sim`] | the engine in a network in memory: virtual time, one seed |
 //! | `lab` | the lectures' experiments on the simulator (feature `lab`) |
 //! | `daemon` | the long-running service and its configuration (feature `cli`) |
@@ -35,6 +36,7 @@
 
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod conform;
 #[cfg(feature = "cli")]
 pub mod daemon;
 #[cfg(feature = "net")]

@@ -8,6 +8,7 @@ mod announce;
 pub mod args;
 mod completions;
 mod config;
+mod conform;
 mod demo;
 mod failure;
 mod find;
@@ -48,6 +49,7 @@ fn dispatch(command: Command, environment: &[(String, String)]) -> Result<Exit, 
         Command::Find(args) => find::run(args, environment),
         Command::Announce(args) => announce::run(args, environment),
         Command::Ping(args) => ping::run(args, environment),
+        Command::Conform(args) => conform::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Config(args) => config::run(args, environment),
         Command::Completions(args) => completions::run(&args),
