@@ -39,6 +39,8 @@ pub enum Command {
     Sample(SampleArgs),
     /// Ask one node whether it is there, who it is and how it sees us.
     Ping(PingArgs),
+    /// Test whether a node, of whatever make, keeps the rules of the DHT.
+    Conform(ConformArgs),
     /// List the nodes that the saved state knows.
     Nodes(StateArgs),
     /// Sum up the saved state: ids, age, how many nodes and peers.
@@ -121,6 +123,26 @@ pub struct PingArgs {
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
     pub settings: SettingFlags<false>,
+}
+
+/// `trackerless conform`
+#[derive(Args, Debug)]
+pub struct ConformArgs {
+    /// The node: on this machine or in a private network.
+    #[arg(value_name = "HOST:PORT")]
+    pub node: HostPort,
+    /// Run this group of checks only; may be given again.
+    #[arg(long, value_name = "GROUP", value_parser = clap::builder::PossibleValuesParser::new(crate::conform::GROUPS))]
+    pub only: Vec<String>,
+    /// The node may be on the Internet: it is mine, or its owner agrees.
+    #[arg(long)]
+    pub public: bool,
+    /// Milliseconds between two datagrams from one address. libtorrent blocks whoever sends five a second.
+    #[arg(long, value_name = "MS", default_value_t = 250)]
+    pub pace: u16,
+    /// One JSON object per check, one a line, and a summary.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `trackerless nodes` and `trackerless status`
@@ -274,6 +296,12 @@ const EXAMPLES: &[(&str, &str)] = &[
         "ping",
         "  trackerless ping dht.libtorrent.org:25401
   trackerless ping --lan 127.0.0.1:6880",
+    ),
+    (
+        "conform",
+        "  trackerless conform 127.0.0.1:6880
+  trackerless conform 192.168.1.7:6881 --only krpc --only tokens
+  trackerless conform --json --pace 0 127.0.0.1:6880    a node of ours that runs with --lan limits nobody",
     ),
     (
         "nodes",

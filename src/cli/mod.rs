@@ -8,6 +8,7 @@ mod announce;
 pub mod args;
 mod completions;
 mod config;
+mod conform;
 mod demo;
 mod failure;
 mod find;
@@ -53,6 +54,7 @@ fn dispatch(command: Command, environment: &[(String, String)]) -> Result<Exit, 
         Command::Scrape(args) => scrape::run(args, environment),
         Command::Sample(args) => sample::run(args, environment),
         Command::Ping(args) => ping::run(args, environment),
+        Command::Conform(args) => conform::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Config(args) => config::run(args, environment),
         Command::Lab(args) => lab::run(args),

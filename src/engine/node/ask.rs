@@ -222,6 +222,10 @@ impl Node {
         let mut lookup = Lookup::new(target, !self.config.private_network, self.size.nodes());
         self.table.closest(&target, now).into_iter().for_each(|contact| lookup.add(contact, Origin::Own));
         self.cache.near(&target).for_each(|(contact, _)| lookup.add(contact, Origin::Own));
+        if !self.is_settled(now) {
+            // A table that is new is thin: whoever answered in an earlier run is worth a question.
+            self.joining.saved().iter().for_each(|contact| lookup.add(*contact, Origin::Own));
+        }
         lookup
     }
 
