@@ -56,9 +56,7 @@ struct Running {
 #[non_exhaustive]
 pub enum StartError {
     /// An address cannot be bound.
-    #[error("cannot bind {addr}: {source}{}", if source.kind() == io::ErrorKind::AddrInUse {
-        " (another program has this port; stop it, or choose another with --bind)"
-    } else { "" })]
+    #[error("cannot bind {addr}: {source}")]
     Bind {
         /// The address.
         addr: SocketAddr,
@@ -66,7 +64,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// No address was left to bind.
-    #[error("this host has none of the addresses to bind; name one that it has with --bind")]
+    #[error("this host has none of the addresses to bind")]
     NoAddress,
     /// The data folder cannot be used.
     #[error(transparent)]
@@ -133,12 +131,16 @@ impl Dht {
             let mut ready = node.handle.ready();
             waiting.spawn(async move { ready.wait_for(Option::is_some).await.ok().and_then(|contacts| *contacts) });
         }
+        let mut alone = false;
         while let Some(joined) = waiting.join_next().await {
-            if let Ok(Some(contacts)) = joined {
-                return contacts;
+            match joined {
+                // A family in which nobody is known has joined nothing; the other one may be about to.
+                Ok(Some(0)) => alone = true,
+                Ok(Some(contacts)) => return contacts,
+                _ => {}
             }
         }
-        std::future::pending().await
+        if alone { 0 } else { std::future::pending().await }
     }
 
     /// Peers of `info_hash`, as they arrive, each once. Dropping the stream ends the lookup.

@@ -23,6 +23,10 @@ const WARN_AFTER: Duration = Duration::from_secs(20);
 /// The exit code of a node that a second signal stops before its state is saved.
 const INTERRUPTED: i32 = 1;
 
+/// A wrapper such as `timeout` signals a program and its group: one request that arrives twice. Nobody asks a second
+/// time so soon.
+const ECHO: Duration = Duration::from_millis(300);
+
 /// What happens in the life of the node.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -167,9 +171,14 @@ async fn save(dht: &Dht) {
 
 /// Whoever asks twice does not want to wait for a slow disk.
 fn exit_on_next(mut signals: StopSignals) {
+    let first = Instant::now();
     #[expect(clippy::disallowed_methods, reason = "lives as long as the last seconds of the process")]
     tokio::spawn(async move {
-        signals.next().await;
-        std::process::exit(INTERRUPTED);
+        loop {
+            signals.next().await;
+            if first.elapsed() >= ECHO {
+                std::process::exit(INTERRUPTED);
+            }
+        }
     });
 }

@@ -10,6 +10,7 @@ use super::parallel;
 use super::plot::{Axis, Chart, Series};
 use super::statistics::{mean, quantile, slope};
 use super::systems::System;
+use super::systems::kademlia::Kademlia;
 use super::table::{Decimal, Table};
 use crate::engine::id::Id;
 use crate::sim::random::Dice;
@@ -58,7 +59,7 @@ fn measure(job: Job, seed: u64) -> Row {
             let nobody = Dead::nobody(job.n);
             tasks.iter().map(|&(source, key)| overlay.find(source, key, 1, &nobody)).collect()
         }
-        None => Vec::new(),
+        None => Kademlia::settle(&ids, job.system.copies(), seed).find_closest(&tasks),
     };
     row(job, &walks)
 }

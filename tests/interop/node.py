@@ -18,7 +18,7 @@ from process import Process
 PORT = 6881
 _START_SECONDS = 30
 _COMMAND_SECONDS = 60
-_LOG = {"RUST_LOG": "trackerless=trace", "NO_COLOR": "1"}
+_LOG = ["--log", "trackerless=trace"]
 
 
 def build() -> None:
@@ -34,8 +34,8 @@ def start(lab: Lab, host: str, bootstrap: Endpoint | None = None) -> Endpoint:
     endpoint = Endpoint(host, PORT)
     contact = ["--no-bootstrap"] if bootstrap is None else ["--bootstrap", str(bootstrap)]
     folder = lab.fresh_folder("node")
-    argv = [_binary(), "run", "--lan", "--bind", str(endpoint), "--data-dir", str(folder), *contact]
-    process = lab.start(f"node {endpoint}", argv, _LOG)
+    argv = [_binary(), "run", "--lan", "--bind", str(endpoint), "--data-dir", str(folder), *contact, *_LOG]
+    process = lab.start(f"node {endpoint}", argv)
     eventually(f"{endpoint} answers a ping", _START_SECONDS, lambda: _alive(process) and answers_ping(endpoint))
     return endpoint
 
@@ -81,9 +81,9 @@ def _one_shot(lab: Lab, arguments: list[str], host: str, bootstrap: Endpoint) ->
     """A command that ends by itself; what it says goes to the lab's logs as well."""
     folder = lab.fresh_folder(arguments[0])
     common = ["--lan", "--bind", str(Endpoint(host, 0)), "--bootstrap", str(bootstrap), "--data-dir", str(folder)]
-    argv = [_binary(), *arguments, *common]
+    argv = [_binary(), *arguments, *common, *_LOG]
     result = subprocess.run(
-        argv, cwd=lab.folder, env={**os.environ, **_LOG}, capture_output=True, text=True, timeout=_COMMAND_SECONDS
+        argv, cwd=lab.folder, env=lab.environment(), capture_output=True, text=True, timeout=_COMMAND_SECONDS
     )
     head = f"--- {arguments[0]} (exit status {result.returncode}): {' '.join(argv)}"
     lab.note(arguments[0], f"{head}\n{result.stderr}{result.stdout}")

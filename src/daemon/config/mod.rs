@@ -107,6 +107,12 @@ impl Config {
         matches!(self.entry(key).origin, Origin::Flag(_))
     }
 
+    /// Whether this setting was given as a variable.
+    #[must_use]
+    pub fn is_variable(&self, key: &str) -> bool {
+        matches!(self.entry(key).origin, Origin::Variable(_))
+    }
+
     /// All settings with their values and origins.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {

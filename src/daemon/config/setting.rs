@@ -116,7 +116,7 @@ pub static SETTINGS: [Setting; 11] = [
         scope: Scope::Every,
         meaning: "What is logged on standard error: error, warn, info, debug (each lookup) or trace (each packet). \
                   Parts of the program are set apart as in `info,trackerless::net=debug`. \
-                  Commands other than `run` log warnings only unless the flag is given.",
+                  Commands other than `run` log warnings only unless the flag or the variable is given.",
         default: || Value::Filter("info".to_owned()),
     },
 ];

@@ -212,7 +212,7 @@ impl Lookup {
 
     /// The [`K`] closest candidates that may live, and one more for each timeout seen: slow ones do not fill a place.
     fn head(&self) -> Head {
-        let wanted = K + self.timeouts.min(K);
+        let wanted = K + self.timeouts;
         let outstanding = self.candidates.iter().filter(|candidate| candidate.state == State::Asked).count();
         let mut head = Head { outstanding, ..Head::default() };
         let mut places = 0;

@@ -465,7 +465,7 @@ impl Node {
         {
             operation.writing = true;
             let targets: VecDeque<Contact> =
-                operation.lookup.closest_with_token().map(|(contact, _)| *contact).take(K).collect();
+                operation.lookup.closest_with_token().map(|(contact, _)| *contact).take(self.config.copies).collect();
             let sent = targets.into_iter().filter(|contact| self.write(now, op, *contact, false)).count();
             if let Some(operation) = self.operations.get_mut(&op) {
                 operation.outstanding = sent;

@@ -46,7 +46,9 @@ use super::external::AddressVote;
 use super::guard::{Endpoints, Pace, ReplyGuard};
 use super::id::Id;
 use super::krpc::{Kind, Message};
-use super::limits::{CACHE_WAYS, MAX_RECEIVED, NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES};
+use super::limits::{
+    CACHE_WAYS, K, MAX_RECEIVED, NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES,
+};
 use super::peers::{PeerStore, StoredPeer};
 use super::random::Random;
 use super::routing::cache::Cache;
@@ -76,6 +78,8 @@ pub struct Config {
     pub peer_memory_bytes: usize,
     /// Contacts per first id byte in the passive cache; 0 for no cache.
     pub cache_ways: usize,
+    /// Nodes that an announce is written to. Anything but [`K`] is for experiments.
+    pub copies: usize,
     /// Whether routers can be had: whether it is worth asking for them.
     pub has_routers: bool,
     /// What an earlier run left.
@@ -95,6 +99,7 @@ impl Config {
             new_destinations: (NEW_DESTINATIONS_PER_SECOND, NEW_DESTINATIONS_BURST),
             peer_memory_bytes: PEER_MEMORY_BYTES,
             cache_ways: CACHE_WAYS,
+            copies: K,
             has_routers: true,
             saved: Snapshot::default(),
         }
