@@ -170,17 +170,14 @@ impl Dht {
 
     /// Announces that a client at our address and `port` takes part in `info_hash`, on every node's network.
     pub async fn announce(&self, info_hash: Id, port: u16, seed: bool) -> Announced {
-        let mut announced = Announced::default();
-        let mut progress = self.trace_announce(info_hash, port, seed).await;
-        while let Some(step) = progress.next().await {
-            match step {
-                Progress::Stored { at } => announced.stored_at.push(at),
-                Progress::Peers { peers, .. } => announced.peers.extend(peers),
-                Progress::Done(summary) => announced.summaries.push(summary),
-                _ => {}
-            }
-        }
-        announced
+        collect_announced(self.trace_announce(info_hash, port, seed).await).await
+    }
+
+    /// The same on the networks of one family only: for a client that shares just that address of ours.
+    pub async fn announce_in(&self, family: Family, info_hash: Id, port: u16, seed: bool) -> Announced {
+        let of_family = |node: &&Running| Family::of(&node.handle.local_addr()) == family;
+        let nodes = self.inner.nodes.iter().filter(of_family);
+        collect_announced(begin(nodes, Operation::Announce { info_hash, port, seed }).await).await
     }
 
     /// The same announce with all that happens on the way.
@@ -268,10 +265,27 @@ impl Dht {
     }
 
     async fn begin_everywhere(&self, operation: Operation) -> ProgressStream {
-        let mut receivers: Vec<mpsc::Receiver<Event>> = Vec::new();
-        for node in &self.inner.nodes {
-            receivers.push(node.handle.begin(operation).await);
-        }
-        ProgressStream::new(receivers)
+        begin(self.inner.nodes.iter(), operation).await
     }
+}
+
+async fn begin(nodes: impl Iterator<Item = &Running>, operation: Operation) -> ProgressStream {
+    let mut receivers: Vec<mpsc::Receiver<Event>> = Vec::new();
+    for node in nodes {
+        receivers.push(node.handle.begin(operation).await);
+    }
+    ProgressStream::new(receivers)
+}
+
+async fn collect_announced(mut progress: ProgressStream) -> Announced {
+    let mut announced = Announced::default();
+    while let Some(step) = progress.next().await {
+        match step {
+            Progress::Stored { at } => announced.stored_at.push(at),
+            Progress::Peers { peers, .. } => announced.peers.extend(peers),
+            Progress::Done(summary) => announced.summaries.push(summary),
+            _ => {}
+        }
+    }
+    announced
 }

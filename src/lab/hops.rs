@@ -116,13 +116,15 @@ fn doublings(n: usize) -> f64 {
 fn verdicts(rows: &[Row]) -> Vec<Verdict> {
     let of = |system: System| rows.iter().filter(move |row| row.job.system == system);
     let mut verdicts = Vec::new();
-    for (system, expected, tolerance) in [
-        (System::Chord, 0.5, 0.06),
-        (System::Kademlia, 0.195, 0.05),
-        (System::Pastry, 0.235, 0.05),
-        (System::Tapestry, 0.235, 0.05),
+    for (system, expected, tolerance, from) in [
+        (System::Chord, 0.5, 0.06, 0),
+        // The node's own first buckets hold 128, 64, 32 and 16: it knows a small network by heart, and the line is bent
+        // until they hold a small share of it.
+        (System::Kademlia, 0.195, 0.05, 4096),
+        (System::Pastry, 0.235, 0.05, 0),
+        (System::Tapestry, 0.235, 0.05, 0),
     ] {
-        let points: Vec<(f64, f64)> = of(system).map(Row::point).collect();
+        let points: Vec<(f64, f64)> = of(system).filter(|row| row.job.n >= from).map(Row::point).collect();
         if points.len() > 1 {
             verdicts.push(Verdict::near(&format!("{system}: hops per doubling"), slope(&points), expected, tolerance));
         }

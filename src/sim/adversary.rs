@@ -32,7 +32,7 @@ pub enum Kind {
     Poisoner,
     /// Asks one victim a thousand times a second.
     Flooder,
-    /// Announces with tokens that were given to others, or to nobody.
+    /// Announces with tokens that other nodes gave, or nobody.
     TokenThief,
 }
 
@@ -66,7 +66,8 @@ pub struct Adversary {
     brief: Brief,
     fellows: Vec<Contact>,
     address_book: Vec<Contact>,
-    stolen: Option<Vec<u8>>,
+    /// A token, and who gave it.
+    stolen: Option<(SocketAddr, Vec<u8>)>,
     next_prowl: Instant,
     dice: Dice,
     outbox: VecDeque<(SocketAddr, Vec<u8>)>,
@@ -179,7 +180,8 @@ impl Adversary {
     fn steal(&mut self, to: SocketAddr) {
         let (own, info_hash) = (self.own_id(), self.brief.key);
         self.ask(to, &own, &Ask::GetPeers(info_hash));
-        let token = self.stolen.clone().unwrap_or_else(|| b"invented".to_vec());
+        let stolen = self.stolen.clone().filter(|(giver, _)| *giver != to);
+        let token = stolen.map_or_else(|| b"invented".to_vec(), |(_, token)| token);
         self.ask(to, &own, &Ask::AnnouncePeer { info_hash, port: 666, seed: false, token: &token });
     }
 
@@ -198,7 +200,7 @@ impl Host for Adversary {
             Ok(Message { transaction, kind: MessageKind::Query(query), .. }) => self.answer(from, transaction, &query),
             Ok(Message { kind: MessageKind::Response(response), .. }) => {
                 response.contacts(Family::of(&from)).for_each(|contact| self.remember(contact));
-                self.stolen = response.token.map(<[u8]>::to_vec).or(self.stolen.take());
+                self.stolen = response.token.map(|token| (from, token.to_vec())).or(self.stolen.take());
             }
             _ => {}
         }

@@ -105,7 +105,7 @@ impl Terms {
     pub fn lab(n: usize) -> Self {
         let cache_ways = (n / 16 / 256).min(8);
         let config = Config { private_network: true, limited: false, cache_ways, ..Config::new(Family::V4) };
-        Self { config, reachability: Reachability::OPEN, joins_per_second: n as f64 / 60.0 }
+        Self { config, reachability: Reachability::OPEN, joins_per_second: (n as f64 / 60.0).min(60.0) }
     }
 
     /// The mainline: BEP 42, budgets, and addresses that mean something.
@@ -123,6 +123,7 @@ pub struct Network {
     plan: AddressPlan,
     dice: Dice,
     router: SocketAddr,
+    router_host: HostId,
     members: Vec<HostId>,
     tasks: BTreeMap<(HostId, OpId), Task>,
     /// When each node said that it had joined.
@@ -142,25 +143,25 @@ impl Network {
 
     /// A network in a world that has its own invariants.
     #[must_use]
-    pub fn in_world(world: World<Resident>, terms: Terms, seed: u64) -> Self {
+    pub fn in_world(mut world: World<Resident>, terms: Terms, seed: u64) -> Self {
         let family = terms.config.family;
         let private = terms.config.private_network;
         let mut plan = if private { AddressPlan::of_one_site(family, seed) } else { AddressPlan::new(family, seed) };
         let router = plan.endpoint();
-        let mut network = Self {
+        let router_host = world.spawn(Home::open(router), Resident::Other(Box::new(Router::new(seed))));
+        Self {
             world,
             terms,
             plan,
             dice: Dice::keyed(seed, &[0x4e7]),
             router,
+            router_host,
             members: Vec::new(),
             tasks: BTreeMap::new(),
             ready: BTreeMap::new(),
             impatient: BTreeSet::new(),
             running: 0,
-        };
-        network.admit(Home::open(router), Resident::Other(Box::new(Router::new(seed))));
-        network
+        }
     }
 
     /// A copy of the network as it is: one that has settled serves many experiments.
@@ -172,6 +173,7 @@ impl Network {
             plan: self.plan.clone(),
             dice: self.dice.clone(),
             router: self.router,
+            router_host: self.router_host,
             members: self.members.clone(),
             tasks: self.tasks.clone(),
             ready: self.ready.clone(),
@@ -229,8 +231,9 @@ impl Network {
 
     fn settle(&mut self, home: Home, mut config: Config, id: Option<Id>) -> HostId {
         let addr = home.addr();
+        let id = id.or(config.saved.id);
         let id = id.or_else(|| (!config.private_network).then(|| self.plan.id_for(addr.ip())));
-        config.saved = Snapshot { id: id.or(config.saved.id), ..config.saved };
+        config.saved = Snapshot { id, ..config.saved };
         let node = Node::new(config, self.plan.seed(), self.world.now());
         self.admit(home, Resident::Node(Box::new(node)))
     }
@@ -347,6 +350,16 @@ impl Network {
     #[must_use]
     pub fn ready_at(&self, host: HostId) -> Option<Instant> {
         self.ready.get(&host).copied()
+    }
+
+    /// Takes the router from the network. Nobody is told.
+    pub fn close_router(&mut self) {
+        self.world.suspend(self.router_host);
+    }
+
+    /// Puts it back.
+    pub fn open_router(&mut self) {
+        self.world.resume(self.router_host);
     }
 
     /// The router through which everyone joins.

@@ -251,7 +251,7 @@ impl Node {
         } else {
             self.stats.paced += 1;
             operation.lookup.not_asked(&contact);
-            operation.paced = true;
+            operation.paced = !admitted;
             // Where the pace is not the reason, too many transactions are open: try again when some have ended.
             operation.wake = admitted.then(|| now + HARD_TIMEOUT / 8);
         }
@@ -532,6 +532,16 @@ impl Node {
         summary.closest = operation.lookup.closest().take(K).copied().collect();
         summary.elapsed = now.since(operation.started);
         self.size.note(operation.lookup.target(), operation.lookup.closest());
+        tracing::debug!(
+            goal = ?operation.goal,
+            target = %operation.lookup.target(),
+            asked = summary.asked,
+            answered = summary.answered,
+            peers = summary.peers,
+            stored = summary.stored,
+            elapsed = ?summary.elapsed,
+            "an operation is over"
+        );
         match operation.goal {
             Goal::Join => self.join_ended(now),
             _ => self.events.push_back(Event::Done { op, summary }),

@@ -226,6 +226,7 @@ impl Node {
         self.stats.received += 1;
         self.stats.received_bytes += bytes.len() as u64;
         let from = canonical(from);
+        tracing::trace!(%from, bytes = bytes.len(), "received");
         if !is_sendable(&from) || Family::of(&from) != self.config.family || bytes.len() > MAX_RECEIVED {
             self.stats.unanswerable += 1;
             return;

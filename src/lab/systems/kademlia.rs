@@ -1,7 +1,7 @@
 //! This project's node: not a model of it, but the program itself, in the simulator.
 //!
 //! Rules: those of [`crate::engine`]. The network joins through a router, fills its tables and looks at its
-//! neighbourhoods for [`SETTLING`]; round-trip times are those of the lab's plane, without loss. The passive cache
+//! neighbourhoods for `SETTLING`; round-trip times are those of the lab's plane, without loss. The passive cache
 //! is held to a sixteenth of the network, or a small network would be known by heart.
 
 use std::time::Duration;
