@@ -1,12 +1,13 @@
 //! The load: a window of outstanding queries (closed loop) or a fixed rate (open loop), every reply checked.
 
 use std::io;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use crate::histogram::Histogram;
+use crate::network;
 use crate::query::{self, Reply, Template};
-use crate::wire::{GROUP, Wire};
+use crate::wire::{GROUP, GROUPS, Wire};
 
 /// A query without answer is lost after this long; a later answer is counted as late.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -104,7 +105,7 @@ impl Load {
         duration: Duration,
         mut due: impl FnMut(Duration, usize) -> usize,
     ) -> io::Result<Outcome> {
-        while self.wire.receive(|_, _| ())? > 0 {}
+        while self.wire.receive(|_, _, _| ())? > 0 {}
         let mut run = Run { load: self, script, start: Instant::now(), outcome: Outcome::default() };
         let mut swept = Duration::ZERO;
         let mut asking = true;
@@ -170,9 +171,14 @@ impl<S: Script> Run<'_, S> {
         let Load { wire, server, slots, free } = &mut *self.load;
         let (script, outcome) = (&mut *self.script, &mut self.outcome);
         let now = elapsed.as_nanos() as u64;
-        wire.receive(|from, bytes| {
+        let mut answers = Vec::new();
+        wire.receive(|from, to, bytes| {
             let reply = if from == *server { script.read(bytes) } else { None };
-            let Some(reply) = reply else { return outcome.other += 1 };
+            let Some(reply) = reply else {
+                outcome.other += 1;
+                answers.extend(answer(to, from, bytes));
+                return;
+            };
             let [a, b, c, d] = reply.transaction;
             let index = u16::from_le_bytes([a, b]);
             match slots.get_mut(usize::from(index)) {
@@ -190,7 +196,13 @@ impl<S: Script> Run<'_, S> {
                 _ => outcome.other += 1,
             }
         })?;
-        Ok(())
+        if answers.is_empty() {
+            return Ok(());
+        }
+        for (source, answer) in answers.iter().take(GROUPS) {
+            wire.group(*source, answer.len(), 1).copy_from_slice(answer);
+        }
+        wire.flush(*server)
     }
 
     fn give_up(&mut self, elapsed: Duration) {
@@ -204,4 +216,12 @@ impl<S: Script> Run<'_, S> {
             }
         }
     }
+}
+
+/// The sources are nodes too: a server that wants to know whether one of them is alive learns that it is.
+fn answer(own: Ipv4Addr, from: SocketAddrV4, bytes: &[u8]) -> Option<(Ipv4Addr, Vec<u8>)> {
+    let index = query::source_index(own)?;
+    let mut reply = Vec::new();
+    network::answer(&mut reply, bytes, from.into(), &query::source_id(index), &[])?;
+    Some((own, reply))
 }

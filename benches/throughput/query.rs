@@ -15,6 +15,13 @@ pub fn source_ip(index: usize) -> Ipv4Addr {
     Ipv4Addr::new(127, 10 + (index / 250) as u8, (index % 250) as u8, 9)
 }
 
+/// The source at `ip`.
+pub fn source_index(ip: Ipv4Addr) -> Option<usize> {
+    let [_, b, c, _] = ip.octets();
+    let index = usize::from(b.checked_sub(10)?) * 250 + usize::from(c);
+    (source_ip(index) == ip && index < SOURCES).then_some(index)
+}
+
 /// A generator of numbers that look random and repeat in every run (splitmix64).
 #[derive(Clone)]
 pub struct Numbers(pub u64);

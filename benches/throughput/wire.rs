@@ -11,13 +11,13 @@ use std::os::fd::AsRawFd as _;
 /// Datagrams received in one call.
 const RECEIVE: usize = 128;
 /// Groups sent in one call.
-const GROUPS: usize = 32;
+pub const GROUPS: usize = 32;
 /// Datagrams of one group, all from the same source.
 pub const GROUP: usize = 8;
 /// Longest query.
 const QUERY: usize = 256;
-/// Longest reply; others send up to 1,472 bytes.
-const REPLY: usize = 2048;
+/// Longest reply: bittorrent-dht hands out dozens of contacts at once.
+const REPLY: usize = 8192;
 
 /// Space for the two control messages, aligned as they must be: 32 bytes of packet info, 24 of segment size.
 type Control = [u64; 7];
@@ -27,6 +27,7 @@ pub struct Wire {
     socket: socket2::Socket,
     received: Vec<[u8; REPLY]>,
     sources: Vec<libc::sockaddr_in>,
+    destinations: Vec<Control>,
     queries: Vec<[u8; QUERY * GROUP]>,
     groups: Vec<Group>,
 }
@@ -46,11 +47,14 @@ impl Wire {
         socket.set_recv_buffer_size(8 << 20)?;
         socket.set_send_buffer_size(8 << 20)?;
         socket.bind_device(Some(b"lo"))?;
+        // A datagram then tells which of our addresses it was sent to.
+        set_option(&socket, libc::IPPROTO_IP, libc::IP_PKTINFO)?;
         socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port).into())?;
         Ok(Self {
             socket,
             received: vec![[0; REPLY]; RECEIVE],
             sources: vec![zeroed(); RECEIVE],
+            destinations: vec![[0; 7]; RECEIVE],
             queries: vec![[0; QUERY * GROUP]; GROUPS],
             groups: Vec::with_capacity(GROUPS),
         })
@@ -102,8 +106,9 @@ impl Wire {
         Ok(())
     }
 
-    /// Hands every datagram that waits (at most 128) to `each`, with its source. Never blocks.
-    pub fn receive(&mut self, mut each: impl FnMut(SocketAddrV4, &[u8])) -> io::Result<usize> {
+    /// Hands every datagram that waits (at most 128) to `each`, with its source and the address of ours that it was
+    /// sent to. Never blocks.
+    pub fn receive(&mut self, mut each: impl FnMut(SocketAddrV4, Ipv4Addr, &[u8])) -> io::Result<usize> {
         let mut vectors: [libc::iovec; RECEIVE] = zeroed();
         let mut headers: [libc::mmsghdr; RECEIVE] = zeroed();
         for (index, header) in headers.iter_mut().enumerate() {
@@ -112,8 +117,11 @@ impl Wire {
             header.msg_hdr.msg_namelen = size_of::<libc::sockaddr_in>() as _;
             header.msg_hdr.msg_iov = &raw mut vectors[index];
             header.msg_hdr.msg_iovlen = 1;
+            header.msg_hdr.msg_control = self.destinations[index].as_mut_ptr().cast();
+            header.msg_hdr.msg_controllen = size_of::<Control>();
         }
-        // SAFETY: each header leads to a source, a vector and a buffer of the stated lengths, which outlive the call.
+        // SAFETY: each header leads to a source, a vector, a buffer and room for control messages of the stated
+        // lengths, which outlive the call.
         let count = unsafe {
             let flags = libc::MSG_DONTWAIT;
             libc::recvmmsg(self.socket.as_raw_fd(), headers.as_mut_ptr(), RECEIVE as u32, flags, std::ptr::null_mut())
@@ -126,10 +134,35 @@ impl Wire {
             let from = self.sources[index];
             let ip = Ipv4Addr::from(from.sin_addr.s_addr.to_ne_bytes());
             let from = SocketAddrV4::new(ip, u16::from_be(from.sin_port));
-            each(from, &self.received[index][..header.msg_len as usize]);
+            each(from, destination(&header.msg_hdr), &self.received[index][..header.msg_len as usize]);
         }
         Ok(count)
     }
+}
+
+/// Where a datagram was sent to.
+fn destination(header: &libc::msghdr) -> Ipv4Addr {
+    // SAFETY: the kernel wrote `msg_controllen` bytes of control messages; the first, if any, is packet info, the only
+    // kind that was asked for.
+    let info = unsafe {
+        let first = libc::CMSG_FIRSTHDR(header);
+        if first.is_null() {
+            return Ipv4Addr::UNSPECIFIED;
+        }
+        libc::CMSG_DATA(first).cast::<libc::in_pktinfo>().read_unaligned()
+    };
+    Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes())
+}
+
+/// Switches an option of the socket on.
+fn set_option(socket: &socket2::Socket, level: i32, option: i32) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the kernel reads an integer that outlives the call.
+    let outcome = unsafe {
+        let len = size_of::<libc::c_int>() as libc::socklen_t;
+        libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const on).cast(), len)
+    };
+    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 fn control_len(group: &Group) -> usize {
