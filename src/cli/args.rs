@@ -314,6 +314,11 @@ const EXAMPLES: &[(&str, &str)] = &[
   trackerless status --json --data-dir /var/lib/trackerless",
     ),
     (
+        "lab",
+        "  trackerless lab hops --nodes 256,1024 --systems chord,kademlia
+  trackerless lab all --quick                every figure, coarser, within a minute",
+    ),
+    (
         "demo",
         "  trackerless demo
   trackerless demo --nodes 200",
