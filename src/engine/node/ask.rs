@@ -172,7 +172,8 @@ impl Node {
     fn begin(&mut self, now: Instant, goal: Goal, target: Id) -> OpId {
         let op = OpId(self.next_op);
         self.next_op += 1;
-        if !self.has_room_for_operations() {
+        // A join is ours: it must not starve where commands fill the room all day.
+        if goal != Goal::Join && !self.has_room_for_operations() {
             self.events.push_back(Event::Done { op, summary: Summary::default() });
             return op;
         }

@@ -226,6 +226,20 @@ fn restart_keeps_id_tokens_contacts_and_peers() {
     assert_eq!(again.contacts, saved.contacts);
 }
 
+#[test]
+fn the_own_neighbourhood_is_looked_at_even_when_there_is_no_room_for_operations() {
+    let mut net = Net::new(3);
+    net.run_for(secs(10));
+    let now = net.now;
+    let node = net.node(1);
+    while node.has_room_for_operations() {
+        node.find_peers(now, SWARM);
+    }
+    let before = node.operations();
+    node.begin_join(now, &[], &[]);
+    assert_eq!(node.operations(), before + 1);
+}
+
 /// A node that is only handed datagrams.
 struct Bench {
     node: Node,
