@@ -240,6 +240,17 @@ fn the_own_neighbourhood_is_looked_at_even_when_there_is_no_room_for_operations(
     assert_eq!(node.operations(), before + 1);
 }
 
+#[test]
+fn a_node_of_a_private_network_that_comes_back_with_another_id_is_known_again() {
+    let mut net = Net::new(3);
+    net.run_for(secs(60));
+    let reborn = Node::new(config(), [99; 32], net.now);
+    let contact = Contact { id: *reborn.id(), addr: addr(1) };
+    net.nodes.insert(addr(1), reborn);
+    net.run_for(secs(180));
+    assert!(net.node(0).entries().any(|entry| entry.contact == contact));
+}
+
 /// A node that is only handed datagrams.
 struct Bench {
     node: Node,
