@@ -112,7 +112,9 @@ impl Node {
 
     pub(super) fn restore_peers(&mut self, now: Instant, saved: &[StoredPeer]) {
         for stored in saved {
-            if Family::of(&stored.peer) == self.config.family {
+            // The folder may have served a private network before.
+            let admissible = is_admissible(&stored.peer, self.config.private_network);
+            if admissible && Family::of(&stored.peer) == self.config.family {
                 self.peers.announce(now, &stored.info_hash, stored.peer, stored.seed, stored.age);
             }
         }

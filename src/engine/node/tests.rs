@@ -251,6 +251,18 @@ fn a_node_of_a_private_network_that_comes_back_with_another_id_is_known_again() 
     assert!(net.node(0).entries().any(|entry| entry.contact == contact));
 }
 
+#[test]
+fn peers_of_a_private_network_are_not_restored_into_the_mainline() {
+    let stored =
+        |peer: &str| StoredPeer { info_hash: SWARM, peer: peer.parse().unwrap(), seed: false, age: Duration::ZERO };
+    let saved = Snapshot { peers: vec![stored("10.0.0.1:1"), stored("8.8.8.8:1")], ..Snapshot::default() };
+    let node = Node::new(Config { saved, ..Config::new(Family::V4) }, [1; 32], Instant::ZERO);
+    assert_eq!(
+        node.peers().iter(Instant::ZERO).map(|stored| stored.peer).collect::<Vec<_>>(),
+        ["8.8.8.8:1".parse().unwrap()]
+    );
+}
+
 /// A node that is only handed datagrams.
 struct Bench {
     node: Node,
