@@ -154,7 +154,14 @@ impl DhtBuilder {
         if nodes.is_empty() {
             return Err(StartError::NoAddress);
         }
-        let inner = Arc::new(Inner { nodes, unavailable, restored, data_dir, tasks: Mutex::new(tasks) });
+        let inner = Arc::new(Inner {
+            nodes,
+            unavailable,
+            restored,
+            data_dir,
+            saving: Mutex::new(()),
+            tasks: Mutex::new(tasks),
+        });
         keep_house(Arc::downgrade(&inner));
         Ok(Dht { inner })
     }
