@@ -136,6 +136,24 @@ fn whoever_saves_after_the_shutdown_does_not_wipe_the_state() {
 }
 
 #[test]
+fn nodes_that_were_asked_for_alike_each_keep_their_own_identity() {
+    run(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let any = "127.0.0.1:0".parse().unwrap();
+        let start = || Dht::builder().private_network(true).bind(any).bind(any).data_dir(folder.path()).start();
+        let identities = async |nodes: &Dht| -> Vec<(SocketAddr, Id)> {
+            nodes.status().await.iter().map(|node| (node.local_addr, node.id)).collect()
+        };
+        let nodes = start().await.expect("two nodes");
+        let before = identities(&nodes).await;
+        nodes.shutdown().await.expect("saved");
+        drop(nodes);
+        let nodes = start().await.expect("two nodes");
+        assert_eq!(identities(&nodes).await, before);
+    });
+}
+
+#[test]
 fn a_dropped_stream_cancels_its_lookup() {
     run(async {
         let nodes = network(3, "127.0.0.1:0".parse().unwrap()).await;
