@@ -313,6 +313,9 @@ impl Node {
             self.note_external(now, &from, ours);
         }
         let contact = Contact { id: response.id, addr: from };
+        if let Some(gone) = transaction.expected.filter(|expected| *expected != contact.id) {
+            self.cache.failed(&Contact { id: gone, addr: from });
+        }
         self.note_contact(now, contact, rtt);
         match transaction.purpose {
             Purpose::Lookup(op) => self.lookup_answered(now, op, contact, rtt, response),

@@ -252,6 +252,22 @@ fn a_node_of_a_private_network_that_comes_back_with_another_id_is_known_again() 
 }
 
 #[test]
+fn an_endpoint_that_answers_with_another_id_leaves_the_cache_under_the_old_one() {
+    let mut net = Net::new(0);
+    net.nodes.clear();
+    net.spawn(0, Config { has_routers: false, cache_ways: 8, ..config() });
+    net.spawn(1, config());
+    net.run_for(secs(60));
+    let old = *net.node(1).id();
+    assert!(net.node(0).cache.near(&old).any(|(contact, _)| contact.addr == addr(1)));
+    let reborn = Node::new(config(), [99; 32], net.now);
+    assert_ne!(reborn.id().0[0], old.0[0]);
+    net.nodes.insert(addr(1), reborn);
+    net.run_for(secs(180));
+    assert!(net.node(0).cache.near(&old).all(|(contact, _)| contact.addr != addr(1)));
+}
+
+#[test]
 fn peers_of_a_private_network_are_not_restored_into_the_mainline() {
     let stored =
         |peer: &str| StoredPeer { info_hash: SWARM, peer: peer.parse().unwrap(), seed: false, age: Duration::ZERO };
