@@ -108,6 +108,39 @@ fn a_restart_in_the_middle_keeps_peers_id_port_and_contacts() {
 }
 
 #[test]
+fn whoever_saves_after_the_shutdown_does_not_wipe_the_state() {
+    run(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let any = "127.0.0.1:0".parse().unwrap();
+        let start = || Dht::builder().private_network(true).bind(any).data_dir(folder.path()).start();
+        let node = start().await.expect("a node");
+        let id = node.status().await[0].id;
+        node.shutdown().await.expect("saved");
+        node.save().await.expect("nothing to do");
+        drop(node);
+        assert_eq!(start().await.expect("a node").status().await[0].id, id);
+    });
+}
+
+#[test]
+fn nodes_that_were_asked_for_alike_each_keep_their_own_identity() {
+    run(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let any = "127.0.0.1:0".parse().unwrap();
+        let start = || Dht::builder().private_network(true).bind(any).bind(any).data_dir(folder.path()).start();
+        let identities = async |nodes: &Dht| -> Vec<(SocketAddr, Id)> {
+            nodes.status().await.iter().map(|node| (node.local_addr, node.id)).collect()
+        };
+        let nodes = start().await.expect("two nodes");
+        let before = identities(&nodes).await;
+        nodes.shutdown().await.expect("saved");
+        drop(nodes);
+        let nodes = start().await.expect("two nodes");
+        assert_eq!(identities(&nodes).await, before);
+    });
+}
+
+#[test]
 fn a_dropped_stream_cancels_its_lookup() {
     run(async {
         let nodes = network(3, "127.0.0.1:0".parse().unwrap()).await;

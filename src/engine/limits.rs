@@ -27,6 +27,9 @@ pub const TRANSACTIONS: usize = 4096;
 pub const OPERATIONS: usize = 512;
 /// Candidates that one lookup keeps, the closest ones; the rest can no longer matter.
 pub const CANDIDATES: usize = 256;
+/// Queries that one lookup sends. Honest networks need some 20 to 60; whoever holds many networks could otherwise name
+/// somebody closer in every answer, and keep a lookup going for ever.
+pub const QUERIES_PER_LOOKUP: usize = 256;
 /// Distinct peers that one lookup reports. A swarm of more is not needed by any client.
 pub const PEERS_PER_LOOKUP: usize = 2000;
 

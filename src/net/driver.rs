@@ -15,12 +15,12 @@ use super::clock::Clock;
 use super::socket::Socket;
 use crate::engine::contact::{Contact, Family};
 use crate::engine::id::Id;
-use crate::engine::limits::{CANDIDATES, K};
+use crate::engine::limits::{K, QUERIES_PER_LOOKUP};
 use crate::engine::node::{Event, Node, OpId, Output, Snapshot, Stats};
 use crate::engine::time::Instant;
 
-/// More than the events of any operation: each candidate may answer, bring peers and store, twice if it is retried.
-const EVENTS: usize = 2 * (2 * CANDIDATES + K) + 8;
+/// More than the events of any operation: each query may bring an answer and peers, and some store; twice if it is retried.
+const EVENTS: usize = 2 * (2 * QUERIES_PER_LOOKUP + K) + 8;
 /// Commands that wait.
 const COMMANDS: usize = 256;
 /// Batches of datagrams between two looks at commands and timers.

@@ -23,8 +23,10 @@ use crate::engine::time::Instant;
 use crate::engine::tokens::ROTATION;
 use crate::engine::transactions::HARD_TIMEOUT;
 
-/// An endpoint that changed its id is not believed for so long (mldht: 40 minutes to 12 hours).
+/// An endpoint that changed its id is not believed for so long (mldht: 40 minutes to 12 hours). In a private network it
+/// is a node that lost its folder, perhaps the only other one.
 pub(super) const ID_CHANGER_BAN: Duration = Duration::from_mins(40);
+pub(super) const ID_CHANGER_BAN_PRIVATE: Duration = Duration::from_secs(10);
 /// Nothing at all arrived for so long: our own link is down, and failures of others mean nothing.
 pub(super) const LINK_DOWN_AFTER: Duration = Duration::from_mins(1);
 /// The own id changes at most so often.
@@ -110,7 +112,9 @@ impl Node {
 
     pub(super) fn restore_peers(&mut self, now: Instant, saved: &[StoredPeer]) {
         for stored in saved {
-            if Family::of(&stored.peer) == self.config.family {
+            // The folder may have served a private network before.
+            let admissible = is_admissible(&stored.peer, self.config.private_network);
+            if admissible && Family::of(&stored.peer) == self.config.family {
                 self.peers.announce(now, &stored.info_hash, stored.peer, stored.seed, stored.age);
             }
         }

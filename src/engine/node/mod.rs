@@ -205,7 +205,10 @@ impl Node {
             peers: PeerStore::new(config.family, config.peer_memory_bytes, private, &mut random),
             reply_guard: limited.then(|| ReplyGuard::new(&mut random)),
             pace: limited.then(|| Pace::new(rate, burst, &mut random)),
-            id_changers: Endpoints::new(maintain::ID_CHANGER_BAN, &mut random),
+            id_changers: Endpoints::new(
+                if private { maintain::ID_CHANGER_BAN_PRIVATE } else { maintain::ID_CHANGER_BAN },
+                &mut random,
+            ),
             vote: AddressVote::new(if private { 3 } else { 10 }, private),
             other_family: Vec::new(),
             samples: Samples::default(),
