@@ -32,6 +32,11 @@ fn main() {
     println!("node 100 finds {:?} after {:?}", found.peers, found.first_peers);
 
     let counters = network.world().counters();
-    println!("{} events, {} datagrams; the history has the hash {:016x}", counters.events, counters.sent, network.world().trace());
+    println!(
+        "{} events, {} datagrams; the history has the hash {:016x}",
+        counters.events,
+        counters.sent,
+        network.world().trace()
+    );
     assert!(!found.peers.is_empty(), "the key outlives half of the network");
 }

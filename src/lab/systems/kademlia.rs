@@ -31,6 +31,10 @@ impl Kademlia {
         terms.config.copies = copies;
         let mut network = Network::new(Link::new(seed).with(Plane::new(seed)), terms, seed);
         let hosts = network.grow_with_ids(ids);
+        network.run_for(Duration::from_secs(30));
+        // In a private network a router is a contact like any other. It is none of the nodes compared here: it goes, and
+        // tables forget it while they refresh.
+        network.close_router();
         network.run_for(SETTLING);
         Self { network, hosts }
     }
