@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub use self::items::{SampleArgs, ScrapeArgs};
+pub use self::items::{GetArgs, KeyArgs, KeyCommand, PutArgs, SampleArgs, ScrapeArgs};
 use super::failure::EXIT_CODES;
 use super::settings::SettingFlags;
 use crate::daemon::config::HostPort;
@@ -34,6 +34,12 @@ pub enum Command {
     Scrape(ScrapeArgs),
     /// Ask one node for some of the infohashes that it stores.
     Sample(SampleArgs),
+    /// Store a small value in the DHT itself, or a file as many of them.
+    Put(PutArgs),
+    /// Get a value or a file that somebody has put.
+    Get(GetArgs),
+    /// Make and show the keys of values that can be changed.
+    Key(KeyArgs),
     /// Ask one node whether it is there, who it is and how it sees us.
     Ping(PingArgs),
     /// List the nodes that the saved state knows.
@@ -227,6 +233,23 @@ const EXAMPLES: &[(&str, &str)] = &[
         "sample",
         "  trackerless sample dht.libtorrent.org:25401
   trackerless sample --lan 127.0.0.1:6880 | trackerless scrape -",
+    ),
+    (
+        "put",
+        "  trackerless put 'Hello World!'
+  trackerless put --mutable --key me.key --salt motd 'The server moves tomorrow'
+  trackerless put --file notes.txt",
+    ),
+    (
+        "get",
+        "  trackerless get e5f96f6f38320f0f33959cb4d3d656452117aadb
+  trackerless get --public-key 77ff84905a91936367c01360803104f92432fcd904a43511876df5cdf3e7e548 --salt motd
+  trackerless get --file 2c1d9c1fb5f3d65ba51bae3ff3d8a2d5b1a5bd0c -o notes.txt",
+    ),
+    (
+        "key",
+        "  trackerless key new me.key
+  trackerless key show me.key",
     ),
     (
         "ping",

@@ -11,6 +11,7 @@ mod config;
 mod demo;
 mod failure;
 mod find;
+mod items;
 mod logging;
 mod man;
 pub mod output;
@@ -51,6 +52,9 @@ fn dispatch(command: Command, environment: &[(String, String)]) -> Result<Exit, 
         Command::Announce(args) => announce::run(args, environment),
         Command::Scrape(args) => scrape::run(args, environment),
         Command::Sample(args) => sample::run(args, environment),
+        Command::Put(args) => items::put::run(args, environment),
+        Command::Get(args) => items::get::run(args, environment),
+        Command::Key(args) => items::key::run(&args),
         Command::Ping(args) => ping::run(args, environment),
         Command::Demo(args) => demo::run(&args),
         Command::Config(args) => config::run(args, environment),

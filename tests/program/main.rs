@@ -6,6 +6,7 @@ mod config;
 mod daemon;
 mod demo;
 mod harness;
+mod items;
 mod life;
 mod manual;
 mod network;
