@@ -11,6 +11,9 @@ pub use self::items::{GetArgs, KeyArgs, KeyCommand, PutArgs, SampleArgs, ScrapeA
 use super::failure::EXIT_CODES;
 use super::settings::SettingFlags;
 use crate::daemon::config::HostPort;
+use crate::lab::Experiment;
+use crate::lab::experiment::UnknownExperiment;
+use crate::lab::systems::System;
 
 /// A BitTorrent mainline-DHT node that replaces a tracker: keeps swarms, finds peers, announces infohashes.
 #[derive(Debug, Parser)]
@@ -42,6 +45,8 @@ pub enum Command {
     Key(KeyArgs),
     /// Ask one node whether it is there, who it is and how it sees us.
     Ping(PingArgs),
+    /// Test whether a node, of whatever make, keeps the rules of the DHT.
+    Conform(ConformArgs),
     /// List the nodes that the saved state knows.
     Nodes(StateArgs),
     /// Sum up the saved state: ids, age, how many nodes and peers.
@@ -50,6 +55,8 @@ pub enum Command {
     Config(ConfigArgs),
     /// Show the DHT at work on this machine alone: 50 nodes, one announce, one search.
     Demo(DemoArgs),
+    /// Run an experiment on simulated networks: its table, its picture, and whether the result is as it must be.
+    Lab(LabArgs),
     /// Print the completion script for a shell.
     Completions(CompletionsArgs),
     /// Write the manual pages into a folder.
@@ -124,6 +131,26 @@ pub struct PingArgs {
     pub settings: SettingFlags<false>,
 }
 
+/// `trackerless conform`
+#[derive(Args, Debug)]
+pub struct ConformArgs {
+    /// The node: on this machine or in a private network.
+    #[arg(value_name = "HOST:PORT")]
+    pub node: HostPort,
+    /// Run this group of checks only; may be given again.
+    #[arg(long, value_name = "GROUP", value_parser = clap::builder::PossibleValuesParser::new(crate::conform::GROUPS))]
+    pub only: Vec<String>,
+    /// The node may be on the Internet: it is mine, or its owner agrees.
+    #[arg(long)]
+    pub public: bool,
+    /// Milliseconds between two datagrams from one address. libtorrent blocks whoever sends five a second.
+    #[arg(long, value_name = "MS", default_value_t = 250)]
+    pub pace: u16,
+    /// One JSON object per check, one a line, and a summary.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `trackerless nodes` and `trackerless status`
 #[derive(Args, Debug)]
 pub struct StateArgs {
@@ -144,6 +171,43 @@ pub struct DemoArgs {
     /// One JSON object per step, one a line.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `trackerless lab`
+#[derive(Args, Debug)]
+pub struct LabArgs {
+    /// hops, failures, geometry, churn, or all of them.
+    #[arg(value_name = "EXPERIMENT")]
+    pub experiment: Experiments,
+    /// Where all randomness comes from: the same seed gives the same files.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Sizes of the network.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(20..=100_000))]
+    pub nodes: Option<Vec<u32>>,
+    /// Which systems: chord, chord6, kademlia, kademlia5, bep5, pastry, tapestry, can2, can4, viceroy.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub systems: Option<Vec<System>>,
+    /// Repetitions with other ids, keys and deaths.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub trials: Option<u32>,
+    /// The folder for the tables (CSV) and pictures (SVG).
+    #[arg(long, value_name = "DIR", default_value = "lab")]
+    pub out: PathBuf,
+    /// Small sizes and few trials: the same figures, coarser, within a minute.
+    #[arg(long)]
+    pub quick: bool,
+}
+
+/// One experiment, or all.
+#[derive(Clone, Debug)]
+pub struct Experiments(pub Vec<Experiment>);
+
+impl std::str::FromStr for Experiments {
+    type Err = UnknownExperiment;
+    fn from_str(name: &str) -> Result<Self, UnknownExperiment> {
+        if name == "all" { Ok(Self(Experiment::ALL.to_vec())) } else { Ok(Self(vec![name.parse()?])) }
+    }
 }
 
 /// `trackerless config`
@@ -255,6 +319,12 @@ const EXAMPLES: &[(&str, &str)] = &[
         "ping",
         "  trackerless ping dht.libtorrent.org:25401
   trackerless ping --lan 127.0.0.1:6880",
+    ),
+    (
+        "conform",
+        "  trackerless conform 127.0.0.1:6880
+  trackerless conform 192.168.1.7:6881 --only krpc --only tokens
+  trackerless conform --json --pace 0 127.0.0.1:6880    a node of ours that runs with --lan limits nobody",
     ),
     (
         "nodes",

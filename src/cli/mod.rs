@@ -8,10 +8,12 @@ mod announce;
 pub mod args;
 mod completions;
 mod config;
+mod conform;
 mod demo;
 mod failure;
 mod find;
 mod items;
+mod lab;
 mod logging;
 mod man;
 pub mod output;
@@ -56,8 +58,10 @@ fn dispatch(command: Command, environment: &[(String, String)]) -> Result<Exit, 
         Command::Get(args) => items::get::run(args, environment),
         Command::Key(args) => items::key::run(&args),
         Command::Ping(args) => ping::run(args, environment),
+        Command::Conform(args) => conform::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Config(args) => config::run(args, environment),
+        Command::Lab(args) => lab::run(args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

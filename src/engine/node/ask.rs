@@ -241,6 +241,10 @@ impl Node {
         let mut lookup = Lookup::new(target, !self.config.private_network, self.size.nodes());
         self.table.closest(&target, now).into_iter().for_each(|contact| lookup.add(contact, Origin::Own));
         self.cache.near(&target).for_each(|(contact, _)| lookup.add(contact, Origin::Own));
+        if !self.is_settled(now) {
+            // A table that is new is thin: whoever answered in an earlier run is worth a question.
+            self.joining.saved().iter().for_each(|contact| lookup.add(*contact, Origin::Own));
+        }
         lookup
     }
 
@@ -291,7 +295,7 @@ impl Node {
         } else {
             self.stats.paced += 1;
             operation.lookup.not_asked(&contact);
-            operation.paced = true;
+            operation.paced = !admitted;
             // Where the pace is not the reason, too many transactions are open: try again when some have ended.
             operation.wake = admitted.then(|| now + HARD_TIMEOUT / 8);
         }
@@ -516,7 +520,7 @@ impl Node {
         {
             operation.writing = true;
             let targets: VecDeque<Contact> =
-                operation.lookup.closest_with_token().map(|(contact, _)| *contact).take(K).collect();
+                operation.lookup.closest_with_token().map(|(contact, _)| *contact).take(self.config.copies).collect();
             let sent = targets.into_iter().filter(|contact| self.write(now, op, *contact, false)).count();
             if let Some(operation) = self.operations.get_mut(&op) {
                 operation.outstanding = sent;
@@ -585,6 +589,16 @@ impl Node {
         summary.closest = operation.lookup.closest().take(K).copied().collect();
         summary.elapsed = now.since(operation.started);
         self.size.note(operation.lookup.target(), operation.lookup.closest());
+        tracing::debug!(
+            goal = ?operation.goal,
+            target = %operation.lookup.target(),
+            asked = summary.asked,
+            answered = summary.answered,
+            peers = summary.peers,
+            stored = summary.stored,
+            elapsed = ?summary.elapsed,
+            "an operation is over"
+        );
         self.events.extend(operation.cargo.into_event(op));
         match operation.goal {
             Goal::Join => self.join_ended(now),

@@ -53,7 +53,9 @@ use super::guard::{Endpoints, Pace, ReplyGuard};
 use super::id::Id;
 use super::items::ItemStore;
 use super::krpc::{Kind, Message};
-use super::limits::{CACHE_WAYS, MAX_RECEIVED, NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES};
+use super::limits::{
+    CACHE_WAYS, K, MAX_RECEIVED, NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES,
+};
 use super::peers::{PeerStore, StoredPeer};
 use super::random::Random;
 use super::routing::cache::Cache;
@@ -83,6 +85,8 @@ pub struct Config {
     pub peer_memory_bytes: usize,
     /// Contacts per first id byte in the passive cache; 0 for no cache.
     pub cache_ways: usize,
+    /// Nodes that an announce is written to. Anything but [`K`] is for experiments.
+    pub copies: usize,
     /// Whether routers can be had: whether it is worth asking for them.
     pub has_routers: bool,
     /// What an earlier run left.
@@ -102,6 +106,7 @@ impl Config {
             new_destinations: (NEW_DESTINATIONS_PER_SECOND, NEW_DESTINATIONS_BURST),
             peer_memory_bytes: PEER_MEMORY_BYTES,
             cache_ways: CACHE_WAYS,
+            copies: K,
             has_routers: true,
             saved: Snapshot::default(),
         }
@@ -232,6 +237,7 @@ impl Node {
         self.stats.received += 1;
         self.stats.received_bytes += bytes.len() as u64;
         let from = canonical(from);
+        tracing::trace!(%from, bytes = bytes.len(), "received");
         if !is_sendable(&from) || Family::of(&from) != self.config.family || bytes.len() > MAX_RECEIVED {
             self.stats.unanswerable += 1;
             return;
@@ -270,15 +276,14 @@ impl Node {
         if let Some(event) = self.events.pop_front() {
             return Output::Event(event);
         }
-        let (deadline, why) = self.next_deadline();
-        match self.outbox.pop() {
-            Some((to, payload)) => {
-                self.stats.sent += 1;
-                self.stats.sent_bytes += payload.len() as u64;
-                Output::Transmit { to, payload }
-            }
-            None => Output::Wait(deadline, why),
+        if self.outbox.is_empty() {
+            let (deadline, why) = self.next_deadline();
+            return Output::Wait(deadline, why);
         }
+        let (to, payload) = self.outbox.pop().expect("it is not empty");
+        self.stats.sent += 1;
+        self.stats.sent_bytes += payload.len() as u64;
+        Output::Transmit { to, payload }
     }
 
     fn next_deadline(&self) -> (Instant, Why) {
