@@ -5,6 +5,7 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::args::KeyStrings;
 use super::failure::{Exit, Failure};
 use super::target::{self, Target};
 use crate::daemon::config::{Config, HostPort};
@@ -142,9 +143,10 @@ fn nobody_answered(config: &Config) -> Failure {
     }
 }
 
-/// The torrents that the command line and standard input name; at least one.
-pub(super) fn targets(given: &[String]) -> Result<Vec<Target>, Failure> {
-    let targets = target::read_all(given, std::io::stdin().lock())?;
+/// The torrents that the command line and standard input name, and the keys after them; at least one.
+pub(super) fn targets(given: &[String], keys: &KeyStrings) -> Result<Vec<Target>, Failure> {
+    let mut targets = target::read_all(given, std::io::stdin().lock())?;
+    targets.extend(keys.strings.iter().map(|text| Target::of_key(text)));
     if targets.is_empty() {
         return Err(Failure::usage("standard input names no torrent", "give one TARGET a line"));
     }

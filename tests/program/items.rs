@@ -124,3 +124,35 @@ fn a_file_goes_in_and_comes_out_and_an_interrupted_get_goes_on() {
     let ended = net.run(&["get", "--file", HELLO, "-o", "x"]).expect_code(2);
     assert!(ended.stderr.contains("no part of a file"), "{}", ended.stderr);
 }
+
+#[test]
+fn a_name_stays_while_its_torrent_changes() {
+    let net = Net::new(3);
+    net.home.run(&["key", "new", "me.key"]).expect_code(0);
+    let publish = |infohash: &str| net.run(&["publish-torrent", infohash, "--key", "me.key", "--salt", "n", "--json"]);
+    let (first, second) = ("a".repeat(40), "b".repeat(40));
+    let record = publish(&first).expect_code(0).json().remove(0);
+    let magnet = record["magnet"].as_str().unwrap();
+    assert!(magnet.starts_with("magnet:?xs=urn:btpk:") && magnet.ends_with("&s=6e"), "{magnet}");
+    assert_eq!(net.run(&["resolve", magnet]).expect_code(0).stdout, format!("{first}\n"));
+    publish(&second).expect_code(0);
+    let record = net.run(&["resolve", magnet, "--json"]).expect_code(0).json().remove(0);
+    assert_eq!((&record["infohash"], &record["seq"]), (&second.as_str().into(), &2.into()), "{record}");
+    let other = format!("magnet:?xs=urn:btpk:{}", "7".repeat(64));
+    net.run(&["resolve", &other]).expect_code(1);
+    let ended = net.run(&["resolve", "magnet:?xt=urn:btih:x"]).expect_code(2);
+    assert!(ended.stderr.contains("no xs=urn:btpk:"), "{}", ended.stderr);
+}
+
+#[test]
+fn anything_with_a_name_has_a_swarm() {
+    let net = Net::new(3);
+    let key = ["--key", "https://example.org/big.iso", "--json"];
+    let ended = net.run(&[&["announce", "--port", "8080"], &key[..]].concat()).expect_code(0);
+    assert_eq!(ended.stderr, "", "no torrent, so none that could be private");
+    let record = net.run(&[&["find"], &key[..]].concat()).expect_code(0).json().remove(0);
+    assert_eq!((&record["peer"], &record["infohash"]), (&"127.0.0.1:8080".into(), &ended.json()[0]["infohash"]));
+    let record = net.run(&[&["scrape"], &key[..]].concat()).expect_code(0).json().remove(0);
+    assert_eq!(record["peers"], 1, "{record}");
+    net.home.run(&["find"]).expect_code(2);
+}

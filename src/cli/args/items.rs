@@ -10,12 +10,24 @@ use crate::daemon::config::HostPort;
 /// Files are kept by strangers: larger ones want a torrent.
 const MAX_FILE: u64 = 1 << 20;
 
+/// Swarms of anything that has a name.
+#[derive(Args, Debug)]
+#[group(skip)]
+pub struct KeyStrings {
+    /// Besides or instead of TARGETs: any text, such as a URL; its SHA-1 is the infohash.
+    #[arg(id = "keys", long = "key", value_name = "STRING")]
+    pub strings: Vec<String>,
+}
+
 /// `trackerless scrape`
 #[derive(Args, Debug)]
 pub struct ScrapeArgs {
     /// Infohash, magnet URI, .torrent file, or - for a list on standard input.
-    #[arg(value_name = "TARGET", required = true)]
+    #[arg(value_name = "TARGET", required_unless_present = "keys")]
     pub targets: Vec<String>,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
+    pub keys: KeyStrings,
     /// Give up on joining the DHT after this many seconds.
     #[arg(long, value_name = "SECS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     pub timeout: u32,
@@ -140,4 +152,47 @@ pub enum KeyCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// `trackerless publish-torrent`
+#[derive(Args, Debug)]
+pub struct PublishArgs {
+    /// The torrent: infohash, magnet URI or .torrent file.
+    #[arg(value_name = "TARGET")]
+    pub target: String,
+    /// The key pair under which it is published, made by `trackerless key new`.
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// Tells apart what one owner publishes.
+    #[arg(long, value_name = "TEXT")]
+    pub salt: Option<String>,
+    /// The sequence number of this torrent, instead of the next one.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+    pub seq: Option<i64>,
+    /// Publish it only where the present torrent has this sequence number.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+    pub cas: Option<i64>,
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
+    pub settings: SettingFlags<false>,
+}
+
+/// `trackerless resolve`
+#[derive(Args, Debug)]
+pub struct ResolveArgs {
+    /// A magnet URI with xs=urn:btpk:, or a public key.
+    #[arg(value_name = "MAGNET|KEY")]
+    pub feed: String,
+    /// The salt as text, instead of the magnet's.
+    #[arg(long, value_name = "TEXT")]
+    pub salt: Option<String>,
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
+    pub settings: SettingFlags<false>,
 }

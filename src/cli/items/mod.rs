@@ -1,6 +1,8 @@
-//! `trackerless put`, `get` and `key`: small values that the DHT itself keeps (BEP 44).
+//! `trackerless put`, `get` and `key`, and what is made of them (`publish-torrent`, `resolve`): small values that the
+//! DHT itself keeps (BEP 44).
 
 mod download;
+pub(super) mod feed;
 pub(super) mod get;
 pub(super) mod key;
 pub(super) mod put;
@@ -9,7 +11,7 @@ mod upload;
 use std::time::Duration;
 
 use super::failure::Failure;
-use crate::engine::items::ItemFault;
+use crate::engine::items::{ItemFault, MAX_SALT};
 
 /// How long a node may take to join before a command gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -26,6 +28,11 @@ impl From<ItemFault> for Failure {
         };
         Self::usage(fault, cure)
     }
+}
+
+/// Whether an item can have this salt.
+fn check_salt(salt: &[u8]) -> Result<(), Failure> {
+    if salt.len() > MAX_SALT { Err(ItemFault::SaltTooBig(salt.len()).into()) } else { Ok(()) }
 }
 
 /// Reads a public key: 64 hexadecimal digits.

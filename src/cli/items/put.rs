@@ -4,7 +4,7 @@ use std::io::Read;
 
 use serde_json::json;
 
-use super::{PATIENCE, key, upload};
+use super::{PATIENCE, check_salt, key, upload};
 use crate::cli::args::PutArgs;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::logging;
@@ -13,7 +13,7 @@ use crate::cli::progress::Progress;
 use crate::cli::session::{self, Session};
 use crate::daemon::config::Config;
 use crate::dht::ItemStored;
-use crate::engine::items::{Item, MAX_SALT, MAX_VALUE, Mutable, Owner, Value, target_of_key};
+use crate::engine::items::{Item, MAX_VALUE, Mutable, Owner, Value, target_of_key};
 
 pub(in crate::cli) fn run(args: PutArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
     let output = Output::new(args.json);
@@ -26,17 +26,20 @@ pub(in crate::cli) fn run(args: PutArgs, environment: &[(String, String)]) -> Re
     let what = What::new(&args)?;
     let config = Config::load(&args.settings.into_sources(environment))?;
     logging::start_quiet(&config);
-    session::block_on(put(&config, &what, output))
+    session::block_on(async {
+        let (item, stored) = store(&config, &what).await?;
+        report(&item, &stored, output)
+    })
 }
 
 /// What is to be stored.
-struct What {
-    value: Value,
+pub(super) struct What {
+    pub(super) value: Value,
     /// Whose item it is, for a mutable one.
-    owner: Option<Owner>,
-    salt: Vec<u8>,
-    seq: Option<i64>,
-    cas: Option<i64>,
+    pub(super) owner: Option<Owner>,
+    pub(super) salt: Vec<u8>,
+    pub(super) seq: Option<i64>,
+    pub(super) cas: Option<i64>,
 }
 
 impl What {
@@ -48,9 +51,7 @@ impl What {
         };
         let value = if args.bencode { Value::from_bencode(&contents) } else { Value::from_contents(&contents) };
         let salt = args.salt.clone().unwrap_or_default().into_bytes();
-        if salt.len() > MAX_SALT {
-            return Err(crate::engine::items::ItemFault::SaltTooBig(salt.len()).into());
-        }
+        check_salt(&salt)?;
         let owner = args.key.as_deref().map(key::read).transpose()?;
         Ok(Self { value: value?, owner, salt, seq: args.seq, cas: args.cas })
     }
@@ -86,7 +87,8 @@ fn standard_input() -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-async fn put(config: &Config, what: &What, output: Output) -> Result<Exit, Failure> {
+/// Stores it; what exactly, and where. Where every node refuses it for the same reason, that is the failure.
+pub(super) async fn store(config: &Config, what: &What) -> Result<(Item, ItemStored), Failure> {
     let progress = Progress::new("joining the DHT");
     let session = Session::open(config, PATIENCE).await?;
     progress.say("storing");
@@ -94,16 +96,14 @@ async fn put(config: &Config, what: &What, output: Output) -> Result<Exit, Failu
     let stored = session.put_item(item.clone(), what.cas).await;
     drop(progress);
     session.close().await;
-    report(&item, what.cas, &stored, output)
+    match refusal(&item, what.cas, &stored) {
+        Some(refusal) if stored.stored_at.is_empty() => Err(refusal),
+        _ => Ok((item, stored)),
+    }
 }
 
-fn report(item: &Item, cas: Option<i64>, stored: &ItemStored, output: Output) -> Result<Exit, Failure> {
+fn report(item: &Item, stored: &ItemStored, output: Output) -> Result<Exit, Failure> {
     let (count, target) = (stored.stored_at.len(), item.target());
-    if count == 0
-        && let Some(refusal) = refusal(item, cas, stored)
-    {
-        return Err(refusal);
-    }
     let key = match item {
         Item::Immutable(_) => None,
         Item::Mutable(item) => Some(hex::encode(item.key)),
