@@ -1,8 +1,10 @@
 //! `Dht`: the public handle. Clone it freely; every clone speaks to the same running nodes.
 
 mod builder;
+mod items;
 mod streams;
 mod survey;
+pub mod tree;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -21,6 +23,7 @@ use crate::net::driver::{Command, NodeHandle, Operation};
 use crate::net::persist::DataDir;
 
 pub use self::builder::DhtBuilder;
+pub use self::items::{ItemFound, ItemStored};
 pub use self::streams::{PeerStream, Progress, ProgressStream};
 pub use self::survey::{SampleError, Sampled, Scraped};
 pub use crate::net::bootstrap::MAINLINE_ROUTERS;
@@ -281,7 +284,7 @@ impl Dht {
 async fn begin(nodes: impl Iterator<Item = &Running>, operation: Operation) -> ProgressStream {
     let mut receivers: Vec<mpsc::Receiver<Event>> = Vec::new();
     for node in nodes {
-        receivers.push(node.handle.begin(operation).await);
+        receivers.push(node.handle.begin(operation.clone()).await);
     }
     ProgressStream::new(receivers)
 }

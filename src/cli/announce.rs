@@ -23,7 +23,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(15 * 60);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) fn run(args: AnnounceArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let targets = session::targets(&args.targets)?;
+    let targets = session::targets(&args.targets, &args.keys)?;
     let config = Config::load(&args.settings.into_sources(environment))?;
     logging::start_quiet(&config);
     let plan = Plan { targets, port: args.port, seed: args.seed, output: Output::new(args.json) };

@@ -5,14 +5,16 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::args::KeyStrings;
 use super::failure::{Exit, Failure};
 use super::target::{self, Target};
 use crate::daemon::config::{Config, HostPort};
 use crate::dht::{
-    self, Announced, Dht, DhtBuilder, Found, PeerStream, Pong, SampleError, Sampled, SavedNode, Scraped, StartError,
-    State,
+    self, Announced, Dht, DhtBuilder, Found, ItemFound, ItemStored, PeerStream, Pong, SampleError, Sampled, SavedNode,
+    Scraped, StartError, State,
 };
 use crate::engine::id::Id;
+use crate::engine::items::Item;
 use crate::engine::node::Snapshot;
 
 /// Torrents that are looked up or announced at once. More would only wait for the pace of new destinations.
@@ -78,6 +80,16 @@ impl Session {
     /// Our addresses, as others see them.
     pub(super) async fn external_ips(&self) -> Vec<IpAddr> {
         self.dht.status().await.iter().filter_map(|node| node.external_addr).map(|addr| addr.ip()).collect()
+    }
+
+    /// The item under a target.
+    pub(super) async fn get_item(&self, target: Id, salt: &[u8]) -> ItemFound {
+        self.dht.get_item(target, salt).await
+    }
+
+    /// Stores an item.
+    pub(super) async fn put_item(&self, item: Item, cas: Option<i64>) -> ItemStored {
+        self.dht.put_item(item, cas).await
     }
 
     /// Counts a swarm.
@@ -146,9 +158,10 @@ fn nobody_answered(config: &Config) -> Failure {
     }
 }
 
-/// The torrents that the command line and standard input name; at least one.
-pub(super) fn targets(given: &[String]) -> Result<Vec<Target>, Failure> {
-    let targets = target::read_all(given, std::io::stdin().lock())?;
+/// The torrents that the command line and standard input name, and the keys after them; at least one.
+pub(super) fn targets(given: &[String], keys: &KeyStrings) -> Result<Vec<Target>, Failure> {
+    let mut targets = target::read_all(given, std::io::stdin().lock())?;
+    targets.extend(keys.strings.iter().map(|text| Target::of_key(text)));
     if targets.is_empty() {
         return Err(Failure::usage("standard input names no torrent", "give one TARGET a line"));
     }

@@ -9,7 +9,7 @@ use super::ask::Purpose;
 use super::event::Event;
 use super::timer::{
     BOOTSTRAP_RETRY, BOOTSTRAP_WATCH, CHECK_EVERY, NEIGHBOURHOOD_EVERY, NEIGHBOURHOOD_FIRST, REFRESH_EVERY,
-    SETTLED_AFTER, SWEEP_EVERY, SWEEP_SLICES, Timer, VERIFY_EVERY,
+    SETTLED_AFTER, SWEEP_EVERY, SWEEP_ITEMS_EVERY, SWEEP_SLICES, Timer, VERIFY_EVERY,
 };
 use super::{Node, StoredPeer};
 use crate::engine::contact::{Contact, Family, is_admissible, is_local, is_sendable};
@@ -137,6 +137,17 @@ impl Node {
                 self.stats.expired_peers += self.peers.sweep(now, slice) as u64;
                 self.keep_sweeping(now);
             }
+            Timer::SweepItems => {
+                self.stats.expired_items += self.items.sweep(now) as u64;
+                self.keep_sweeping_items(now);
+            }
+        }
+    }
+
+    /// Sweeps as long as there are items.
+    pub(super) fn keep_sweeping_items(&mut self, now: Instant) {
+        if !self.items.is_empty() && !self.timers.is_set(Timer::SweepItems) {
+            self.timers.set(Timer::SweepItems, now + SWEEP_ITEMS_EVERY);
         }
     }
 

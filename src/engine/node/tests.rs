@@ -10,6 +10,7 @@ use proptest::prelude::*;
 const DELAY: Duration = Duration::from_millis(10);
 const SWARM: Id = Id([0xaa; 20]);
 
+mod items;
 mod sample;
 mod scrape;
 
@@ -466,8 +467,16 @@ fn query() -> impl Strategy<Value = Vec<u8>> {
             .boxed()
     };
     let want = prop::sample::select(vec!["l2:n4e", "l2:n6e", "l2:n42:n6e", "le", "i3e"]).prop_map(String::from).boxed();
-    let method =
-        prop::sample::select(vec!["ping", "find_node", "get_peers", "announce_peer", "vote", "sample_infohashes"]);
+    let method = prop::sample::select(vec![
+        "ping",
+        "find_node",
+        "get_peers",
+        "announce_peer",
+        "vote",
+        "sample_infohashes",
+        "get",
+        "put",
+    ]);
     (
         piece("id", text(20..=20)),
         piece("info_hash", text(19..=20)),

@@ -102,7 +102,7 @@ impl Records {
     /// Brings a uniform random choice of `wanted` records to the front, those that are not seeds first if `noseed`.
     pub(super) fn shuffle_front(&mut self, width: usize, wanted: usize, noseed: bool, random: &mut Random) -> &[u8] {
         let count = self.count(width);
-        // All of them are a choice that needs no dice, if their order means nothing.
+        // All of them are a choice that needs no dice, unless their order matters.
         if wanted >= count && !noseed {
             return self.bytes();
         }
