@@ -2,6 +2,7 @@
 
 mod builder;
 mod streams;
+mod survey;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -21,6 +22,7 @@ use crate::net::persist::DataDir;
 
 pub use self::builder::DhtBuilder;
 pub use self::streams::{PeerStream, Progress, ProgressStream};
+pub use self::survey::{SampleError, Sampled, Scraped};
 pub use crate::net::bootstrap::MAINLINE_ROUTERS;
 pub use crate::net::driver::Status;
 pub use crate::net::persist::{Found, PersistError, SavedNode, State, look};
@@ -56,9 +58,7 @@ struct Running {
 #[non_exhaustive]
 pub enum StartError {
     /// An address cannot be bound.
-    #[error("cannot bind {addr}: {source}{}", if source.kind() == io::ErrorKind::AddrInUse {
-        " (another program has this port; stop it, or choose another with --bind)"
-    } else { "" })]
+    #[error("cannot bind {addr}: {source}")]
     Bind {
         /// The address.
         addr: SocketAddr,
@@ -66,7 +66,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// No address was left to bind.
-    #[error("this host has none of the addresses to bind; name one that it has with --bind")]
+    #[error("this host has none of the addresses to bind")]
     NoAddress,
     /// The data folder cannot be used.
     #[error(transparent)]
@@ -133,12 +133,16 @@ impl Dht {
             let mut ready = node.handle.ready();
             waiting.spawn(async move { ready.wait_for(Option::is_some).await.ok().and_then(|contacts| *contacts) });
         }
+        let mut alone = false;
         while let Some(joined) = waiting.join_next().await {
-            if let Ok(Some(contacts)) = joined {
-                return contacts;
+            match joined {
+                // A family in which nobody is known has joined nothing; the other one may be about to.
+                Ok(Some(0)) => alone = true,
+                Ok(Some(contacts)) => return contacts,
+                _ => {}
             }
         }
-        std::future::pending().await
+        if alone { 0 } else { std::future::pending().await }
     }
 
     /// Peers of `info_hash`, as they arrive, each once. Dropping the stream ends the lookup.
@@ -168,17 +172,14 @@ impl Dht {
 
     /// Announces that a client at our address and `port` takes part in `info_hash`, on every node's network.
     pub async fn announce(&self, info_hash: Id, port: u16, seed: bool) -> Announced {
-        let mut announced = Announced::default();
-        let mut progress = self.trace_announce(info_hash, port, seed).await;
-        while let Some(step) = progress.next().await {
-            match step {
-                Progress::Stored { at } => announced.stored_at.push(at),
-                Progress::Peers { peers, .. } => announced.peers.extend(peers),
-                Progress::Done(summary) => announced.summaries.push(summary),
-                _ => {}
-            }
-        }
-        announced
+        collect_announced(self.trace_announce(info_hash, port, seed).await).await
+    }
+
+    /// The same on the networks of one family only: for a client that shares just that address of ours.
+    pub async fn announce_in(&self, family: Family, info_hash: Id, port: u16, seed: bool) -> Announced {
+        let of_family = |node: &&Running| Family::of(&node.handle.local_addr()) == family;
+        let nodes = self.inner.nodes.iter().filter(of_family);
+        collect_announced(begin(nodes, Operation::Announce { info_hash, port, seed }).await).await
     }
 
     /// The same announce with all that happens on the way.
@@ -266,10 +267,27 @@ impl Dht {
     }
 
     async fn begin_everywhere(&self, operation: Operation) -> ProgressStream {
-        let mut receivers: Vec<mpsc::Receiver<Event>> = Vec::new();
-        for node in &self.inner.nodes {
-            receivers.push(node.handle.begin(operation).await);
-        }
-        ProgressStream::new(receivers)
+        begin(self.inner.nodes.iter(), operation).await
     }
+}
+
+async fn begin(nodes: impl Iterator<Item = &Running>, operation: Operation) -> ProgressStream {
+    let mut receivers: Vec<mpsc::Receiver<Event>> = Vec::new();
+    for node in nodes {
+        receivers.push(node.handle.begin(operation).await);
+    }
+    ProgressStream::new(receivers)
+}
+
+async fn collect_announced(mut progress: ProgressStream) -> Announced {
+    let mut announced = Announced::default();
+    while let Some(step) = progress.next().await {
+        match step {
+            Progress::Stored { at } => announced.stored_at.push(at),
+            Progress::Peers { peers, .. } => announced.peers.extend(peers),
+            Progress::Done(summary) => announced.summaries.push(summary),
+            _ => {}
+        }
+    }
+    announced
 }

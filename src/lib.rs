@@ -5,6 +5,7 @@
 //! | [`engine`] | the protocol: no socket, no clock, no task; the same code runs in production, simulator and fuzzer |
 //! | [`net`] | the engine on a real network, by tokio (feature `net`) |
 //! | [`dht`] | [`Dht`], the handle that programs embed (feature `net`) |
+//! | [`tracker`] | the gateway: a tracker by HTTP and UDP in front, the DHT behind (feature `gateway`) |
 //! | [`conform`] | a black-box suite that tests any DHT node, ours and others |
 //! | [`sim`] | the engine in a network in memory: virtual time, one seed |
 //! | `lab` | the lectures' experiments on the simulator (feature `lab`) |
@@ -47,6 +48,8 @@ pub mod lab;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod sim;
+#[cfg(feature = "gateway")]
+pub mod tracker;
 
 #[cfg(feature = "net")]
 pub use dht::Dht;

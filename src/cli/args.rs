@@ -1,13 +1,19 @@
 //! The command line as it is typed. Parsing it has no effect and checks no meaning: each command turns its part into
 //! ready objects when it starts.
 
+mod items;
+
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub use self::items::{SampleArgs, ScrapeArgs};
 use super::failure::EXIT_CODES;
 use super::settings::SettingFlags;
 use crate::daemon::config::HostPort;
+use crate::lab::Experiment;
+use crate::lab::experiment::UnknownExperiment;
+use crate::lab::systems::System;
 
 /// A BitTorrent mainline-DHT node that replaces a tracker: keeps swarms, finds peers, announces infohashes.
 #[derive(Debug, Parser)]
@@ -27,6 +33,10 @@ pub enum Command {
     Find(FindArgs),
     /// Announce that this host has torrents, and check that others can see it.
     Announce(AnnounceArgs),
+    /// Count the seeds and peers of torrents, without joining their swarms.
+    Scrape(ScrapeArgs),
+    /// Ask one node for some of the infohashes that it stores.
+    Sample(SampleArgs),
     /// Ask one node whether it is there, who it is and how it sees us.
     Ping(PingArgs),
     /// Test whether a node, of whatever make, keeps the rules of the DHT.
@@ -39,6 +49,8 @@ pub enum Command {
     Config(ConfigArgs),
     /// Show the DHT at work on this machine alone: 50 nodes, one announce, one search.
     Demo(DemoArgs),
+    /// Run an experiment on simulated networks: its table, its picture, and whether the result is as it must be.
+    Lab(LabArgs),
     /// Print the completion script for a shell.
     Completions(CompletionsArgs),
     /// Write the manual pages into a folder.
@@ -155,6 +167,43 @@ pub struct DemoArgs {
     pub json: bool,
 }
 
+/// `trackerless lab`
+#[derive(Args, Debug)]
+pub struct LabArgs {
+    /// hops, failures, geometry, churn, or all of them.
+    #[arg(value_name = "EXPERIMENT")]
+    pub experiment: Experiments,
+    /// Where all randomness comes from: the same seed gives the same files.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Sizes of the network.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(20..=100_000))]
+    pub nodes: Option<Vec<u32>>,
+    /// Which systems: chord, chord6, kademlia, kademlia5, bep5, pastry, tapestry, can2, can4, viceroy.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub systems: Option<Vec<System>>,
+    /// Repetitions with other ids, keys and deaths.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub trials: Option<u32>,
+    /// The folder for the tables (CSV) and pictures (SVG).
+    #[arg(long, value_name = "DIR", default_value = "lab")]
+    pub out: PathBuf,
+    /// Small sizes and few trials: the same figures, coarser, within a minute.
+    #[arg(long)]
+    pub quick: bool,
+}
+
+/// One experiment, or all.
+#[derive(Clone, Debug)]
+pub struct Experiments(pub Vec<Experiment>);
+
+impl std::str::FromStr for Experiments {
+    type Err = UnknownExperiment;
+    fn from_str(name: &str) -> Result<Self, UnknownExperiment> {
+        if name == "all" { Ok(Self(Experiment::ALL.to_vec())) } else { Ok(Self(vec![name.parse()?])) }
+    }
+}
+
 /// `trackerless config`
 #[derive(Args, Debug)]
 pub struct ConfigArgs {
@@ -232,6 +281,16 @@ const EXAMPLES: &[(&str, &str)] = &[
         "  trackerless announce debian.torrent --port 6881
   trackerless announce debian.torrent --port 6881 --seed --keep
   ls *.torrent | trackerless announce - --port 6881 --json",
+    ),
+    (
+        "scrape",
+        "  trackerless scrape debian.torrent
+  trackerless scrape --json - < infohashes.txt",
+    ),
+    (
+        "sample",
+        "  trackerless sample dht.libtorrent.org:25401
+  trackerless sample --lan 127.0.0.1:6880 | trackerless scrape -",
     ),
     (
         "ping",

@@ -11,7 +11,7 @@ const QUIET: &str = "warn";
 
 /// Starts the logs of a command that prints results.
 pub(super) fn start_quiet(config: &Config) {
-    start(if config.is_flag("log") { &config.log } else { QUIET });
+    start(if config.is_flag("log") || config.is_variable("log") { &config.log } else { QUIET });
 }
 
 /// Starts the logs of the node that stays.

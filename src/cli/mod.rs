@@ -12,12 +12,15 @@ mod conform;
 mod demo;
 mod failure;
 mod find;
+mod lab;
 mod logging;
 mod man;
 pub mod output;
 mod ping;
 mod progress;
 mod run;
+mod sample;
+mod scrape;
 mod session;
 mod settings;
 mod state;
@@ -48,10 +51,13 @@ fn dispatch(command: Command, environment: &[(String, String)]) -> Result<Exit, 
         Command::Status(args) => state::status(args, environment),
         Command::Find(args) => find::run(args, environment),
         Command::Announce(args) => announce::run(args, environment),
+        Command::Scrape(args) => scrape::run(args, environment),
+        Command::Sample(args) => sample::run(args, environment),
         Command::Ping(args) => ping::run(args, environment),
         Command::Conform(args) => conform::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Config(args) => config::run(args, environment),
+        Command::Lab(args) => lab::run(args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

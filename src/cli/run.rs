@@ -47,6 +47,12 @@ fn summary(started: &Started) -> String {
     for (address, why) in &started.unavailable {
         line("without", format!("{address}: {why}"));
     }
+    if let Some(addr) = started.gateway {
+        line("gateway", format!("udp://{addr}/announce and http://{addr}/announce"));
+    }
+    if let Some((addr, why)) = &started.without_gateway {
+        line("without", format!("a gateway at {addr}: {why}"));
+    }
     line("data folder", started.data_dir.display().to_string());
     line("saved nodes", started.saved_nodes.to_string());
     line("routers", if started.routers == 0 { "none".to_owned() } else { started.routers.to_string() });
@@ -74,6 +80,8 @@ fn started_record(started: &Started) -> Value {
         "data_dir": started.data_dir.display().to_string(),
         "saved_nodes": started.saved_nodes,
         "routers": started.routers,
+        "gateway": started.gateway,
+        "without_gateway": started.without_gateway.as_ref().map(|(addr, why)| json!({ "address": addr, "why": why })),
     })
 }
 
@@ -81,6 +89,9 @@ impl From<ServiceError> for Failure {
     fn from(error: ServiceError) -> Self {
         match error {
             ServiceError::Start(error) => error.into(),
+            ServiceError::Gateway(_) => {
+                Self::no_network(error, "choose another address with --gateway, or --gateway off")
+            }
             ServiceError::NotSaved(_) => Self::usage(error, "see that the data folder can be written and has room"),
             ServiceError::Signals(_) => Self::usage(error, "start it where programs may receive signals"),
         }

@@ -8,7 +8,10 @@ use std::time::Duration;
 use super::failure::{Exit, Failure};
 use super::target::{self, Target};
 use crate::daemon::config::{Config, HostPort};
-use crate::dht::{self, Announced, Dht, DhtBuilder, Found, PeerStream, Pong, SavedNode, StartError, State};
+use crate::dht::{
+    self, Announced, Dht, DhtBuilder, Found, PeerStream, Pong, SampleError, Sampled, SavedNode, Scraped, StartError,
+    State,
+};
 use crate::engine::id::Id;
 use crate::engine::node::Snapshot;
 
@@ -64,6 +67,16 @@ impl Session {
     /// Our addresses, as others see them.
     pub(super) async fn external_ips(&self) -> Vec<IpAddr> {
         self.dht.status().await.iter().filter_map(|node| node.external_addr).map(|addr| addr.ip()).collect()
+    }
+
+    /// Counts a swarm.
+    pub(super) async fn scrape(&self, infohash: Id) -> Scraped {
+        self.dht.scrape(infohash).await
+    }
+
+    /// Asks one node for some of its infohashes.
+    pub(super) async fn sample(&self, node: SocketAddr) -> Result<Sampled, SampleError> {
+        self.dht.sample(node, Id::ZERO).await
     }
 
     /// Asks one node whether it is there.

@@ -2,5 +2,6 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod gateway;
 pub mod service;
 pub mod signals;

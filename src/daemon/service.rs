@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::config::Config;
+use super::gateway::{self, GatewayError, Opened};
 use super::signals::StopSignals;
 use crate::dht::{Dht, DhtBuilder, PersistError, StartError, Status};
 use crate::engine::id::Id;
@@ -22,6 +23,10 @@ const WARN_AFTER: Duration = Duration::from_secs(20);
 
 /// The exit code of a node that a second signal stops before its state is saved.
 const INTERRUPTED: i32 = 1;
+
+/// A wrapper such as `timeout` signals a program and its group: one request that arrives twice. Nobody asks a second
+/// time so soon.
+const ECHO: Duration = Duration::from_millis(300);
 
 /// What happens in the life of the node.
 #[derive(Debug)]
@@ -55,6 +60,10 @@ pub struct Started {
     pub saved_nodes: usize,
     /// How many routers it may ask.
     pub routers: usize,
+    /// Where the gateway serves, by HTTP and by UDP.
+    pub gateway: Option<SocketAddr>,
+    /// The gateway's usual address, which it does without, and why.
+    pub without_gateway: Option<(SocketAddr, String)>,
 }
 
 /// Why the service ended other than by a signal.
@@ -64,6 +73,9 @@ pub enum ServiceError {
     /// It could not start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The address chosen for the gateway cannot be had.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
     /// The system does not deliver signals.
     #[error("signals cannot be heard: {0}")]
     Signals(std::io::Error),
@@ -80,10 +92,12 @@ pub async fn run(config: &Config, mut tell: impl FnMut(Moment)) -> Result<(), Se
     let mut signals = StopSignals::listen().map_err(ServiceError::Signals)?;
     let began = Instant::now();
     let dht = builder(config).start().await?;
+    let gateway = gateway::open(config, &dht).await?;
     save(&dht).await;
-    tell(Moment::Started(started(config, &dht).await));
+    tell(Moment::Started(started(config, &dht, &gateway).await));
     tokio::select! {
         () = live(&dht, began, &mut tell) => {}
+        () = gateway::serve(gateway) => {}
         () = signals.next() => {}
     }
     tell(Moment::Stopping);
@@ -106,8 +120,15 @@ fn builder(config: &Config) -> DhtBuilder {
     config.bind.iter().fold(builder, |builder, &addr| builder.bind(addr))
 }
 
-async fn started(config: &Config, dht: &Dht) -> Started {
+async fn started(config: &Config, dht: &Dht, gateway: &Opened) -> Started {
+    let (gateway, without_gateway) = match gateway {
+        Opened::Off => (None, None),
+        Opened::Ready(gateway) => (Some(gateway.local_addr()), None),
+        Opened::Without(addr, why) => (None, Some((*addr, why.to_string()))),
+    };
     Started {
+        gateway,
+        without_gateway,
         addresses: dht.status().await.iter().map(|node| (node.local_addr, node.id)).collect(),
         unavailable: dht.unavailable().to_vec(),
         data_dir: config.data_dir.clone(),
@@ -167,9 +188,14 @@ async fn save(dht: &Dht) {
 
 /// Whoever asks twice does not want to wait for a slow disk.
 fn exit_on_next(mut signals: StopSignals) {
+    let first = Instant::now();
     #[expect(clippy::disallowed_methods, reason = "lives as long as the last seconds of the process")]
     tokio::spawn(async move {
-        signals.next().await;
-        std::process::exit(INTERRUPTED);
+        loop {
+            signals.next().await;
+            if first.elapsed() >= ECHO {
+                std::process::exit(INTERRUPTED);
+            }
+        }
     });
 }

@@ -44,6 +44,13 @@ pub const PEER_MEMORY_BYTES: usize = 64 << 20;
 /// A stored peer that is not announced again. Clients announce every 15 to 28 minutes: one may be lost.
 pub const PEER_LIFETIME: Duration = Duration::from_mins(45);
 
+/// Infohashes in a sample (BEP 51): libtorrent never sends more, and beside 16 contacts no more fit.
+pub const SAMPLES: usize = 20;
+/// How long a sample stays the same (BEP 51). mldht does the same; libtorrent's six hours make an index a day old.
+pub const SAMPLE_INTERVAL: Duration = Duration::from_mins(5);
+/// Nodes whose interval between samples is remembered: a survey asks each once, so the youngest are enough.
+pub const SAMPLED_NODES: usize = 1024;
+
 // Traffic.
 
 /// Largest datagram that is read; deployed nodes send up to 1,472 bytes.

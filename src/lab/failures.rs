@@ -12,6 +12,7 @@ use super::parallel;
 use super::plot::{Axis, Chart, Series};
 use super::statistics::{interval, mean, wilson};
 use super::systems::System;
+use super::systems::kademlia::Kademlia;
 use super::table::{Decimal, Table};
 use crate::engine::id::Id;
 use crate::sim::random::Dice;
@@ -51,7 +52,7 @@ pub(super) fn jobs(plan: &Plan) -> Vec<Job> {
     let systems = plan.systems_among(&SYSTEMS);
     let mut jobs = Vec::new();
     for n in plan.nodes_or(&[1_000], &[1_000]) {
-        for trial in 0..plan.trials_or(2, 20) as u64 {
+        for trial in 0..plan.trials_or(1, 20) as u64 {
             for network in [
                 &[System::Kademlia][..],
                 &[System::Kademlia5],
@@ -123,14 +124,30 @@ type Result = Vec<(Walk, bool)>;
 
 fn measure(job: &Job, seed: u64) -> Vec<Tally> {
     let scene = Scene::new(job.n, job.trial, seed);
-    let mut tallies = Vec::new();
-    let Some(overlay) = job.systems[0].build(&scene.ids, scene.seed) else { return tallies };
-    for &system in &job.systems {
-        for fail_pct in FAIL_PCT {
-            tallies.push(tally(system, job.n, fail_pct, &read(&*overlay, &scene, system.copies(), fail_pct)));
-        }
-    }
-    tallies
+    let overlay = job.systems[0].build(&scene.ids, scene.seed);
+    let of = |system: System| match &overlay {
+        Some(overlay) => FAIL_PCT.map(|fail_pct| read(&**overlay, &scene, system.copies(), fail_pct)),
+        None => read_from_nodes(&scene, system.copies()),
+    };
+    let tallies = |&system: &System| {
+        FAIL_PCT.into_iter().zip(of(system)).map(move |(fail_pct, result)| tally(system, job.n, fail_pct, &result))
+    };
+    job.systems.iter().flat_map(tallies).collect()
+}
+
+/// The same with the production node: it announces each key, and where the answer came from, there the key is.
+fn read_from_nodes(scene: &Scene, copies: usize) -> [Result; FAIL_PCT.len()] {
+    let mut network = Kademlia::settle(&scene.ids, copies, scene.seed);
+    let with = |node: &dyn Fn(usize) -> usize| -> Vec<(usize, Id)> {
+        scene.keys.iter().enumerate().map(|(number, key)| (node(number), *key)).collect()
+    };
+    let holders = network.announce(&with(&|number| number % scene.ids.len()));
+    FAIL_PCT.map(|fail_pct| {
+        let dead = Dead::these(scene.ids.len(), scene.dying(fail_pct));
+        let walks = network.read_without(scene.dying(fail_pct), &with(&|number| scene.reader(number, fail_pct)));
+        let lost = |holders: &Vec<usize>| holders.iter().all(|&holder| dead.contains(holder));
+        walks.into_iter().zip(holders.iter().map(lost)).collect()
+    })
 }
 
 fn read(overlay: &dyn Overlay, scene: &Scene, copies: usize, fail_pct: usize) -> Result {

@@ -59,6 +59,10 @@ pub enum Operation {
     },
     /// Look for nodes.
     FindNode(Id),
+    /// Count seeds and peers.
+    Scrape(Id),
+    /// Ask a node for some of its infohashes, and contacts near a target.
+    Sample(SocketAddr, Id),
     /// Ping an address.
     Ping(SocketAddr),
 }
@@ -225,23 +229,8 @@ impl Driver {
     }
 
     fn pass_on(&mut self, event: Event) {
-        let (op, over) = match &event {
-            Event::Ready { contacts } => {
-                let _ = self.ready.send(Some(*contacts));
-                return;
-            }
-            Event::RoutersWanted => return self.resolve_routers(),
-            Event::IdChanged { id, external } => {
-                tracing::info!(%id, "the node id now fits the external address (BEP 42)");
-                tracing::debug!(%external, "external address");
-                return;
-            }
-            Event::Done { op, .. } => (*op, true),
-            Event::Answered { op, .. }
-            | Event::Peers { op, .. }
-            | Event::Stored { op, .. }
-            | Event::Pong { op, .. } => (*op, false),
-        };
+        let Some(op) = event.op() else { return self.take_note(&event) };
+        let over = matches!(event, Event::Done { .. });
         let Some(receiver) = self.operations.get(&op) else { return };
         let gone = receiver.try_send(event).is_err();
         if gone {
@@ -249,6 +238,19 @@ impl Driver {
         }
         if gone || over {
             self.operations.remove(&op);
+        }
+    }
+
+    /// An event that concerns the node as a whole.
+    fn take_note(&self, event: &Event) {
+        match event {
+            Event::Ready { contacts } => drop(self.ready.send(Some(*contacts))),
+            Event::RoutersWanted => self.resolve_routers(),
+            Event::IdChanged { id, external } => {
+                tracing::info!(%id, "the node id now fits the external address (BEP 42)");
+                tracing::debug!(%external, "external address");
+            }
+            _ => {}
         }
     }
 
@@ -285,6 +287,8 @@ impl Driver {
             Operation::FindPeers(info_hash) => self.node.find_peers(now, info_hash),
             Operation::Announce { info_hash, port, seed } => self.node.announce(now, info_hash, port, seed),
             Operation::FindNode(target) => self.node.find_node(now, target),
+            Operation::Scrape(info_hash) => self.node.scrape(now, info_hash),
+            Operation::Sample(addr, target) => self.node.sample(now, addr, target),
             Operation::Ping(addr) => self.node.ping(now, addr),
         }
     }

@@ -47,7 +47,7 @@ pub struct SavedNode {
 #[non_exhaustive]
 pub enum PersistError {
     /// Another process keeps it.
-    #[error("the data folder {} is in use by {holder}; stop that process, or choose another folder with --data-dir", path.display())]
+    #[error("the data folder {} is in use by {holder}", path.display())]
     InUse {
         /// The folder.
         path: PathBuf,

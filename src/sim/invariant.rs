@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 
+use super::network::Resident;
 use crate::engine::contact::is_sendable;
 use crate::engine::time::Instant;
 
@@ -55,5 +56,39 @@ impl<H> Invariant<H> for DatagramsFit {
 
     fn on_transmit(&mut self, _: Instant, to: SocketAddr, payload: &[u8]) -> Result<(), String> {
         if payload.len() <= self.0 { Ok(()) } else { Err(format!("{} bytes to {to}", payload.len())) }
+    }
+}
+
+/// A routing table never holds the node itself, an address twice, or more than its buckets can. Looked at now and
+/// then: a table is long, and a step is short.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SoundTables {
+    steps: u64,
+}
+
+/// A prime, so that no rhythm of the network hides from it.
+const LOOK_EVERY: u64 = 997;
+/// Four large buckets and eight entries for every further bit.
+const LARGEST_TABLE: usize = 128 + 64 + 32 + 16 + 156 * 8;
+
+impl Invariant<Resident> for SoundTables {
+    fn name(&self) -> &'static str {
+        "sound tables"
+    }
+
+    fn on_rest(&mut self, _: Instant, host: &Resident) -> Result<(), String> {
+        self.steps += 1;
+        let Some(node) = host.node().filter(|_| self.steps.is_multiple_of(LOOK_EVERY)) else { return Ok(()) };
+        let mut addresses: Vec<SocketAddr> = node.entries().map(|entry| entry.contact.addr).collect();
+        let count = addresses.len();
+        addresses.sort_unstable();
+        addresses.dedup();
+        if addresses.len() < count {
+            return Err(format!("{} addresses twice", count - addresses.len()));
+        }
+        if node.entries().any(|entry| entry.contact.id == *node.id()) {
+            return Err("the node itself".into());
+        }
+        if count > LARGEST_TABLE { Err(format!("{count} entries")) } else { Ok(()) }
     }
 }

@@ -7,12 +7,14 @@
 //! | to find | look in |
 //! |---|---|
 //! | a network of production nodes, grown by the real join | [`network`] |
+//! | the server through which nodes join | [`router`] |
 //! | what became of an operation | [`task`] |
 //! | the event loop: spawn, kill, call, run until | [`world`] |
 //! | what may live in the world | [`host`] |
 //! | delay, loss, duplicates, reordering, MTU, rate, partition | [`link`] |
 //! | address translators and their mappings | [`nat`] |
 //! | who lives where: addresses, BEP 42 ids, sessions | [`population`] |
+//! | residents that mean ill | [`adversary`] |
 //! | what must always hold | [`invariant`] |
 //! | randomness as a pure function of names | [`random`] |
 //!
@@ -20,6 +22,7 @@
 //! befalls a packet depends on the seed, its two ends and its number between them, never on unrelated traffic.
 #![forbid(unsafe_code)]
 
+pub mod adversary;
 pub mod host;
 pub mod invariant;
 pub mod link;
@@ -27,6 +30,7 @@ pub mod nat;
 pub mod network;
 pub mod population;
 pub mod random;
+pub mod router;
 pub mod task;
 pub mod world;
 

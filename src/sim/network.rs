@@ -4,7 +4,7 @@
 //! through, and a note of every operation that the experimenter began. Anything else that speaks KRPC may live in it
 //! too ([`Resident::Other`]); see [`super::adversary`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use super::host::{Host, Output};
 use super::link::Link;
 use super::population::{AddressPlan, Reachability};
 use super::random::Dice;
+use super::router::Router;
 use super::task::{self, Task};
 use super::world::{Home, HostId, World};
 use crate::engine::contact::Family;
@@ -20,11 +21,30 @@ use crate::engine::node::{self, Config, Event, Node, OpId, Snapshot};
 use crate::engine::time::Instant;
 
 /// Who lives in a network.
+#[derive(Clone)]
 pub enum Resident {
     /// The node that runs in production.
     Node(Box<Node>),
     /// Anyone else.
-    Other(Box<dyn Host<Report = Event> + Send>),
+    Other(Box<dyn Stranger>),
+}
+
+/// A host that is not the production node, but lives among such. Every fitting [`Host`] that can be copied is one.
+pub trait Stranger: Host<Report = Event> + Send {
+    /// A copy of itself, so that a network can be forked.
+    fn fork(&self) -> Box<dyn Stranger>;
+}
+
+impl<H: Host<Report = Event> + Clone + Send + 'static> Stranger for H {
+    fn fork(&self) -> Box<dyn Stranger> {
+        Box::new(self.clone())
+    }
+}
+
+impl Clone for Box<dyn Stranger> {
+    fn clone(&self) -> Self {
+        (**self).fork()
+    }
 }
 
 impl Resident {
@@ -85,7 +105,7 @@ impl Terms {
     pub fn lab(n: usize) -> Self {
         let cache_ways = (n / 16 / 256).min(8);
         let config = Config { private_network: true, limited: false, cache_ways, ..Config::new(Family::V4) };
-        Self { config, reachability: Reachability::OPEN, joins_per_second: n as f64 / 60.0 }
+        Self { config, reachability: Reachability::OPEN, joins_per_second: (n as f64 / 60.0).min(60.0) }
     }
 
     /// The mainline: BEP 42, budgets, and addresses that mean something.
@@ -103,8 +123,14 @@ pub struct Network {
     plan: AddressPlan,
     dice: Dice,
     router: SocketAddr,
+    router_host: HostId,
     members: Vec<HostId>,
     tasks: BTreeMap<(HostId, OpId), Task>,
+    /// When each node said that it had joined.
+    ready: BTreeMap<HostId, Instant>,
+    /// Operations that end with their first peers.
+    impatient: BTreeSet<(HostId, OpId)>,
+    /// Operations that have not ended.
     running: usize,
 }
 
@@ -117,15 +143,43 @@ impl Network {
 
     /// A network in a world that has its own invariants.
     #[must_use]
-    pub fn in_world(world: World<Resident>, terms: Terms, seed: u64) -> Self {
-        let mut plan = AddressPlan::new(terms.config.family, seed);
+    pub fn in_world(mut world: World<Resident>, terms: Terms, seed: u64) -> Self {
+        let family = terms.config.family;
+        let private = terms.config.private_network;
+        let mut plan = if private { AddressPlan::of_one_site(family, seed) } else { AddressPlan::new(family, seed) };
         let router = plan.endpoint();
-        let (dice, members, tasks) = (Dice::keyed(seed, &[0x4e7]), Vec::new(), BTreeMap::new());
-        let mut network = Self { world, terms, plan, dice, router, members, tasks, running: 0 };
-        // The router knows nobody to join through; it is nobody's member.
-        let config = Config { has_routers: false, ..network.terms.config.clone() };
-        network.settle(Home::open(router), config, None);
-        network
+        let router_host = world.spawn(Home::open(router), Resident::Other(Box::new(Router::new(seed))));
+        Self {
+            world,
+            terms,
+            plan,
+            dice: Dice::keyed(seed, &[0x4e7]),
+            router,
+            router_host,
+            members: Vec::new(),
+            tasks: BTreeMap::new(),
+            ready: BTreeMap::new(),
+            impatient: BTreeSet::new(),
+            running: 0,
+        }
+    }
+
+    /// A copy of the network as it is: one that has settled serves many experiments.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self {
+            world: self.world.fork(),
+            terms: self.terms.clone(),
+            plan: self.plan.clone(),
+            dice: self.dice.clone(),
+            router: self.router,
+            router_host: self.router_host,
+            members: self.members.clone(),
+            tasks: self.tasks.clone(),
+            ready: self.ready.clone(),
+            impatient: self.impatient.clone(),
+            running: self.running,
+        }
     }
 
     // Growing and shrinking.
@@ -177,8 +231,9 @@ impl Network {
 
     fn settle(&mut self, home: Home, mut config: Config, id: Option<Id>) -> HostId {
         let addr = home.addr();
+        let id = id.or(config.saved.id);
         let id = id.or_else(|| (!config.private_network).then(|| self.plan.id_for(addr.ip())));
-        config.saved = Snapshot { id: id.or(config.saved.id), ..config.saved };
+        config.saved = Snapshot { id, ..config.saved };
         let node = Node::new(config, self.plan.seed(), self.world.now());
         self.admit(home, Resident::Node(Box::new(node)))
     }
@@ -214,33 +269,48 @@ impl Network {
     /// `host` looks for peers of `key`.
     pub fn find_peers(&mut self, host: HostId, key: Id) {
         self.begin(host, key, |node, now| node.find_peers(now, key));
+        self.note_reports();
+    }
+
+    /// `host` looks for peers of `key` until it has the first, and then lets the rest be.
+    pub fn find_first_peers(&mut self, host: HostId, key: Id) {
+        if let Some(op) = self.begin(host, key, |node, now| node.find_peers(now, key)) {
+            self.impatient.insert((host, op));
+            self.note_reports();
+        }
     }
 
     /// `host` announces its client at `port` under `key`.
     pub fn announce(&mut self, host: HostId, key: Id, port: u16) {
         self.begin(host, key, |node, now| node.announce(now, key, port, false));
+        self.note_reports();
     }
 
     /// `host` looks for the nodes closest to `target`.
     pub fn find_node(&mut self, host: HostId, target: Id) {
         self.begin(host, target, |node, now| node.find_node(now, target));
+        self.note_reports();
     }
 
-    fn begin(&mut self, host: HostId, target: Id, command: impl FnOnce(&mut Node, Instant) -> OpId) {
-        let begun = self.world.call(host, |resident, now| match resident {
+    /// Begins an operation; its reports so far are noted by the caller.
+    fn begin(&mut self, host: HostId, target: Id, command: impl FnOnce(&mut Node, Instant) -> OpId) -> Option<OpId> {
+        let op = self.command(host, command)?;
+        self.tasks.insert((host, op), Task::new(host, target, self.world.now()));
+        self.running += 1;
+        Some(op)
+    }
+
+    fn command<R>(&mut self, host: HostId, command: impl FnOnce(&mut Node, Instant) -> R) -> Option<R> {
+        self.world.call(host, |resident, now| match resident {
             Resident::Node(node) => Some(command(node, now)),
             Resident::Other(_) => None,
-        });
-        if let Some(op) = begun.flatten() {
-            self.tasks.insert((host, op), Task::new(host, target, self.world.now()));
-            self.running += 1;
-        }
-        self.note_reports();
+        })?
     }
 
     /// Takes the notes of all operations, in the order of hosts and then of beginning.
     pub fn take_tasks(&mut self) -> Vec<Task> {
         self.running = 0;
+        self.impatient.clear();
         std::mem::take(&mut self.tasks).into_values().collect()
     }
 
@@ -276,6 +346,22 @@ impl Network {
         others.filter_map(|&member| Some((self.node(member)?.id().distance(target), member))).min().map(|best| best.1)
     }
 
+    /// When a node said that it had joined, if it did.
+    #[must_use]
+    pub fn ready_at(&self, host: HostId) -> Option<Instant> {
+        self.ready.get(&host).copied()
+    }
+
+    /// Takes the router from the network. Nobody is told.
+    pub fn close_router(&mut self) {
+        self.world.suspend(self.router_host);
+    }
+
+    /// Puts it back.
+    pub fn open_router(&mut self) {
+        self.world.resume(self.router_host);
+    }
+
     /// The router through which everyone joins.
     #[must_use]
     pub const fn router(&self) -> SocketAddr {
@@ -300,17 +386,35 @@ impl Network {
     fn note(&mut self, at: Instant, host: HostId, event: Event) {
         if event == Event::RoutersWanted {
             let router = self.router;
-            self.world.call(host, |resident, now| match resident {
-                Resident::Node(node) => node.add_routers(now, &[router]),
-                Resident::Other(_) => {}
-            });
+            self.command(host, |node, now| node.add_routers(now, &[router]));
+            return;
+        }
+        if let Event::Ready { .. } = event {
+            self.ready.insert(host, at);
             return;
         }
         let Some(op) = task::operation(&event) else { return };
         let Some(task) = self.tasks.get_mut(&(host, op)) else { return };
-        task.note(at, event);
         if task.is_over() {
-            self.running -= 1;
+            return;
+        }
+        task.note(at, event);
+        let has_enough = !task.peers.is_empty() && self.impatient.contains(&(host, op));
+        if has_enough && !task.is_over() {
+            self.stop(host, op);
+        }
+        self.running -= usize::from(self.tasks[&(host, op)].is_over());
+    }
+
+    /// Ends an operation that has found what it was begun for.
+    fn stop(&mut self, host: HostId, op: OpId) {
+        let asked = self.command(host, |node, _| {
+            let asked = node.asked(op);
+            node.cancel(op);
+            asked
+        });
+        if let Some(task) = self.tasks.get_mut(&(host, op)) {
+            task.stop(asked.flatten().unwrap_or(0));
         }
     }
 }

@@ -5,16 +5,19 @@
 //! tables and dead (Jimenez, Osmani, Knutsson 2009). Sessions: Weibull, because the longer a node is up the longer it
 //! stays (Stutzbach and Rejaie 2006); a network that is caught in the middle has residual lives, not fresh ones.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use super::nat::{Kind, Nat};
+use super::network::Network;
 use super::random::Dice;
-use super::world::Home;
+use super::world::{Home, HostId};
 use crate::engine::contact::{Family, is_admissible};
 use crate::engine::id::Id;
 use crate::engine::random::Random;
+use crate::engine::time::Instant;
 
 /// Hands out endpoints, each address once.
 #[derive(Clone, Debug)]
@@ -25,6 +28,8 @@ pub struct AddressPlan {
     given: Vec<IpAddr>,
     /// The share of nodes that live in the network (/24 or /64) of an earlier one.
     shared: f64,
+    /// Addresses that mean something only inside one site.
+    local: bool,
 }
 
 impl AddressPlan {
@@ -32,7 +37,13 @@ impl AddressPlan {
     #[must_use]
     pub fn new(family: Family, seed: u64) -> Self {
         let (dice, used) = (Dice::keyed(seed, &[0xadd4]), BTreeSet::new());
-        Self { dice, family, used, given: Vec::new(), shared: 0.1 }
+        Self { dice, family, used, given: Vec::new(), shared: 0.1, local: false }
+    }
+
+    /// A plan of private addresses (10.0.0.0/8, fd00::/8), which are exempt from BEP 42.
+    #[must_use]
+    pub fn of_one_site(family: Family, seed: u64) -> Self {
+        Self { local: true, ..Self::new(family, seed) }
     }
 
     /// A fresh global endpoint.
@@ -42,7 +53,7 @@ impl AddressPlan {
             // Half of the clients keep the port that their program proposes.
             let port = if self.dice.chance(0.5) { 6881 } else { 1024 + self.dice.below(64_000) as u16 };
             let addr = SocketAddr::new(ip, port);
-            if is_admissible(&addr, false) && self.used.insert(ip) {
+            if is_admissible(&addr, self.local) && self.used.insert(ip) {
                 self.given.push(ip);
                 return addr;
             }
@@ -57,6 +68,8 @@ impl AddressPlan {
             (_, Some(IpAddr::V6(ip))) => {
                 Ipv6Addr::from(u128::from(ip) & !u128::from(u64::MAX) | u128::from(bits)).into()
             }
+            (Family::V4, None) if self.local => Ipv4Addr::from(0x0a00_0000 | bits as u32 & 0x00ff_ffff).into(),
+            (Family::V6, None) if self.local => Ipv6Addr::from(0xfd << 120 | u128::from(bits)).into(),
             (Family::V4, None) => Ipv4Addr::from(bits as u32).into(),
             // 2000::/3 is what is in use.
             (Family::V6, None) => {
@@ -136,6 +149,50 @@ impl Sessions {
     }
 }
 
+/// Members that come and go: whoever leaves is replaced at once, so that the network keeps its size.
+#[derive(Clone, Debug)]
+pub struct Churn {
+    sessions: Sessions,
+    dice: Dice,
+    /// When each member leaves; the soonest first.
+    leaving: BinaryHeap<Reverse<(Instant, HostId)>>,
+}
+
+impl Churn {
+    /// Gives every member of `network` what is left of a session that was caught under way.
+    #[must_use]
+    pub fn new(network: &Network, sessions: Sessions, seed: u64) -> Self {
+        let mut dice = Dice::keyed(seed, &[0xc402]);
+        let now = network.world().now();
+        let leaving = network.members().iter().map(|&member| Reverse((now + sessions.residual(&mut dice), member)));
+        Self { leaving: leaving.collect(), sessions, dice }
+    }
+
+    /// Runs the network for this long; `successor` adds the node that takes the place of one that leaves. Returns how
+    /// many left.
+    pub fn run_for(
+        &mut self,
+        network: &mut Network,
+        duration: Duration,
+        mut successor: impl FnMut(&mut Network) -> HostId,
+    ) -> usize {
+        let until = network.world().now() + duration;
+        let mut left = 0;
+        while let Some(&Reverse((at, member))) = self.leaving.peek()
+            && at <= until
+        {
+            self.leaving.pop();
+            network.run_until(at);
+            network.kill(member);
+            let fresh = successor(network);
+            self.leaving.push(Reverse((at + self.sessions.whole(&mut self.dice), fresh)));
+            left += 1;
+        }
+        network.run_until(until);
+        left
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,6 +208,14 @@ mod tests {
             all.iter().for_each(|ip| *networks.entry(crate::engine::contact::subnet(*ip)).or_default() += 1);
             let shared: usize = networks.values().filter(|&&count| count > 1).sum();
             assert!((200..500).contains(&shared), "{shared} of 2,000 {family:?} nodes share a network");
+        }
+    }
+
+    #[test]
+    fn a_site_has_local_addresses() {
+        for family in [Family::V4, Family::V6] {
+            let mut plan = AddressPlan::of_one_site(family, 1);
+            assert!((0..100).all(|_| crate::engine::contact::is_local(plan.endpoint().ip())));
         }
     }
 

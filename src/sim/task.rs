@@ -18,6 +18,8 @@ pub struct Task {
     pub target: Id,
     /// When it began.
     pub started: Instant,
+    /// How many nodes answered.
+    pub answered: usize,
     /// The closest node that answered, and its hops: 1 for one that the host knew itself.
     pub nearest: Option<(Contact, u32)>,
     /// How long it took until the first peers; 0 for those in the host's own store.
@@ -36,6 +38,7 @@ impl Task {
             host,
             target,
             started,
+            answered: 0,
             nearest: None,
             first_peers: None,
             peers: Vec::new(),
@@ -50,9 +53,16 @@ impl Task {
         self.summary.is_some()
     }
 
+    /// It was ended early, after so many queries.
+    pub(super) fn stop(&mut self, asked: usize) {
+        let summary = Summary { asked, answered: self.answered, peers: self.peers.len(), ..Summary::default() };
+        self.summary = Some(summary);
+    }
+
     pub(super) fn note(&mut self, at: Instant, event: Event) {
         match event {
             Event::Answered { contact, hops, .. } => {
+                self.answered += 1;
                 let closer = |(known, _): (Contact, u32)| self.target.closer(&contact.id, &known.id).is_lt();
                 if self.nearest.is_none_or(closer) {
                     self.nearest = Some((contact, u32::from(hops) + 1));
@@ -71,12 +81,5 @@ impl Task {
 
 /// Whose event it is, if it belongs to an operation.
 pub(super) const fn operation(event: &Event) -> Option<OpId> {
-    match event {
-        Event::Answered { op, .. }
-        | Event::Peers { op, .. }
-        | Event::Stored { op, .. }
-        | Event::Pong { op, .. }
-        | Event::Done { op, .. } => Some(*op),
-        Event::Ready { .. } | Event::RoutersWanted | Event::IdChanged { .. } => None,
-    }
+    event.op()
 }

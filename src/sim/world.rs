@@ -142,6 +142,28 @@ impl<H: Host> World<H> {
         self
     }
 
+    /// A copy of the world as it is, without its invariants: what happens in one no longer shows in the other.
+    #[must_use]
+    pub fn fork(&self) -> Self
+    where
+        H: Clone,
+        H::Report: Clone,
+    {
+        Self {
+            now: self.now,
+            seed: self.seed,
+            queue: self.queue.clone(),
+            link: self.link.clone(),
+            slots: self.slots.clone(),
+            endpoints: self.endpoints.clone(),
+            translators: self.translators.clone(),
+            reports: self.reports.clone(),
+            invariants: Vec::new(),
+            counters: self.counters,
+            trace: self.trace,
+        }
+    }
+
     /// Virtual time.
     #[must_use]
     pub const fn now(&self) -> Instant {

@@ -57,9 +57,12 @@ def fresh(ground: Ground) -> str:
 
 def fresh_endpoint(ground: Ground) -> Endpoint:
     """A fresh address and a fresh port: some clients listen on every address, whatever they are told."""
-    host = fresh(ground)
+    return Endpoint(fresh(ground), fresh_port())
+
+
+def fresh_port() -> int:
     with _lock:
-        return Endpoint(host, next(_ports))
+        return next(_ports)
 
 
 def _loopback_base() -> int:

@@ -6,6 +6,7 @@ import os
 import sys
 import unittest
 
+import addresses
 import node
 import sandbox
 import torrent
@@ -31,13 +32,21 @@ class InteropCase(unittest.TestCase):
 
     def network(self, *clients: type[Client], ground: Ground | None = None) -> "Network":
         """As many nodes as these clients need, where all of them can live; skips where one of them cannot."""
+        ground = self._ground(clients, ground)
+        return Network(self.lab, ground, max(client.nodes_needed for client in clients))
+
+    def gateways(self, *clients: type[Client], ground: Ground | None = None, private: bool = False) -> "Network":
+        """Two nodes with a gateway each, for clients that have their DHT switched off."""
+        return Network(self.lab, self._ground(clients, ground), 2, gateway=True, private=private)
+
+    def _ground(self, clients: tuple[type[Client], ...], ground: Ground | None) -> Ground:
         for client in clients:
             self._require(client.installed(), f"{client.name} is not installed; install it by: {client.cure}")
         grounds = [client.ground for client in clients if client.ground is not Ground.LOOPBACK]
         ground = ground or (grounds[0] if grounds else Ground.LOOPBACK)
         if ground is not Ground.LOOPBACK:
             self._require(sandbox.inside(), f"{ground.value} needs network namespaces; run it as root, or by sudo")
-        return Network(self.lab, ground, max(client.nodes_needed for client in clients))
+        return ground
 
     def _require(self, condition: bool, why_not: str) -> None:
         """A skip at home, a failure in CI, where nothing may be left out."""
@@ -51,15 +60,26 @@ class InteropCase(unittest.TestCase):
 class Network:
     """Trackerless nodes, each on its own address; every other one enters by the first."""
 
-    def __init__(self, lab: Lab, ground: Ground, size: int) -> None:
+    def __init__(
+        self, lab: Lab, ground: Ground, size: int, gateway: bool = False, private: bool = False
+    ) -> None:
         self.lab = lab
         self.ground = ground
-        self.torrent: Torrent = torrent.make(lab.name)
-        first = node.start(lab, lab.fresh_address(ground))
-        self.nodes = [first, *(node.start(lab, lab.fresh_address(ground), first) for _ in range(size - 1))]
+        self.torrent: Torrent = torrent.make(lab.name, private)
+        first = node.start(lab, lab.fresh_address(ground), gateway=gateway)
+        others = (node.start(lab, lab.fresh_address(ground), first, gateway) for _ in range(size - 1))
+        self.nodes = [first, *others]
 
     def client(self, kind: type[Client]) -> Client:
         return kind(self.lab, self.lab.fresh_endpoint(self.ground), self.nodes)
+
+    def client_behind(self, gateway: Endpoint, kind: type[Client]) -> Client:
+        """A client without DHT, on the host of the gateway, which announces only those who share its address."""
+        return kind(self.lab, Endpoint(gateway.host, addresses.fresh_port()), [])
+
+    def torrent_of(self, gateway: Endpoint, scheme: str) -> Torrent:
+        """The network's torrent, with a gateway for its only tracker."""
+        return self.torrent.with_tracker(f"{scheme}://{Endpoint(gateway.host, node.GATEWAY_PORT)}/announce")
 
     def find(self) -> list[str]:
         """The peers of this network's torrent, asked for by a newcomer that knows one node."""

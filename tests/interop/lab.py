@@ -40,8 +40,13 @@ class Lab:
     def fresh_folder(self, name: str) -> Path:
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
 
+    def environment(self) -> dict[str, str]:
+        """The user's, without what could bring the user's own settings in."""
+        ours = {key: value for key, value in os.environ.items() if not key.startswith(("TRACKERLESS_", "XDG_"))}
+        return {**ours, "HOME": str(self.folder), "NO_COLOR": "1"}
+
     def start(self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None) -> Process:
-        process = Process(name, argv, self.folder, env)
+        process = Process(name, argv, self.folder, {**self.environment(), **(env or {})})
         self._processes.append(process)
         self._logs[name] = process.log
         return process

@@ -5,6 +5,8 @@ The environment variable TRACKERLESS names the binary; without it, `build` makes
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import os
 import socket
 import subprocess
@@ -16,9 +18,10 @@ from lab import Lab, eventually, target_folder
 from process import Process
 
 PORT = 6881
+GATEWAY_PORT = 6969
 _START_SECONDS = 30
 _COMMAND_SECONDS = 60
-_LOG = {"RUST_LOG": "trackerless=trace", "NO_COLOR": "1"}
+_LOG = ["--log", "trackerless=trace"]
 
 
 def build() -> None:
@@ -29,14 +32,18 @@ def build() -> None:
         os.environ["TRACKERLESS"] = str(target_folder() / "debug" / "trackerless")
 
 
-def start(lab: Lab, host: str, bootstrap: Endpoint | None = None) -> Endpoint:
-    """A node on `host`, knowing at most `bootstrap`; returns once it answers."""
+def start(lab: Lab, host: str, bootstrap: Endpoint | None = None, gateway: bool = False) -> Endpoint:
+    """A node on `host`, knowing at most `bootstrap`; returns once it answers, and its gateway if it has one."""
     endpoint = Endpoint(host, PORT)
     contact = ["--no-bootstrap"] if bootstrap is None else ["--bootstrap", str(bootstrap)]
     folder = lab.fresh_folder("node")
-    argv = [_binary(), "run", "--lan", "--bind", str(endpoint), "--data-dir", str(folder), *contact]
-    process = lab.start(f"node {endpoint}", argv, _LOG)
+    served = str(Endpoint(host, GATEWAY_PORT)) if gateway else "off"
+    common = ["--lan", "--bind", str(endpoint), "--gateway", served, "--data-dir", str(folder)]
+    argv = [_binary(), "run", *common, *contact, *_LOG]
+    process = lab.start(f"node {endpoint}", argv)
     eventually(f"{endpoint} answers a ping", _START_SECONDS, lambda: _alive(process) and answers_ping(endpoint))
+    if gateway:
+        eventually(f"the gateway of {endpoint} answers", _START_SECONDS, lambda: ask_gateway(host, "/"))
     return endpoint
 
 
@@ -63,6 +70,17 @@ def has_stored(endpoint: Endpoint, info_hash: str, peer: Endpoint) -> bool:
     return torrent.bencode(peer.compact) in _ask(endpoint, "get_peers", {"info_hash": bytes.fromhex(info_hash)})
 
 
+def ask_gateway(host: str, path: str) -> bytes:
+    """The body that the gateway on `host` answers over HTTP to a client on the same address, or nothing."""
+    asking = http.client.HTTPConnection(host, GATEWAY_PORT, _COMMAND_SECONDS, source_address=(host, 0))
+    with contextlib.closing(asking):
+        try:
+            asking.request("GET", path)
+            return asking.getresponse().read()
+        except OSError:  # nobody listens there yet
+            return b""
+
+
 def _ask(endpoint: Endpoint, method: str, arguments: dict[str, bytes]) -> bytes:
     """The reply to one query (BEP 5), or nothing. Read-only (BEP 43), so that the test is not taken for a node."""
     query = {"a": {"id": os.urandom(20), **arguments}, "q": method, "ro": 1, "t": "test", "y": "q"}
@@ -81,9 +99,9 @@ def _one_shot(lab: Lab, arguments: list[str], host: str, bootstrap: Endpoint) ->
     """A command that ends by itself; what it says goes to the lab's logs as well."""
     folder = lab.fresh_folder(arguments[0])
     common = ["--lan", "--bind", str(Endpoint(host, 0)), "--bootstrap", str(bootstrap), "--data-dir", str(folder)]
-    argv = [_binary(), *arguments, *common]
+    argv = [_binary(), *arguments, *common, *_LOG]
     result = subprocess.run(
-        argv, cwd=lab.folder, env={**os.environ, **_LOG}, capture_output=True, text=True, timeout=_COMMAND_SECONDS
+        argv, cwd=lab.folder, env=lab.environment(), capture_output=True, text=True, timeout=_COMMAND_SECONDS
     )
     head = f"--- {arguments[0]} (exit status {result.returncode}): {' '.join(argv)}"
     lab.note(arguments[0], f"{head}\n{result.stderr}{result.stdout}")

@@ -18,7 +18,7 @@ class Process:
     It leads a process group of its own, and `stop` ends that group and no other process.
     """
 
-    def __init__(self, name: str, argv: Sequence[str], folder: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, name: str, argv: Sequence[str], folder: Path, env: Mapping[str, str]) -> None:
         self.name = name
         self._argv = list(argv)
         self._lines: list[str] = []
@@ -28,7 +28,7 @@ class Process:
         self._child = subprocess.Popen(
             self._argv,
             cwd=folder,
-            env={**os.environ, **(env or {})},
+            env=dict(env),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -6,6 +6,7 @@ import hashlib
 import random
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 _PIECE_BYTES = 32 * 1024
 _CONTENT_BYTES = 300 * 1024 + 17  # several pieces, the last one odd
@@ -16,10 +17,15 @@ class Torrent(NamedTuple):
     content: bytes
     metainfo: bytes
     info_hash: str
+    tracker: str | None = None
 
     @property
     def magnet(self) -> str:
-        return f"magnet:?xt=urn:btih:{self.info_hash}&dn={self.name}"
+        tracker = f"&tr={quote(self.tracker, safe='')}" if self.tracker else ""
+        return f"magnet:?xt=urn:btih:{self.info_hash}&dn={self.name}{tracker}"
+
+    def with_tracker(self, url: str) -> "Torrent":
+        return self._replace(tracker=url, metainfo=b"d8:announce" + bencode(url) + self.metainfo[1:])
 
     def write_content(self, folder: Path) -> None:
         (folder / self.name).write_bytes(self.content)
@@ -35,7 +41,7 @@ class Torrent(NamedTuple):
         return path.is_file() and hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256(self.content).digest()
 
 
-def make(seed: str) -> Torrent:
+def make(seed: str, private: bool = False) -> Torrent:
     """The same torrent for the same seed; no tracker, no web seed, no `nodes`."""
     name = f"{hashlib.sha1(seed.encode()).hexdigest()[:12]}.bin"
     content = random.Random(seed).randbytes(_CONTENT_BYTES)
@@ -44,6 +50,7 @@ def make(seed: str) -> Torrent:
         "name": name,
         "piece length": _PIECE_BYTES,
         "pieces": b"".join(hashlib.sha1(piece).digest() for piece in _pieces(content)),
+        **({"private": 1} if private else {}),
     })
     return Torrent(name, content, b"d4:info" + info + b"e", hashlib.sha1(info).hexdigest())
 

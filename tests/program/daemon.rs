@@ -24,7 +24,7 @@ pub struct Daemon {
 impl Daemon {
     /// Starts a node that knows `routers`, its data in the folder `data` of `home`.
     pub fn start(home: &Home, data: &str, routers: &[&str]) -> Self {
-        Self::start_with(home, data, routers, &["--bind", "127.0.0.1:0"])
+        Self::start_with(home, data, routers, &["--bind", "127.0.0.1:0", "--gateway", "off"])
     }
 
     /// Starts a node with further flags.

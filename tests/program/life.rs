@@ -1,5 +1,8 @@
 //! The life of a node: start, stop, restart, and the data folder between them.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
 use super::daemon::Daemon;
 use super::harness::Home;
 
@@ -12,6 +15,19 @@ fn both_signals_end_it_cleanly() {
         let (code, log) = node.stop(signal);
         assert_eq!(code, Some(0), "{signal}: {log}");
     }
+}
+
+#[test]
+fn a_node_outlives_the_reader_of_its_output() {
+    let home = Home::new();
+    let mut command = home.command(&["run", "--lan", "--data-dir", "data", "--bind", "127.0.0.1:0"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert!(first.starts_with("trackerless "), "{first}");
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
@@ -75,7 +91,12 @@ fn what_was_saved_is_where_the_next_start_begins() {
     let mut nodes = Daemon::network(&home, 3);
     let last = nodes.pop().unwrap();
     last.stop("INT");
-    // No router this time: the saved nodes must do.
+    // No router this time: the saved nodes must do, for commands beside the node too. They bind both families, of which
+    // nodes are saved for one.
+    let infohash = "a".repeat(40);
+    let common = ["--lan", "--data-dir", "node-2"];
+    home.run(&[&["announce", &infohash, "--port", "1"], &common[..]].concat()).expect_code(0);
+    assert_eq!(home.run(&[&["find", &infohash], &common[..]].concat()).expect_code(0).stdout, "127.0.0.1:1\n");
     let mut again = Daemon::start(&home, "node-2", &[]);
     assert_ne!(again.started["saved_nodes"], 0, "{}", again.started);
     assert_eq!(again.started["routers"], 0, "{}", again.started);

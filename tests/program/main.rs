@@ -5,6 +5,7 @@
 mod config;
 mod daemon;
 mod demo;
+mod gateway;
 mod harness;
 mod life;
 mod manual;

@@ -12,6 +12,10 @@ mod value;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use crate::tracker::broker::Policy;
+use crate::tracker::guard::Guard;
+use crate::tracker::server::Settings as GatewaySettings;
+
 pub use error::{ConfigError, Origin};
 pub use setting::{SETTINGS, Scope, Setting, nearest_key};
 pub use value::{HostPort, Kind, Value};
@@ -54,6 +58,10 @@ pub struct Config {
     pub new_destinations_burst: u32,
     /// Bytes for the stored peers of one address.
     pub peer_memory_bytes: u64,
+    /// Where the gateway serves; `None` for nowhere.
+    pub gateway: Option<SocketAddr>,
+    /// How it behaves.
+    pub gateway_settings: GatewaySettings,
     /// What looked odd but harms nothing.
     pub warnings: Vec<String>,
     entries: Vec<Entry>,
@@ -107,6 +115,18 @@ impl Config {
         matches!(self.entry(key).origin, Origin::Flag(_))
     }
 
+    /// Whether anybody, in any layer, has given this setting.
+    #[must_use]
+    pub fn is_chosen(&self, key: &str) -> bool {
+        self.entry(key).origin != Origin::Default
+    }
+
+    /// Whether this setting was given as a variable.
+    #[must_use]
+    pub fn is_variable(&self, key: &str) -> bool {
+        matches!(self.entry(key).origin, Origin::Variable(_))
+    }
+
     /// All settings with their values and origins.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
@@ -127,6 +147,7 @@ impl Config {
         let Value::Folder(data_dir) = entry(&entries, "data_dir").value.clone() else { unreachable!("a folder") };
         let Value::Addresses(bind) = entry(&entries, "bind").value.clone() else { unreachable!("addresses") };
         let Value::Filter(log) = entry(&entries, "log").value.clone() else { unreachable!("a filter") };
+        let Value::Service(gateway) = entry(&entries, "gateway").value else { unreachable!("a service") };
         let small = |key| u32::try_from(count(&entries, key)).expect("bounded by its kind");
         Self {
             data_dir,
@@ -138,6 +159,8 @@ impl Config {
             new_destinations_per_second: small("new_destinations_per_second"),
             new_destinations_burst: small("new_destinations_burst"),
             peer_memory_bytes: count(&entries, "peer_memory") << 20,
+            gateway,
+            gateway_settings: gateway_settings(&entries),
             warnings,
             entries,
         }
@@ -196,6 +219,21 @@ fn set(entries: &mut [Entry], setting: &'static Setting, texts: &[String], origi
 
 fn entry<'a>(entries: &'a [Entry], key: &str) -> &'a Entry {
     entries.iter().find(|entry| entry.setting.key == key).expect("a key of the registry")
+}
+
+fn gateway_settings(entries: &[Entry]) -> GatewaySettings {
+    let networks = |key| match &entry(entries, key).value {
+        Value::Networks(networks) => networks.clone(),
+        _ => unreachable!("{key} is a list of networks"),
+    };
+    let Value::Infohashes(denied) = &entry(entries, "gateway_deny").value else { unreachable!("infohashes") };
+    let policy = match entry(entries, "gateway_announce").value {
+        Value::Choice("never") => Policy::Never,
+        Value::Choice("always") => Policy::Always,
+        _ => Policy::VerifiedPublic,
+    };
+    let (guard, trusted_proxies) = (Guard::new(networks("gateway_lan")), networks("gateway_trusted_proxies"));
+    GatewaySettings { policy, denied: denied.iter().copied().collect(), guard, trusted_proxies }
 }
 
 fn switch(entries: &[Entry], key: &str) -> bool {

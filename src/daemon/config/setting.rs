@@ -32,7 +32,7 @@ pub enum Scope {
 }
 
 /// All settings, in the order in which people read them.
-pub static SETTINGS: [Setting; 11] = [
+pub static SETTINGS: [Setting; 16] = [
     Setting {
         key: "data_dir",
         kind: Kind::Folder,
@@ -111,12 +111,52 @@ pub static SETTINGS: [Setting; 11] = [
         default: || Value::Count(PEER_MEMORY_BYTES as u64 >> 20),
     },
     Setting {
+        key: "gateway",
+        kind: Kind::Service,
+        scope: Scope::Daemon,
+        meaning: "Where BitTorrent clients find a tracker with the DHT behind it, by HTTP and by UDP. \
+                  `off` for none. If nobody chose the address and it is taken, the node does without.",
+        default: || Value::Service(Some(([127, 0, 0, 1], 6969).into())),
+    },
+    Setting {
+        key: "gateway_announce",
+        kind: Kind::Choice(&["verified-public", "never", "always"]),
+        scope: Scope::Daemon,
+        meaning: "Which clients of the gateway are announced to the DHT. \
+                  `verified-public`: those whose torrent is shown not to be private; `never`: none; \
+                  `always`: all, for networks in which nothing is private.",
+        default: || Value::Choice("verified-public"),
+    },
+    Setting {
+        key: "gateway_deny",
+        kind: Kind::Infohashes,
+        scope: Scope::Daemon,
+        meaning: "Infohash that the gateway does not serve; may be given several times.",
+        default: || Value::Infohashes(Vec::new()),
+    },
+    Setting {
+        key: "gateway_lan",
+        kind: Kind::Networks,
+        scope: Scope::Daemon,
+        meaning: "Network whose hosts share our public IPv4 address; may be given several times. \
+                  The gateway announces its clients there as well as those on this host.",
+        default: || Value::Networks(crate::tracker::guard::Guard::default().networks().to_vec()),
+    },
+    Setting {
+        key: "gateway_trusted_proxies",
+        kind: Kind::Networks,
+        scope: Scope::Daemon,
+        meaning: "Network of reverse proxies in front of the gateway; may be given several times. \
+                  From there, and from nowhere else, X-Forwarded-For names the client.",
+        default: || Value::Networks(Vec::new()),
+    },
+    Setting {
         key: "log",
         kind: Kind::Filter,
         scope: Scope::Every,
         meaning: "What is logged on standard error: error, warn, info, debug (each lookup) or trace (each packet). \
                   Parts of the program are set apart as in `info,trackerless::net=debug`. \
-                  Commands other than `run` log warnings only unless the flag is given.",
+                  Commands other than `run` log warnings only unless the flag or the variable is given.",
         default: || Value::Filter("info".to_owned()),
     },
 ];

@@ -113,3 +113,19 @@ fn a_private_network_asks_no_public_router() {
     assert_eq!(routers(&[("lan", "true"), ("bootstrap", "dht.libtorrent.org:25401,10.0.0.1:6881")]), 1);
     assert_eq!(routers(&[("no_bootstrap", "true"), ("bootstrap", "127.0.0.1:6881")]), 0);
 }
+
+#[test]
+fn the_gateway_is_configured_in_five_keys() {
+    let config = load(None, &[], &[]).unwrap();
+    assert_eq!(config.gateway, Some("127.0.0.1:6969".parse().unwrap()));
+    assert!(!config.is_chosen("gateway"));
+    assert_eq!(config.gateway_settings.policy, Policy::VerifiedPublic);
+    let hash = "0f".repeat(20);
+    let flags = [("gateway", "off"), ("gateway_announce", "never"), ("gateway_deny", &hash), ("gateway_lan", "")];
+    let config = load(None, &[], &flags).unwrap();
+    assert_eq!((config.gateway, config.is_chosen("gateway")), (None, true));
+    assert_eq!(config.gateway_settings.policy, Policy::Never);
+    assert!(config.gateway_settings.denied.contains(&hash.parse().unwrap()));
+    assert!(config.gateway_settings.guard.networks().is_empty());
+    assert!(error("gateway_announce = \"sometimes\"").1.contains("verified-public or never or always"));
+}

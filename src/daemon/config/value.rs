@@ -8,6 +8,9 @@ use std::str::FromStr;
 use toml::de::DeValue;
 use tracing_subscriber::EnvFilter;
 
+use crate::engine::id::Id;
+use crate::tracker::guard::Network;
+
 /// What the value of a setting may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -28,6 +31,14 @@ pub enum Kind {
     },
     /// A log filter.
     Filter,
+    /// An IP address with a port to serve at, or `off`.
+    Service,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Ranges of IP addresses, possibly none.
+    Networks,
+    /// Infohashes, possibly none.
+    Infohashes,
 }
 
 /// The value of a setting.
@@ -40,13 +51,17 @@ pub enum Value {
     Switch(bool),
     Count(u64),
     Filter(String),
+    Service(Option<SocketAddr>),
+    Choice(&'static str),
+    Networks(Vec<Network>),
+    Infohashes(Vec<Id>),
 }
 
 impl Kind {
     /// Whether several values may be given.
     #[must_use]
     pub const fn is_list(self) -> bool {
-        matches!(self, Self::Addresses | Self::Hosts)
+        matches!(self, Self::Addresses | Self::Hosts | Self::Networks | Self::Infohashes)
     }
 
     /// The name of a value in `--help`.
@@ -59,6 +74,10 @@ impl Kind {
             Self::Switch => "yes|no",
             Self::Count { .. } => "N",
             Self::Filter => "FILTER",
+            Self::Service => "off|ADDR:PORT",
+            Self::Choice(_) => "WORD",
+            Self::Networks => "NETWORK",
+            Self::Infohashes => "INFOHASH",
         }
     }
 
@@ -74,6 +93,10 @@ impl Kind {
             Self::Filter => {
                 "give error, warn, info, debug, trace, or a list as in info,trackerless::net=debug".to_owned()
             }
+            Self::Service => "give off, or an IP address and a port, as in 127.0.0.1:6969".to_owned(),
+            Self::Choice(words) => format!("give {}", words.join(" or ")),
+            Self::Networks => "give an address and the length of its prefix, as in 192.168.0.0/16".to_owned(),
+            Self::Infohashes => "give infohashes of 40 hexadecimal digits".to_owned(),
         }
     }
 
@@ -93,6 +116,11 @@ impl Kind {
             Self::Switch => switch(single()).map(Value::Switch),
             Self::Count { least, most } => count(single(), least, most).map(Value::Count),
             Self::Filter => filter(single()).map(Value::Filter),
+            Self::Service if single() == "off" => Ok(Value::Service(None)),
+            Self::Service => address(single()).map(|addr| Value::Service(Some(addr))),
+            Self::Choice(words) => choice(single(), words).map(Value::Choice),
+            Self::Networks => parts().map(parsed).collect::<Result<_, _>>().map(Value::Networks),
+            Self::Infohashes => parts().map(parsed).collect::<Result<_, _>>().map(Value::Infohashes),
         }
     }
 
@@ -103,7 +131,7 @@ impl Kind {
             (Self::Count { .. }, DeValue::Integer(number)) => Ok(vec![number.to_string().replace('_', "")]),
             (Self::Switch | Self::Count { .. }, other) => Err(format!("it is of type {}", other.type_str())),
             (_, DeValue::String(text)) => Ok(vec![text.to_string()]),
-            (Self::Addresses | Self::Hosts, DeValue::Array(items)) => {
+            (kind, DeValue::Array(items)) if kind.is_list() => {
                 let text = |item: &DeValue<'_>| item.as_str().map(str::to_owned);
                 let texts: Option<_> = items.iter().map(|item| text(item.get_ref())).collect();
                 texts.ok_or_else(|| "not all of its items are strings".to_owned())
@@ -124,6 +152,10 @@ impl Value {
             Self::Switch(on) => vec![on.to_string()],
             Self::Count(number) => vec![number.to_string()],
             Self::Filter(filter) => vec![filter.clone()],
+            Self::Service(addr) => vec![addr.map_or_else(|| "off".to_owned(), |addr| addr.to_string())],
+            Self::Choice(word) => vec![(*word).to_owned()],
+            Self::Networks(networks) => networks.iter().map(ToString::to_string).collect(),
+            Self::Infohashes(ids) => ids.iter().map(ToString::to_string).collect(),
         }
     }
 
@@ -133,8 +165,8 @@ impl Value {
         match self {
             Self::Switch(on) => (*on).into(),
             Self::Count(number) => i64::try_from(*number).expect("counts are bounded by their kind").into(),
-            Self::Folder(_) | Self::Filter(_) => self.texts().concat().into(),
-            Self::Addresses(_) | Self::Hosts(_) => self.texts().into(),
+            Self::Folder(_) | Self::Filter(_) | Self::Service(_) | Self::Choice(_) => self.texts().concat().into(),
+            Self::Addresses(_) | Self::Hosts(_) | Self::Networks(_) | Self::Infohashes(_) => self.texts().into(),
         }
     }
 }
@@ -208,6 +240,14 @@ fn count(text: &str, least: u64, most: u64) -> Result<u64, String> {
     within.then_some(number).ok_or_else(|| format!("{number} is not from {least} to {most}"))
 }
 
+fn choice(text: &str, words: &[&'static str]) -> Result<&'static str, String> {
+    words.iter().find(|word| **word == text).copied().ok_or_else(|| format!("{text:?} is none of the words"))
+}
+
+fn parsed<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error| format!("{text:?}: {error}"))
+}
+
 fn filter(text: &str) -> Result<String, String> {
     match EnvFilter::try_new(text) {
         Ok(_) if !text.is_empty() => Ok(text.to_owned()),
@@ -247,10 +287,23 @@ mod tests {
     }
 
     #[test]
+    fn a_service_is_off_or_has_an_address() {
+        let read = |text: &str| Kind::Service.read(&[text.to_owned()]);
+        assert_eq!(read("off"), Ok(Value::Service(None)));
+        assert_eq!(read("[::1]:7").unwrap().texts(), ["[::1]:7"]);
+        assert!(read("on").is_err() && read("6969").is_err() && read("").is_err());
+        assert_eq!(Kind::Choice(&["a", "b"]).read(&["b".to_owned()]), Ok(Value::Choice("b")));
+        assert!(Kind::Choice(&["a", "b"]).read(&["c".to_owned()]).is_err());
+    }
+
+    #[test]
     fn lists_may_be_separated_by_commas_and_be_empty_where_that_makes_sense() {
         let read = |kind: Kind, text: &str| kind.read(&[text.to_owned()]).map(|value| value.texts());
         assert_eq!(read(Kind::Addresses, "0.0.0.0:1, [::]:2").unwrap(), ["0.0.0.0:1", "[::]:2"]);
         assert_eq!(read(Kind::Hosts, "").unwrap(), [""; 0]);
         assert!(read(Kind::Addresses, "").unwrap_err().contains("no address"));
+        assert_eq!(read(Kind::Networks, "10.0.0.0/8,fd00::/8").unwrap(), ["10.0.0.0/8", "fd00::/8"]);
+        assert!(read(Kind::Networks, "10.0.0.0/99").unwrap_err().contains("10.0.0.0/99"));
+        assert_eq!(read(Kind::Infohashes, &"0f".repeat(20)).unwrap(), ["0f".repeat(20)]);
     }
 }

@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
-use super::{Fault, Kind, MAX_TOKEN, MAX_TRANSACTION, Message, Method, Query, Response, Values, Want};
+use super::{
+    FILTER_LEN, Fault, Filters, Kind, MAX_SAMPLE_INTERVAL, MAX_TOKEN, MAX_TRANSACTION, Message, Method, Query,
+    Response, Samples, Values, Want,
+};
 use crate::engine::bencode::scan::{self, Malformed, Scanner};
 use crate::engine::contact::{canonical, decode_addr};
 use crate::engine::id::Id;
@@ -53,6 +56,12 @@ struct Fields<'a> {
     implied_port: Option<i64>,
     seed: Option<i64>,
     noseed: Option<i64>,
+    scrape: Option<i64>,
+    filter_seeds: Option<&'a [u8]>,
+    filter_peers: Option<&'a [u8]>,
+    samples: Option<&'a [u8]>,
+    num: Option<i64>,
+    interval: Option<i64>,
 }
 
 impl<'a> Message<'a> {
@@ -126,6 +135,13 @@ fn fields<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Fields<'a>>, Malformed
         b"implied_port" => first(&mut fields.implied_port, scanner, Scanner::integer_if_any),
         b"seed" => first(&mut fields.seed, scanner, Scanner::integer_if_any),
         b"noseed" => first(&mut fields.noseed, scanner, Scanner::integer_if_any),
+        b"scrape" => first(&mut fields.scrape, scanner, Scanner::integer_if_any),
+        // BEP 33 says BFsd; mldht, which its author wrote, sends and reads BFse.
+        b"BFsd" | b"BFse" => first(&mut fields.filter_seeds, scanner, Scanner::string_if_any),
+        b"BFpe" => first(&mut fields.filter_peers, scanner, Scanner::string_if_any),
+        b"samples" => first(&mut fields.samples, scanner, Scanner::string_if_any),
+        b"num" => first(&mut fields.num, scanner, Scanner::integer_if_any),
+        b"interval" => first(&mut fields.interval, scanner, Scanner::integer_if_any),
         _ => Ok(()),
     })?;
     Ok(Some(fields))
@@ -191,7 +207,13 @@ fn method<'a>(name: &[u8], arguments: &Fields<'a>) -> Result<Method<'a>, Fault> 
     Ok(match name {
         b"ping" => Method::Ping,
         b"find_node" => Method::FindNode { target: target()?, want },
-        b"get_peers" => Method::GetPeers { info_hash: info_hash()?, want, noseed: arguments.noseed.unwrap_or(0) != 0 },
+        b"get_peers" => Method::GetPeers {
+            info_hash: info_hash()?,
+            want,
+            noseed: arguments.noseed.unwrap_or(0) != 0,
+            scrape: arguments.scrape.unwrap_or(0) != 0,
+        },
+        b"sample_infohashes" => Method::SampleInfohashes { target: target()?, want },
         b"announce_peer" => Method::AnnouncePeer {
             info_hash: info_hash()?,
             port: announced_port(arguments)?,
@@ -229,7 +251,21 @@ fn response<'a>(envelope: &Envelope<'a>) -> Option<Response<'a>> {
         nodes: results.nodes.unwrap_or_default(),
         nodes6: results.nodes6.unwrap_or_default(),
         values: Values { list: results.values.unwrap_or_default() },
+        filters: Filters { seeds: filter(results.filter_seeds), peers: filter(results.filter_peers) },
+        samples: samples(results),
     })
+}
+
+fn filter(bytes: Option<&[u8]>) -> Option<&[u8; FILTER_LEN]> {
+    bytes?.try_into().ok()
+}
+
+/// BEP 51: that `samples` is there, even empty, is how a node shows that it knows the query.
+fn samples<'a>(results: &Fields<'a>) -> Option<Samples<'a>> {
+    let infohashes = results.samples?;
+    let interval = results.interval.unwrap_or(0).clamp(0, i64::from(MAX_SAMPLE_INTERVAL)) as u32;
+    let total = results.num.and_then(|num| u64::try_from(num).ok()).unwrap_or(0);
+    Some(Samples { infohashes, total, interval })
 }
 
 #[cfg(test)]
@@ -255,7 +291,7 @@ mod tests {
         );
         assert_eq!(
             kind(b"d1:ad2:id20:abcdefghij01234567899:info_hash20:mnopqrstuvwxyz123456e1:q9:get_peers1:t2:aa1:y1:qe"),
-            query(Method::GetPeers { info_hash: TARGET, want, noseed: false })
+            query(Method::GetPeers { info_hash: TARGET, want, noseed: false, scrape: false })
         );
         assert_eq!(
             kind(
@@ -378,6 +414,34 @@ mod tests {
         assert_eq!(values("12:aaaaa\u{1}bbbbb\u{1}"), ["97.97.97.97:24833", "98.98.98.98:25089"]);
         assert_eq!(values("5:aaaaai7ele6:aaaaa\u{1}0:").len(), 1);
         assert_eq!(values("18:aaaaaaaaaaaaaaaa\u{1}\u{1}"), ["[6161:6161:6161:6161:6161:6161:6161:6161]:257"]);
+    }
+
+    #[test]
+    fn filters_are_read_under_both_names_and_only_at_their_length() {
+        let filters = |keys: &str| {
+            let bytes = format!("d1:rd{keys}2:id20:abcdefghij0123456789e1:t2:aa1:y1:re");
+            let Kind::Response(response) = kind(bytes.as_bytes()) else { panic!("a response") };
+            (response.filters.seeds.map(|filter| filter[0]), response.filters.peers.map(|filter| filter[0]))
+        };
+        let (a, b) = ("a".repeat(256), "b".repeat(256));
+        assert_eq!(filters(&format!("4:BFpe256:{a}4:BFsd256:{b}")), (Some(b'b'), Some(b'a')));
+        assert_eq!(filters(&format!("4:BFpe256:{a}4:BFse256:{b}")), (Some(b'b'), Some(b'a')));
+        assert_eq!(filters(&format!("4:BFpe255:{}4:BFsdi1e", &a[1..])), (None, None));
+    }
+
+    #[test]
+    fn samples_are_read_and_their_interval_is_bounded() {
+        let samples = |keys: &str| {
+            let bytes = format!("d1:rd2:id20:abcdefghij0123456789{keys}e1:t2:aa1:y1:re");
+            let Kind::Response(response) = kind(bytes.as_bytes()) else { panic!("a response") };
+            let owned = |samples: Samples<'_>| (samples.iter().collect::<Vec<_>>(), samples.total, samples.interval);
+            response.samples.map(owned)
+        };
+        let two = "aaaaaaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbbbbb";
+        let expected = (vec![Id([b'a'; 20]), Id([b'b'; 20])], 7, 300);
+        assert_eq!(samples(&format!("8:intervali300e3:numi7e7:samples40:{two}")), Some(expected));
+        assert_eq!(samples("8:intervali99999999e3:numi-1e7:samples0:"), Some((Vec::new(), 0, MAX_SAMPLE_INTERVAL)));
+        assert_eq!(samples("3:numi7e"), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use super::Fault;
+use super::{FILTER_LEN, Fault};
 use crate::engine::bencode::write::{integer, length, string};
 use crate::engine::contact::{CompactAddr, Contact, Family};
 use crate::engine::id::Id;
@@ -24,6 +24,10 @@ pub enum Ask<'a> {
     FindNode(Id),
     /// Peers of this swarm.
     GetPeers(Id),
+    /// Peers of this swarm, and filters of all of them (BEP 33).
+    Scrape(Id),
+    /// Some of the infohashes that the node has, and contacts closest to this point (BEP 51).
+    SampleInfohashes(Id),
     /// We take part in this swarm.
     AnnouncePeer {
         /// The swarm.
@@ -52,6 +56,16 @@ pub fn query(out: &mut Vec<u8>, transaction: [u8; 4], own: &Id, read_only: bool,
             out.extend_from_slice(b"9:info_hash20:");
             out.extend_from_slice(&info_hash.0);
             out.extend_from_slice(b"e1:q9:get_peers");
+        }
+        Ask::Scrape(info_hash) => {
+            out.extend_from_slice(b"9:info_hash20:");
+            out.extend_from_slice(&info_hash.0);
+            out.extend_from_slice(b"6:scrapei1ee1:q9:get_peers");
+        }
+        Ask::SampleInfohashes(target) => {
+            out.extend_from_slice(b"6:target20:");
+            out.extend_from_slice(&target.0);
+            out.extend_from_slice(b"e1:q17:sample_infohashes");
         }
         Ask::AnnouncePeer { info_hash, port, seed, token } => {
             // implied_port is left out: the port of the client is not the port of this socket.
@@ -83,31 +97,72 @@ pub fn error(out: &mut Vec<u8>, transaction: &[u8], to: &SocketAddr, fault: Faul
     end(out, transaction, b'e');
 }
 
+/// The filters of a swarm that we have (BEP 33): both, even if one is empty.
+#[derive(Clone, Copy, Debug)]
+pub struct Filters<'a> {
+    /// Peers that have the whole torrent.
+    pub seeds: &'a [u8; FILTER_LEN],
+    /// The other peers.
+    pub peers: &'a [u8; FILTER_LEN],
+}
+
 /// A response being written: its methods are called in the order of the keys, each at most once, `end` last.
 ///
-/// Invariant: the datagram never exceeds [`MAX_DATAGRAM`]. Only [`values`](Self::values) takes a variable share, and
-/// it is told how many fit; the rest, at its largest, is 87 bytes of envelope with the longest transaction id 103,
-/// and 537 of contacts of both families.
+/// Invariant: the datagram never exceeds [`MAX_DATAGRAM`]. The envelope has at most 103 bytes, contacts of both
+/// families 537. What is as large as filters or samples is announced with [`reserve`](Self::reserve) before it is
+/// written; [`contacts`](Self::contacts) writes fewer where they do not fit, and for [`values`](Self::values) one asks.
 #[derive(Debug)]
 pub struct Response<'a> {
     out: &'a mut Vec<u8>,
     start: usize,
     transaction: &'a [u8],
+    reserved: usize,
 }
 
 impl<'a> Response<'a> {
     /// Begins the response of the node `own` to a query from `to`.
     pub fn begin(out: &'a mut Vec<u8>, own: &Id, to: &SocketAddr, transaction: &'a [u8]) -> Self {
+        Self::begin_scrape(out, own, to, transaction, None)
+    }
+
+    /// Begins the same, with the filters of a swarm (BEP 33); their keys come before all others.
+    pub fn begin_scrape(
+        out: &'a mut Vec<u8>,
+        own: &Id,
+        to: &SocketAddr,
+        transaction: &'a [u8],
+        filters: Option<Filters<'_>>,
+    ) -> Self {
         let start = out.len();
         out.push(b'd');
         external(out, to);
-        out.extend_from_slice(b"1:rd2:id20:");
+        out.extend_from_slice(b"1:rd");
+        if let Some(filters) = filters {
+            out.extend_from_slice(b"4:BFpe256:");
+            out.extend_from_slice(filters.peers);
+            out.extend_from_slice(b"4:BFsd256:");
+            out.extend_from_slice(filters.seeds);
+        }
+        out.extend_from_slice(b"2:id20:");
         out.extend_from_slice(&own.0);
-        Self { out, start, transaction }
+        Self { out, start, transaction, reserved: 0 }
     }
 
-    /// `nodes` or `nodes6`: contacts, all of `family`. IPv4 comes before IPv6.
+    /// Keeps `bytes` free for what is written after the contacts.
+    pub const fn reserve(&mut self, bytes: usize) {
+        self.reserved = bytes;
+    }
+
+    /// Bytes that are neither used nor reserved.
+    fn room(&self) -> usize {
+        let used = self.out.len() - self.start + 1 + tail_len(self.transaction) + self.reserved;
+        MAX_DATAGRAM.saturating_sub(used)
+    }
+
+    /// `nodes` or `nodes6`: contacts, all of `family`, as many as leave room for a token. IPv4 comes before IPv6.
     pub fn contacts(&mut self, family: Family, contacts: &[Contact]) {
+        let room = self.room().saturating_sub(CONTACTS_KEY_LEN + TOKEN_ENTRY_LEN) / family.contact_len();
+        let contacts = &contacts[..contacts.len().min(room)];
         self.out.extend_from_slice(match family {
             Family::V4 => b"5:nodes",
             Family::V6 => b"6:nodes6",
@@ -128,20 +183,32 @@ impl<'a> Response<'a> {
     /// How many peers of `family` still fit.
     #[must_use]
     pub fn room_for_values(&self, family: Family) -> usize {
-        let tail = 1 + tail_len(self.transaction);
-        let list = b"6:valuesle".len();
-        let used = self.out.len() - self.start + tail + list;
-        MAX_DATAGRAM.saturating_sub(used) / value_len(family)
+        self.room().saturating_sub(b"6:valuesle".len()) / value_len(family)
     }
 
     /// `values`: compact peers, all of `family`; no more than [`room_for_values`](Self::room_for_values).
     pub fn values<'p>(&mut self, family: Family, peers: impl Iterator<Item = &'p [u8]>) {
         self.out.extend_from_slice(b"6:valuesl");
-        for peer in peers {
-            length(self.out, family.peer_len());
-            self.out.extend_from_slice(peer);
+        match family {
+            Family::V4 => values::<8>(self.out, b"6:", peers),
+            Family::V6 => values::<21>(self.out, b"18:", peers),
         }
         self.out.push(b'e');
+    }
+
+    /// `interval`: for how many seconds there is nothing new (BEP 51).
+    pub fn interval(&mut self, seconds: u32) {
+        self.out.extend_from_slice(b"8:interval");
+        integer(self.out, i64::from(seconds));
+    }
+
+    /// `num` and `samples`: how many infohashes there are, and some of them (BEP 51).
+    pub fn samples(&mut self, total: u64, samples: &[Id]) {
+        self.out.extend_from_slice(b"3:num");
+        integer(self.out, total.min(i64::MAX as u64) as i64);
+        self.out.extend_from_slice(b"7:samples");
+        length(self.out, samples.len() * Id::LEN);
+        samples.iter().for_each(|sample| self.out.extend_from_slice(&sample.0));
     }
 
     /// Ends the datagram.
@@ -150,6 +217,28 @@ impl<'a> Response<'a> {
         end(self.out, self.transaction, b'r');
         debug_assert!(self.out.len() - self.start <= MAX_DATAGRAM, "a response exceeds its cap");
     }
+}
+
+/// Appends peers, each `VALUE` bytes with its length `prefix`. They are by far the most strings that a node writes, so
+/// each is put together in a piece whose size the compiler knows.
+fn values<'p, const VALUE: usize>(out: &mut Vec<u8>, prefix: &[u8], peers: impl Iterator<Item = &'p [u8]>) {
+    let mut value = [0; VALUE];
+    value[..prefix.len()].copy_from_slice(prefix);
+    for peer in peers {
+        value[prefix.len()..].copy_from_slice(peer);
+        out.extend_from_slice(&value);
+    }
+}
+
+/// Bytes of the key of contacts and of their length, at most.
+const CONTACTS_KEY_LEN: usize = b"6:nodes6000:".len();
+/// Bytes of a token of ours, which has eight, and its key.
+const TOKEN_ENTRY_LEN: usize = b"5:token8:".len() + 8;
+
+/// Bytes that [`Response::samples`] writes for `count` samples, at most.
+#[must_use]
+pub const fn samples_len(count: usize) -> usize {
+    b"3:numi9223372036854775807e7:samples0000:".len() + count * Id::LEN
 }
 
 /// Bytes of one peer in `values`, its length prefix included.
@@ -216,10 +305,12 @@ mod tests {
 
     #[test]
     fn queries_equal_bendys_encoding() {
-        let asks: [(Ask<'_>, &'static str); 4] = [
+        let asks: [(Ask<'_>, &'static str); 6] = [
             (Ask::Ping, "ping"),
             (Ask::FindNode(TARGET), "find_node"),
             (Ask::GetPeers(TARGET), "get_peers"),
+            (Ask::Scrape(TARGET), "get_peers"),
+            (Ask::SampleInfohashes(TARGET), "sample_infohashes"),
             (Ask::AnnouncePeer { info_hash: TARGET, port: 6881, seed: true, token: b"aoeusnth" }, "announce_peer"),
         ];
         for (ask, name) in asks {
@@ -231,7 +322,13 @@ mod tests {
                         dict.emit_pair(b"id", AsString(OWN.0))?;
                         match ask {
                             Ask::Ping => Ok(()),
-                            Ask::FindNode(target) => dict.emit_pair(b"target", AsString(target.0)),
+                            Ask::FindNode(target) | Ask::SampleInfohashes(target) => {
+                                dict.emit_pair(b"target", AsString(target.0))
+                            }
+                            Ask::Scrape(info_hash) => {
+                                dict.emit_pair(b"info_hash", AsString(info_hash.0))?;
+                                dict.emit_pair(b"scrape", 1)
+                            }
                             Ask::GetPeers(info_hash) => dict.emit_pair(b"info_hash", AsString(info_hash.0)),
                             Ask::AnnouncePeer { info_hash, port, token, .. } => {
                                 dict.emit_pair(b"info_hash", AsString(info_hash.0))?;
@@ -334,6 +431,30 @@ mod tests {
             prop_assert_eq!(read.contacts(Family::V4).collect::<Vec<_>>(), &v4[..counts.0]);
             prop_assert_eq!(read.contacts(Family::V6).collect::<Vec<_>>(), &v6[..counts.1]);
             prop_assert_eq!(read.values.iter().count(), wanted_values.min(room));
+        }
+
+        #[test]
+        fn filters_and_samples_push_out_contacts_not_the_cap(
+            transaction in prop::collection::vec(any::<u8>(), 1..=MAX_TRANSACTION),
+            with_filters in any::<bool>(),
+            samples in 0usize..=20,
+        ) {
+            let (mut out, to) = (Vec::new(), contact(Family::V6, 9).addr);
+            let filters = Filters { seeds: &[1; FILTER_LEN], peers: &[2; FILTER_LEN] };
+            let (filters, samples) = if with_filters { (Some(filters), 0) } else { (None, samples) };
+            let mut response = Response::begin_scrape(&mut out, &OWN, &to, &transaction, filters);
+            response.interval(21_600);
+            response.reserve(samples_len(samples));
+            response.contacts(Family::V4, &[contact(Family::V4, 1); 8]);
+            response.contacts(Family::V6, &[contact(Family::V6, 1); 8]);
+            response.samples(u64::MAX, &vec![TARGET; samples]);
+            response.end();
+            prop_assert!(out.len() <= MAX_DATAGRAM);
+            prop_assert!(bendy::decoding::Decoder::new(&out).next_object().is_ok());
+            let Kind::Response(read) = Message::decode(&out).expect("a message").kind else { panic!("no response") };
+            prop_assert_eq!(read.filters.seeds.is_some(), with_filters);
+            prop_assert_eq!(read.samples.map(|read| read.iter().count()), Some(samples));
+            prop_assert_eq!(read.contacts(Family::V4).count(), 8);
         }
 
         #[test]

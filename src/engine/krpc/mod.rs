@@ -1,4 +1,4 @@
-//! KRPC: bytes to messages and back (BEP 5, KRPC Protocol; BEP 32, 42, 43).
+//! KRPC: bytes to messages and back (BEP 5, KRPC Protocol; BEP 32, 33, 42, 43, 51).
 //!
 //! A datagram is one dict: `t` transaction, `y` kind, and `q` + `a` (query), `r` (response) or `e` (error); `v`, `ip`
 //! and `ro` are optional. [`Message::decode`] reads it in one pass and borrows everything; [`encode`] writes ours.
@@ -23,6 +23,10 @@ pub const MAX_TRANSACTION: usize = 20;
 pub const MAX_TOKEN: usize = 64;
 /// The most contacts of one family that are read from a response: uTorrent and jech/dht send up to 16.
 pub const MAX_CONTACTS: usize = 16;
+/// Bytes of a filter of a swarm (BEP 33).
+pub const FILTER_LEN: usize = 256;
+/// The longest time, in seconds, that a node may ask not to be sampled again (BEP 51: six hours).
+pub const MAX_SAMPLE_INTERVAL: u32 = 21_600;
 
 /// A well-formed datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +88,8 @@ pub enum Method<'a> {
         want: Want,
         /// Prefer peers that are not seeds (BEP 33).
         noseed: bool,
+        /// Send filters of all seeds and peers (BEP 33).
+        scrape: bool,
     },
     /// The sender of this datagram takes part in a swarm.
     AnnouncePeer {
@@ -95,6 +101,13 @@ pub enum Method<'a> {
         seed: bool,
         /// What an earlier `get_peers` response gave to the same address.
         token: &'a [u8],
+    },
+    /// Some infohashes of swarms that the node stores, and contacts closest to `target` (BEP 51).
+    SampleInfohashes {
+        /// The point in the key space.
+        target: Id,
+        /// The wanted families of contacts.
+        want: Want,
     },
 }
 
@@ -133,6 +146,37 @@ pub struct Response<'a> {
     pub nodes6: &'a [u8],
     /// `r.values`: the peers.
     pub values: Values<'a>,
+    /// `r.BFsd` and `r.BFpe`, where they are of the right length (BEP 33). Either may be missing.
+    pub filters: Filters<'a>,
+    /// `r.samples` and what goes with it (BEP 51).
+    pub samples: Option<Samples<'a>>,
+}
+
+/// The filters of a response (BEP 33).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Filters<'a> {
+    /// `BFsd`, seeds. mldht calls it `BFse`, against the BEP; both are read.
+    pub seeds: Option<&'a [u8; FILTER_LEN]>,
+    /// `BFpe`, peers that are not seeds.
+    pub peers: Option<&'a [u8; FILTER_LEN]>,
+}
+
+/// What a node says of its swarms (BEP 51).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Samples<'a> {
+    /// Infohashes of 20 bytes each, a random subset.
+    infohashes: &'a [u8],
+    /// How many it has in all.
+    pub total: u64,
+    /// Before so many seconds have passed there is nothing new: at most [`MAX_SAMPLE_INTERVAL`].
+    pub interval: u32,
+}
+
+impl<'a> Samples<'a> {
+    /// The infohashes.
+    pub fn iter(&self) -> impl Iterator<Item = Id> + use<'a> {
+        self.infohashes.chunks_exact(Id::LEN).filter_map(Id::from_bytes)
+    }
 }
 
 impl<'a> Response<'a> {

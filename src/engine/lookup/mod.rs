@@ -29,6 +29,8 @@ use super::time::Instant;
 pub const ALPHA: usize = 4;
 /// Queries outstanding at once in the end-game.
 const END_GAME_ALPHA: usize = 24;
+/// By how much timeouts widen a lookup at the most: where half and more are dead it would otherwise ask everyone.
+const WIDENING: usize = 2 * K;
 /// How long late answers of close nodes are awaited at the end.
 pub const GRACE: Duration = Duration::from_millis(800);
 
@@ -212,7 +214,7 @@ impl Lookup {
 
     /// The [`K`] closest candidates that may live, and one more for each timeout seen: slow ones do not fill a place.
     fn head(&self) -> Head {
-        let wanted = K + self.timeouts.min(K);
+        let wanted = K + self.timeouts.min(WIDENING);
         let outstanding = self.candidates.iter().filter(|candidate| candidate.state == State::Asked).count();
         let mut head = Head { outstanding, ..Head::default() };
         let mut places = 0;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::Node;
 use super::event::{Event, OpId, Summary};
+use super::scrape::Count;
 use crate::engine::contact::{Contact, Family, is_admissible};
 use crate::engine::id::Id;
 use crate::engine::krpc::encode::{self, Ask};
@@ -35,6 +36,8 @@ pub(super) enum Purpose {
     Store { op: OpId, again: bool },
     /// A ping that the caller asked for.
     Ping(OpId),
+    /// A question for a sample that the caller asked for.
+    Sample(OpId),
     /// Maintenance: does it live?
     Check,
     /// Maintenance: does it know contacts for a bucket that has room?
@@ -52,33 +55,46 @@ pub(super) enum Goal {
     Peers,
     /// A place for our client in a swarm.
     Announce { port: u16, seed: bool },
-    /// A sign of life.
-    Ping,
+    /// The number of seeds and peers of a swarm.
+    Scrape,
+    /// One answer of one node.
+    One,
+}
+
+/// What an operation carries besides.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Cargo {
+    #[default]
+    Nothing,
+    /// What a scrape has counted.
+    Scrape(Box<Count>),
 }
 
 /// An operation that is not over.
 #[derive(Clone, Debug)]
 pub(super) struct Operation {
-    goal: Goal,
-    lookup: Lookup,
+    pub(super) goal: Goal,
+    pub(super) cargo: Cargo,
+    pub(super) lookup: Lookup,
     started: Instant,
     /// When the lookup wants to be stepped without news.
     pub(super) wake: Option<Instant>,
     /// It waits for the pace of new destinations.
     pub(super) paced: bool,
     /// Queries outside the lookup (routers, writes, a ping) that are outstanding.
-    outstanding: usize,
+    pub(super) outstanding: usize,
     /// The lookup is over; nodes are being written to.
     writing: bool,
     retried: bool,
     seen: BTreeSet<SocketAddr>,
-    summary: Summary,
+    pub(super) summary: Summary,
 }
 
 impl Operation {
     fn new(goal: Goal, lookup: Lookup, started: Instant) -> Self {
         Self {
             goal,
+            cargo: Cargo::Nothing,
             lookup,
             started,
             wake: None,
@@ -95,7 +111,8 @@ impl Operation {
         let target = *self.lookup.target();
         match self.goal {
             Goal::Peers | Goal::Announce { .. } => Ask::GetPeers(target),
-            Goal::Nodes | Goal::Join | Goal::Ping => Ask::FindNode(target),
+            Goal::Scrape => Ask::Scrape(target),
+            Goal::Nodes | Goal::Join | Goal::One => Ask::FindNode(target),
         }
     }
 
@@ -137,15 +154,19 @@ impl Node {
 
     /// Pings `addr`. An answer arrives as [`Event::Pong`], the end, also without one, as [`Event::Done`].
     pub fn ping(&mut self, now: Instant, addr: SocketAddr) -> OpId {
-        let op = self.begin(now, Goal::Ping, Id::ZERO);
-        let sent = self.operations.contains_key(&op)
-            && self.query(now, addr, None, HARD_TIMEOUT, Purpose::Ping(op), &Ask::Ping);
+        let op = self.begin(now, Goal::One, Id::ZERO);
+        self.ask_one(now, op, addr, Purpose::Ping(op), &Ask::Ping);
+        op
+    }
+
+    /// Sends the only query of `op`.
+    pub(super) fn ask_one(&mut self, now: Instant, op: OpId, addr: SocketAddr, purpose: Purpose, ask: &Ask<'_>) {
+        let sent = self.operations.contains_key(&op) && self.query(now, addr, None, HARD_TIMEOUT, purpose, ask);
         if let Some(operation) = self.operations.get_mut(&op) {
             operation.outstanding = usize::from(sent);
             operation.summary.asked = usize::from(sent);
         }
         self.drive(now, op);
-        op
     }
 
     /// Ends `op` at once, without any further event. Answers that are still on their way are not wasted: they keep the
@@ -169,7 +190,7 @@ impl Node {
 
     // Running them.
 
-    fn begin(&mut self, now: Instant, goal: Goal, target: Id) -> OpId {
+    pub(super) fn begin(&mut self, now: Instant, goal: Goal, target: Id) -> OpId {
         let op = OpId(self.next_op);
         self.next_op += 1;
         if !self.has_room_for_operations() {
@@ -201,6 +222,10 @@ impl Node {
         let mut lookup = Lookup::new(target, !self.config.private_network, self.size.nodes());
         self.table.closest(&target, now).into_iter().for_each(|contact| lookup.add(contact, Origin::Own));
         self.cache.near(&target).for_each(|(contact, _)| lookup.add(contact, Origin::Own));
+        if !self.is_settled(now) {
+            // A table that is new is thin: whoever answered in an earlier run is worth a question.
+            self.joining.saved().iter().for_each(|contact| lookup.add(*contact, Origin::Own));
+        }
         lookup
     }
 
@@ -209,7 +234,7 @@ impl Node {
         let Some(mut operation) = self.operations.remove(&op) else { return };
         operation.wake = None;
         operation.paced = false;
-        let over = operation.goal == Goal::Ping
+        let over = operation.goal == Goal::One
             || operation.writing
             || loop {
                 match operation.lookup.step(now) {
@@ -251,7 +276,7 @@ impl Node {
         } else {
             self.stats.paced += 1;
             operation.lookup.not_asked(&contact);
-            operation.paced = true;
+            operation.paced = !admitted;
             // Where the pace is not the reason, too many transactions are open: try again when some have ended.
             operation.wake = admitted.then(|| now + HARD_TIMEOUT / 8);
         }
@@ -323,6 +348,7 @@ impl Node {
                 self.events.push_back(Event::Pong { op, contact, version, external: message.external, rtt });
                 self.settle(now, op, |operation| operation.summary.answered += 1);
             }
+            Purpose::Sample(op) => self.sampled(now, op, contact, response),
             Purpose::Check => {}
             Purpose::Refresh => self.contacts_in(response).for_each(|contact| self.verify_later(now, contact)),
         }
@@ -361,6 +387,7 @@ impl Node {
             return self.drive(now, op);
         };
         operation.summary.answered += 1;
+        operation.cargo.take(response);
         let (hops, reported) = (origin.hops(), operation.is_of_the_caller());
         let closer = self.hand_over(op, Origin::Heard { hops: hops.saturating_add(1) }, response);
         let peers = response.values.iter().count();
@@ -384,7 +411,7 @@ impl Node {
     }
 
     /// The contacts of a response that may be asked: not us, not out of place.
-    fn contacts_in<'a>(&self, response: &Response<'a>) -> impl Iterator<Item = Contact> + use<'a> {
+    pub(super) fn contacts_in<'a>(&self, response: &Response<'a>) -> impl Iterator<Item = Contact> + use<'a> {
         let (own, private) = (*self.id(), self.config.private_network);
         let family: Family = self.config.family;
         let admissible = move |contact: &Contact| contact.id != own && is_admissible(&contact.addr, private);
@@ -451,7 +478,7 @@ impl Node {
                     self.settle(now, op, |_| {});
                 }
             }
-            Purpose::Router(op) | Purpose::Ping(op) => self.settle(now, op, |_| {}),
+            Purpose::Router(op) | Purpose::Ping(op) | Purpose::Sample(op) => self.settle(now, op, |_| {}),
             Purpose::Check | Purpose::Refresh => {}
         }
     }
@@ -465,7 +492,7 @@ impl Node {
         {
             operation.writing = true;
             let targets: VecDeque<Contact> =
-                operation.lookup.closest_with_token().map(|(contact, _)| *contact).take(K).collect();
+                operation.lookup.closest_with_token().map(|(contact, _)| *contact).take(self.config.copies).collect();
             let sent = targets.into_iter().filter(|contact| self.write(now, op, *contact, false)).count();
             if let Some(operation) = self.operations.get_mut(&op) {
                 operation.outstanding = sent;
@@ -498,7 +525,7 @@ impl Node {
     }
 
     /// One query outside the lookup has come to its end.
-    fn settle(&mut self, now: Instant, op: OpId, note: impl FnOnce(&mut Operation)) {
+    pub(super) fn settle(&mut self, now: Instant, op: OpId, note: impl FnOnce(&mut Operation)) {
         let Some(operation) = self.operations.get_mut(&op) else { return };
         note(operation);
         operation.outstanding = operation.outstanding.saturating_sub(1);
@@ -510,8 +537,8 @@ impl Node {
         let Some(operation) = self.operations.get_mut(&op) else { return };
         let empty = match operation.goal {
             Goal::Announce { .. } => operation.summary.stored == 0,
-            Goal::Peers | Goal::Nodes => operation.summary.answered == 0,
-            Goal::Join | Goal::Ping => false,
+            Goal::Peers | Goal::Nodes | Goal::Scrape => operation.summary.answered == 0,
+            Goal::Join | Goal::One => false,
         };
         if !empty || operation.retried || self.table.is_empty() {
             return self.finish(now, op);
@@ -532,6 +559,17 @@ impl Node {
         summary.closest = operation.lookup.closest().take(K).copied().collect();
         summary.elapsed = now.since(operation.started);
         self.size.note(operation.lookup.target(), operation.lookup.closest());
+        tracing::debug!(
+            goal = ?operation.goal,
+            target = %operation.lookup.target(),
+            asked = summary.asked,
+            answered = summary.answered,
+            peers = summary.peers,
+            stored = summary.stored,
+            elapsed = ?summary.elapsed,
+            "an operation is over"
+        );
+        self.events.extend(operation.cargo.into_event(op));
         match operation.goal {
             Goal::Join => self.join_ended(now),
             _ => self.events.push_back(Event::Done { op, summary }),

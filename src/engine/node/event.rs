@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::engine::bloom::SwarmFilters;
 use crate::engine::contact::Contact;
 use crate::engine::id::Id;
 
@@ -60,6 +61,33 @@ pub enum Event {
         /// Where.
         at: Contact,
     },
+    /// What a scrape has counted (BEP 33).
+    Scraped {
+        /// The operation.
+        op: OpId,
+        /// The filters of everyone, united.
+        filters: Box<SwarmFilters>,
+        /// How many nodes sent filters.
+        reported: usize,
+    },
+    /// A node has sent a sample of its infohashes (BEP 51).
+    Sampled {
+        /// The operation.
+        op: OpId,
+        /// Who answered.
+        contact: Contact,
+        /// What it said; `None` where the node does not know the query.
+        sample: Option<Sample>,
+        /// Contacts near the target.
+        contacts: Vec<Contact>,
+    },
+    /// The node may not be asked for a sample yet: so much of its interval is left.
+    SampleTooSoon {
+        /// The operation.
+        op: OpId,
+        /// Until then.
+        wait: Duration,
+    },
     /// A ping was answered.
     Pong {
         /// The operation.
@@ -80,6 +108,35 @@ pub enum Event {
         /// What came of it.
         summary: Summary,
     },
+}
+
+/// A sample of the infohashes of a node (BEP 51).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// Some of them.
+    pub infohashes: Vec<Id>,
+    /// How many it has.
+    pub total: u64,
+    /// Before this has passed there is nothing new, and the node does not want to be asked.
+    pub interval: Duration,
+}
+
+impl Event {
+    /// The operation that it belongs to, if any.
+    #[must_use]
+    pub const fn op(&self) -> Option<OpId> {
+        match self {
+            Self::Answered { op, .. }
+            | Self::Peers { op, .. }
+            | Self::Stored { op, .. }
+            | Self::Scraped { op, .. }
+            | Self::Sampled { op, .. }
+            | Self::SampleTooSoon { op, .. }
+            | Self::Pong { op, .. }
+            | Self::Done { op, .. } => Some(*op),
+            Self::Ready { .. } | Self::RoutersWanted | Self::IdChanged { .. } => None,
+        }
+    }
 }
 
 /// What came of an operation.

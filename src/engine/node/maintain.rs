@@ -195,6 +195,11 @@ impl Node {
         }
     }
 
+    /// Whether there was time to fill the table.
+    pub(super) fn is_settled(&self, now: Instant) -> bool {
+        self.joining.joined.is_some_and(|joined| now.since(joined) >= SETTLED_AFTER)
+    }
+
     fn note_joined(&mut self, now: Instant) {
         if self.joining.joined.is_none() {
             self.joining.joined = Some(now);
@@ -259,8 +264,7 @@ impl Node {
 
     /// One query for one bucket with room: to the contact closest to a random id in it.
     fn refresh_one(&mut self, now: Instant) {
-        let settled = self.joining.joined.is_some_and(|joined| now.since(joined) >= SETTLED_AFTER);
-        self.timers.set(Timer::Refresh, now + if settled { REFRESH_EVERY.1 } else { REFRESH_EVERY.0 });
+        self.timers.set(Timer::Refresh, now + if self.is_settled(now) { REFRESH_EVERY.1 } else { REFRESH_EVERY.0 });
         let depth = self.table.depth();
         let next = (1..=depth).map(|step| (self.joining.refreshed_bucket + step) % depth);
         let Some(bucket) = { next }.find(|&bucket| self.table.has_room(bucket)) else { return };

@@ -18,13 +18,16 @@
 //!
 //! # Where things are
 //!
-//! `serve.rs` answers queries (BEP 5, 32, 42, 43), `ask.rs` runs operations, `maintain.rs` keeps the node alive:
+//! `serve.rs` answers queries (BEP 5, 32, 42, 43), `ask.rs` runs operations, `scrape.rs` counts swarms (BEP 33),
+//! `sample.rs` gives and takes samples of infohashes (BEP 51), `maintain.rs` keeps the node alive:
 //! joining, verifying, checking, refreshing, its own id. `timer.rs` lists everything that happens by the clock.
 
 mod ask;
 mod event;
 mod maintain;
 mod outbox;
+mod sample;
+mod scrape;
 mod serve;
 mod stats;
 mod timer;
@@ -33,20 +36,23 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub use event::{Event, OpId, Summary};
+pub use event::{Event, OpId, Sample, Summary};
 pub use stats::Stats;
 pub use timer::Timer;
 
 use self::ask::{Operation, Purpose};
 use self::maintain::Joining;
 use self::outbox::Outbox;
+use self::sample::Samples;
 use self::timer::Timers;
 use super::contact::{Contact, Family, canonical, is_sendable};
 use super::external::AddressVote;
 use super::guard::{Endpoints, Pace, ReplyGuard};
 use super::id::Id;
 use super::krpc::{Kind, Message};
-use super::limits::{CACHE_WAYS, MAX_RECEIVED, NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES};
+use super::limits::{
+    CACHE_WAYS, K, MAX_RECEIVED, NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES,
+};
 use super::peers::{PeerStore, StoredPeer};
 use super::random::Random;
 use super::routing::cache::Cache;
@@ -76,6 +82,8 @@ pub struct Config {
     pub peer_memory_bytes: usize,
     /// Contacts per first id byte in the passive cache; 0 for no cache.
     pub cache_ways: usize,
+    /// Nodes that an announce is written to. Anything but [`K`] is for experiments.
+    pub copies: usize,
     /// Whether routers can be had: whether it is worth asking for them.
     pub has_routers: bool,
     /// What an earlier run left.
@@ -95,6 +103,7 @@ impl Config {
             new_destinations: (NEW_DESTINATIONS_PER_SECOND, NEW_DESTINATIONS_BURST),
             peer_memory_bytes: PEER_MEMORY_BYTES,
             cache_ways: CACHE_WAYS,
+            copies: K,
             has_routers: true,
             saved: Snapshot::default(),
         }
@@ -164,6 +173,7 @@ pub struct Node {
     vote: AddressVote,
     /// Contacts of the other family, for queriers that want them (BEP 32).
     other_family: Vec<Contact>,
+    samples: Samples,
     operations: BTreeMap<OpId, Operation>,
     next_op: u64,
     joining: Joining,
@@ -198,6 +208,7 @@ impl Node {
             id_changers: Endpoints::new(maintain::ID_CHANGER_BAN, &mut random),
             vote: AddressVote::new(if private { 3 } else { 10 }, private),
             other_family: Vec::new(),
+            samples: Samples::default(),
             operations: BTreeMap::new(),
             next_op: 0,
             joining: Joining::new(saved.contacts, private, &mut random),
@@ -221,6 +232,7 @@ impl Node {
         self.stats.received += 1;
         self.stats.received_bytes += bytes.len() as u64;
         let from = canonical(from);
+        tracing::trace!(%from, bytes = bytes.len(), "received");
         if !is_sendable(&from) || Family::of(&from) != self.config.family || bytes.len() > MAX_RECEIVED {
             self.stats.unanswerable += 1;
             return;
@@ -259,15 +271,14 @@ impl Node {
         if let Some(event) = self.events.pop_front() {
             return Output::Event(event);
         }
-        let (deadline, why) = self.next_deadline();
-        match self.outbox.pop() {
-            Some((to, payload)) => {
-                self.stats.sent += 1;
-                self.stats.sent_bytes += payload.len() as u64;
-                Output::Transmit { to, payload }
-            }
-            None => Output::Wait(deadline, why),
+        if self.outbox.is_empty() {
+            let (deadline, why) = self.next_deadline();
+            return Output::Wait(deadline, why);
         }
+        let (to, payload) = self.outbox.pop().expect("it is not empty");
+        self.stats.sent += 1;
+        self.stats.sent_bytes += payload.len() as u64;
+        Output::Transmit { to, payload }
     }
 
     fn next_deadline(&self) -> (Instant, Why) {

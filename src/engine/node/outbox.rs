@@ -13,7 +13,7 @@ pub(super) struct Outbox {
 impl Outbox {
     /// Appends what `write` writes as one datagram to `to`; returns its length.
     pub(super) fn push(&mut self, to: SocketAddr, write: impl FnOnce(&mut Vec<u8>)) -> usize {
-        if self.taken == self.datagrams.len() {
+        if self.is_empty() {
             self.bytes.clear();
             self.datagrams.clear();
             self.taken = 0;
@@ -22,6 +22,11 @@ impl Outbox {
         write(&mut self.bytes);
         self.datagrams.push((to, start..self.bytes.len()));
         self.bytes.len() - start
+    }
+
+    /// Whether all datagrams are taken.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.taken == self.datagrams.len()
     }
 
     /// Takes the next datagram.

@@ -25,6 +25,10 @@ pub struct Stats {
     pub get_peers: u64,
     /// See [`pings`](Self::pings).
     pub announces: u64,
+    /// See [`pings`](Self::pings): those of `get_peers` that wanted filters (BEP 33).
+    pub scrapes: u64,
+    /// See [`pings`](Self::pings).
+    pub samples: u64,
     /// Announces that were not stored: no memory, or an address that has no place in this network.
     pub announces_not_stored: u64,
     /// Queries answered with an error.

@@ -10,6 +10,9 @@ use proptest::prelude::*;
 const DELAY: Duration = Duration::from_millis(10);
 const SWARM: Id = Id([0xaa; 20]);
 
+mod sample;
+mod scrape;
+
 struct Net {
     now: Instant,
     nodes: BTreeMap<SocketAddr, Node>,
@@ -410,17 +413,18 @@ fn query() -> impl Strategy<Value = Vec<u8>> {
             .boxed()
     };
     let want = prop::sample::select(vec!["l2:n4e", "l2:n6e", "l2:n42:n6e", "le", "i3e"]).prop_map(String::from).boxed();
-    let method = prop::sample::select(vec!["ping", "find_node", "get_peers", "announce_peer", "vote"]);
+    let method =
+        prop::sample::select(vec!["ping", "find_node", "get_peers", "announce_peer", "vote", "sample_infohashes"]);
     (
         piece("id", text(20..=20)),
         piece("info_hash", text(19..=20)),
         piece("target", text(20..=20)),
-        piece("want", want),
+        (piece("scrape", Just("i1e".to_owned()).boxed()), piece("want", want)),
         method,
         text(1..=22),
     )
-        .prop_map(|(id, hash, target, want, method, t)| {
-            format!("d1:ad{id}{hash}{target}{want}e1:q{}:{method}1:t{t}1:y1:qe", method.len()).into_bytes()
+        .prop_map(|(id, hash, target, (scrape, want), method, t)| {
+            format!("d1:ad{id}{hash}{scrape}{target}{want}e1:q{}:{method}1:t{t}1:y1:qe", method.len()).into_bytes()
         })
 }
 

@@ -101,14 +101,15 @@ impl Records {
 
     /// Brings a uniform random choice of `wanted` records to the front, those that are not seeds first if `noseed`.
     pub(super) fn shuffle_front(&mut self, width: usize, wanted: usize, noseed: bool, random: &mut Random) -> &[u8] {
-        let count = self.count(width);
-        let wanted = wanted.min(count);
+        // All of them are a choice that needs no dice.
+        if wanted >= self.count(width) {
+            return self.bytes();
+        }
         let bytes = self.bytes_mut();
-        let leechers = if noseed { partition_leechers(bytes, width) } else { 0 };
-        for front in 0..wanted {
-            let end = if front < leechers { leechers } else { count };
-            let chosen = front + random.wire_below(end - front);
-            swap(bytes, width, front, chosen);
+        // The two widths there are, each with its own code: a record is then a value, not a slice.
+        match width {
+            7 => shuffle_front(bytes.as_chunks_mut::<7>().0, wanted, noseed, random),
+            _ => shuffle_front(bytes.as_chunks_mut::<19>().0, wanted, noseed, random),
         }
         &bytes[..wanted * width]
     }
@@ -145,23 +146,23 @@ impl Records {
     }
 }
 
-fn partition_leechers(bytes: &mut [u8], width: usize) -> usize {
+fn shuffle_front<const WIDTH: usize>(records: &mut [[u8; WIDTH]], wanted: usize, noseed: bool, random: &mut Random) {
+    let leechers = if noseed { partition_leechers(records) } else { 0 };
+    for front in 0..wanted {
+        let end = if front < leechers { leechers } else { records.len() };
+        records.swap(front, front + random.wire_below(end - front));
+    }
+}
+
+fn partition_leechers<const WIDTH: usize>(records: &mut [[u8; WIDTH]]) -> usize {
     let mut leechers = 0;
-    for index in 0..bytes.len() / width {
-        if !Record(&bytes[index * width..(index + 1) * width]).is_seed() {
-            swap(bytes, width, leechers, index);
+    for index in 0..records.len() {
+        if !Record(&records[index]).is_seed() {
+            records.swap(leechers, index);
             leechers += 1;
         }
     }
     leechers
-}
-
-fn swap(bytes: &mut [u8], width: usize, a: usize, b: usize) {
-    let (low, high) = (a.min(b), a.max(b));
-    if low != high {
-        let (head, tail) = bytes.split_at_mut(high * width);
-        head[low * width..][..width].swap_with_slice(&mut tail[..width]);
-    }
 }
 
 /// One record.

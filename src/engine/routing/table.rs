@@ -284,36 +284,46 @@ impl Table {
     fn closest_where(&self, target: &Id, keep: impl Fn(&Entry) -> bool + Copy) -> ArrayVec<Contact, K> {
         let shared = self.own.common_prefix_len(target).min(self.buckets.len());
         let (shallower, deeper) = self.buckets.split_at(shared);
-        let mut closest = ArrayVec::new();
+        let mut closest = Closest { target, found: ArrayVec::new() };
         if let Some((same, own_side)) = deeper.split_first() {
-            add_closest(&mut closest, target, &mut same.entries.iter().filter(|entry| keep(entry)));
-            let own_side = &mut own_side.iter().flat_map(|bucket| &bucket.entries).filter(|entry| keep(entry));
-            add_closest(&mut closest, target, own_side);
+            closest.add(same.entries.iter().filter(|entry| keep(entry)));
+            closest.add(own_side.iter().flat_map(|bucket| &bucket.entries).filter(|entry| keep(entry)));
         }
         for bucket in shallower.iter().rev() {
-            add_closest(&mut closest, target, &mut bucket.entries.iter().filter(|entry| keep(entry)));
+            closest.add(bucket.entries.iter().filter(|entry| keep(entry)));
         }
-        closest
+        closest.found.iter().map(|(_, entry)| entry.contact).collect()
     }
 }
 
-/// Appends the `entries` closest to `target`, sorted, as far as there is room. All of them are further away than what
-/// is there already.
-fn add_closest(closest: &mut ArrayVec<Contact, K>, target: &Id, entries: &mut dyn Iterator<Item = &Entry>) {
-    let fixed = closest.len();
-    if closest.is_full() {
-        return;
-    }
-    for entry in entries {
-        let contact = entry.contact;
-        if closest.is_full() {
-            if target.closer(&closest[K - 1].id, &contact.id).is_le() {
-                continue;
-            }
-            closest.pop();
+/// The entries closest to a target, closest first, each with the head of its distance.
+struct Closest<'a> {
+    target: &'a Id,
+    found: ArrayVec<(u64, &'a Entry), K>,
+}
+
+impl<'a> Closest<'a> {
+    /// Adds the closest of `entries` as far as there is room. All of them are further away than what is there already.
+    fn add(&mut self, entries: impl Iterator<Item = &'a Entry>) {
+        let fixed = self.found.len();
+        if fixed == K {
+            return;
         }
-        let place = closest[fixed..].iter().position(|other| target.closer(&contact.id, &other.id).is_lt());
-        closest.insert(place.map_or(closest.len(), |place| fixed + place), contact);
+        for entry in entries {
+            let candidate = (self.target.distance_head(&entry.contact.id), entry);
+            if self.found.is_full() {
+                if !self.is_nearer(candidate, self.found[K - 1]) {
+                    continue;
+                }
+                self.found.pop();
+            }
+            let nearer = self.found[fixed..].iter().take_while(|other| !self.is_nearer(candidate, **other)).count();
+            self.found.insert(fixed + nearer, candidate);
+        }
+    }
+
+    fn is_nearer(&self, a: (u64, &Entry), b: (u64, &Entry)) -> bool {
+        a.0 < b.0 || a.0 == b.0 && self.target.closer(&a.1.contact.id, &b.1.contact.id).is_lt()
     }
 }
 

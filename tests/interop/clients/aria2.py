@@ -32,9 +32,14 @@ class Aria2(Client):
             f"--dht-listen-port={port}",
             "--bt-enable-lpd=false",
             "--enable-peer-exchange=false",
-            *(self._dht6() if ":" in host else self._dht4()),
+            *self._dht(),
             *work,
         ])
+
+    def _dht(self) -> list[str]:
+        if not self.nodes:
+            return ["--enable-dht=false", "--disable-ipv6=true"]
+        return self._dht6() if ":" in self.endpoint.host else self._dht4()
 
     def _dht4(self) -> list[str]:
         return [

@@ -13,7 +13,7 @@ from torrent import Torrent
 
 
 class Client(abc.ABC):
-    """One client on an address of its own, whose only way into the DHT is `nodes`."""
+    """One client on an address of its own, whose only way into the DHT is `nodes`; without nodes its DHT is off."""
 
     name: ClassVar[str]
     cure: ClassVar[str]  # the command that installs it
@@ -39,7 +39,7 @@ class Client(abc.ABC):
 
     @abc.abstractmethod
     def fetch(self, torrent: Torrent) -> None:
-        """Start, with the magnet link alone."""
+        """Start, with the magnet link alone, or with what else the client needs to begin with nothing."""
 
     def wait_for_content(self, torrent: Torrent) -> None:
         eventually(

@@ -1,6 +1,6 @@
-"""A libtorrent session in a process of its own: one torrent, DHT only, every alert on standard output.
+"""A libtorrent session in a process of its own: one torrent, every alert on standard output.
 
-The only argument is a JSON object: `listen`, `bootstrap`, `folder`, and `metainfo` (a file) or `magnet`.
+The only argument is a JSON object: `listen`, `bootstrap` (empty: no DHT), `folder`, and `metainfo` (a file) or `magnet`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import libtorrent as lt
 def main() -> None:
     order = json.loads(sys.argv[1])
     session = lt.session(settings(order))
-    # A magnet link added before the DHT is up waits for the next announce tick, many minutes away.
-    print_alerts(session, until=lt.dht_bootstrap_alert)
+    if order["bootstrap"]:
+        # A magnet link added before the DHT is up waits for the next announce tick, many minutes away.
+        print_alerts(session, until=lt.dht_bootstrap_alert)
     session.add_torrent(torrent(order))
     print_alerts(session)
 
@@ -27,6 +28,7 @@ def settings(order: dict) -> dict:
         "listen_interfaces": order["listen"],
         "outgoing_interfaces": order["listen"].rpartition(":")[0].strip("[]"),
         "dht_bootstrap_nodes": order["bootstrap"],
+        "enable_dht": bool(order["bootstrap"]),
         "enable_lsd": False,
         "enable_upnp": False,
         "enable_natpmp": False,

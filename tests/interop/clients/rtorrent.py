@@ -1,8 +1,8 @@
 """rTorrent: its own DHT code, IPv4 only.
 
 It announces and serves, but version 0.9.8 cannot use the peers that the DHT gives it: it dials an address made of the
-bencoded length prefix and half of the real address (mended upstream in libtorrent 0.16.0). So it seeds here, and does
-nothing else.
+bencoded length prefix and half of the real address (mended upstream in libtorrent 0.16.0). So with the DHT it seeds here,
+and does nothing else; with a tracker it does both.
 """
 
 from __future__ import annotations
@@ -16,19 +16,21 @@ network.bind_address.set = {host}
 network.port_range.set = {port}-{port}
 network.port_random.set = no
 dht.port.set = {port}
-dht.mode.set = on
+dht.mode.set = {dht}
 protocol.pex.set = no
 protocol.encryption.set = none
-trackers.use_udp.set = no
+trackers.use_udp.set = yes
 directory.default.set = {content}
 session.path.set = {session}
 log.open_file = "log", "/dev/stdout"
 log.add_output = "info", "log"
 log.add_output = "dht_debug", "log"
 log.add_output = "torrent_debug", "log"
-schedule2 = dht_node, 1, 0, ((dht.add_node, "{node}"))
+log.add_output = "tracker_debug", "log"
+{entrance}
 schedule2 = load, 3, 0, ((load.start, "{metainfo}"))
 """
+_ENTRANCE = 'schedule2 = dht_node, 1, 0, ((dht.add_node, "{node}"))'
 
 
 class RTorrent(Client):
@@ -38,6 +40,14 @@ class RTorrent(Client):
 
     def seed(self, torrent: Torrent) -> None:
         torrent.write_content(self.content_folder)
+        self._start(torrent)
+
+    def fetch(self, torrent: Torrent) -> None:
+        if self.nodes:
+            raise NotImplementedError("rTorrent 0.9.8 cannot use peers from the DHT")
+        self._start(torrent)
+
+    def _start(self, torrent: Torrent) -> None:
         session = self.folder / "session"
         session.mkdir()
         rc = self.folder / "rtorrent.rc"
@@ -46,10 +56,8 @@ class RTorrent(Client):
             port=self.endpoint.port,
             content=self.content_folder,
             session=session,
-            node=self.nodes[0],
+            dht="on" if self.nodes else "disable",
+            entrance="\n".join(_ENTRANCE.format(node=node) for node in self.nodes[:1]),
             metainfo=torrent.write_metainfo(self.folder),
         ))
         self.lab.start(self.label, ["rtorrent", "-n", "-o", f"import={rc}"], {"TERM": "dumb"})
-
-    def fetch(self, torrent: Torrent) -> None:
-        raise NotImplementedError("rTorrent 0.9.8 cannot use peers from the DHT")

@@ -1,7 +1,7 @@
 """Transmission, whose DHT code (jech/dht) is in many other clients too.
 
 It refuses contacts and peers on 127.0.0.0/8, and announces only once it knows four good nodes and nine in all. Its first
-look-up comes up to 20 s after the start and the next one 25 minutes later.
+look-up comes up to 20 s after the start and the next one 25 minutes later. Trackers are asked at once.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Transmission(Client):
         return {
             "bind-address-ipv4": self.endpoint.host,
             "bind-address-ipv6": "::1",
-            "dht-enabled": True,
+            "dht-enabled": bool(self.nodes),
             "download-dir": str(self.content_folder),
             "encryption": 0,
             "lpd-enabled": False,

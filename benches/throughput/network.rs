@@ -1,0 +1,32 @@
+//! What a node of the fake network says: proper answers to every query, and no question of its own.
+
+use std::net::SocketAddr;
+
+use trackerless::engine::contact::{Contact, Family};
+use trackerless::engine::id::Id;
+use trackerless::engine::krpc::encode::Response;
+use trackerless::engine::krpc::{Kind, Message, Method};
+
+/// Appends the answer of the node `own` to a query from `from`; `None` if it was no query.
+pub fn answer(out: &mut Vec<u8>, query: &[u8], from: SocketAddr, own: &Id, contacts: &[Contact]) -> Option<()> {
+    let message = Message::decode(query).ok()?;
+    let Kind::Query(query) = message.kind else { return None };
+    let mut response = Response::begin(out, own, &from, message.transaction);
+    match query.method {
+        Method::FindNode { target, .. } => response.contacts(Family::V4, &closest(contacts, &target)),
+        Method::GetPeers { info_hash, .. } => {
+            response.contacts(Family::V4, &closest(contacts, &info_hash));
+            response.token(b"token");
+        }
+        _ => {}
+    }
+    response.end();
+    Some(())
+}
+
+fn closest(contacts: &[Contact], target: &Id) -> Vec<Contact> {
+    let mut sorted = contacts.to_vec();
+    sorted.sort_by(|a, b| target.closer(&a.id, &b.id));
+    sorted.truncate(8);
+    sorted
+}

@@ -1,0 +1,238 @@
+//! What each fuzz target checks. The same functions replay the seeds as ordinary tests (`tests/fuzz_seeds.rs`), so
+//! that the targets are exercised, and keep compiling, without a fuzzer.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bendy::decoding::{Decoder, Object};
+use trackerless::engine::bencode::scan::{Kind as Value, MAX_DEPTH, Malformed, Scanner};
+use trackerless::engine::contact::Family;
+use trackerless::engine::id::Id;
+use trackerless::engine::krpc::encode::MAX_DATAGRAM;
+use trackerless::engine::krpc::{Kind, MAX_CONTACTS, Message};
+use trackerless::engine::node::{Config, Node, OpId, Output};
+use trackerless::engine::time::Instant;
+
+/// Any bytes decode to a message or to a reason, and what is read out of a message is bounded.
+pub fn datagram(bytes: &[u8]) {
+    let Ok(message) = Message::decode(bytes) else { return };
+    if let Kind::Response(response) = message.kind {
+        assert!(response.contacts(Family::V4).count() <= MAX_CONTACTS);
+        assert!(response.contacts(Family::V6).count() <= MAX_CONTACTS);
+        assert!(response.values.iter().count() <= bytes.len() / 6);
+    }
+}
+
+/// Whatever bendy accepts, the scanner accepts with equal fields.
+pub fn scanner(bytes: &[u8]) {
+    let mut scanner = Scanner::new(bytes);
+    let found = walk(&mut scanner);
+    let mut decoder = Decoder::new(bytes).with_max_depth(usize::from(MAX_DEPTH));
+    let Ok(Some(object)) = decoder.next_object() else { return };
+    let mut expected = Vec::new();
+    if walk_bendy(object, &mut expected).is_ok() && found != Err(Malformed::TooManyTokens) {
+        assert_eq!(found, Ok(expected), "the scanner and bendy disagree");
+    }
+}
+
+/// A leaf or a bracket, in order: enough to compare two readings.
+#[derive(Debug, PartialEq)]
+enum Token {
+    String(Vec<u8>),
+    Integer(Option<i64>),
+    Open(u8),
+    Close,
+}
+
+fn walk(scanner: &mut Scanner<'_>) -> Result<Vec<Token>, Malformed> {
+    fn value(scanner: &mut Scanner<'_>, out: &mut Vec<Token>) -> Result<(), Malformed> {
+        match scanner.kind()? {
+            Value::String => out.push(Token::String(scanner.string()?.to_vec())),
+            Value::Integer => out.push(Token::Integer(scanner.integer()?)),
+            Value::List => {
+                out.push(Token::Open(b'l'));
+                scanner.list(|scanner| value(scanner, out))?;
+                out.push(Token::Close);
+            }
+            Value::Dict => {
+                out.push(Token::Open(b'd'));
+                scanner.dict(|scanner, key| {
+                    out.push(Token::String(key.to_vec()));
+                    value(scanner, out)
+                })?;
+                out.push(Token::Close);
+            }
+        }
+        Ok(())
+    }
+    let mut out = Vec::new();
+    value(scanner, &mut out).map(|()| out)
+}
+
+fn walk_bendy(object: Object<'_, '_>, out: &mut Vec<Token>) -> Result<(), bendy::decoding::Error> {
+    match object {
+        Object::Bytes(bytes) => out.push(Token::String(bytes.to_vec())),
+        Object::Integer(digits) => out.push(Token::Integer(digits.parse().ok())),
+        Object::List(mut list) => {
+            out.push(Token::Open(b'l'));
+            while let Some(item) = list.next_object()? {
+                walk_bendy(item, out)?;
+            }
+            out.push(Token::Close);
+        }
+        Object::Dict(mut dict) => {
+            out.push(Token::Open(b'd'));
+            while let Some((key, value)) = dict.next_pair()? {
+                out.push(Token::String(key.to_vec()));
+                walk_bendy(value, out)?;
+            }
+            out.push(Token::Close);
+        }
+    }
+    Ok(())
+}
+
+/// A script of operations on a node that talks to itself and to an adversary. Each byte is an opcode, some take the
+/// bytes that follow; every query that the node sends may be answered, altered, or dropped by the script.
+pub fn node(script: &[u8]) {
+    let mut harness = Harness::new();
+    let mut script = script.iter().copied();
+    while let Some(opcode) = script.next() {
+        let argument = script.next().unwrap_or_default();
+        match opcode % 10 {
+            0 => harness.wait(u64::from(argument) * 50),
+            1 => harness.wait(u64::from(argument) * 60_000),
+            2 => harness.begin(|node, now| node.find_peers(now, id(argument))),
+            3 => harness.begin(|node, now| node.announce(now, id(argument), 6881, argument % 2 == 0)),
+            4 => harness.begin(|node, now| node.ping(now, addr(argument))),
+            5 => harness.cancel(argument),
+            6 => harness.answer(argument, script.next().unwrap_or_default()),
+            7 => {
+                let bytes: Vec<u8> = script.by_ref().take(usize::from(argument)).collect();
+                harness.receive(addr(argument), &bytes);
+            }
+            8 => harness.ask(argument, script.next().unwrap_or_default()),
+            _ => harness.routers(argument),
+        }
+    }
+    harness.wait(10_000);
+    assert_eq!(harness.node.operations(), 0, "an operation never ended");
+}
+
+fn id(byte: u8) -> Id {
+    Id([byte; 20])
+}
+
+fn addr(byte: u8) -> SocketAddr {
+    ([10, 0, byte, 1], 6881).into()
+}
+
+struct Harness {
+    node: Node,
+    now: Instant,
+    asked: Vec<(SocketAddr, Vec<u8>)>,
+    operations: Vec<OpId>,
+}
+
+impl Harness {
+    fn new() -> Self {
+        let config = Config { private_network: true, peer_memory_bytes: 4096, ..Config::new(Family::V4) };
+        let mut harness = Self {
+            node: Node::new(config, [1; 32], Instant::ZERO),
+            now: Instant::ZERO,
+            asked: Vec::new(),
+            operations: Vec::new(),
+        };
+        harness.drain();
+        harness
+    }
+
+    fn drain(&mut self) -> Instant {
+        loop {
+            match self.node.poll_output() {
+                Output::Transmit { to, payload } => {
+                    assert!(payload.len() <= MAX_DATAGRAM, "a datagram exceeds its cap");
+                    if let Ok(Message { kind: Kind::Query(_), .. }) = Message::decode(payload) {
+                        self.asked.push((to, payload.to_vec()));
+                    }
+                }
+                Output::Event(_) => {}
+                Output::Wait(deadline, _) => return deadline,
+            }
+        }
+    }
+
+    fn wait(&mut self, millis: u64) {
+        let end = self.now + Duration::from_millis(millis);
+        // Bounded: a node that wanted to be woken more often than each millisecond would be broken.
+        for _ in 0..=millis + 64 {
+            let deadline = self.drain();
+            self.now = deadline.max(self.now).min(end);
+            self.node.handle_timeout(self.now);
+            if deadline > end {
+                self.now = end;
+                self.drain();
+                return;
+            }
+        }
+        panic!("the node never sleeps");
+    }
+
+    fn begin(&mut self, command: impl FnOnce(&mut Node, Instant) -> OpId) {
+        let op = command(&mut self.node, self.now);
+        self.operations.push(op);
+        self.drain();
+    }
+
+    fn cancel(&mut self, index: u8) {
+        if let Some(op) = self.operations.get(usize::from(index) % self.operations.len().max(1)) {
+            self.node.cancel(*op);
+            self.drain();
+        }
+    }
+
+    fn routers(&mut self, byte: u8) {
+        self.node.add_routers(self.now, &[addr(byte), addr(byte ^ 1)]);
+        self.drain();
+    }
+
+    fn receive(&mut self, from: SocketAddr, bytes: &[u8]) {
+        self.node.handle_datagram(self.now, from, bytes);
+        self.drain();
+    }
+
+    /// Answers one of the node's queries, as the contact `who` would, with contacts, peers and a token.
+    fn answer(&mut self, index: u8, who: u8) {
+        if self.asked.is_empty() {
+            return;
+        }
+        let (to, query) = self.asked.swap_remove(usize::from(index) % self.asked.len());
+        let Ok(message) = Message::decode(&query) else { return };
+        let mut reply = b"d1:rd2:id20:".to_vec();
+        reply.extend(id(who).0);
+        reply.extend(b"5:nodes78:");
+        for other in [who.wrapping_add(1), who ^ 0x80, index] {
+            reply.extend(id(other).0);
+            reply.extend([10, 0, other, 1, 0x1a, 0xe1]);
+        }
+        reply.extend(b"5:token4:good6:valuesl6:");
+        reply.extend([10, 0, index, 2, 1, 1]);
+        reply.extend(b"ee1:t4:");
+        reply.extend(message.transaction);
+        reply.extend(b"1:y1:re");
+        self.receive(to, &reply);
+    }
+
+    /// Asks the node something as the contact `who` would.
+    fn ask(&mut self, who: u8, what: u8) {
+        let mut query = b"d1:ad2:id20:".to_vec();
+        query.extend(id(who).0);
+        query.extend(b"9:info_hash20:");
+        query.extend(id(what % 8).0);
+        query.extend(b"4:porti1e5:token8:........e1:q");
+        let methods = ["4:ping", "9:find_node", "9:get_peers", "13:announce_peer"];
+        query.extend(methods[usize::from(what) % methods.len()].bytes());
+        query.extend(b"1:t2:xx1:y1:qe");
+        self.receive(addr(who), &query);
+    }
+}

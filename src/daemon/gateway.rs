@@ -1,0 +1,49 @@
+//! The gateway as the configuration wants it.
+
+use std::io;
+use std::net::SocketAddr;
+
+use super::config::Config;
+use crate::dht::Dht;
+use crate::net::entropy;
+use crate::tracker::server::Gateway;
+
+/// What became of the gateway.
+#[derive(Debug)]
+pub(super) enum Opened {
+    /// Nobody wants it.
+    Off,
+    /// It is bound and can run.
+    Ready(Gateway<Dht>),
+    /// Its usual address is taken; nobody has asked for it, so the node goes on without.
+    Without(SocketAddr, io::Error),
+}
+
+/// The address that somebody chose for the gateway cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("the gateway cannot listen on {addr}: {source}")]
+pub struct GatewayError {
+    /// The address.
+    pub addr: SocketAddr,
+    /// The system's reason.
+    pub source: io::Error,
+}
+
+/// Binds the gateway.
+pub(super) async fn open(config: &Config, dht: &Dht) -> Result<Opened, GatewayError> {
+    let Some(addr) = config.gateway else { return Ok(Opened::Off) };
+    let bound = async { Gateway::bind(addr, config.gateway_settings.clone(), dht.clone(), entropy::seed()?).await };
+    match bound.await {
+        Ok(gateway) => Ok(Opened::Ready(gateway)),
+        Err(source) if config.is_chosen("gateway") => Err(GatewayError { addr, source }),
+        Err(source) => Ok(Opened::Without(addr, source)),
+    }
+}
+
+/// Serves for ever.
+pub(super) async fn serve(opened: Opened) {
+    match opened {
+        Opened::Ready(gateway) => gateway.run().await,
+        Opened::Off | Opened::Without(..) => std::future::pending().await,
+    }
+}

@@ -1,0 +1,78 @@
+//! What an answer says: the peers, when to come back, and what the user should know.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::torrent::{ENOUGH, Stage};
+use super::{Broker, Client, Policy, Transport};
+use crate::engine::contact::Family;
+use crate::engine::time::Instant;
+use crate::tracker::guard::{Reach, is_elsewhere};
+use crate::tracker::metadata::Verdict;
+use crate::tracker::swarm::Asker;
+use crate::tracker::{Announce, Event, Reply};
+
+impl Broker {
+    /// The answer for now.
+    pub(super) fn reply(&mut self, now: Instant, client: &Client, request: &Announce) -> Reply {
+        let torrent = self.torrents.get_mut(&request.info_hash).expect("the caller has it");
+        let (addr, external) = (client.peer(request), &self.network.external);
+        let family = (client.transport == Transport::Udp).then(|| Family::of(&client.addr));
+        let asker = Asker { addr, here: client.here, reach: client.reach, seed: request.is_seed(), family, external };
+        let own_cursor = torrent.swarm.member_mut(addr).map_or(0, |member| member.cursor);
+        let (peers, cursor) = torrent.swarm.select(&asker, request.wanted(), request.cursor.unwrap_or(own_cursor));
+        if let Some(member) = torrent.swarm.member_mut(addr) {
+            member.cursor = cursor;
+        }
+        let seen_as = external.iter().find(|ip| ip.is_ipv4() == client.addr.is_ipv4()).copied();
+        let external_ip = if client.reach == Reach::Remote { Some(client.addr.ip()) } else { seen_as };
+        let counts = torrent.swarm.counts(external);
+        let (interval, min_interval) = self.intervals(now, request, peers.len());
+        let warning = self.warning(request, client, peers.len());
+        Reply { interval, min_interval, counts, peers, cursor, external_ip, warning }
+    }
+
+    /// When to come back: soon if there was nobody, in five minutes if there were few, in about fifteen otherwise.
+    fn intervals(&mut self, now: Instant, request: &Announce, peers: usize) -> (Duration, Duration) {
+        let torrent = &self.torrents[&request.info_hash];
+        let downloads = !request.is_seed() && request.wanted() > 0;
+        let few = torrent.looked_up.is_none() || (downloads && torrent.swarm.fresh(now) < ENOUGH);
+        let (interval, min_interval) = match () {
+            () if request.event == Event::Stopped => (900, 60),
+            () if downloads && peers == 0 => (120, 30),
+            () if few => (300, 60),
+            // A tenth more or less, so that the torrents of a client do not all come at once.
+            () => (810 + self.random.wire_below(180) as u64, 60),
+        };
+        (Duration::from_secs(interval), Duration::from_secs(min_interval))
+    }
+
+    /// What the user should know. No word in it may make a client give up: see [`Refusal::reason`].
+    fn warning(&self, request: &Announce, client: &Client, peers: usize) -> Option<Cow<'static, str>> {
+        let torrent = &self.torrents[&request.info_hash];
+        let waits = request.wanted() > 0 && !request.is_seed() && peers == 0;
+        let near = client.reach != Reach::Remote && request.is_reachable() && request.event != Event::Stopped;
+        let unchecked = self.policy == Policy::VerifiedPublic && matches!(torrent.verdict, Some((Verdict::Unknown, _)));
+        if waits && !self.network.ready {
+            return Some(format!("the DHT is starting up ({} nodes so far)", self.network.nodes).into());
+        }
+        if waits && torrent.lookup != Stage::Idle {
+            return Some("the DHT lookup is still running".into());
+        }
+        if near && is_elsewhere(request, &self.network.external) {
+            return Some(
+                "not announced to the DHT: this client and the gateway have different public addresses".into(),
+            );
+        }
+        let port = request.port;
+        let text =
+            || format!("not announced to the DHT: could not check at port {port} that the torrent is public").into();
+        (near && unchecked).then(text)
+    }
+
+    /// The answer when there is no room to remember anything.
+    pub(super) fn dismissal() -> Reply {
+        let (interval, min_interval) = (Duration::from_secs(900), Duration::from_secs(60));
+        Reply { interval, min_interval, ..Reply::default() }
+    }
+}

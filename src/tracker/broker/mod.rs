@@ -1,0 +1,407 @@
+//! Decides what a client is told, when, and what is asked of the DHT for it.
+//!
+//! Pure: told the time, it acts on nothing. Inputs are announces and what came of the work that it ordered; outputs are
+//! held answers and new work ([`Broker::poll_output`]), and the time at which it wants to be woken
+//! ([`Broker::next_timeout`]).
+//!
+//! The rules:
+//! * Whoever would gain by waiting waits: a download with no peers in sight is answered when there are some, at the latest
+//!   when its patience ends ([`Transport`]). "Nobody, come back soon" is of no use, because libtorrent comes back after
+//!   five minutes at the earliest and rTorrent after ten. Everybody else is answered at once: libtorrent has only 50
+//!   announces under way for all its trackers together.
+//! * One lookup per infohash, however many ask. What it found is good for ten minutes, and asked again from two minutes on.
+//! * Who announced here is known here at once, and announced to the DHT if that is safe ([`guard`](super::guard)) and
+//!   allowed ([`Policy`]).
+//!
+//! Invariants: every held answer is given, at its deadline at the latest; nothing that a client can grow is unbounded.
+
+mod answer;
+mod clients;
+mod lane;
+#[cfg(test)]
+mod tests;
+mod torrent;
+mod work;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use self::clients::Clients;
+use self::lane::Lane;
+use self::torrent::{Held, Stage, Torrent};
+use super::guard::{Reach, is_elsewhere};
+use super::metadata::Verdict;
+use super::{Announce, Answer, Counts, Refusal};
+use crate::engine::id::Id;
+use crate::engine::random::Random;
+use crate::engine::time::Instant;
+
+/// Infohashes that are remembered. When there are more, those that nobody near has go first, the oldest ahead.
+const MAX_TORRENTS: usize = 20_000;
+/// Answers held at a time: in all, and for one client.
+const MAX_HELD: usize = 4_096;
+const MAX_HELD_PER_CLIENT: usize = 8;
+/// Lookups, announces and metadata requests under way at a time.
+const LOOKUPS: usize = 16;
+const ANNOUNCES: usize = 8;
+const PROBES: usize = 8;
+
+/// Which local clients are announced to the DHT.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// None. Private torrents are still recognised, and not looked up.
+    Never,
+    /// Those whose torrent is proven to be public.
+    #[default]
+    VerifiedPublic,
+    /// All, without asking: for networks in which nothing is private.
+    Always,
+}
+
+/// How a request came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Answers hold peers of both families.
+    Http,
+    /// Answers hold peers of the datagram's family.
+    Udp,
+}
+
+/// Who announces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// The endpoint that it sent from.
+    pub addr: SocketAddr,
+    /// Our address that it sent to.
+    pub here: IpAddr,
+    /// Where it is.
+    pub reach: Reach,
+    /// How its request came in.
+    pub transport: Transport,
+}
+
+impl Client {
+    /// The endpoint at which it accepts peers: its address, and the port that it announces.
+    fn peer(&self, request: &Announce) -> SocketAddr {
+        SocketAddr::new(self.addr.ip(), request.port)
+    }
+}
+
+/// Names a held answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket {
+    info_hash: Id,
+    number: u64,
+}
+
+/// What becomes of an announce.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It is answered.
+    Now(Answer),
+    /// The answer comes as an [`Output::Answer`]. The same ticket as before: the client has sent its request again.
+    Held(Ticket),
+}
+
+/// What the broker wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Give this held answer.
+    Answer(Ticket, Answer),
+    /// Look for peers: [`Broker::peers_found`] as they come, then [`Broker::lookup_finished`].
+    Lookup(Id),
+    /// Announce that a client of ours is at `port`; then [`Broker::announce_finished`].
+    Announce {
+        /// Which swarm.
+        info_hash: Id,
+        /// Where the client accepts connections.
+        port: u16,
+        /// Whether it has everything.
+        seed: bool,
+        /// Which of our addresses it shares: all of them, or the public IPv4 address only.
+        reach: Reach,
+    },
+    /// Ask a client for its metadata ([`metadata`](super::metadata)); then [`Broker::probe_finished`].
+    Probe {
+        /// Which torrent.
+        info_hash: Id,
+        /// Where the client accepts connections.
+        peer: SocketAddr,
+        /// Whether it says that it has everything.
+        complete: bool,
+    },
+}
+
+/// What the gateway knows of its own place in the network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Network {
+    /// Whether the DHT can be asked yet.
+    pub ready: bool,
+    /// Nodes known so far.
+    pub nodes: usize,
+    /// Our addresses, as other nodes see them.
+    pub external: Vec<IpAddr>,
+}
+
+/// What the broker holds, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Infohashes that are remembered.
+    pub torrents: usize,
+    /// Answers that wait for peers.
+    pub held: usize,
+}
+
+/// The decision machine. See the module.
+#[derive(Debug)]
+pub struct Broker {
+    policy: Policy,
+    denied: BTreeSet<Id>,
+    network: Network,
+    random: Random,
+    torrents: BTreeMap<Id, Torrent>,
+    /// When each torrent is due.
+    calendar: BTreeSet<(Instant, Id)>,
+    /// Which torrent makes room first.
+    order: BTreeSet<(u8, Instant, Id)>,
+    clients: Clients,
+    held: usize,
+    tickets: u64,
+    lookups: Lane,
+    announces: Lane,
+    probes: Lane,
+    outputs: VecDeque<Output>,
+}
+
+impl Broker {
+    /// A broker that knows nothing yet. `denied` are never served.
+    #[must_use]
+    pub fn new(policy: Policy, denied: BTreeSet<Id>, seed: [u8; 32]) -> Self {
+        Self {
+            policy,
+            denied,
+            network: Network::default(),
+            random: Random::new(seed),
+            torrents: BTreeMap::new(),
+            calendar: BTreeSet::new(),
+            order: BTreeSet::new(),
+            clients: Clients::default(),
+            held: 0,
+            tickets: 0,
+            lookups: Lane::new(LOOKUPS),
+            announces: Lane::new(ANNOUNCES),
+            probes: Lane::new(PROBES),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// How much the broker remembers.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        Load { torrents: self.torrents.len(), held: self.held }
+    }
+
+    /// Takes in an announce.
+    pub fn announce(&mut self, now: Instant, client: Client, request: Announce) -> Decision {
+        let id = request.info_hash;
+        if self.denied.contains(&id) {
+            let reason = "this gateway is told not to serve this torrent".into();
+            return Decision::Now(Err(Refusal { reason, interval: Duration::from_secs(3600) }));
+        }
+        if !self.make_room(id) {
+            return Decision::Now(Ok(Self::dismissal()));
+        }
+        let announceable = client.reach != Reach::Remote && !is_elsewhere(&request, &self.network.external);
+        let torrent = self.torrents.entry(id).or_default();
+        torrent.enter(now, &client, &request, announceable);
+        let stale = torrent.is_stale(now) && request.wanted() > 0;
+        torrent.asked |= stale && self.clients.may_look_up(now, client.addr.ip(), client.reach);
+        let decision = self.hold_or_answer(now, client, request);
+        self.advance(now, id);
+        decision
+    }
+
+    /// What is known about the sizes of swarms. Asking leaves no trace.
+    #[must_use]
+    pub fn scrape(&self, now: Instant, ids: &[Id]) -> Vec<(Id, Option<Counts>)> {
+        let counts = |id: &Id| {
+            let torrent = self.torrents.get(id).filter(|torrent| torrent.refusal(now, self.policy).is_none())?;
+            let known = torrent.looked_up.is_some() || !torrent.swarm.is_empty();
+            known.then(|| torrent.swarm.counts(&self.network.external))
+        };
+        ids.iter().map(|id| (*id, counts(id))).collect()
+    }
+
+    /// A client with a held answer went away.
+    pub fn gone(&mut self, now: Instant, ticket: Ticket) {
+        let Some(torrent) = self.torrents.get_mut(&ticket.info_hash) else { return };
+        if let Some(index) = torrent.held.iter().position(|held| held.ticket == ticket) {
+            let held = torrent.held.swap_remove(index);
+            self.held -= 1;
+            self.clients.release(held.client.addr.ip());
+            self.advance(now, ticket.info_hash);
+        }
+    }
+
+    /// What is known about our place in the network has changed.
+    pub fn set_network(&mut self, network: Network) {
+        self.network = network;
+        self.pump();
+    }
+
+    /// A lookup reported peers.
+    pub fn peers_found(&mut self, now: Instant, id: Id, peers: &[SocketAddr]) {
+        let Some(torrent) = self.torrents.get_mut(&id).filter(|torrent| torrent.lookup == Stage::Running) else {
+            return;
+        };
+        peers.iter().for_each(|peer| torrent.swarm.find(now, *peer));
+        self.advance(now, id);
+    }
+
+    /// A lookup is over.
+    pub fn lookup_finished(&mut self, now: Instant, id: Id) {
+        self.lookups.finish();
+        if let Some(torrent) = self.torrents.get_mut(&id) {
+            (torrent.lookup, torrent.looked_up) = (Stage::Idle, Some(now));
+            torrent.swarm.rank();
+        }
+        self.advance(now, id);
+        self.pump();
+    }
+
+    /// An announce is over: `stored` nodes keep it.
+    pub fn announce_finished(&mut self, now: Instant, id: Id, port: u16, stored: usize) {
+        self.announces.finish();
+        // Nodes forget a peer after about half an hour (BEP 5 leaves it open); jitter keeps torrents from marching in step.
+        let pause = if stored == 0 { 120 } else { 900 + self.random.wire_below(600) as u64 };
+        if let Some(torrent) = self.torrents.get_mut(&id) {
+            torrent.announce = Stage::Idle;
+            torrent.swarm.postpone_announces(port, now + Duration::from_secs(pause));
+        }
+        self.advance(now, id);
+        self.pump();
+    }
+
+    /// A metadata request is over.
+    pub fn probe_finished(&mut self, now: Instant, id: Id, verdict: Verdict) {
+        self.probes.finish();
+        if let Some(torrent) = self.torrents.get_mut(&id) {
+            torrent.judge(now, verdict);
+        }
+        self.advance(now, id);
+        self.pump();
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some((due, id)) = self.calendar.first().copied().filter(|(due, _)| *due <= now) {
+            debug_assert!(
+                self.torrents.get(&id).is_some_and(|torrent| torrent.due == due),
+                "calendar and torrents agree"
+            );
+            self.advance(now, id);
+        }
+    }
+
+    /// When [`Broker::handle_timeout`] wants to be called.
+    #[must_use]
+    pub fn next_timeout(&self) -> Instant {
+        self.calendar.first().map_or(Instant::FAR_FUTURE, |(due, _)| *due)
+    }
+
+    /// The next thing to be done, until there is none.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn hold_or_answer(&mut self, now: Instant, client: Client, request: Announce) -> Decision {
+        let id = request.info_hash;
+        let torrent = self.torrents.get_mut(&id).expect("room was made for it");
+        if let Some(refusal) = torrent.refusal(now, self.policy) {
+            return Decision::Now(Err(refusal));
+        }
+        // A client that got no answer sends its datagram again, from the same endpoint.
+        let again = |held: &&mut Held| held.client == client && client.transport == Transport::Udp;
+        if let Some(held) = torrent.held.iter_mut().find(again) {
+            held.request = request;
+            return Decision::Held(held.ticket);
+        }
+        let worth = torrent.is_worth_holding(now, &client, &request) && self.held < MAX_HELD;
+        if !(worth && self.clients.hold(now, client.addr.ip(), MAX_HELD_PER_CLIENT)) {
+            return Decision::Now(Ok(self.reply(now, &client, &request)));
+        }
+        self.tickets += 1;
+        self.held += 1;
+        let ticket = Ticket { info_hash: id, number: self.tickets };
+        let deadline = now + client.transport.patience();
+        torrent.held.push(Held { ticket, client, request, since: now, deadline, peers_since: None });
+        Decision::Held(ticket)
+    }
+
+    /// Does everything that is due for one torrent, and notes when it is due again. Safe to call at any time.
+    fn advance(&mut self, now: Instant, id: Id) {
+        let Some(torrent) = self.torrents.get_mut(&id) else { return };
+        torrent.swarm.expire(now);
+        torrent.note_peers(now);
+        self.release(now, id);
+        self.order_work(now, id);
+        self.pump();
+        self.reindex(now, id);
+    }
+
+    /// Gives the held answers that are ripe.
+    fn release(&mut self, now: Instant, id: Id) {
+        let torrent = self.torrents.get_mut(&id).expect("the caller has it");
+        let waiting = std::mem::take(&mut torrent.held);
+        let (ripe, waiting) = waiting.into_iter().partition(|held| torrent.is_ripe(held, now, self.policy));
+        torrent.held = waiting;
+        let ripe: Vec<Held> = ripe;
+        let refusal = torrent.refusal(now, self.policy);
+        for held in ripe {
+            self.held -= 1;
+            self.clients.release(held.client.addr.ip());
+            let answer = match &refusal {
+                Some(refusal) => Err(refusal.clone()),
+                None => Ok(self.reply(now, &held.client, &held.request)),
+            };
+            self.outputs.push_back(Output::Answer(held.ticket, answer));
+        }
+    }
+
+    /// Moves the torrent to its new place in both orders, or forgets it.
+    fn reindex(&mut self, now: Instant, id: Id) {
+        let torrent = self.torrents.get_mut(&id).expect("the caller has it");
+        self.calendar.remove(&(torrent.due, id));
+        self.order.remove(&(torrent.rank, torrent.listed, id));
+        if torrent.is_forgotten(now) {
+            self.torrents.remove(&id);
+            return;
+        }
+        let due = torrent.next_due(self.policy);
+        // What is due already waits for a place in line.
+        torrent.due = if due > now { due } else { now + Duration::from_secs(1) };
+        (torrent.rank, torrent.listed) = (torrent.new_rank(), torrent.touched);
+        self.calendar.insert((torrent.due, id));
+        self.order.insert((torrent.rank, torrent.listed, id));
+    }
+
+    /// Sees to it that there is a place for `id`; `false` if everything that is remembered is busy.
+    fn make_room(&mut self, id: Id) -> bool {
+        if self.torrents.len() < MAX_TORRENTS || self.torrents.contains_key(&id) {
+            return true;
+        }
+        // Few are busy without holding answers: as many as there are workers.
+        let dispensable =
+            |(_, _, id): &&(u8, Instant, Id)| self.torrents.get(id).is_some_and(|torrent| !torrent.is_busy());
+        let Some(&(rank, listed, oldest)) = self.order.iter().take(LOOKUPS + ANNOUNCES + PROBES + 1).find(dispensable)
+        else {
+            return false;
+        };
+        self.order.remove(&(rank, listed, oldest));
+        if let Some(torrent) = self.torrents.remove(&oldest) {
+            self.calendar.remove(&(torrent.due, oldest));
+        }
+        true
+    }
+}

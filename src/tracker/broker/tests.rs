@@ -1,0 +1,659 @@
+//! The broker in virtual time: a script of announces and of what the DHT does, and what clients are told when.
+
+use super::*;
+use crate::tracker::{Event, MAX_WANTED, Reply};
+use proptest::prelude::*;
+
+const HASH: Id = Id([7; 20]);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A broker at a point in time, with everything that it has put out.
+struct Scene {
+    broker: Broker,
+    now: Instant,
+    answers: Vec<(Instant, Ticket, Answer)>,
+    work: Vec<Output>,
+}
+
+impl Scene {
+    fn new(policy: Policy) -> Self {
+        let mut broker = Broker::new(policy, BTreeSet::new(), [1; 32]);
+        broker.set_network(Network { ready: true, nodes: 100, external: vec![ip("198.51.100.1")] });
+        Self { broker, now: Instant::from_secs(1000), answers: Vec::new(), work: Vec::new() }
+    }
+
+    fn announce(&mut self, client: Client, request: Announce) -> Decision {
+        let decision = self.broker.announce(self.now, client, request);
+        self.drain();
+        decision
+    }
+
+    fn answered(&mut self, client: Client, request: Announce) -> Reply {
+        match self.announce(client, request) {
+            Decision::Now(answer) => answer.expect("served"),
+            Decision::Held(_) => panic!("held"),
+        }
+    }
+
+    fn held(&mut self, client: Client, request: Announce) -> Ticket {
+        match self.announce(client, request) {
+            Decision::Held(ticket) => ticket,
+            Decision::Now(answer) => panic!("answered {answer:?}"),
+        }
+    }
+
+    /// Lets `duration` pass, stopping wherever the broker wants to be woken.
+    fn pass(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while self.broker.next_timeout() <= end {
+            self.now = self.now.max(self.broker.next_timeout());
+            self.broker.handle_timeout(self.now);
+            assert!(self.broker.next_timeout() > self.now, "the broker spins");
+            self.drain();
+        }
+        self.now = end;
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.broker.poll_output() {
+            match output {
+                Output::Answer(ticket, answer) => self.answers.push((self.now, ticket, answer)),
+                work => self.work.push(work),
+            }
+        }
+    }
+
+    fn take_work(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.work)
+    }
+
+    fn found(&mut self, peers: &[SocketAddr]) {
+        self.broker.peers_found(self.now, HASH, peers);
+        self.drain();
+    }
+
+    fn lookup_ends(&mut self) {
+        self.broker.lookup_finished(self.now, HASH);
+        self.drain();
+    }
+
+    fn probe_says(&mut self, verdict: Verdict) {
+        self.broker.probe_finished(self.now, HASH, verdict);
+        self.drain();
+    }
+
+    fn announce_ends(&mut self, port: u16, stored: usize) {
+        self.broker.announce_finished(self.now, HASH, port, stored);
+        self.drain();
+    }
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn client(addr: &str, transport: Transport) -> Client {
+    let addr: SocketAddr = addr.parse().unwrap();
+    let reach = crate::tracker::guard::Guard::default().reach(addr.ip(), ip("127.0.0.1"));
+    Client { addr, here: ip("127.0.0.1"), reach, transport }
+}
+
+fn local() -> Client {
+    client("127.0.0.1:40000", Transport::Http)
+}
+
+fn remote() -> Client {
+    client("203.0.113.5:40000", Transport::Http)
+}
+
+fn leech(port: u16) -> Announce {
+    let (info_hash, event) = (HASH, Event::Started);
+    let peer_id = [port as u8; 20];
+    let (left, downloaded, wanted, cursor) = (Some(1000), 0, None, None);
+    Announce { info_hash, peer_id, port, left, downloaded, event, wanted, cursor, claimed_v4: None, claimed_v6: None }
+}
+
+fn seed(port: u16) -> Announce {
+    Announce { left: Some(0), ..leech(port) }
+}
+
+fn peers(count: usize) -> Vec<SocketAddr> {
+    (0..count).map(|i| SocketAddr::new(IpAddr::from([198, 18, (i >> 8) as u8, i as u8]), 6881)).collect()
+}
+
+#[test]
+fn a_cold_download_waits_for_the_first_peers_and_a_moment_more() {
+    let mut scene = Scene::new(Policy::Always);
+    let ticket = scene.held(local(), leech(1111));
+    assert_eq!(scene.take_work()[0], Output::Lookup(HASH));
+    scene.pass(2 * SECOND);
+    scene.found(&peers(1));
+    scene.pass(SECOND / 2);
+    scene.found(&peers(5));
+    assert_eq!(scene.answers, []);
+    scene.pass(SECOND);
+    let (at, answered, answer) = scene.answers.pop().unwrap();
+    assert_eq!((at, answered), (Instant::from_secs(1003), ticket));
+    assert_eq!(answer.unwrap().peers.len(), 5);
+}
+
+#[test]
+fn enough_peers_or_the_end_of_the_lookup_end_the_wait() {
+    let mut scene = Scene::new(Policy::Always);
+    scene.held(local(), leech(1111));
+    scene.found(&peers(30));
+    assert_eq!(scene.answers.pop().unwrap().2.unwrap().peers.len(), 30);
+
+    let mut scene = Scene::new(Policy::Always);
+    scene.held(local(), leech(1111));
+    scene.pass(SECOND);
+    scene.lookup_ends();
+    let reply = scene.answers.pop().unwrap().2.unwrap();
+    assert_eq!((reply.peers.len(), reply.interval, reply.warning), (0, Duration::from_secs(120), None));
+}
+
+#[test]
+fn patience_ends_before_the_clients_does() {
+    for (transport, patience) in [(Transport::Http, 8), (Transport::Udp, 4)] {
+        let mut scene = Scene::new(Policy::Always);
+        scene.held(client("127.0.0.1:40000", transport), leech(1111));
+        scene.pass(60 * SECOND);
+        let (at, _, answer) = scene.answers.pop().unwrap();
+        let reply = answer.unwrap();
+        assert_eq!(at, Instant::from_secs(1000 + patience));
+        assert_eq!((reply.interval, reply.min_interval), (Duration::from_secs(120), Duration::from_secs(30)));
+        assert!(reply.warning.unwrap().contains("still running"));
+    }
+}
+
+#[test]
+fn nobody_waits_who_gains_nothing_by_it() {
+    let stopped = Announce { event: Event::Stopped, ..leech(1111) };
+    let sated = Announce { wanted: Some(0), ..leech(1111) };
+    let completed = Announce { event: Event::Completed, ..leech(1111) };
+    for request in [seed(1111), stopped, sated, completed] {
+        Scene::new(Policy::Always).answered(local(), request);
+    }
+    // Warm: peers that were found lately.
+    let mut scene = Scene::new(Policy::Always);
+    scene.held(local(), leech(1111));
+    scene.found(&peers(40));
+    scene.lookup_ends();
+    scene.pass(9 * 60 * SECOND);
+    assert_eq!(scene.answered(local(), leech(1112)).peers.len(), 41);
+    // Cold again after ten minutes, when no lookup refreshes it.
+    let mut scene = Scene::new(Policy::Always);
+    scene.held(remote(), leech(1111));
+    scene.found(&peers(40));
+    scene.lookup_ends();
+    scene.pass(11 * 60 * SECOND);
+    scene.held(remote(), leech(1112));
+    // A seed next door has everything.
+    let mut scene = Scene::new(Policy::Always);
+    scene.answered(local(), seed(1111));
+    assert_eq!(scene.answered(local(), leech(1112)).peers, ["127.0.0.1:1111".parse().unwrap()]);
+}
+
+#[test]
+fn a_swarm_that_was_empty_a_minute_ago_is_not_waited_for() {
+    let mut scene = Scene::new(Policy::Always);
+    scene.held(local(), leech(1111));
+    scene.lookup_ends();
+    scene.pass(60 * SECOND);
+    assert_eq!(scene.answered(local(), leech(1111)).interval, Duration::from_secs(120));
+    scene.pass(61 * SECOND);
+    scene.held(local(), leech(1111));
+}
+
+#[test]
+fn one_lookup_serves_all_who_ask() {
+    let mut scene = Scene::new(Policy::Always);
+    for port in 0..8 {
+        scene.held(client(&format!("127.0.0.1:{}", 50_000 + port), Transport::Http), leech(2000 + port));
+    }
+    let lookups = scene.take_work().into_iter().filter(|work| *work == Output::Lookup(HASH)).count();
+    assert_eq!(lookups, 1);
+    scene.found(&peers(40));
+    assert_eq!(scene.answers.len(), 8);
+}
+
+#[test]
+fn a_datagram_sent_again_is_the_same_request() {
+    let mut scene = Scene::new(Policy::Always);
+    let udp = client("127.0.0.1:40000", Transport::Udp);
+    let first = scene.held(udp, leech(1111));
+    scene.pass(2 * SECOND);
+    assert_eq!(scene.held(udp, leech(1111)), first);
+    scene.pass(2 * SECOND);
+    assert_eq!(scene.answers.len(), 1, "the deadline did not move");
+    assert_eq!(scene.broker.load().held, 0);
+}
+
+#[test]
+fn few_answers_are_held_for_one_client_and_not_too_many_in_all() {
+    let mut scene = Scene::new(Policy::Always);
+    let other = |i: u16| Announce { info_hash: Id([(i % 250) as u8; 20]), ..leech(1000 + i) };
+    let held = (0..100).filter(|&i| matches!(scene.announce(local(), other(i)), Decision::Held(_))).count();
+    assert_eq!(held, 8);
+    let mut held = 0;
+    for i in 0..10_000u32 {
+        let addr = SocketAddr::new(std::net::Ipv4Addr::from(0x0a00_0000 + i).into(), 1);
+        let client = Client { addr, reach: Reach::Lan, ..local() };
+        held += usize::from(matches!(scene.announce(client, other(i as u16)), Decision::Held(_)));
+    }
+    assert_eq!((held + 8, scene.broker.load().held), (MAX_HELD, MAX_HELD));
+    scene.pass(8 * SECOND);
+    assert_eq!((scene.answers.len(), scene.broker.load().held), (MAX_HELD, 0));
+    scene.held(local(), Announce { info_hash: Id([255; 20]), ..leech(1) });
+}
+
+#[test]
+fn a_client_that_hangs_up_frees_its_place() {
+    let mut scene = Scene::new(Policy::Always);
+    for i in 0..100 {
+        let request = Announce { info_hash: Id([i; 20]), ..leech(1111) };
+        let ticket = scene.held(local(), request);
+        scene.broker.gone(scene.now, ticket);
+    }
+    assert_eq!(scene.broker.load().held, 0);
+    scene.pass(10 * SECOND);
+    assert_eq!(scene.answers, []);
+}
+
+#[test]
+fn before_the_dht_is_ready_clients_are_told_so() {
+    let mut scene = Scene::new(Policy::Always);
+    scene.broker.set_network(Network { nodes: 3, ..Network::default() });
+    scene.held(local(), leech(1111));
+    scene.pass(7 * SECOND);
+    assert_eq!(scene.take_work(), []);
+    scene.pass(SECOND);
+    let reply = scene.answers.pop().unwrap().2.unwrap();
+    assert_eq!(reply.warning.unwrap(), "the DHT is starting up (3 nodes so far)");
+    scene.broker.set_network(Network { ready: true, ..Network::default() });
+    scene.drain();
+    assert!(scene.take_work().contains(&Output::Lookup(HASH)));
+}
+
+#[test]
+fn a_stale_swarm_is_answered_at_once_and_refreshed_behind_the_answer() {
+    let mut scene = Scene::new(Policy::Always);
+    scene.answered(remote(), seed(1111));
+    scene.found(&peers(10));
+    scene.lookup_ends();
+    scene.take_work();
+    scene.pass(119 * SECOND);
+    scene.answered(remote(), leech(1112));
+    assert_eq!(scene.take_work(), []);
+    scene.pass(SECOND);
+    assert_eq!(scene.answered(remote(), leech(1112)).peers.len(), 11);
+    assert_eq!(scene.take_work(), [Output::Lookup(HASH)]);
+}
+
+#[test]
+fn a_download_next_door_keeps_its_swarm_warm() {
+    let mut scene = Scene::new(Policy::Always);
+    scene.held(local(), leech(1111));
+    scene.lookup_ends();
+    scene.take_work();
+    for _ in 0..3 {
+        scene.pass(8 * 60 * SECOND);
+        assert!(scene.take_work().contains(&Output::Lookup(HASH)));
+        scene.lookup_ends();
+    }
+    // Not for strangers, and not for those who left.
+    scene.answered(local(), Announce { event: Event::Stopped, ..leech(1111) });
+    scene.announce(remote(), leech(1112));
+    scene.take_work();
+    scene.pass(30 * 60 * SECOND);
+    assert_eq!(scene.take_work(), []);
+}
+
+#[test]
+fn who_shares_our_address_is_announced_while_it_is_there() {
+    let mut scene = Scene::new(Policy::Always);
+    scene.answered(local(), seed(1111));
+    let announce = |seed, reach| Output::Announce { info_hash: HASH, port: 1111, seed, reach };
+    assert_eq!(scene.take_work(), [Output::Lookup(HASH), announce(true, Reach::Host)]);
+    scene.lookup_ends();
+    scene.announce_ends(1111, 8);
+    scene.pass(14 * 60 * SECOND);
+    assert_eq!(scene.take_work(), []);
+    scene.answered(local(), seed(1111));
+    scene.pass(11 * 60 * SECOND + SECOND);
+    assert!(scene.take_work().contains(&announce(true, Reach::Host)));
+    // In vain: again after two minutes.
+    scene.announce_ends(1111, 0);
+    scene.pass(120 * SECOND);
+    assert_eq!(scene.take_work(), [announce(true, Reach::Host)]);
+    scene.announce_ends(1111, 8);
+    scene.answered(local(), Announce { event: Event::Stopped, ..seed(1111) });
+    scene.pass(60 * 60 * SECOND);
+    assert_eq!(scene.take_work(), []);
+}
+
+#[test]
+fn a_finished_download_is_announced_as_a_seed_at_once() {
+    let mut scene = Scene::new(Policy::Always);
+    let lan = client("192.168.1.7:40000", Transport::Http);
+    scene.held(lan, leech(1111));
+    scene.announce_ends(1111, 8);
+    scene.take_work();
+    scene.answered(lan, Announce { event: Event::Completed, left: Some(0), ..leech(1111) });
+    let announce = Output::Announce { info_hash: HASH, port: 1111, seed: true, reach: Reach::Lan };
+    assert_eq!(scene.take_work(), [announce]);
+    assert_eq!(
+        scene.broker.scrape(scene.now, &[HASH])[0].1,
+        Some(Counts { complete: 1, incomplete: 0, downloaded: 1 })
+    );
+}
+
+#[test]
+fn nobody_else_is_announced() {
+    let elsewhere = Announce { claimed_v4: Some("192.0.2.77".parse().unwrap()), ..leech(1111) };
+    for (case, client, request) in [
+        ("remote", remote(), leech(1111)),
+        ("IPv6 neighbour", client("[2001:db8::7]:4000", Transport::Http), leech(1111)),
+        ("no port", local(), leech(0)),
+        ("behind a proxy", local(), leech(1)),
+        ("in a VPN", local(), elsewhere),
+    ] {
+        let mut scene = Scene::new(Policy::Always);
+        scene.held(client, request);
+        assert_eq!(scene.take_work(), [Output::Lookup(HASH)], "{case}");
+    }
+    let mut scene = Scene::new(Policy::Never);
+    scene.held(local(), leech(1111));
+    scene.probe_says(Verdict::Public);
+    scene.pass(3600 * SECOND);
+    assert!(!scene.take_work().iter().any(|work| matches!(work, Output::Announce { .. })));
+}
+
+#[test]
+fn the_dht_hears_of_a_torrent_only_when_it_is_proven_public() {
+    let mut scene = Scene::new(Policy::VerifiedPublic);
+    scene.held(local(), leech(1111));
+    let probe = Output::Probe { info_hash: HASH, peer: "127.0.0.1:1111".parse().unwrap(), complete: false };
+    assert_eq!(scene.take_work(), [probe]);
+    scene.probe_says(Verdict::Public);
+    let announce = Output::Announce { info_hash: HASH, port: 1111, seed: false, reach: Reach::Host };
+    assert_eq!(scene.take_work(), [Output::Lookup(HASH), announce]);
+    // Proven once, proven for good.
+    scene.found(&peers(40));
+    scene.answered(local(), seed(1112));
+    assert!(!scene.take_work().iter().any(|work| matches!(work, Output::Probe { .. })));
+}
+
+#[test]
+fn a_private_torrent_is_refused_and_kept_from_the_dht() {
+    for verdict in [Verdict::Private, Verdict::Withheld] {
+        for policy in [Policy::Never, Policy::VerifiedPublic] {
+            let mut scene = Scene::new(policy);
+            scene.held(local(), leech(1111));
+            scene.take_work();
+            scene.probe_says(verdict);
+            let refusal = scene.answers.pop().unwrap().2.unwrap_err();
+            assert!(refusal.reason.contains("private"), "{}", refusal.reason);
+            let again = scene.announce(remote(), leech(2222));
+            assert_eq!(again, Decision::Now(Err(refusal)));
+            scene.pass(25 * 60 * SECOND);
+            assert_eq!(scene.take_work(), []);
+            assert_eq!(scene.broker.scrape(scene.now, &[HASH])[0].1, None);
+        }
+    }
+}
+
+#[test]
+fn a_magnet_link_gets_peers_first_and_is_announced_when_it_has_metadata() {
+    let mut scene = Scene::new(Policy::VerifiedPublic);
+    scene.held(local(), leech(1111));
+    scene.take_work();
+    scene.probe_says(Verdict::NotYet);
+    assert_eq!(scene.take_work(), [Output::Lookup(HASH)]);
+    scene.found(&peers(40));
+    scene.lookup_ends();
+    assert_eq!(scene.answers.len(), 1);
+    scene.pass(5 * SECOND);
+    assert!(matches!(scene.take_work()[..], [Output::Probe { .. }]));
+    scene.probe_says(Verdict::NotYet);
+    scene.pass(5 * SECOND);
+    assert_eq!(scene.take_work(), [], "the pause grows");
+    scene.pass(5 * SECOND);
+    assert!(matches!(scene.take_work()[..], [Output::Probe { .. }]));
+    scene.probe_says(Verdict::Public);
+    assert!(matches!(scene.take_work()[..], [Output::Announce { .. }]));
+}
+
+#[test]
+fn who_cannot_be_asked_gets_peers_and_is_told_that_it_is_not_announced() {
+    let mut scene = Scene::new(Policy::VerifiedPublic);
+    scene.held(local(), leech(1111));
+    scene.take_work();
+    scene.probe_says(Verdict::Unknown);
+    assert_eq!(scene.take_work(), [Output::Lookup(HASH)]);
+    scene.found(&peers(40));
+    let reply = scene.answers.pop().unwrap().2.unwrap();
+    assert_eq!(reply.peers.len(), 40);
+    assert!(reply.warning.unwrap().contains("not announced"));
+    // aria2 without a listener: there is no port to ask at.
+    let mut scene = Scene::new(Policy::VerifiedPublic);
+    scene.held(local(), leech(0));
+    assert_eq!(scene.take_work(), [Output::Lookup(HASH)]);
+}
+
+#[test]
+fn a_denied_torrent_is_not_even_remembered() {
+    let mut broker = Broker::new(Policy::Always, [HASH].into(), [1; 32]);
+    assert!(matches!(broker.announce(Instant::ZERO, local(), seed(1)), Decision::Now(Err(_))));
+    assert_eq!(broker.load(), Load::default());
+}
+
+#[test]
+fn no_text_makes_a_client_give_up_for_good() {
+    let mut scene = Scene::new(Policy::VerifiedPublic);
+    let mut texts = vec![Refusal::malformed("").reason];
+    for verdict in [Verdict::Unknown, Verdict::Withheld, Verdict::Private] {
+        match scene.announce(local(), seed(1111)) {
+            Decision::Now(Ok(reply)) => texts.extend(reply.warning),
+            other => panic!("{other:?}"),
+        }
+        scene.pass(400 * SECOND);
+        scene.probe_says(verdict);
+        match scene.announce(local(), seed(1111)) {
+            Decision::Now(answer) => texts.extend(answer.map_or_else(|no| Some(no.reason), |reply| reply.warning)),
+            Decision::Held(_) => panic!("held"),
+        }
+        scene.pass(3600 * SECOND);
+        scene = Scene::new(Policy::VerifiedPublic);
+    }
+    assert!(texts.len() >= 4, "{texts:?}");
+    for forbidden in ["unregistered", "not registered", "cannot be found"] {
+        assert!(texts.iter().all(|text| !text.contains(forbidden)), "{texts:?}");
+    }
+}
+
+#[test]
+fn a_big_swarm_is_walked_batch_by_batch() {
+    let mut scene = Scene::new(Policy::Always);
+    scene.held(local(), leech(1111));
+    scene.found(&peers(200));
+    scene.lookup_ends();
+    let mut seen = BTreeSet::new();
+    let mut cursor = None;
+    for _ in 0..4 {
+        let reply = scene.answered(local(), Announce { cursor, event: Event::Update, ..leech(1111) });
+        cursor = Some(reply.cursor);
+        seen.extend(reply.peers);
+    }
+    assert_eq!(seen.len(), 200, "four batches of 50 show everybody once");
+    // A client that does not bring the cursor back (UDP has no place for it) goes on all the same.
+    let batch = |scene: &mut Scene| scene.answered(local(), Announce { event: Event::Update, ..leech(1111) }).peers;
+    let (first, second) = (batch(&mut scene), batch(&mut scene));
+    assert!(first.iter().all(|peer| !second.contains(peer)));
+}
+
+#[test]
+fn counts_say_what_is_known() {
+    let mut scene = Scene::new(Policy::Always);
+    assert_eq!(scene.broker.scrape(scene.now, &[HASH]), [(HASH, None)]);
+    assert_eq!(scene.broker.load().torrents, 0, "a scrape leaves no trace");
+    scene.answered(local(), seed(1111));
+    // The DHT knows our own client as well, under our public address.
+    let own = "198.51.100.1:1111".parse().unwrap();
+    scene.found(&[peers(9), vec![own]].concat());
+    let counts = Counts { complete: 1, incomplete: 9, downloaded: 0 };
+    assert_eq!(scene.broker.scrape(scene.now, &[HASH])[0].1, Some(counts));
+    let reply = scene.answered(local(), leech(1112));
+    assert_eq!(reply.peers.len(), 10);
+    assert!(!reply.peers.contains(&own), "its own neighbour, under the address that leads back here");
+    assert_eq!(reply.external_ip, Some(ip("198.51.100.1")));
+}
+
+#[test]
+fn a_flood_of_infohashes_costs_a_bounded_amount() {
+    let mut scene = Scene::new(Policy::Always);
+    scene.answered(local(), seed(1111));
+    for i in 0..30_000u32 {
+        let mut hash = [0; 20];
+        hash[..4].copy_from_slice(&i.to_be_bytes());
+        let request = Announce { info_hash: Id(hash), ..seed(6881) };
+        scene.broker.announce(scene.now, remote(), request);
+    }
+    assert_eq!(scene.broker.load().torrents, MAX_TORRENTS);
+    // Strangers push out strangers, not our own.
+    assert!(scene.broker.scrape(scene.now, &[HASH])[0].1.is_some());
+    scene.drain();
+    let lookups = scene.take_work().iter().filter(|work| matches!(work, Output::Lookup(_))).count();
+    assert!(lookups <= LOOKUPS);
+    // All of it is forgotten when nobody asks.
+    scene.pass(2 * 3600 * SECOND);
+    assert!(scene.broker.load().torrents <= LOOKUPS + 1, "{:?}", scene.broker.load());
+}
+
+/// One step of a random script.
+#[derive(Clone, Debug)]
+enum Step {
+    Announce { client: u8, torrent: u8, port: u16, left: u8, event: u8, wanted: u8, udp: bool },
+    Work { which: u8, peers: u8, verdict: u8 },
+    HangUp { which: u8 },
+    Network { ready: bool },
+    Pass { seconds: u16 },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..4u8, 0..3u8, 0..5u16, 0..2u8, 0..4u8, any::<u8>(), any::<bool>()).prop_map(
+            |(client, torrent, port, left, event, wanted, udp)| Step::Announce { client, torrent, port, left, event, wanted, udp }
+        ),
+        4 => (any::<u8>(), 0..60u8, 0..5u8).prop_map(|(which, peers, verdict)| Step::Work { which, peers, verdict }),
+        1 => any::<u8>().prop_map(|which| Step::HangUp { which }),
+        1 => any::<bool>().prop_map(|ready| Step::Network { ready }),
+        3 => (0..1000u16).prop_map(|seconds| Step::Pass { seconds }),
+    ]
+}
+
+/// Plays a script and keeps account of what is held, looked up and known to be private.
+struct Player {
+    scene: Scene,
+    waiting: BTreeMap<Ticket, Instant>,
+    work: Vec<Output>,
+    private: BTreeSet<Id>,
+}
+
+impl Player {
+    fn play(&mut self, step: Step) {
+        match step {
+            Step::Announce { client: who, torrent, port, left, event, wanted, udp } => {
+                let transport = if udp { Transport::Udp } else { Transport::Http };
+                let addr =
+                    ["127.0.0.1:40000", "192.168.1.7:40000", "203.0.113.5:4", "[2001:db8::7]:4"][usize::from(who)];
+                let event = [Event::Update, Event::Started, Event::Completed, Event::Stopped][usize::from(event)];
+                let (left, wanted) = (Some(left.into()), Some(wanted.into()));
+                let request = Announce { info_hash: Id([torrent; 20]), left, event, wanted, ..leech(port) };
+                self.announce(client(addr, transport), request);
+            }
+            Step::Work { which, peers: count, verdict } if !self.work.is_empty() => {
+                let work = self.work.swap_remove(usize::from(which) % self.work.len());
+                self.finish(work, usize::from(count), verdict);
+            }
+            Step::HangUp { which } if !self.waiting.is_empty() => {
+                let ticket = *self.waiting.keys().nth(usize::from(which) % self.waiting.len()).unwrap();
+                self.waiting.remove(&ticket);
+                self.scene.broker.gone(self.scene.now, ticket);
+            }
+            Step::Network { ready } => self.scene.broker.set_network(Network { ready, ..Network::default() }),
+            Step::Pass { seconds } => self.scene.pass(Duration::from_secs(seconds.into())),
+            Step::Work { .. } | Step::HangUp { .. } => {}
+        }
+        self.scene.drain();
+        self.check();
+    }
+
+    fn announce(&mut self, client: Client, request: Announce) {
+        let asker = client.peer(&request);
+        match self.scene.announce(client, request.clone()) {
+            Decision::Held(ticket) => {
+                let deadline = self.scene.now + client.transport.patience();
+                self.waiting.entry(ticket).or_insert(deadline);
+            }
+            Decision::Now(Ok(reply)) => {
+                assert!(!self.private.contains(&request.info_hash), "a private torrent was served");
+                assert!(reply.peers.len() <= request.wanted().min(MAX_WANTED));
+                assert!(!reply.peers.contains(&asker));
+                let distinct: BTreeSet<_> = reply.peers.iter().collect();
+                assert_eq!(distinct.len(), reply.peers.len());
+            }
+            Decision::Now(Err(_)) => {}
+        }
+    }
+
+    fn finish(&mut self, work: Output, count: usize, verdict: u8) {
+        let (broker, now) = (&mut self.scene.broker, self.scene.now);
+        match work {
+            Output::Lookup(id) => {
+                broker.peers_found(now, id, &peers(count));
+                broker.lookup_finished(now, id);
+            }
+            Output::Announce { info_hash, port, .. } => broker.announce_finished(now, info_hash, port, count),
+            Output::Probe { info_hash, .. } => {
+                let verdicts =
+                    [Verdict::Public, Verdict::Private, Verdict::Withheld, Verdict::NotYet, Verdict::Unknown];
+                broker.probe_finished(now, info_hash, verdicts[usize::from(verdict)]);
+                if verdict == 1 {
+                    self.private.insert(info_hash);
+                }
+            }
+            Output::Answer(..) => unreachable!("answers are no work"),
+        }
+    }
+
+    fn check(&mut self) {
+        for (at, ticket, _) in self.scene.answers.drain(..) {
+            let deadline = self.waiting.remove(&ticket).expect("an answer to a request that waits, and only one");
+            assert!(at <= deadline, "an answer after its deadline");
+        }
+        assert_eq!(self.scene.broker.load().held, self.waiting.len());
+        for work in self.scene.take_work() {
+            let id = match work {
+                Output::Lookup(id) | Output::Announce { info_hash: id, .. } => Some(id),
+                _ => None,
+            };
+            assert!(id.is_none_or(|id| !self.private.contains(&id)), "the DHT was asked about a private torrent");
+            assert!(!self.work.contains(&work), "the same work twice at a time");
+            self.work.push(work);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_every_held_answer_is_given_in_time_and_privacy_holds(
+        steps in prop::collection::vec(step(), 1..120),
+    ) {
+        let (waiting, work, private) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
+        let mut player = Player { scene: Scene::new(Policy::VerifiedPublic), waiting, work, private };
+        steps.into_iter().for_each(|step| player.play(step));
+        player.play(Step::Pass { seconds: 10 });
+        prop_assert!(player.waiting.is_empty());
+    }
+}

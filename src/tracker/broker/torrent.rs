@@ -1,0 +1,269 @@
+//! What the broker knows of one infohash, and what that asks for.
+//!
+//! Nothing here acts: each method says what is due at a given time, and the broker does it. So the rules can be read one
+//! by one.
+
+use std::time::Duration;
+
+use super::{Client, Policy, Ticket, Transport};
+use crate::engine::time::Instant;
+use crate::tracker::guard::Reach;
+use crate::tracker::metadata::Verdict;
+use crate::tracker::swarm::{FOUND_LIFETIME, MEMBER_LIFETIME, Member, Swarm};
+use crate::tracker::{Announce, Event, Refusal};
+
+/// From this age on, what the DHT said is asked again when a client asks.
+pub(super) const STALE: Duration = Duration::from_secs(2 * 60);
+/// After this time it is asked again unasked, if a near client still downloads: its next announce finds fresh peers.
+const KEEP_WARM: Duration = Duration::from_secs(8 * 60);
+/// Peers are still coming in when the first arrive: how long a held answer waits for more.
+const SETTLE: Duration = Duration::from_secs(1);
+/// As many peers as a client needs to get going: a held answer waits for no more.
+pub(super) const ENOUGH: usize = 30;
+/// How long it is believed that a client withheld the metadata because the torrent is private.
+const WITHHELD_LIFETIME: Duration = Duration::from_secs(30 * 60);
+/// The first pause before a client is asked again for metadata that it did not have; it doubles, up to 21 minutes. A client
+/// that came by a magnet link has it seconds after its first peer, and some announce before they listen.
+const PROBE_PAUSE: Duration = Duration::from_secs(5);
+const MAX_PROBE_DOUBLINGS: u32 = 8;
+/// How long a torrent that nobody asks for is remembered; a private one longer, since a stranger who asks for it later
+/// cannot be made to prove it.
+const LIFETIME: Duration = FOUND_LIFETIME;
+const PRIVATE_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How far a piece of work for a torrent has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Stage {
+    #[default]
+    Idle,
+    Queued {
+        urgent: bool,
+    },
+    Running,
+}
+
+/// An answer that waits for peers.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) ticket: Ticket,
+    pub(super) client: Client,
+    pub(super) request: Announce,
+    pub(super) since: Instant,
+    pub(super) deadline: Instant,
+    /// When there was first somebody to put into it.
+    pub(super) peers_since: Option<Instant>,
+}
+
+/// Everything about one infohash.
+#[derive(Debug, Default)]
+pub(super) struct Torrent {
+    pub(super) swarm: Swarm,
+    pub(super) verdict: Option<(Verdict, Instant)>,
+    pub(super) probe: Stage,
+    pub(super) probe_at: Option<Instant>,
+    probes_in_vain: u32,
+    pub(super) lookup: Stage,
+    /// A client asked and what we had was stale.
+    pub(super) asked: bool,
+    /// When the last lookup ended.
+    pub(super) looked_up: Option<Instant>,
+    pub(super) announce: Stage,
+    pub(super) held: Vec<Held>,
+    pub(super) touched: Instant,
+    /// Where the torrent stands in the broker's two orders.
+    pub(super) due: Instant,
+    pub(super) rank: u8,
+    pub(super) listed: Instant,
+}
+
+impl Torrent {
+    /// Takes in who announced, and decides anew whether the client may be announced in turn (`announceable`).
+    pub(super) fn enter(&mut self, now: Instant, client: &Client, request: &Announce, announceable: bool) {
+        self.touched = now;
+        let addr = client.peer(request);
+        if request.event == Event::Stopped {
+            return self.swarm.leave(addr);
+        }
+        if request.event == Event::Completed {
+            self.swarm.count_download();
+        }
+        if !request.is_reachable() {
+            return;
+        }
+        let (here, reach, peer_id, seed) = (client.here, client.reach, request.peer_id, request.is_seed());
+        let known = self.swarm.member_mut(addr).map(|member| *member);
+        self.swarm.join(Member { addr, here, reach, peer_id, seed, last: now, cursor: 0, announce_at: None });
+        let member = self.swarm.member_mut(addr).expect("it has just joined");
+        let news = known.is_none_or(|known| known.seed != seed);
+        member.announce_at = match member.announce_at {
+            _ if !announceable => None,
+            Some(at) if !news => Some(at),
+            _ => Some(now),
+        };
+        // A new client, or one that is complete now, may have the metadata that others had not.
+        if news && reach != Reach::Remote {
+            self.probe_at = Some(now);
+        }
+    }
+
+    /// Why the torrent is not served, if it is not.
+    pub(super) fn refusal(&self, now: Instant, policy: Policy) -> Option<Refusal> {
+        let reason = match self.verdict {
+            _ if policy == Policy::Always => return None,
+            Some((Verdict::Private, _)) => "this torrent is private (BEP 27): it is kept out of the DHT",
+            Some((Verdict::Withheld, at)) if now.since(at) < WITHHELD_LIFETIME => {
+                "this torrent seems to be private: its client does not share the metadata; it is kept out of the DHT"
+            }
+            _ => return None,
+        };
+        Some(Refusal { reason: reason.into(), interval: Duration::from_secs(3600) })
+    }
+
+    /// Whom to ask for the metadata: someone near, complete if possible, whom we heard last.
+    pub(super) fn witness(&self) -> Option<&Member> {
+        let near = self.swarm.members().iter().filter(|member| member.reach != Reach::Remote);
+        near.max_by_key(|member| (member.seed, member.last))
+    }
+
+    /// Whether the metadata should be asked for now.
+    pub(super) fn wants_probe(&self, now: Instant, policy: Policy) -> bool {
+        let settled = match self.verdict {
+            Some((Verdict::Public | Verdict::Private, _)) => true,
+            Some((Verdict::Withheld, at)) => now.since(at) < WITHHELD_LIFETIME,
+            Some((Verdict::NotYet | Verdict::Unknown, _)) | None => false,
+        };
+        let due = self.probe_at.is_some_and(|at| at <= now);
+        policy != Policy::Always && !settled && due && self.probe == Stage::Idle && self.witness().is_some()
+    }
+
+    /// Takes in what the metadata said.
+    pub(super) fn judge(&mut self, now: Instant, verdict: Verdict) {
+        self.verdict = Some((verdict, now));
+        self.probe = Stage::Idle;
+        self.probe_at = Some(now + PROBE_PAUSE * (1 << self.probes_in_vain));
+        self.probes_in_vain = (self.probes_in_vain + 1).min(MAX_PROBE_DOUBLINGS);
+        if verdict.forbids() {
+            self.swarm.clear_found();
+        }
+    }
+
+    /// Whether the last word on the torrent is that it is private.
+    pub(super) fn is_forbidden(&self, policy: Policy) -> bool {
+        policy != Policy::Always && self.verdict.is_some_and(|(verdict, _)| verdict.forbids())
+    }
+
+    /// Whether the DHT may be asked about the torrent. As long as someone can say that it is private, not before that.
+    pub(super) fn may_look_up(&self, policy: Policy) -> bool {
+        let known = self.verdict.is_some() || self.witness().is_none();
+        policy == Policy::Always || (known && !self.is_forbidden(policy))
+    }
+
+    /// Whether the DHT should be asked now.
+    pub(super) fn wants_lookup(&self, now: Instant, policy: Policy) -> bool {
+        let cooling = self.warm_until().is_some_and(|until| until <= now);
+        let wanted = self.asked || !self.held.is_empty() || cooling;
+        wanted && self.is_stale(now) && self.may_look_up(policy)
+    }
+
+    /// Whether the last lookup is long ago.
+    pub(super) fn is_stale(&self, now: Instant) -> bool {
+        self.looked_up.is_none_or(|at| now.since(at) >= STALE)
+    }
+
+    /// When the next lookup is due without anybody asking.
+    fn warm_until(&self) -> Option<Instant> {
+        let mut members = self.swarm.members().iter();
+        let downloads = members.any(|member| member.reach != Reach::Remote && !member.seed);
+        self.looked_up.filter(|_| downloads).map(|at| at + KEEP_WARM)
+    }
+
+    /// The near member that is to be announced next, and when.
+    pub(super) fn next_announce(&self, policy: Policy) -> Option<(Instant, Member)> {
+        let allowed = match policy {
+            Policy::Never => false,
+            Policy::VerifiedPublic => matches!(self.verdict, Some((Verdict::Public, _))),
+            Policy::Always => true,
+        };
+        let due = self.swarm.members().iter().filter_map(|member| Some((member.announce_at?, *member)));
+        due.min_by_key(|(at, _)| *at).filter(|_| allowed)
+    }
+
+    /// Whether the client would gain by waiting, and there is something to wait for.
+    pub(super) fn is_worth_holding(&self, now: Instant, client: &Client, request: &Announce) -> bool {
+        let leaves_or_has_all = request.event == Event::Stopped || request.is_seed();
+        let gains = !leaves_or_has_all && request.wanted() > 0;
+        gains && self.is_stale(now) && !self.has_peers(now, client, request)
+    }
+
+    /// Whether there is somebody to give to this client: a fresh peer, or a near seed.
+    fn has_peers(&self, now: Instant, client: &Client, request: &Announce) -> bool {
+        let near_seed = |member: &Member| {
+            let near = member.reach != Reach::Remote && client.reach != Reach::Remote;
+            near && member.seed && member.addr != client.peer(request)
+        };
+        self.swarm.fresh(now) > 0 || self.swarm.members().iter().any(near_seed)
+    }
+
+    /// Notes for every held answer since when there is somebody to give.
+    pub(super) fn note_peers(&mut self, now: Instant) {
+        let has = |held: &Held| held.peers_since.is_none() && self.has_peers(now, &held.client, &held.request);
+        let found: Vec<bool> = self.held.iter().map(has).collect();
+        for (held, _) in self.held.iter_mut().zip(found).filter(|(_, found)| *found) {
+            held.peers_since = Some(now);
+        }
+    }
+
+    /// Whether a held answer is to be given now.
+    pub(super) fn is_ripe(&self, held: &Held, now: Instant, policy: Policy) -> bool {
+        let looked_up = self.lookup != Stage::Running && self.looked_up.is_some_and(|at| at >= held.since);
+        let enough = self.swarm.fresh(now) >= held.request.wanted().min(ENOUGH);
+        let settled = held.peers_since.is_some_and(|since| now.since(since) >= SETTLE);
+        now >= held.deadline || looked_up || enough || settled || self.refusal(now, policy).is_some()
+    }
+
+    /// When something must be done about this torrent, if nothing happens before.
+    pub(super) fn next_due(&self, policy: Policy) -> Instant {
+        let held = self.held.iter().map(|held| {
+            let settled = held.peers_since.map_or(Instant::FAR_FUTURE, |since| since + SETTLE);
+            held.deadline.min(settled)
+        });
+        let idle = |stage: Stage, at: Option<Instant>| at.filter(|_| stage == Stage::Idle);
+        let probe = idle(self.probe, self.probe_at).filter(|at| self.wants_probe(*at, policy));
+        let warm = idle(self.lookup, self.warm_until()).filter(|_| self.may_look_up(policy));
+        let announce = idle(self.announce, self.next_announce(policy).map(|(at, _)| at));
+        let leaves = self.swarm.members().iter().map(|member| member.last + MEMBER_LIFETIME);
+        let times = held.chain(probe).chain(warm).chain(announce).chain(leaves);
+        times.min().unwrap_or(Instant::FAR_FUTURE).min(self.touched + self.lifetime())
+    }
+
+    /// Whether nobody needs the torrent any more.
+    pub(super) fn is_forgotten(&self, now: Instant) -> bool {
+        !self.is_busy() && self.swarm.members().is_empty() && now.since(self.touched) >= self.lifetime()
+    }
+
+    fn lifetime(&self) -> Duration {
+        let private = matches!(self.verdict, Some((Verdict::Private, _)));
+        if private { PRIVATE_LIFETIME } else { LIFETIME }
+    }
+
+    /// Whether something refers to this torrent from outside.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.held.is_empty() || [self.probe, self.lookup, self.announce].contains(&Stage::Running)
+    }
+
+    /// Who makes room for a new torrent first: 0 nobody near is in it, 1 somebody is, 2 it is busy and stays.
+    pub(super) fn new_rank(&self) -> u8 {
+        if self.is_busy() { 2 } else { u8::from(self.witness().is_some()) }
+    }
+}
+
+impl Transport {
+    /// How long an answer may be held. Below the patience of every client: over HTTP monitors wait 10 s and
+    /// webtorrent 15; over UDP aria2 sends again after 5 s and libtorrent gives up after 10.
+    pub(super) const fn patience(self) -> Duration {
+        match self {
+            Self::Http => Duration::from_secs(8),
+            Self::Udp => Duration::from_secs(4),
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Whom the gateway may announce for.
+//!
+//! `announce_peer` has no address in it: the nodes that store it keep the address that the datagram came from (BEP 5). So
+//! the gateway may announce a client only if the world reaches the client at the gateway's own address. For everybody
+//! else it would write a wrong endpoint into the DHT, or give away an address that a VPN was meant to hide.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use super::Announce;
+use crate::engine::contact;
+
+/// Where a client is, as far as its address tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// On this host: it shares every address of ours.
+    Host,
+    /// In our local network: it shares our public IPv4 address through the router, but has its own IPv6 addresses.
+    Lan,
+    /// Anywhere else: it gets peers and is known to others who ask here, and is never announced.
+    Remote,
+}
+
+/// Networks whose hosts reach the world through the same public IPv4 address as this one.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    lan: Vec<Network>,
+}
+
+impl Default for Guard {
+    /// The private networks of IPv4 (RFC 1918, RFC 3927).
+    fn default() -> Self {
+        let networks = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"];
+        Self::new(networks.map(|network| network.parse().expect("these are networks")).into())
+    }
+}
+
+impl Guard {
+    /// A guard that takes the IPv4 addresses in `lan` for neighbours behind our router.
+    #[must_use]
+    pub const fn new(lan: Vec<Network>) -> Self {
+        Self { lan }
+    }
+
+    /// The networks.
+    #[must_use]
+    pub fn networks(&self) -> &[Network] {
+        &self.lan
+    }
+
+    /// Where a client is that sent from `client` to our address `here`.
+    #[must_use]
+    pub fn reach(&self, client: IpAddr, here: IpAddr) -> Reach {
+        if client.is_loopback() || client == here {
+            Reach::Host
+        } else if client.is_ipv4() && self.lan.iter().any(|network| network.contains(client)) {
+            Reach::Lan
+        } else {
+            Reach::Remote
+        }
+    }
+}
+
+/// Whether the world sees the client elsewhere than us: it names a public address, and that is not ours. Such a client
+/// uses a VPN that we do not, and must not be announced from here. Hosts change their IPv6 address within a /64 all day.
+#[must_use]
+pub fn is_elsewhere(request: &Announce, external: &[IpAddr]) -> bool {
+    let claims = [request.claimed_v4.map(IpAddr::V4), request.claimed_v6.map(IpAddr::V6)];
+    let same_place = |a: IpAddr, b: IpAddr| a == b || (a.is_ipv6() && contact::subnet(a) == contact::subnet(b));
+    claims.into_iter().flatten().filter(|claim| !contact::is_local(*claim)).any(|claim| {
+        let mut ours = external.iter().filter(|ours| ours.is_ipv4() == claim.is_ipv4()).peekable();
+        ours.peek().is_some() && !ours.any(|ours| same_place(*ours, claim))
+    })
+}
+
+/// A range of addresses, written `10.0.0.0/8`; a bare address is a range of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    base: IpAddr,
+    bits: u8,
+}
+
+impl Network {
+    /// Whether `ip` lies in the range. The two families never mix.
+    #[must_use]
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        match (self.base, ip) {
+            (IpAddr::V4(base), IpAddr::V4(ip)) => agree(u32::from(base).into(), u32::from(ip).into(), 32, self.bits),
+            (IpAddr::V6(base), IpAddr::V6(ip)) => agree(base.into(), ip.into(), 128, self.bits),
+            _ => false,
+        }
+    }
+}
+
+/// Whether the first `bits` of two numbers of `width` bits are the same.
+fn agree(a: u128, b: u128, width: u8, bits: u8) -> bool {
+    (a ^ b).checked_shr(u32::from(width - bits)).unwrap_or(0) == 0
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.base, self.bits)
+    }
+}
+
+/// The text is not an address with a prefix length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a network is written like 192.168.0.0/16 or fd00::/8")]
+pub struct ParseNetworkError;
+
+impl FromStr for Network {
+    type Err = ParseNetworkError;
+    fn from_str(text: &str) -> Result<Self, ParseNetworkError> {
+        let (base, bits) = text.split_once('/').map_or((text, None), |(base, bits)| (base, Some(bits)));
+        let base: IpAddr = base.parse().map_err(|_| ParseNetworkError)?;
+        let width = if base.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Ok(width), |bits| bits.parse().map_err(|_| ParseNetworkError))?;
+        if bits <= width { Ok(Self { base, bits }) } else { Err(ParseNetworkError) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::net::Ipv4Addr;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn only_those_who_share_our_address_are_near() {
+        let guard = Guard::default();
+        for (client, here, reach) in [
+            ("127.0.0.1", "127.0.0.1", Reach::Host),
+            ("::1", "::1", Reach::Host),
+            ("192.168.1.5", "192.168.1.5", Reach::Host),
+            ("2001:db8::5", "2001:db8::5", Reach::Host),
+            ("192.168.1.9", "192.168.1.5", Reach::Lan),
+            ("172.17.0.2", "172.17.0.1", Reach::Lan),
+            ("8.8.8.8", "192.168.1.5", Reach::Remote),
+            // Behind a carrier's NAT we may share an address with strangers, but not their mapping.
+            ("100.64.0.9", "192.168.1.5", Reach::Remote),
+            // No NAT in IPv6: a neighbour has an address of its own.
+            ("2001:db8::9", "2001:db8::5", Reach::Remote),
+            ("fe80::9", "fe80::5", Reach::Remote),
+        ] {
+            assert_eq!(guard.reach(ip(client), ip(here)), reach, "{client} to {here}");
+        }
+    }
+
+    #[test]
+    fn a_client_that_is_seen_elsewhere_is_recognised() {
+        let query = |claim: &str| {
+            let query = format!("info_hash=aaaaaaaaaaaaaaaaaaaa&{claim}");
+            super::super::http::parse_announce(query.as_bytes()).unwrap().0
+        };
+        let ours = [ip("203.0.113.7"), ip("2001:db8::7")];
+        for (claim, elsewhere) in [
+            ("ip=203.0.113.8", true),
+            ("ipv4=203.0.113.8:6881", true),
+            ("ipv6=2001%3adb8%3a1%3a%3a8", true),
+            ("ipv6=%5b2001%3adb8%3a%3a8%5d%3a6881", false),
+            ("ip=203.0.113.7", false),
+            ("ipv4=192.168.1.2", false),
+            ("ipv6=fe80%3a%3a1", false),
+            ("", false),
+        ] {
+            assert_eq!(is_elsewhere(&query(claim), &ours), elsewhere, "{claim}");
+            assert!(!is_elsewhere(&query(claim), &[]), "without a vote there is nothing to compare with");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_network_holds_what_shares_its_prefix(base in any::<u32>(), other in any::<u32>(), bits in 0u8..=32) {
+            let text = format!("{}/{bits}", Ipv4Addr::from(base));
+            let network: Network = text.parse().unwrap();
+            prop_assert_eq!(network.to_string(), text);
+            let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
+            prop_assert!(network.contains(Ipv4Addr::from(base).into()));
+            prop_assert_eq!(network.contains(Ipv4Addr::from(other).into()), base & mask == other & mask);
+            prop_assert!(!network.contains(ip("::")));
+        }
+
+        #[test]
+        fn other_texts_are_refused(text in "\\PC{0,30}") {
+            let _ = text.parse::<Network>();
+        }
+    }
+
+    #[test]
+    fn prefixes_longer_than_the_address_are_refused() {
+        for text in ["10.0.0.0/33", "::/129", "10.0.0.0/", "/8", "", "10.0.0.0/-1"] {
+            assert_eq!(text.parse::<Network>(), Err(ParseNetworkError), "{text}");
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The gateway's sockets and tasks: TCP and UDP on one port number, the [`Broker`] between them, and the DHT behind.
+//!
+//! One lock guards the broker and the answers that wait; nobody waits while holding it. [`Gateway::run`] owns every task
+//! that it starts, in sets that end with it: dropping its future closes everything.
+
+mod http;
+mod probe;
+#[cfg(test)]
+mod tests;
+mod udp;
+mod work;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket as StdUdpSocket};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::broker::{Broker, Client, Decision, Load, Output, Policy, Ticket, Transport};
+use super::guard::{self, Guard, Reach};
+use super::udp::ConnectionIds;
+use super::{Announce, Answer, Counts};
+use crate::engine::id::Id;
+use crate::engine::random::Random;
+use crate::engine::time::Instant;
+
+/// What the gateway needs of the DHT.
+pub trait Directory: Clone + Send + Sync + 'static {
+    /// Looks for the peers of `info_hash` and reports them as they are found.
+    fn find_peers(&self, info_hash: Id, found: impl FnMut(&[SocketAddr]) + Send) -> impl Future<Output = ()> + Send;
+
+    /// Announces a client of this host ([`Reach::Host`]) or of its network, and says how many nodes keep that.
+    fn announce(&self, info_hash: Id, port: u16, seed: bool, reach: Reach) -> impl Future<Output = usize> + Send;
+
+    /// Waits until the DHT can be asked.
+    fn joined(&self) -> impl Future<Output = ()> + Send;
+
+    /// How many nodes we know, and under which addresses they see us.
+    fn standing(&self) -> impl Future<Output = (usize, Vec<IpAddr>)> + Send;
+}
+
+/// How a gateway behaves.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Which local clients are announced to the DHT.
+    pub policy: Policy,
+    /// Torrents that are never served.
+    pub denied: BTreeSet<Id>,
+    /// Whom we share our public address with.
+    pub guard: Guard,
+    /// Proxies in front of the gateway, whose word on the client's address counts.
+    pub trusted_proxies: Vec<guard::Network>,
+}
+
+/// A gateway that is bound and does not run yet.
+#[derive(Debug)]
+pub struct Gateway<D> {
+    shared: Arc<Shared>,
+    directory: D,
+    listener: TcpListener,
+    work: mpsc::UnboundedReceiver<Output>,
+}
+
+/// What all tasks of a gateway share.
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// The broker wants to be woken earlier than before.
+    earlier: Notify,
+    start: tokio::time::Instant,
+    socket: UdpSocket,
+    local: SocketAddr,
+    guard: Guard,
+    trusted_proxies: Vec<guard::Network>,
+    connection_ids: ConnectionIds,
+    our_peer_id: [u8; 20],
+}
+
+#[derive(Debug)]
+struct State {
+    broker: Broker,
+    waiting: BTreeMap<Ticket, Waiter>,
+    work: mpsc::UnboundedSender<Output>,
+}
+
+/// Where a held answer goes.
+#[derive(Debug)]
+enum Waiter {
+    Http(oneshot::Sender<Answer>),
+    Udp { client: SocketAddr, transaction: u32 },
+}
+
+impl<D: Directory> Gateway<D> {
+    /// Binds TCP and UDP to `addr`; for port 0 the system finds a number that is free for both. `seed` must be secret.
+    ///
+    /// # Errors
+    /// The address is not ours, or the port is taken.
+    pub async fn bind(addr: SocketAddr, settings: Settings, directory: D, seed: [u8; 32]) -> io::Result<Self> {
+        let (listener, socket) = bind_both(addr).await?;
+        let mut random = Random::new(seed);
+        let (sender, work) = mpsc::unbounded_channel();
+        let broker = Broker::new(settings.policy, settings.denied, secret_seed(&mut random));
+        let shared = Shared {
+            state: Mutex::new(State { broker, waiting: BTreeMap::new(), work: sender }),
+            earlier: Notify::new(),
+            start: tokio::time::Instant::now(),
+            local: listener.local_addr()?,
+            socket,
+            guard: settings.guard,
+            trusted_proxies: settings.trusted_proxies,
+            connection_ids: ConnectionIds::new(random.secret_key()),
+            our_peer_id: peer_id(&mut random),
+        };
+        Ok(Self { shared: Arc::new(shared), directory, listener, work })
+    }
+
+    /// Where the gateway listens, by TCP and by UDP.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.shared.local
+    }
+
+    /// Something that tells how busy the gateway is while it runs.
+    #[must_use]
+    pub fn monitor(&self) -> Monitor {
+        Monitor(Arc::clone(&self.shared))
+    }
+
+    /// Serves until the future is dropped.
+    pub async fn run(self) {
+        let Self { shared, directory, listener, work } = self;
+        tokio::select! {
+            () = http::serve(&shared, &listener) => {}
+            () = udp::serve(&shared) => {}
+            () = work::perform(&shared, &directory, work) => {}
+            () = work::observe(&shared, &directory) => {}
+        }
+    }
+}
+
+/// Reads how busy a gateway is.
+#[derive(Clone, Debug)]
+pub struct Monitor(Arc<Shared>);
+
+impl Monitor {
+    /// What it holds now.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        self.0.state().broker.load()
+    }
+}
+
+impl Shared {
+    fn now(&self) -> Instant {
+        Instant::from_micros(u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no task panics while it holds the lock")
+    }
+
+    /// Lets the broker act, hands out what came of it, and wakes the timer if it must ring earlier.
+    fn with_broker<T>(&self, act: impl FnOnce(&mut Broker, Instant) -> T) -> T {
+        let now = self.now();
+        let mut state = self.state();
+        let before = state.broker.next_timeout();
+        let result = act(&mut state.broker, now);
+        self.hand_out(&mut state);
+        if state.broker.next_timeout() < before {
+            self.earlier.notify_one();
+        }
+        result
+    }
+
+    /// Gives the answers to those who wait, and the work to those who do it.
+    fn hand_out(&self, state: &mut State) {
+        while let Some(output) = state.broker.poll_output() {
+            match output {
+                Output::Answer(ticket, answer) => match state.waiting.remove(&ticket) {
+                    Some(Waiter::Http(sender)) => drop(sender.send(answer)),
+                    Some(Waiter::Udp { client, transaction }) => udp::send_answer(self, client, transaction, &answer),
+                    None => {}
+                },
+                // The receiver ends with the gateway; nothing is owed after that.
+                work => drop(state.work.send(work)),
+            }
+        }
+    }
+
+    /// Asks the broker; an answer that is held will go to the waiter.
+    fn announce(&self, client: Client, request: Announce, waiter: impl FnOnce() -> Waiter) -> Decision {
+        let now = self.now();
+        let mut state = self.state();
+        let before = state.broker.next_timeout();
+        let decision = state.broker.announce(now, client, request);
+        if let Decision::Held(ticket) = &decision {
+            state.waiting.insert(*ticket, waiter());
+        }
+        self.hand_out(&mut state);
+        if state.broker.next_timeout() < before {
+            self.earlier.notify_one();
+        }
+        decision
+    }
+
+    fn scrape(&self, ids: &[Id]) -> Vec<(Id, Option<Counts>)> {
+        let now = self.now();
+        self.state().broker.scrape(now, ids)
+    }
+
+    fn client(&self, addr: SocketAddr, here: IpAddr, transport: Transport) -> Client {
+        Client { addr, here, reach: self.guard.reach(addr.ip(), here), transport }
+    }
+}
+
+/// A listener and a socket on the same number.
+async fn bind_both(addr: SocketAddr) -> io::Result<(TcpListener, UdpSocket)> {
+    let mut attempts = if addr.port() == 0 { 16 } else { 1 };
+    loop {
+        attempts -= 1;
+        let listener = TcpListener::bind(addr).await?;
+        match UdpSocket::bind(listener.local_addr()?).await {
+            Ok(socket) => return Ok((listener, socket)),
+            Err(error) if attempts == 0 => return Err(error),
+            Err(_) => {}
+        }
+    }
+}
+
+/// Which of our addresses faces `client`, for a socket bound to all of them: the one that the system would send from.
+fn facing(local: SocketAddr, client: SocketAddr) -> IpAddr {
+    let unspecified = if client.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let ask = || -> io::Result<IpAddr> {
+        let socket = StdUdpSocket::bind(unspecified)?;
+        socket.connect(client)?;
+        Ok(socket.local_addr()?.ip())
+    };
+    if local.ip().is_unspecified() { ask().unwrap_or(local.ip()) } else { local.ip() }
+}
+
+fn secret_seed(random: &mut Random) -> [u8; 32] {
+    let mut seed = [0; 32];
+    seed[..16].copy_from_slice(&random.secret_key());
+    seed[16..].copy_from_slice(&random.secret_key());
+    seed
+}
+
+/// Our name when we ask a client for metadata (BEP 20 style): a program of two letters, and random bytes.
+fn peer_id(random: &mut Random) -> [u8; 20] {
+    let mut id = random.wire_id().0;
+    id[..8].copy_from_slice(b"-TK0100-");
+    id
+}
+
+/// How long the DHT may take for a lookup or an announce before the gateway goes on without it.
+const PATIENCE_WITH_DHT: Duration = Duration::from_secs(60);

@@ -1,0 +1,237 @@
+//! The gateway over real sockets on the loopback, with a DHT that does what the test says.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::*;
+
+/// Long enough for a loaded machine, and only waited for when the test fails.
+const LONG: Duration = Duration::from_secs(60);
+
+/// A DHT that holds its answers until the test lets it go.
+#[derive(Clone, Debug)]
+struct Script {
+    peers: Arc<Vec<SocketAddr>>,
+    go: Arc<tokio::sync::Semaphore>,
+    lookups: Arc<AtomicUsize>,
+    announced: mpsc::UnboundedSender<(Id, u16, bool, Reach)>,
+}
+
+impl Directory for Script {
+    async fn find_peers(&self, _: Id, mut found: impl FnMut(&[SocketAddr]) + Send) {
+        self.lookups.fetch_add(1, Ordering::SeqCst);
+        self.go.acquire().await.unwrap().forget();
+        found(&self.peers);
+    }
+
+    async fn announce(&self, info_hash: Id, port: u16, seed: bool, reach: Reach) -> usize {
+        self.announced.send((info_hash, port, seed, reach)).unwrap();
+        8
+    }
+
+    async fn joined(&self) {}
+
+    async fn standing(&self) -> (usize, Vec<IpAddr>) {
+        (9, vec!["198.51.100.1".parse().unwrap()])
+    }
+}
+
+/// A gateway that runs until the test ends.
+struct Fixture {
+    addr: SocketAddr,
+    monitor: Monitor,
+    script: Script,
+    announced: mpsc::UnboundedReceiver<(Id, u16, bool, Reach)>,
+    _running: JoinSet<()>,
+}
+
+async fn gateway(policy: Policy, lets_go: usize) -> Fixture {
+    let (sender, announced) = mpsc::unbounded_channel();
+    let peers: Vec<_> = (1..=40).map(|i| SocketAddr::from(([198, 18, 0, i], 6881))).collect();
+    let go = Arc::new(tokio::sync::Semaphore::new(lets_go));
+    let script = Script { peers: Arc::new(peers), go, lookups: Arc::default(), announced: sender };
+    let settings = Settings { policy, ..Settings::default() };
+    let gateway = Gateway::bind("127.0.0.1:0".parse().unwrap(), settings, script.clone(), [5; 32]).await.unwrap();
+    let (addr, monitor) = (gateway.local_addr(), gateway.monitor());
+    let mut running = JoinSet::new();
+    running.spawn(gateway.run());
+    Fixture { addr, monitor, script, announced, _running: running }
+}
+
+impl Fixture {
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.addr).await.unwrap()
+    }
+
+    /// One request over a connection of its own, closed by the gateway (HTTP/1.0); the whole response.
+    async fn get(&self, path: &str) -> String {
+        let mut stream = self.connect().await;
+        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await.unwrap();
+        let mut response = Vec::new();
+        timeout(LONG, stream.read_to_end(&mut response)).await.unwrap().unwrap();
+        String::from_utf8_lossy(&response).into_owned()
+    }
+
+    async fn udp(&self) -> UdpSocket {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        socket.connect(self.addr).await.unwrap();
+        socket
+    }
+
+    /// Until so many answers are held.
+    async fn until_held(&self, count: usize) {
+        let held = async {
+            while self.monitor.load().held != count {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(LONG, held).await.expect("the number of held answers did not become what it must");
+    }
+}
+
+fn path(hash: char, rest: &str) -> String {
+    format!("/announce?info_hash={}&peer_id=-XX0000-abcdefghijkl&compact=1&{rest}", hash.to_string().repeat(20))
+}
+
+/// A UDP announce of a client on port 7777.
+fn datagram(connection: u64, hash: u8, left: u64) -> Vec<u8> {
+    let mut bytes = [&connection.to_be_bytes()[..], &1u32.to_be_bytes(), &99u32.to_be_bytes()].concat();
+    bytes.extend([hash; 20]);
+    bytes.extend(*b"-XX0000-abcdefghijkl");
+    bytes.extend([0, left, 0].map(u64::to_be_bytes).concat());
+    bytes.extend([2u32, 0, 0].map(u32::to_be_bytes).concat());
+    bytes.extend((-1i32).to_be_bytes());
+    bytes.extend(7777u16.to_be_bytes());
+    bytes
+}
+
+async fn receive(socket: &UdpSocket) -> Vec<u8> {
+    let mut buffer = [0; 2048];
+    let length = timeout(LONG, socket.recv(&mut buffer)).await.expect("no answer").unwrap();
+    buffer[..length].to_vec()
+}
+
+#[tokio::test]
+async fn a_held_answer_comes_when_the_dht_finds_somebody() {
+    let gateway = gateway(Policy::Always, 0).await;
+    let path = path('a', "port=6881&left=5");
+    let http = gateway.get(&path);
+    let socket = gateway.udp().await;
+    let udp = async {
+        socket.send(&datagram(0, b'a', 5)).await.unwrap();
+        receive(&socket).await
+    };
+    let let_go = async {
+        gateway.until_held(2).await;
+        gateway.script.go.add_permits(1);
+    };
+    let (http, udp, ()) = tokio::join!(http, udp, let_go);
+    assert!(http.starts_with("HTTP/1.0 200"), "{http}");
+    assert!(http.contains("10:incompletei41e") && http.contains("5:peers246:"), "{http}");
+    assert!(http.contains("11:external ip4:"), "{http}");
+    // The answer holds the other client first: it is on this host.
+    assert_eq!((&udp[..8], &udp[20..26]), (&[0, 0, 0, 1, 0, 0, 0, 99][..], &[127, 0, 0, 1, 0x1a, 0xe1][..]));
+    assert_eq!(gateway.script.lookups.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn local_clients_are_announced_to_the_dht() {
+    let mut gateway = gateway(Policy::Always, 9).await;
+    gateway.get(&path('a', "port=6881&left=0")).await;
+    let announced = timeout(LONG, gateway.announced.recv()).await.unwrap();
+    assert_eq!(announced, Some((Id([b'a'; 20]), 6881, true, Reach::Host)));
+}
+
+#[tokio::test]
+async fn one_connection_serves_many_requests() {
+    let gateway = gateway(Policy::Always, 9).await;
+    let mut stream = gateway.connect().await;
+    for port in [6881, 6882] {
+        let request = format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", path('a', &format!("port={port}&left=0")));
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut response = Vec::new();
+        while !response.ends_with(b"e") {
+            assert_ne!(timeout(LONG, stream.read_buf(&mut response)).await.unwrap().unwrap(), 0, "closed");
+        }
+        assert!(response.starts_with(b"HTTP/1.1 200"));
+    }
+}
+
+#[tokio::test]
+async fn errors_are_told_in_the_body() {
+    let gateway = gateway(Policy::Always, 9).await;
+    for path in ["/announce", "/announce?info_hash=short", "/scrape", "/x/announce-token?port=1"] {
+        let response = gateway.get(path).await;
+        assert!(response.starts_with("HTTP/1.0 200"), "{path}: {response}");
+        assert!(response.contains("d14:failure reason") && response.contains("8:intervali"), "{path}: {response}");
+    }
+    assert!(gateway.get("/").await.contains(&format!("udp://{}/announce", gateway.addr)));
+}
+
+#[tokio::test]
+async fn udp_clients_connect_announce_and_scrape() {
+    let gateway = gateway(Policy::Always, 9).await;
+    let socket = gateway.udp().await;
+    socket.send(b"noise").await.unwrap();
+    socket.send(&hex::decode("00000417271019800000000000000063").unwrap()).await.unwrap();
+    let connected = receive(&socket).await;
+    assert_eq!((connected.len(), &connected[..8]), (16, &[0, 0, 0, 0, 0, 0, 0, 99][..]));
+    let id = u64::from_be_bytes(connected[8..].try_into().unwrap());
+    socket.send(&datagram(id, b'b', 0)).await.unwrap();
+    let announced = receive(&socket).await;
+    assert_eq!((&announced[..8], announced.len()), (&[0, 0, 0, 1, 0, 0, 0, 99][..], 20));
+    let scrape = [&id.to_be_bytes()[..], &[0, 0, 0, 2, 0, 0, 0, 7], &[b'b'; 20]].concat();
+    socket.send(&scrape).await.unwrap();
+    let scraped = receive(&socket).await;
+    assert_eq!((&scraped[..8], &scraped[8..12]), (&[0, 0, 0, 2, 0, 0, 0, 7][..], &[0, 0, 0, 1][..]));
+    let over_http = gateway.get("/scrape?info_hash=bbbbbbbbbbbbbbbbbbbb").await;
+    assert!(over_http.contains("d5:filesd20:bbbbbbbbbbbbbbbbbbbbd8:completei1e"), "{over_http}");
+}
+
+#[tokio::test]
+async fn who_hangs_up_frees_its_place() {
+    let gateway = gateway(Policy::Always, 0).await;
+    let mut stream = gateway.connect().await;
+    stream
+        .write_all(format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", path('a', "port=1&left=5")).as_bytes())
+        .await
+        .unwrap();
+    gateway.until_held(1).await;
+    drop(stream);
+    gateway.until_held(0).await;
+}
+
+/// A client that has the torrent and does not give its metadata away.
+async fn withholding_client(listener: TcpListener) {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut handshake = [0; 68];
+    stream.read_exact(&mut handshake).await.unwrap();
+    handshake[48..].copy_from_slice(b"-XX0000-abcdefghijkl");
+    let hello = b"d1:mdee";
+    stream.write_all(&handshake).await.unwrap();
+    stream.write_all(&[&[0, 0, 0, 2 + hello.len() as u8, 20, 0], &hello[..]].concat()).await.unwrap();
+    let _ = stream.read_to_end(&mut Vec::new()).await;
+}
+
+#[tokio::test]
+async fn a_client_that_withholds_its_metadata_is_refused() {
+    let mut gateway = gateway(Policy::VerifiedPublic, 9).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (path, client) = (path('a', &format!("port={port}&left=5")), withholding_client(listener));
+    let (response, ()) = tokio::join!(gateway.get(&path), client);
+    assert!(response.contains("failure reason") && response.contains("private"), "{response}");
+    assert_eq!(gateway.script.lookups.load(Ordering::SeqCst), 0);
+    assert!(gateway.announced.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_taken_port_is_an_error() {
+    let gateway = gateway(Policy::Always, 0).await;
+    let again = Gateway::bind(gateway.addr, Settings::default(), gateway.script.clone(), [5; 32]).await;
+    assert_eq!(again.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+}

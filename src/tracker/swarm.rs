@@ -1,0 +1,360 @@
+//! The peers of one infohash, as this gateway knows them.
+//!
+//! Two kinds: *members* announced here, and their address is the one they sent from; *found* peers come from the DHT and are
+//! kept with the time when they were last reported. Both lists are bounded and the oldest entry makes room.
+//!
+//! An answer begins with the members that are near, each under the address at which the asker can reach it; then comes
+//! everybody else, as a ring that each asker walks with its own cursor, so that a big swarm is seen whole, one batch after
+//! another. The asker itself is never in its answer, under none of its addresses.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::guard::Reach;
+use super::{Counts, MAX_WANTED};
+use crate::engine::contact::{self, Family};
+use crate::engine::time::Instant;
+
+/// Members of one swarm: an answer's worth.
+pub const MAX_MEMBERS: usize = MAX_WANTED;
+/// Found peers of one swarm: two and a half answers, more than a client connects to.
+pub const MAX_FOUND: usize = 500;
+/// How long a member is believed to be there: two announce intervals and some patience.
+pub const MEMBER_LIFETIME: Duration = Duration::from_secs(35 * 60);
+/// How long a found peer is worth trying. The nodes that store it forget it after about half an hour.
+pub const FOUND_LIFETIME: Duration = Duration::from_secs(45 * 60);
+/// How long found peers are as good as those of a new lookup.
+pub const FRESH: Duration = Duration::from_secs(10 * 60);
+
+/// A client that announced here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The address that it sent from, and the port that it announced.
+    pub addr: SocketAddr,
+    /// Our address that it sent to.
+    pub here: IpAddr,
+    /// Where it is.
+    pub reach: Reach,
+    /// Its name, by which the two announces of a dual-stack client are counted as one.
+    pub peer_id: [u8; 20],
+    /// Whether it has everything.
+    pub seed: bool,
+    /// When it last announced.
+    pub last: Instant,
+    /// Where its next batch begins, for clients that do not bring the cursor back.
+    pub cursor: u32,
+    /// When it is announced to the DHT next; `None` while it must not be.
+    pub announce_at: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    addr: SocketAddr,
+    seen: Instant,
+    sightings: u32,
+}
+
+/// Who asks for peers.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker<'a> {
+    /// The address that it sent from, and the port that it announced.
+    pub addr: SocketAddr,
+    /// Our address that it sent to.
+    pub here: IpAddr,
+    /// Where it is.
+    pub reach: Reach,
+    /// Whether it has everything, so that other seeds are of no use.
+    pub seed: bool,
+    /// The only family that the answer can carry (UDP), if there is one.
+    pub family: Option<Family>,
+    /// Our own addresses, as the world sees them.
+    pub external: &'a [IpAddr],
+}
+
+/// The peers of one infohash.
+#[derive(Debug, Default)]
+pub struct Swarm {
+    members: Vec<Member>,
+    found: Vec<Found>,
+    downloaded: u32,
+}
+
+impl Swarm {
+    /// Everyone who announced here and has not left.
+    #[must_use]
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// The member at `addr`.
+    pub fn member_mut(&mut self, addr: SocketAddr) -> Option<&mut Member> {
+        self.members.iter_mut().find(|member| member.addr == addr)
+    }
+
+    /// Takes in an announce. What is known about the member (its cursor, its own calendar) is kept.
+    pub fn join(&mut self, member: Member) {
+        if let Some(known) = self.member_mut(member.addr) {
+            let (cursor, announce_at) = (known.cursor, known.announce_at);
+            *known = Member { cursor, announce_at, ..member };
+            return;
+        }
+        if self.members.len() == MAX_MEMBERS {
+            // The remote ones go first: they can find each other elsewhere.
+            let oldest = (0..MAX_MEMBERS).min_by_key(|&i| {
+                let member = &self.members[i];
+                (member.reach != Reach::Remote, member.last)
+            });
+            self.members.swap_remove(oldest.expect("the list is full"));
+        }
+        self.members.push(member);
+    }
+
+    /// Forgets the member at `addr`.
+    pub fn leave(&mut self, addr: SocketAddr) {
+        self.members.retain(|member| member.addr != addr);
+    }
+
+    /// Sets the time of the next announce for every member that the DHT knows by `port`.
+    pub fn postpone_announces(&mut self, port: u16, until: Instant) {
+        let known = self.members.iter_mut().filter(|member| member.addr.port() == port);
+        known.filter_map(|member| member.announce_at.as_mut()).for_each(|at| *at = until);
+    }
+
+    /// Counts a finished download.
+    pub const fn count_download(&mut self) {
+        self.downloaded = self.downloaded.saturating_add(1);
+    }
+
+    /// Takes in a peer that the DHT reported.
+    pub fn find(&mut self, now: Instant, addr: SocketAddr) {
+        if !contact::is_sendable(&addr) {
+            return;
+        }
+        if let Some(known) = self.found.iter_mut().find(|found| found.addr == addr) {
+            (known.seen, known.sightings) = (now, known.sightings.saturating_add(1));
+            return;
+        }
+        let found = Found { addr, seen: now, sightings: 1 };
+        if self.found.len() < MAX_FOUND {
+            self.found.push(found);
+        } else if let Some(oldest) = self.found.iter_mut().min_by_key(|found| found.seen) {
+            *oldest = found;
+        }
+    }
+
+    /// Puts first what was reported last and most often: to be called when a lookup is over.
+    pub fn rank(&mut self) {
+        self.found.sort_by_key(|found| std::cmp::Reverse((found.seen.as_secs() / 60, found.sightings)));
+    }
+
+    /// Forgets members and peers that are long gone.
+    pub fn expire(&mut self, now: Instant) {
+        self.members.retain(|member| now.since(member.last) < MEMBER_LIFETIME);
+        self.found.retain(|found| now.since(found.seen) < FOUND_LIFETIME);
+    }
+
+    /// Forgets every found peer.
+    pub fn clear_found(&mut self) {
+        self.found = Vec::new();
+    }
+
+    /// How many found peers are as good as new.
+    #[must_use]
+    pub fn fresh(&self, now: Instant) -> usize {
+        self.found.iter().filter(|found| now.since(found.seen) < FRESH).count()
+    }
+
+    /// Whether nobody is known.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.found.is_empty()
+    }
+
+    /// How large the swarm is, as far as this gateway knows. What the DHT knows of our own members, under one of our
+    /// `external` addresses, is not counted twice.
+    #[must_use]
+    pub fn counts(&self, external: &[IpAddr]) -> Counts {
+        let count = |seed: bool| {
+            let mut names: Vec<_> = self.members.iter().filter(|m| m.seed == seed).map(|m| m.peer_id).collect();
+            names.sort_unstable();
+            names.dedup();
+            names.len()
+        };
+        let is = |member: &Member, addr: SocketAddr| {
+            member.addr == addr || (member.addr.port() == addr.port() && external.contains(&addr.ip()))
+        };
+        let elsewhere = |found: &&Found| !self.members.iter().any(|member| is(member, found.addr));
+        let incomplete = count(false) + self.found.iter().filter(elsewhere).count();
+        let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Counts { complete: small(count(true)), incomplete: small(incomplete), downloaded: self.downloaded }
+    }
+
+    /// At most `wanted` peers for `asker`, the ring entered at `cursor`; and where the next batch begins.
+    #[must_use]
+    pub fn select(&self, asker: &Asker<'_>, wanted: usize, cursor: u32) -> (Vec<SocketAddr>, u32) {
+        let (near, far): (Vec<&Member>, Vec<&Member>) = self.members.iter().partition(|member| member.is_near(asker));
+        let mut known = self.own_endpoints(asker);
+        let mut peers = Vec::with_capacity(wanted.min(self.members.len() + self.found.len()));
+        let add = |peers: &mut Vec<_>, known: &[_], peer: Option<SocketAddr>| {
+            // Two members behind our public address can look the same to a stranger.
+            peers.extend(peer.filter(|peer| !known.contains(peer) && !peers.contains(peer)));
+        };
+        for member in near.iter().take(wanted) {
+            add(&mut peers, &[], member.seen_by(asker));
+        }
+        known.extend(near.iter().map(|member| member.addr));
+
+        let ring_len = far.len() + self.found.len();
+        let at = |index: usize| match far.get(index) {
+            Some(member) => member.seen_by(asker),
+            None => self.found.get(index - far.len()).map(|found| found.addr).filter(|addr| asker.takes(*addr)),
+        };
+        let (start, mut walked) = (cursor as usize % ring_len.max(1), 0);
+        while peers.len() < wanted && walked < ring_len {
+            add(&mut peers, &known, at((start + walked) % ring_len));
+            walked += 1;
+        }
+        (peers, u32::try_from((start + walked) % ring_len.max(1)).unwrap_or(0))
+    }
+
+    /// The endpoints under which the DHT knows the asker and its neighbours, who are in the answer already.
+    fn own_endpoints(&self, asker: &Asker<'_>) -> Vec<SocketAddr> {
+        let near = self.members.iter().filter(|member| member.is_near(asker));
+        let ports: Vec<u16> = near.map(|member| member.addr.port()).chain([asker.addr.port()]).collect();
+        let public = asker.external.iter().flat_map(|ip| ports.iter().map(|&port| SocketAddr::new(*ip, port)));
+        public.filter(|_| asker.reach != Reach::Remote).chain([asker.addr]).collect()
+    }
+}
+
+impl Asker<'_> {
+    fn takes(&self, addr: SocketAddr) -> bool {
+        self.family.is_none_or(|family| family == Family::of(&addr))
+    }
+}
+
+impl Member {
+    /// Whether the two share a host or a local network.
+    fn is_near(&self, asker: &Asker<'_>) -> bool {
+        self.reach != Reach::Remote && asker.reach != Reach::Remote
+    }
+
+    /// The address at which `asker` can reach this member, if there is one and it is of use to the asker.
+    fn seen_by(&self, asker: &Asker<'_>) -> Option<SocketAddr> {
+        let at = |ip| SocketAddr::new(ip, self.addr.port());
+        let our_public = || asker.external.iter().find(|ip| ip.is_ipv4()).copied();
+        let addr = match asker.reach {
+            // A neighbour reaches this host where it reached us.
+            Reach::Lan if self.addr.ip().is_loopback() => at(asker.here),
+            // From outside, this host and its neighbours are behind our public address.
+            Reach::Remote if contact::is_local(self.addr.ip()) => at(our_public()?),
+            Reach::Host | Reach::Lan | Reach::Remote => self.addr,
+        };
+        let useful = self.addr != asker.addr && !(asker.seed && self.seed);
+        (useful && asker.takes(addr)).then_some(addr)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn addr(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    fn member(text: &str, reach: Reach) -> Member {
+        let (addr, here) = (addr(text), "192.168.1.2".parse().unwrap());
+        let (peer_id, last) = ([addr.port() as u8; 20], Instant::from_secs(addr.port().into()));
+        Member { addr, here, reach, peer_id, seed: false, last, cursor: 0, announce_at: None }
+    }
+
+    fn asker(text: &str, reach: Reach) -> Asker<'static> {
+        let here = "192.168.1.2".parse().unwrap();
+        Asker { addr: addr(text), here, reach, seed: false, family: None, external: &[] }
+    }
+
+    #[test]
+    fn each_asker_gets_the_address_at_which_it_can_reach_a_member() {
+        let mut swarm = Swarm::default();
+        swarm.join(member("127.0.0.1:1", Reach::Host));
+        swarm.join(member("192.168.1.9:2", Reach::Lan));
+        swarm.join(member("203.0.113.9:3", Reach::Remote));
+        let external = ["198.51.100.1".parse().unwrap()];
+        for (text, reach, expected) in [
+            ("127.0.0.1:9", Reach::Host, ["127.0.0.1:1", "192.168.1.9:2", "203.0.113.9:3"]),
+            ("192.168.1.7:9", Reach::Lan, ["192.168.1.2:1", "192.168.1.9:2", "203.0.113.9:3"]),
+            ("203.0.113.7:9", Reach::Remote, ["198.51.100.1:1", "198.51.100.1:2", "203.0.113.9:3"]),
+        ] {
+            let asker = Asker { external: &external, ..asker(text, reach) };
+            assert_eq!(swarm.select(&asker, 50, 0).0, expected.map(addr), "{text}");
+        }
+        // Without knowing our public address, there is nothing to tell a stranger about the neighbours.
+        assert_eq!(swarm.select(&asker("203.0.113.7:9", Reach::Remote), 50, 0).0, [addr("203.0.113.9:3")]);
+    }
+
+    #[test]
+    fn neighbours_with_the_same_port_are_one_endpoint_to_a_stranger() {
+        let mut swarm = Swarm::default();
+        swarm.join(member("127.0.0.1:1", Reach::Host));
+        swarm.join(member("192.168.1.9:1", Reach::Lan));
+        swarm.find(Instant::ZERO, addr("198.51.100.1:1"));
+        let external = ["198.51.100.1".parse().unwrap()];
+        let stranger = Asker { external: &external, ..asker("203.0.113.7:9", Reach::Remote) };
+        assert_eq!(swarm.select(&stranger, 50, 0).0, [addr("198.51.100.1:1")]);
+    }
+
+    #[test]
+    fn a_seed_is_not_told_of_seeds() {
+        let mut swarm = Swarm::default();
+        swarm.join(Member { seed: true, ..member("192.168.1.9:2", Reach::Lan) });
+        swarm.join(member("192.168.1.8:3", Reach::Lan));
+        let seed = Asker { seed: true, ..asker("127.0.0.1:9", Reach::Host) };
+        assert_eq!(swarm.select(&seed, 50, 0).0, [addr("192.168.1.8:3")]);
+        assert_eq!(swarm.select(&asker("127.0.0.1:9", Reach::Host), 50, 0).0.len(), 2);
+    }
+
+    #[test]
+    fn a_full_swarm_keeps_the_near_and_the_new() {
+        let mut swarm = Swarm::default();
+        swarm.join(member("192.168.1.9:1", Reach::Lan));
+        for port in 2..1000u16 {
+            swarm.join(member(&format!("203.0.113.9:{port}"), Reach::Remote));
+            swarm.find(Instant::from_secs(port.into()), addr(&format!("198.18.0.1:{port}")));
+        }
+        assert_eq!((swarm.members.len(), swarm.found.len()), (MAX_MEMBERS, MAX_FOUND));
+        assert!(swarm.member_mut(addr("192.168.1.9:1")).is_some());
+        assert!(swarm.member_mut(addr("203.0.113.9:999")).is_some());
+        assert!(swarm.found.iter().all(|found| found.seen >= Instant::from_secs(500)));
+    }
+
+    #[test]
+    fn both_announces_of_a_dual_stack_client_count_once() {
+        let mut swarm = Swarm::default();
+        swarm.join(member("203.0.113.9:5", Reach::Remote));
+        swarm.join(member("[2001:db8::9]:5", Reach::Remote));
+        assert_eq!(swarm.counts(&[]).incomplete, 1);
+    }
+
+    proptest! {
+        /// The ring against the obvious: walk until everybody was there.
+        #[test]
+        fn walking_the_ring_shows_everybody(count in 0usize..300, wanted in 1usize..60, start in any::<u32>(), v6 in any::<bool>()) {
+            let mut swarm = Swarm::default();
+            let (v4_peer, v6_peer) = (|i| format!("198.18.0.1:{i}"), |i| format!("[2001:db8::1]:{i}"));
+            (1..=count).for_each(|i| swarm.find(Instant::ZERO, addr(&if i % 3 == 0 { v6_peer(i) } else { v4_peer(i) })));
+            let family = if v6 { Family::V6 } else { Family::V4 };
+            let asker = Asker { family: Some(family), ..asker("127.0.0.1:9", Reach::Host) };
+            let (mut seen, mut cursor) = (std::collections::BTreeSet::new(), start);
+            for _ in 0..count.div_ceil(wanted) {
+                let (peers, next) = swarm.select(&asker, wanted, cursor);
+                prop_assert!(peers.len() <= wanted);
+                seen.extend(peers);
+                cursor = next;
+            }
+            let expected = (1..=count).filter(|i| (i % 3 == 0) == v6).count();
+            prop_assert_eq!(seen.len(), expected);
+            prop_assert!(seen.iter().all(|peer| Family::of(peer) == family));
+        }
+    }
+}

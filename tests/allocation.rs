@@ -1,0 +1,104 @@
+//! Once warm, a node answers without allocating: datagram in, reply out, nothing from the heap.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use trackerless::engine::contact::Family;
+use trackerless::engine::id::Id;
+use trackerless::engine::krpc::{Kind, Message};
+use trackerless::engine::node::{Config, Node, Output};
+use trackerless::engine::time::Instant;
+
+const SWARM: Id = Id(*b"mnopqrstuvwxyz123456");
+
+fn peer(index: u8) -> SocketAddr {
+    ([10, 0, index, 1], 6881).into()
+}
+
+fn query(method: &str, arguments: &[u8]) -> Vec<u8> {
+    let mut bytes = b"d1:ad2:id20:abcdefghij0123456789".to_vec();
+    bytes.extend(arguments);
+    bytes.extend(format!("e1:q{}:{method}2:roi1e1:t4:aaaa1:y1:qe", method.len()).bytes());
+    bytes
+}
+
+/// Takes all output; how many datagrams and bytes there were.
+fn drain(node: &mut Node) -> (usize, usize) {
+    let (mut datagrams, mut bytes) = (0, 0);
+    loop {
+        match node.poll_output() {
+            Output::Transmit { payload, .. } => {
+                datagrams += 1;
+                bytes += payload.len();
+            }
+            Output::Event(_) => {}
+            Output::Wait(..) => return (datagrams, bytes),
+        }
+    }
+}
+
+fn token(node: &mut Node, now: Instant, from: SocketAddr) -> Vec<u8> {
+    node.handle_datagram(now, from, &query("get_peers", b"9:info_hash20:mnopqrstuvwxyz123456"));
+    loop {
+        match node.poll_output() {
+            Output::Transmit { payload, .. } => {
+                let Kind::Response(response) = Message::decode(payload).expect("a message").kind else { continue };
+                break response.token.expect("a token").to_vec();
+            }
+            Output::Event(_) => {}
+            Output::Wait(..) => panic!("no reply"),
+        }
+    }
+}
+
+#[test]
+fn a_warm_node_answers_without_allocating() {
+    let now = Instant::from_secs(1);
+    let mut node = Node::new(Config { private_network: true, ..Config::new(Family::V4) }, [7; 32], now);
+    drain(&mut node);
+    for index in 0..100 {
+        let token = token(&mut node, now, peer(index));
+        let mut arguments = b"9:info_hash20:mnopqrstuvwxyz1234564:porti6881e5:token8:".to_vec();
+        arguments.extend(&token);
+        node.handle_datagram(now, peer(index), &query("announce_peer", &arguments));
+        drain(&mut node);
+    }
+    assert_eq!(node.peers().peers(), 100);
+    let own_token = token(&mut node, now, peer(1));
+    let mut announce = b"9:info_hash20:mnopqrstuvwxyz1234564:porti6881e5:token8:".to_vec();
+    announce.extend(&own_token);
+    let queries = [
+        query("ping", b""),
+        query("find_node", b"6:target20:mnopqrstuvwxyz123456"),
+        query("get_peers", b"9:info_hash20:mnopqrstuvwxyz123456"),
+        query("get_peers", b"9:info_hash20:ABCDEFGHIJ0123456789"),
+        query("announce_peer", &announce),
+        query("dance", b""),
+        b"d1:rd2:id20:abcdefghij0123456789e1:t4:aaaa1:y1:re".to_vec(),
+        b"garbage".to_vec(),
+    ];
+    let round = |node: &mut Node, now| {
+        for query in &queries {
+            node.handle_datagram(now, peer(1), query);
+        }
+        drain(node)
+    };
+    round(&mut node, now);
+    let mut sent = (0, 0);
+    let measured = allocation_counter::measure(|| {
+        for millis in 1..=1000 {
+            let (datagrams, bytes) = round(&mut node, now + Duration::from_millis(millis));
+            sent = (sent.0 + datagrams, sent.1 + bytes);
+        }
+    });
+    assert_eq!(sent.0, 6 * 1000, "six of the eight are answered");
+    assert!(sent.1 > 6 * 1000 * 80);
+    assert_eq!(measured.count_total, 0, "{measured:?}");
+}
+
+#[test]
+fn the_measure_sees_allocations() {
+    // The measure above would pass on a node that drops everything: this one shows what an allocation looks like.
+    let measured = allocation_counter::measure(|| drop(vec![SWARM; 10]));
+    assert_eq!(measured.count_total, 1);
+}

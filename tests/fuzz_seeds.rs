@@ -1,0 +1,43 @@
+//! Replays the seeds of every fuzz target, and what fuzzing has found, as ordinary tests.
+
+#[path = "../fuzz/checks.rs"]
+mod checks;
+#[cfg(feature = "gateway")]
+#[path = "../fuzz/tracker_checks.rs"]
+mod tracker_checks;
+
+use std::fs;
+use std::path::Path;
+
+fn replay(target: &str, check: impl Fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
+    let mut seeds: Vec<_> = fs::read_dir(folder).expect("seeds").map(|entry| entry.expect("a seed").path()).collect();
+    seeds.sort();
+    assert!(seeds.len() >= 5, "{target} has hardly any seeds");
+    for seed in seeds {
+        println!("{}", seed.display());
+        check(&fs::read(seed).expect("a seed"));
+    }
+}
+
+#[test]
+fn datagram() {
+    replay("datagram", checks::datagram);
+}
+
+#[test]
+fn scanner() {
+    replay("scanner", checks::scanner);
+    replay("datagram", checks::scanner);
+}
+
+#[test]
+fn node() {
+    replay("node", checks::node);
+}
+
+#[cfg(feature = "gateway")]
+#[test]
+fn tracker() {
+    replay("tracker", tracker_checks::tracker);
+}

@@ -1,0 +1,134 @@
+//! Real nodes on real sockets in one process: fifty of them, both families, and a restart in the middle.
+#![cfg(feature = "net")]
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use trackerless::dht::Dht;
+use trackerless::engine::contact::Contact;
+use trackerless::engine::id::Id;
+
+/// Only turns a hang into a failure; nothing here depends on how long anything takes.
+const HANG: Duration = Duration::from_secs(120);
+
+async fn network(size: usize, any: SocketAddr) -> Vec<Dht> {
+    let mut nodes: Vec<Dht> = Vec::new();
+    for _ in 0..size {
+        let routers: Vec<String> = nodes.first().map(|first| first.local_addrs()[0].to_string()).into_iter().collect();
+        let node = Dht::builder().private_network(true).bind(any).bootstrap(routers).start().await.expect("a node");
+        node.bootstrapped().await;
+        nodes.push(node);
+    }
+    nodes
+}
+
+fn swarm(index: usize) -> Id {
+    let mut bytes = [index as u8 * 5; 20];
+    bytes[19] = 7;
+    Id(bytes)
+}
+
+/// Every tenth node announces an infohash of its own; every node must find each of them.
+async fn every_announce_is_found_from_every_node(any: SocketAddr) {
+    let nodes = network(50, any).await;
+    for (index, node) in nodes.iter().enumerate().step_by(10) {
+        let announced = node.announce(swarm(index), 10_000 + index as u16, false).await;
+        assert_eq!(announced.stored_at.len(), 8, "node {index} stores with the eight closest");
+    }
+    for (who, node) in nodes.iter().enumerate() {
+        for index in (0..50).step_by(10) {
+            let expected = SocketAddr::new(any.ip(), 10_000 + index as u16);
+            let mut peers = node.find_peers(swarm(index)).await;
+            assert_eq!(peers.next().await, Some(expected), "node {who} looks for the swarm of node {index}");
+        }
+    }
+}
+
+fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async { tokio::time::timeout(HANG, test).await.expect("it hangs") });
+}
+
+#[test]
+fn fifty_nodes_over_ipv4() {
+    run(every_announce_is_found_from_every_node("127.0.0.1:0".parse().unwrap()));
+}
+
+#[test]
+fn fifty_nodes_over_ipv6() {
+    let any: SocketAddr = "[::1]:0".parse().unwrap();
+    if let Err(error) = std::net::UdpSocket::bind(any) {
+        assert!(std::env::var_os("CI").is_none(), "CI needs IPv6 on loopback: {error}");
+        println!("skipped: this host has no ::1 ({error}); sysctl -w net.ipv6.conf.lo.disable_ipv6=0 gives it one");
+        return;
+    }
+    run(every_announce_is_found_from_every_node(any));
+}
+
+#[test]
+fn a_restart_in_the_middle_keeps_peers_id_port_and_contacts() {
+    run(async {
+        let nodes = network(10, "127.0.0.1:0".parse().unwrap()).await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let router = nodes[0].local_addrs()[0].to_string();
+        let start = || {
+            let any = "127.0.0.1:0".parse().unwrap();
+            let builder = Dht::builder().private_network(true).bind(any).bootstrap([router.clone()]);
+            async { builder.data_dir(folder.path()).start().await.expect("a node") }
+        };
+        let node = start().await;
+        node.bootstrapped().await;
+        nodes[3].announce(swarm(1), 4242, true).await;
+        // Announced to the node itself by one that knows nobody else, so that it certainly holds it.
+        let alone = Dht::builder()
+            .private_network(true)
+            .bind("127.0.0.1:0".parse().unwrap())
+            .bootstrap([node.local_addrs()[0].to_string()])
+            .start()
+            .await
+            .expect("a node");
+        alone.bootstrapped().await;
+        while !alone
+            .announce(swarm(2), 777, false)
+            .await
+            .stored_at
+            .iter()
+            .any(|at: &Contact| at.addr == node.local_addrs()[0])
+        {}
+        let before = node.snapshot().await.nodes.remove(0);
+        node.shutdown().await.expect("saved");
+        drop(node);
+
+        let node = start().await;
+        assert_eq!(node.local_addrs()[0], before.bound, "the port is kept");
+        let after = node.snapshot().await.nodes.remove(0);
+        assert_eq!((after.snapshot.id, after.snapshot.secrets), (before.snapshot.id, before.snapshot.secrets));
+        let peers = |saved: &trackerless::net::persist::SavedNode| {
+            saved
+                .snapshot
+                .peers
+                .iter()
+                .map(|stored| (stored.info_hash, stored.peer, stored.seed))
+                .collect::<BTreeSet<_>>()
+        };
+        assert!(peers(&before).contains(&(swarm(2), "127.0.0.1:777".parse().unwrap(), false)));
+        assert_eq!(peers(&after), peers(&before));
+        assert_eq!(node.restored_contacts(), before.snapshot.contacts.len());
+        node.bootstrapped().await;
+        assert_eq!(node.find_peers(swarm(1)).await.next().await, Some("127.0.0.1:4242".parse().unwrap()));
+    });
+}
+
+#[test]
+fn a_dropped_stream_cancels_its_lookup() {
+    run(async {
+        let nodes = network(3, "127.0.0.1:0".parse().unwrap()).await;
+        for index in 0..2000 {
+            drop(nodes[1].find_peers(swarm(index % 50)).await);
+        }
+        // The node has room for 512 operations; had the dropped ones stayed, this one would not get its turn.
+        nodes[2].announce(swarm(1), 99, false).await;
+        assert_eq!(nodes[1].find_peers(swarm(1)).await.next().await, Some("127.0.0.1:99".parse().unwrap()));
+    });
+}

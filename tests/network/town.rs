@@ -1,0 +1,141 @@
+//! A small town of nodes on the mainline's terms, and the questions that every test asks it.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use trackerless::engine::contact::Family;
+use trackerless::engine::id::Id;
+use trackerless::sim::invariant::{DatagramsFit, OnlySendableDestinations, SoundTables};
+use trackerless::sim::link::plane::Plane;
+use trackerless::sim::random::Dice;
+use trackerless::sim::{HostId, Link, Network, Terms, World};
+
+/// The largest datagram that a node may send.
+pub const LARGEST: usize = 1024;
+
+/// A link with the Internet's delays and nothing else.
+pub fn calm() -> Link {
+    Link::new(1).with(Plane::new(1))
+}
+
+/// A network of `n` nodes that joined over this link and had two minutes to settle, watched by all invariants.
+pub fn town(n: usize, link: Link) -> Network {
+    town_of(n, link, Terms::mainline(Family::V4))
+}
+
+/// The same on other terms.
+pub fn town_of(n: usize, link: Link, terms: Terms) -> Network {
+    let world = World::new(link, 1)
+        .with_invariant(OnlySendableDestinations)
+        .with_invariant(DatagramsFit(LARGEST))
+        .with_invariant(SoundTables::default());
+    let mut network = Network::in_world(world, terms, 1);
+    network.grow(n);
+    network.run_for(Duration::from_secs(120));
+    network
+}
+
+/// What a round of announces and lookups came to.
+pub struct Round {
+    /// Announces and lookups, each.
+    pub keys: usize,
+    /// Nodes that stored an announce, on average.
+    pub stored: f64,
+    /// Lookups that found the peer.
+    pub found: usize,
+    /// Queries of a lookup until it ended, on average.
+    pub asked: f64,
+    /// The slower half of the lookups had their first peers after this many milliseconds.
+    pub median_ms: u128,
+}
+
+impl Round {
+    /// For a table.
+    pub fn cells(&self) -> [String; 4] {
+        [
+            format!("{}/{}", self.found, self.keys),
+            format!("{:.1}", self.stored),
+            format!("{:.1}", self.asked),
+            if self.median_ms == u128::MAX { "never".into() } else { self.median_ms.to_string() },
+        ]
+    }
+
+    /// The names of [`Self::cells`].
+    pub const COLUMNS: [&str; 4] = ["found", "stored on", "asked", "median ms"];
+}
+
+/// `count` keys are announced by members drawn at random and looked up by others.
+pub fn round(network: &mut Network, count: usize, salt: u64) -> Round {
+    let keys = announce(network, count, salt);
+    look_up(network, &keys, salt)
+}
+
+/// Announces keys from members drawn at random.
+pub fn announce(network: &mut Network, count: usize, salt: u64) -> Announced {
+    let mut dice = Dice::keyed(1, &[salt]);
+    let keys: Vec<Id> = (0..count).map(|_| dice.id()).collect();
+    for &key in &keys {
+        let announcer = member(network, &mut dice);
+        network.announce(announcer, key, 6881);
+    }
+    network.finish(Duration::from_secs(60));
+    let stored: usize = network.take_tasks().iter().map(|task| task.stored_at.len()).sum();
+    Announced { stored: stored as f64 / count as f64, keys }
+}
+
+/// Keys that were announced, and on how many nodes each is stored on average.
+pub struct Announced {
+    pub keys: Vec<Id>,
+    pub stored: f64,
+}
+
+/// Looks all keys up, each from a member drawn at random.
+pub fn look_up(network: &mut Network, announced: &Announced, salt: u64) -> Round {
+    let mut dice = Dice::keyed(2, &[salt]);
+    for &key in &announced.keys {
+        let reader = member(network, &mut dice);
+        network.find_peers(reader, key);
+    }
+    network.finish(Duration::from_secs(60));
+    let tasks = network.take_tasks();
+    let asked: usize = tasks.iter().filter_map(|task| task.summary.as_ref()).map(|summary| summary.asked).sum();
+    let mut times: Vec<u128> = tasks.iter().map(|task| task.first_peers.map_or(u128::MAX, |t| t.as_millis())).collect();
+    times.sort_unstable();
+    Round {
+        keys: announced.keys.len(),
+        stored: announced.stored,
+        found: tasks.iter().filter(|task| !task.peers.is_empty()).count(),
+        asked: asked as f64 / tasks.len().max(1) as f64,
+        median_ms: times[times.len() / 2],
+    }
+}
+
+fn member(network: &Network, dice: &mut Dice) -> HostId {
+    *dice.pick(network.members()).expect("the town has members")
+}
+
+/// Rows under a head line, in columns.
+pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].len());
+        cells.chain([head[column].len()]).max().unwrap_or(0)
+    };
+    let mut text = String::new();
+    let mut line = |cells: &mut dyn Iterator<Item = &str>| {
+        let padded: Vec<String> = cells.enumerate().map(|(i, cell)| format!("{cell:>0$}", width(i))).collect();
+        writeln!(text, "{}", padded.join("  ")).expect("a string takes every line");
+    };
+    line(&mut head.iter().copied());
+    rows.iter().for_each(|row| line(&mut row.iter().map(String::as_str)));
+    text
+}
+
+/// A row: its name and the cells of a round.
+pub fn row(name: impl ToString, round: &Round) -> Vec<String> {
+    [name.to_string()].into_iter().chain(round.cells()).collect()
+}
+
+/// The head line of such rows.
+pub fn head(name: &'static str) -> Vec<&'static str> {
+    [name].into_iter().chain(Round::COLUMNS).collect()
+}
