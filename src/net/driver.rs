@@ -139,6 +139,7 @@ pub fn start(node: Node, socket: Socket, clock: Clock, routers: Vec<String>) -> 
         clock,
         operations: HashMap::new(),
         routers,
+        routers_resolved: false,
         own_commands: commands.downgrade(),
         ready: ready_sender,
         local_addr,
@@ -153,6 +154,7 @@ struct Driver {
     clock: Clock,
     operations: HashMap<OpId, mpsc::Sender<Event>>,
     routers: Vec<String>,
+    routers_resolved: bool,
     own_commands: mpsc::WeakSender<Command>,
     ready: watch::Sender<Option<usize>>,
     local_addr: SocketAddr,
@@ -228,6 +230,10 @@ impl Driver {
         let (op, over) = match &event {
             Event::Ready { contacts } => {
                 let _ = self.ready.send(Some(*contacts));
+                // One that has joined through saved nodes does not know yet whom to keep out of its table.
+                if !self.routers_resolved {
+                    self.resolve_routers();
+                }
                 return;
             }
             Event::RoutersWanted => return self.resolve_routers(),
@@ -253,7 +259,8 @@ impl Driver {
     }
 
     /// Resolves names on a task of its own, which reports back by a command.
-    fn resolve_routers(&self) {
+    fn resolve_routers(&mut self) {
+        self.routers_resolved = true;
         let (names, family, commands) = (self.routers.clone(), Family::of(&self.local_addr), self.own_commands.clone());
         #[expect(clippy::disallowed_methods, reason = "ends by itself: each name has a timeout")]
         tokio::spawn(async move {

@@ -91,13 +91,16 @@ impl Joining {
 }
 
 impl Node {
-    /// Joins through `routers`, which take the place of those given before. Call it when [`Event::RoutersWanted`] says
-    /// so; a node that has joined meanwhile only remembers them.
+    /// Joins through `routers`, which take the place of those given before unless there are none. Call it when
+    /// [`Event::RoutersWanted`] says so; a node that has joined only remembers them, so that they stay out of its table.
     pub fn add_routers(&mut self, now: Instant, routers: &[SocketAddr]) {
         let usable = |router: &&SocketAddr| Family::of(router) == self.config.family && is_sendable(router);
-        self.joining.routers = routers.iter().filter(usable).take(ROUTERS).copied().collect();
-        if !self.has_joined(now) && !self.joining.routers.is_empty() {
-            let routers = self.joining.routers.clone();
+        let routers: Vec<SocketAddr> = routers.iter().filter(usable).take(ROUTERS).copied().collect();
+        if routers.is_empty() {
+            return;
+        }
+        self.joining.routers.clone_from(&routers);
+        if !self.has_joined(now) {
             self.joining.running += 1;
             self.begin_join(now, &[], &routers);
         }
