@@ -84,7 +84,7 @@ fn skipped(run: &Run) -> String {
         }
     }
     let ids = |ids: &[&str]| match ids {
-        [few @ ..] if few.len() <= 4 => few.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", "),
+        few if few.len() <= 4 => few.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", "),
         many => format!("{} of `{}`", many.len(), many[0].split('.').next().unwrap_or_default()),
     };
     reasons.iter().map(|(why, checks)| format!("- {}: {why}\n", ids(checks))).collect()

@@ -137,7 +137,8 @@ impl DhtBuilder {
             self.take_saved(dir)?;
         }
         let (clock, asked) = (Clock::new(), self.addresses());
-        let (mut nodes, mut unavailable, mut tasks, mut restored) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let (mut nodes, mut unavailable, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut tasks, mut restored) = (Vec::new(), 0);
         for (index, &addr) in asked.iter().enumerate() {
             let saved = self.saved_for(&asked, index);
             let snapshot = saved.map_or_else(|| self.contacts_like(addr), |saved| saved.snapshot.clone());
@@ -148,7 +149,10 @@ impl DhtBuilder {
                     nodes.push(Running { asked: addr, handle });
                     tasks.push(task);
                 }
-                Err(source) if may_be_missing(addr, &source) => unavailable.push((addr, source.to_string())),
+                Err(source) if may_be_missing(addr, &source) => {
+                    unavailable.push((addr, source.to_string()));
+                    waiting.extend(saved.cloned());
+                }
                 Err(source) => return Err(StartError::Bind { addr, source }),
             }
         }
@@ -158,8 +162,9 @@ impl DhtBuilder {
         let inner = Arc::new(Inner {
             nodes,
             unavailable,
+            waiting,
             restored,
-            data_dir,
+            data_dir: data_dir.map(Arc::new),
             saving: Mutex::new(()),
             tasks: Mutex::new(tasks),
         });
@@ -216,6 +221,8 @@ impl DhtBuilder {
             }
             _ => Socket::bind(wanted),
         }
+        // An address that is listed may still be refused (not ready yet, a container's rules): the wildcard will do.
+        .or_else(|error| if wanted == addr { Err(error) } else { Socket::bind(addr) })
     }
 
     fn start_node(
@@ -287,11 +294,13 @@ async fn exchange_families(dht: &Dht) {
     if !families.contains(&Family::V4) || !families.contains(&Family::V6) {
         return;
     }
-    let state = dht.snapshot().await;
+    let mut known: Vec<Contact> = Vec::new();
+    for node in &dht.inner.nodes {
+        known.extend(node.handle.ask(Command::GoodContacts).await.unwrap_or_default());
+    }
     for (node, family) in dht.inner.nodes.iter().zip(families) {
-        let others = state.nodes.iter().filter(|other| Family::of(&other.bound) != family);
-        let contacts: Vec<Contact> = others.flat_map(|other| other.snapshot.contacts.iter().copied()).collect();
-        node.handle.tell(Command::OtherFamily(contacts)).await;
+        let others = known.iter().filter(|contact| Family::of(&contact.addr) != family).copied().collect();
+        node.handle.tell(Command::OtherFamily(others)).await;
     }
 }
 

@@ -54,12 +54,12 @@ use super::id::Id;
 use super::items::ItemStore;
 use super::krpc::{Kind, Message};
 use super::limits::{
-    CACHE_WAYS, K, MAX_RECEIVED, NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES,
+    CACHE_WAYS, K, MAX_RECEIVED, NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES, SAVED_PEERS,
 };
 use super::peers::{PeerStore, StoredPeer};
 use super::random::Random;
 use super::routing::cache::Cache;
-use super::routing::{Entry, Table};
+use super::routing::{Entry, Health, Table};
 use super::rtt::RttHistogram;
 use super::size::SizeEstimate;
 use super::time::Instant;
@@ -326,6 +326,13 @@ impl Node {
         self.table.good(now)
     }
 
+    /// The good contacts: what may be named to others.
+    #[must_use]
+    pub fn good_contact_list(&self, now: Instant) -> Vec<Contact> {
+        let good = |entry: &&Entry| entry.health(now) == Health::Good;
+        self.table.entries().filter(good).map(|entry| entry.contact).collect()
+    }
+
     /// Our address as others see it, once enough of them agree.
     #[must_use]
     pub fn external_addr(&self) -> Option<SocketAddr> {
@@ -374,8 +381,8 @@ impl Node {
         Snapshot {
             id: Some(*self.id()),
             secrets: Some(self.tokens.secrets()),
-            contacts: self.contacts_to_save(),
-            peers: self.peers.iter(now).collect(),
+            contacts: self.contacts_to_save(now),
+            peers: self.peers.iter(now).take(SAVED_PEERS).collect(),
         }
     }
 

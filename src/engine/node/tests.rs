@@ -272,6 +272,15 @@ fn an_endpoint_that_answers_with_another_id_leaves_the_cache_under_the_old_one()
 }
 
 #[test]
+fn routers_are_remembered_when_their_names_cannot_be_resolved_again() {
+    let router = "8.8.8.8:6881".parse().unwrap();
+    let mut node = Node::new(Config::new(Family::V4), [1; 32], Instant::ZERO);
+    node.add_routers(Instant::ZERO, &[router]);
+    node.add_routers(Instant::from_secs(5), &[]);
+    assert!(node.joining.is_router(&router));
+}
+
+#[test]
 fn peers_of_a_private_network_are_not_restored_into_the_mainline() {
     let stored =
         |peer: &str| StoredPeer { info_hash: SWARM, peer: peer.parse().unwrap(), seed: false, age: Duration::ZERO };
