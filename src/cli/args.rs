@@ -378,6 +378,12 @@ const EXAMPLES: &[(&str, &str)] = &[
     ),
     ("lab", "  trackerless lab --help                     what experiments there are"),
     (
+        "lab",
+        "  trackerless lab failures --quick           within half a minute; writes lab/failures.csv and .svg
+  trackerless lab hops --systems chord,kademlia --nodes 256,1024
+  trackerless lab all --out results          the full size: hours of simulated time, up to an hour of yours",
+    ),
+    (
         "completions",
         "  trackerless completions bash > /etc/bash_completion.d/trackerless
   trackerless completions fish > ~/.config/fish/completions/trackerless.fish",
