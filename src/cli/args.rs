@@ -371,10 +371,7 @@ const EXAMPLES: &[(&str, &str)] = &[
   trackerless config > trackerless.toml      a file to start from
   trackerless config --json --lan            for programs",
     ),
-    (
-        "lab",
-        "  trackerless lab --help                     what experiments there are",
-    ),
+    ("lab", "  trackerless lab --help                     what experiments there are"),
     (
         "completions",
         "  trackerless completions bash > /etc/bash_completion.d/trackerless

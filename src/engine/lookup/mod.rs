@@ -20,7 +20,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::contact::{Contact, subnet};
+use super::contact::{Compliance, Contact, subnet};
 use super::id::Id;
 use super::limits::{CANDIDATES, K};
 use super::time::Instant;
@@ -84,6 +84,8 @@ impl Origin {
 struct Candidate {
     contact: Contact,
     origin: Origin,
+    /// Its id fits its address, or we do not mind.
+    compliant: bool,
     state: State,
     token: Option<Box<[u8]>>,
 }
@@ -94,6 +96,7 @@ pub struct Lookup {
     target: Id,
     candidates: Vec<Candidate>,
     diverse: bool,
+    compliance: Compliance,
     /// Share of the key space around the target in which the closest nodes are expected; 0 for unknown.
     radius: f64,
     timeouts: usize,
@@ -106,7 +109,23 @@ impl Lookup {
     #[must_use]
     pub fn new(target: Id, diverse: bool, network_size: Option<f64>) -> Self {
         let radius = network_size.map_or(0.0, |nodes| (2 * K) as f64 / nodes.max(1.0));
-        Self { target, candidates: Vec::new(), diverse, radius, timeouts: 0, starved: false, grace_ends: None }
+        Self {
+            target,
+            candidates: Vec::new(),
+            diverse,
+            compliance: Compliance::Off,
+            radius,
+            timeouts: 0,
+            starved: false,
+            grace_ends: None,
+        }
+    }
+
+    /// The same lookup, which minds whether ids fit their addresses (BEP 42). Call it before the first candidate.
+    #[must_use]
+    pub fn minding(mut self, compliance: Compliance) -> Self {
+        self.compliance = compliance;
+        self
     }
 
     /// What it looks for.
@@ -127,7 +146,8 @@ impl Lookup {
         if place >= CANDIDATES || self.candidates.iter().any(clashes) {
             return;
         }
-        self.candidates.insert(place, Candidate { contact, origin, state: State::Fresh, token: None });
+        let compliant = self.compliance == Compliance::Off || contact.is_compliant();
+        self.candidates.insert(place, Candidate { contact, origin, compliant, state: State::Fresh, token: None });
         self.candidates.truncate(CANDIDATES);
     }
 
@@ -202,6 +222,23 @@ impl Lookup {
         self.answers().filter_map(|candidate| Some((&candidate.contact, candidate.token.as_deref()?)))
     }
 
+    /// Where something is to be stored `copies` times: on the closest that gave a token. Where ids that fit come first,
+    /// on as many of those too; where they are enforced, on no others (BEP 42).
+    pub fn places(&self, copies: usize) -> impl Iterator<Item = &Contact> {
+        let mut compliant = 0;
+        let with_token = self.answers().filter(|candidate| candidate.token.is_some()).enumerate();
+        let chosen = with_token.filter(move |(rank, candidate)| {
+            let fits = candidate.compliant && compliant < copies;
+            compliant += usize::from(candidate.compliant);
+            match self.compliance {
+                Compliance::Off => *rank < copies,
+                Compliance::Prefer => *rank < copies || fits,
+                Compliance::Enforce => fits,
+            }
+        });
+        chosen.map(|(_, candidate)| &candidate.contact)
+    }
+
     /// The token that `contact` gave.
     #[must_use]
     pub fn token_of(&self, contact: &Contact) -> Option<&[u8]> {
@@ -227,6 +264,8 @@ impl Lookup {
                 }
                 State::Fresh => head.fresh = head.fresh.or(Some(index)),
                 State::Asked => head.asked = true,
+                // BEP 42: while ids are enforced, the answer of another node does not count.
+                State::Answered if self.compliance == Compliance::Enforce && !candidate.compliant => continue,
                 State::Answered => {}
             }
             places += 1;
