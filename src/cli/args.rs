@@ -361,11 +361,6 @@ const EXAMPLES: &[(&str, &str)] = &[
   trackerless status --json --data-dir /var/lib/trackerless",
     ),
     (
-        "lab",
-        "  trackerless lab hops --nodes 256,1024 --systems chord,kademlia
-  trackerless lab all --quick                every figure, coarser, within a minute",
-    ),
-    (
         "demo",
         "  trackerless demo
   trackerless demo --nodes 200",
@@ -376,7 +371,6 @@ const EXAMPLES: &[(&str, &str)] = &[
   trackerless config > trackerless.toml      a file to start from
   trackerless config --json --lan            for programs",
     ),
-    ("lab", "  trackerless lab --help                     what experiments there are"),
     (
         "lab",
         "  trackerless lab failures --quick           within half a minute; writes lab/failures.csv and .svg

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use super::{Dht, Inner, Running, StartError};
-use crate::engine::contact::{Contact, Family, is_local};
+use crate::engine::contact::{Compliance, Contact, Family, is_local};
 use crate::engine::id::Id;
 use crate::engine::limits::{NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES};
 use crate::engine::node::{Config, Node, Snapshot};
@@ -34,6 +34,8 @@ pub struct DhtBuilder {
     bootstrap: Option<Vec<String>>,
     private_network: bool,
     read_only: bool,
+    adaptive: bool,
+    compliance: Compliance,
     limited: bool,
     new_destinations: (u32, u32),
     peer_memory_bytes: usize,
@@ -48,6 +50,8 @@ impl Default for DhtBuilder {
             bootstrap: None,
             private_network: false,
             read_only: false,
+            adaptive: false,
+            compliance: Compliance::Prefer,
             limited: true,
             new_destinations: (NEW_DESTINATIONS_PER_SECOND, NEW_DESTINATIONS_BURST),
             peer_memory_bytes: PEER_MEMORY_BYTES,
@@ -85,6 +89,21 @@ impl DhtBuilder {
     #[must_use]
     pub const fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
+        self
+    }
+
+    /// Answers no queries until strangers have reached us, and everybody from then on (BEP 43): for nodes that may be
+    /// behind a firewall.
+    #[must_use]
+    pub const fn adaptive(mut self, adaptive: bool) -> Self {
+        self.adaptive = adaptive;
+        self
+    }
+
+    /// What to make of nodes whose id does not fit their address (BEP 42; default: the others come first).
+    #[must_use]
+    pub const fn compliance(mut self, compliance: Compliance) -> Self {
+        self.compliance = compliance;
         self
     }
 
@@ -240,6 +259,9 @@ impl DhtBuilder {
         let config = Config {
             private_network: self.private_network,
             read_only: self.read_only,
+            adaptive: self.adaptive,
+            compliance: self.compliance,
+            verify_announces: true,
             limited: self.limited,
             new_destinations: self.new_destinations,
             peer_memory_bytes: self.peer_memory_bytes,

@@ -301,6 +301,7 @@ impl Driver {
                 }
             }
             Event::RoutersWanted => self.resolve_routers(),
+            Event::Reachable => tracing::info!("strangers reach this node: it serves from now on (BEP 43)"),
             Event::IdChanged { id, external } => {
                 tracing::info!(%id, "the node id now fits the external address (BEP 42)");
                 tracing::debug!(%external, "external address");

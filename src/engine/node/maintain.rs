@@ -247,6 +247,7 @@ impl Node {
     pub(super) fn verify_later(&mut self, now: Instant, contact: Contact) {
         let wanted = self.joining.verify.len() < VERIFY_QUEUE
             && is_admissible(&contact.addr, self.config.private_network)
+            && self.minds_not(&contact)
             && !self.joining.is_router(&contact.addr)
             && self.table.has_room_for(now, &contact)
             && !self.joining.verified.contains(now, &contact.addr)

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 const DELAY: Duration = Duration::from_millis(10);
 const SWARM: Id = Id([0xaa; 20]);
 
+mod compliance;
 mod items;
 mod sample;
 mod scrape;
@@ -424,7 +425,7 @@ fn an_id_follows_the_address_that_others_see() {
     let mut net = Net::new(0);
     let at = |index: u8| SocketAddr::from(([198, 18, index, 1], 6881));
     let public = |index| {
-        (at(index), Node::new(Config { prefer_compliant: false, ..Config::new(Family::V4) }, [index; 32], net.now))
+        (at(index), Node::new(Config { compliance: Compliance::Off, ..Config::new(Family::V4) }, [index; 32], net.now))
     };
     net.nodes = (1..30).map(public).collect();
     net.routers = vec![at(1)];
