@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub use self::items::{SampleArgs, ScrapeArgs};
+pub use self::items::{
+    GetArgs, KeyArgs, KeyCommand, KeyStrings, PublishArgs, PutArgs, ResolveArgs, SampleArgs, ScrapeArgs,
+};
 use super::failure::EXIT_CODES;
 use super::settings::SettingFlags;
 use crate::daemon::config::HostPort;
@@ -37,6 +39,16 @@ pub enum Command {
     Scrape(ScrapeArgs),
     /// Ask one node for some of the infohashes that it stores.
     Sample(SampleArgs),
+    /// Store a small value in the DHT itself, or a file as many of them.
+    Put(PutArgs),
+    /// Get a value or a file that somebody has put.
+    Get(GetArgs),
+    /// Publish a torrent under a name that stays when the torrent changes.
+    PublishTorrent(PublishArgs),
+    /// Find the torrent that is published under such a name.
+    Resolve(ResolveArgs),
+    /// Make and show the keys of values that can be changed.
+    Key(KeyArgs),
     /// Ask one node whether it is there, who it is and how it sees us.
     Ping(PingArgs),
     /// Test whether a node, of whatever make, keeps the rules of the DHT.
@@ -72,8 +84,11 @@ pub struct RunArgs {
 #[derive(Args, Debug)]
 pub struct FindArgs {
     /// Infohash, magnet URI, .torrent file, or - for a list on standard input.
-    #[arg(value_name = "TARGET", required = true)]
+    #[arg(value_name = "TARGET", required_unless_present = "keys")]
     pub targets: Vec<String>,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
+    pub keys: KeyStrings,
     /// Stop after this many peers of each torrent.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub want: Option<u32>,
@@ -92,8 +107,11 @@ pub struct FindArgs {
 #[derive(Args, Debug)]
 pub struct AnnounceArgs {
     /// Infohash, magnet URI, .torrent file, or - for a list on standard input.
-    #[arg(value_name = "TARGET", required = true)]
+    #[arg(value_name = "TARGET", required_unless_present = "keys")]
     pub targets: Vec<String>,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
+    pub keys: KeyStrings,
     /// The port on which the torrent client of this host accepts peers.
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: u16,
@@ -274,12 +292,14 @@ const EXAMPLES: &[(&str, &str)] = &[
         "find",
         "  trackerless find da39a3ee5e6b4b0d3255bfef95601890afd80709
   trackerless find 'magnet:?xt=urn:btih:3I42H3S6NNFQ2MSVX7XZKYAYSCX5QBYJ' --want 10
+  trackerless find --key https://example.org/big.iso
   trackerless find --json - < infohashes.txt",
     ),
     (
         "announce",
         "  trackerless announce debian.torrent --port 6881
   trackerless announce debian.torrent --port 6881 --seed --keep
+  trackerless announce --key https://example.org/big.iso --port 8080 --keep
   ls *.torrent | trackerless announce - --port 6881 --json",
     ),
     (
@@ -291,6 +311,33 @@ const EXAMPLES: &[(&str, &str)] = &[
         "sample",
         "  trackerless sample dht.libtorrent.org:25401
   trackerless sample --lan 127.0.0.1:6880 | trackerless scrape -",
+    ),
+    (
+        "put",
+        "  trackerless put 'Hello World!'
+  trackerless put --mutable --key me.key --salt motd 'The server moves tomorrow'
+  trackerless put --file notes.txt",
+    ),
+    (
+        "get",
+        "  trackerless get e5f96f6f38320f0f33959cb4d3d656452117aadb
+  trackerless get --public-key 77ff84905a91936367c01360803104f92432fcd904a43511876df5cdf3e7e548 --salt motd
+  trackerless get --file 2c1d9c1fb5f3d65ba51bae3ff3d8a2d5b1a5bd0c -o notes.txt",
+    ),
+    (
+        "publish-torrent",
+        "  trackerless publish-torrent today.torrent --key me.key
+  trackerless publish-torrent nightly.torrent --key me.key --salt nightly",
+    ),
+    (
+        "resolve",
+        "  trackerless resolve magnet:?xs=urn:btpk:8543d3e6115f0f98c944077a4493dcd543e49c739fd998550a1f614ab36ed63e
+  trackerless find \"$(trackerless resolve 8543d3e6115f0f98c944077a4493dcd543e49c739fd998550a1f614ab36ed63e)\"",
+    ),
+    (
+        "key",
+        "  trackerless key new me.key
+  trackerless key show me.key",
     ),
     (
         "ping",
@@ -314,6 +361,11 @@ const EXAMPLES: &[(&str, &str)] = &[
   trackerless status --json --data-dir /var/lib/trackerless",
     ),
     (
+        "lab",
+        "  trackerless lab hops --nodes 256,1024 --systems chord,kademlia
+  trackerless lab all --quick                every figure, coarser, within a minute",
+    ),
+    (
         "demo",
         "  trackerless demo
   trackerless demo --nodes 200",
@@ -323,6 +375,10 @@ const EXAMPLES: &[(&str, &str)] = &[
         "  trackerless config                         what is in force, and why
   trackerless config > trackerless.toml      a file to start from
   trackerless config --json --lan            for programs",
+    ),
+    (
+        "lab",
+        "  trackerless lab --help                     what experiments there are",
     ),
     (
         "completions",

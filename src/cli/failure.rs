@@ -55,6 +55,16 @@ impl Failure {
         Self::Told { exit: Exit::NoNetwork, what: what.to_string(), cure: cure.to_string() }
     }
 
+    /// Something was not found, or not stored, for a reason that can be named.
+    pub(super) fn nothing(what: impl Display, cure: impl Display) -> Self {
+        Self::Told { exit: Exit::Nothing, what: what.to_string(), cure: cure.to_string() }
+    }
+
+    /// Other nodes refused what we asked of them.
+    pub(super) fn refused(what: impl Display, cure: impl Display) -> Self {
+        Self::nothing(what, cure)
+    }
+
     /// Standard output cannot be written.
     pub(super) fn from_stdout(error: io::Error) -> Self {
         match error.kind() {

@@ -12,6 +12,7 @@ mod conform;
 mod demo;
 mod failure;
 mod find;
+mod items;
 mod lab;
 mod logging;
 mod man;
@@ -53,6 +54,11 @@ fn dispatch(command: Command, environment: &[(String, String)]) -> Result<Exit, 
         Command::Announce(args) => announce::run(args, environment),
         Command::Scrape(args) => scrape::run(args, environment),
         Command::Sample(args) => sample::run(args, environment),
+        Command::Put(args) => items::put::run(args, environment),
+        Command::Get(args) => items::get::run(args, environment),
+        Command::PublishTorrent(args) => items::feed::publish(args, environment),
+        Command::Resolve(args) => items::feed::resolve(args, environment),
+        Command::Key(args) => items::key::run(&args),
         Command::Ping(args) => ping::run(args, environment),
         Command::Conform(args) => conform::run(&args),
         Command::Demo(args) => demo::run(&args),

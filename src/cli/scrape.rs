@@ -17,7 +17,7 @@ use crate::dht::Scraped;
 use crate::engine::id::Id;
 
 pub(super) fn run(args: ScrapeArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let targets = session::targets(&args.targets)?;
+    let targets = session::targets(&args.targets, &args.keys)?;
     let config = Config::load(&args.settings.into_sources(environment))?;
     logging::start_quiet(&config);
     let patience = Duration::from_secs(args.timeout.into());

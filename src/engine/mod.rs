@@ -30,6 +30,7 @@ pub mod contact;
 pub mod external;
 pub mod guard;
 pub mod id;
+pub mod items;
 pub mod krpc;
 pub mod limits;
 pub mod lookup;

@@ -8,6 +8,7 @@ mod daemon;
 mod demo;
 mod gateway;
 mod harness;
+mod items;
 mod life;
 mod manual;
 mod network;

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use super::{
-    FILTER_LEN, Fault, Filters, Kind, MAX_SAMPLE_INTERVAL, MAX_TOKEN, MAX_TRANSACTION, Message, Method, Query,
-    Response, Samples, Values, Want,
+    FILTER_LEN, Fault, Filters, ItemFields, Kind, MAX_SAMPLE_INTERVAL, MAX_TOKEN, MAX_TRANSACTION, Message, Method,
+    Put, Query, Response, Samples, Values, Want,
 };
 use crate::engine::bencode::scan::{self, Malformed, Scanner};
 use crate::engine::contact::{canonical, decode_addr};
@@ -62,6 +62,14 @@ struct Fields<'a> {
     samples: Option<&'a [u8]>,
     num: Option<i64>,
     interval: Option<i64>,
+    value: Option<&'a [u8]>,
+    key: Option<&'a [u8]>,
+    salt: Option<&'a [u8]>,
+    seq: Option<i64>,
+    signature: Option<&'a [u8]>,
+    cas: Option<i64>,
+    /// Keys out of order or twice.
+    irregular: bool,
 }
 
 impl<'a> Message<'a> {
@@ -121,6 +129,7 @@ fn fields<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Fields<'a>>, Malformed
     if scanner.kind()? != scan::Kind::Dict {
         return scanner.skip().map(|_| None);
     }
+    let regular_before = !scanner.irregular();
     let mut fields = Fields::default();
     scanner.dict(|scanner, key| match key {
         b"id" => first(&mut fields.id, scanner, Scanner::string_if_any),
@@ -142,8 +151,15 @@ fn fields<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Fields<'a>>, Malformed
         b"samples" => first(&mut fields.samples, scanner, Scanner::string_if_any),
         b"num" => first(&mut fields.num, scanner, Scanner::integer_if_any),
         b"interval" => first(&mut fields.interval, scanner, Scanner::integer_if_any),
+        b"v" => first(&mut fields.value, scanner, |scanner| scanner.skip().map(Some)),
+        b"k" => first(&mut fields.key, scanner, Scanner::string_if_any),
+        b"salt" => first(&mut fields.salt, scanner, Scanner::string_if_any),
+        b"seq" => first(&mut fields.seq, scanner, Scanner::integer_if_any),
+        b"sig" => first(&mut fields.signature, scanner, Scanner::string_if_any),
+        b"cas" => first(&mut fields.cas, scanner, Scanner::integer_if_any),
         _ => Ok(()),
     })?;
+    fields.irregular = scanner.irregular() && regular_before;
     Ok(Some(fields))
 }
 
@@ -213,6 +229,8 @@ fn method<'a>(name: &[u8], arguments: &Fields<'a>) -> Result<Method<'a>, Fault> 
             noseed: arguments.noseed.unwrap_or(0) != 0,
             scrape: arguments.scrape.unwrap_or(0) != 0,
         },
+        b"get" => Method::Get { target: target()?, seq: arguments.seq, want },
+        b"put" => Method::Put(put(arguments)?),
         b"sample_infohashes" => Method::SampleInfohashes { target: target()?, want },
         b"announce_peer" => Method::AnnouncePeer {
             info_hash: info_hash()?,
@@ -225,6 +243,22 @@ fn method<'a>(name: &[u8], arguments: &Fields<'a>) -> Result<Method<'a>, Fault> 
             Some(target) => Method::FindNode { target, want },
             None => return Err(Fault::UnknownMethod),
         },
+    })
+}
+
+/// BEP 44: what is stored for others must be in the only form that hashes to its target, hence so strict.
+fn put<'a>(arguments: &Fields<'a>) -> Result<Put<'a>, Fault> {
+    if arguments.irregular {
+        return Err(Fault::Argument("a has keys out of order or twice"));
+    }
+    Ok(Put {
+        token: arguments.token.ok_or(Fault::Argument("a.token is missing"))?,
+        value: arguments.value.ok_or(Fault::Argument("a.v is missing"))?,
+        key: arguments.key,
+        salt: arguments.salt.unwrap_or_default(),
+        seq: arguments.seq,
+        signature: arguments.signature,
+        cas: arguments.cas,
     })
 }
 
@@ -253,6 +287,7 @@ fn response<'a>(envelope: &Envelope<'a>) -> Option<Response<'a>> {
         values: Values { list: results.values.unwrap_or_default() },
         filters: Filters { seeds: filter(results.filter_seeds), peers: filter(results.filter_peers) },
         samples: samples(results),
+        item: ItemFields { value: results.value, key: results.key, seq: results.seq, signature: results.signature },
     })
 }
 
@@ -442,6 +477,28 @@ mod tests {
         assert_eq!(samples(&format!("8:intervali300e3:numi7e7:samples40:{two}")), Some(expected));
         assert_eq!(samples("8:intervali99999999e3:numi-1e7:samples0:"), Some((Vec::new(), 0, MAX_SAMPLE_INTERVAL)));
         assert_eq!(samples("3:numi7e"), None);
+    }
+
+    #[test]
+    fn items_are_read_as_they_came_and_a_put_must_be_in_order() {
+        let put = |arguments: &str| {
+            let bytes = format!("d1:ad{arguments}e1:q3:put1:t2:aa1:y1:qe");
+            match Message::decode(bytes.as_bytes()).expect("a message").kind {
+                Kind::Query(Query { method: Method::Put(put), .. }) => {
+                    Ok((put.value.len(), put.key.map(<[u8]>::len), put.salt.len(), put.seq, put.cas))
+                }
+                Kind::Refused(fault) => Err(fault.code()),
+                other => panic!("{other:?}"),
+            }
+        };
+        let id = "2:id20:abcdefghij0123456789";
+        assert_eq!(put(&format!("{id}5:token1:x1:v12:Hello World!")), Ok((15, None, 0, None, None)));
+        let mutable = format!("3:casi3e{id}1:k2:kk4:salt3:abc3:seqi4e3:sig1:s5:token1:x1:vd1:ai1e1:bi2ee");
+        assert_eq!(put(&mutable), Ok((14, Some(2), 3, Some(4), Some(3))));
+        assert_eq!(put(&format!("5:token1:x{id}1:v0:")), Err(203), "keys out of order");
+        assert_eq!(put(&format!("{id}5:token1:x1:v0:1:v0:")), Err(203), "a key twice");
+        assert_eq!(put(&format!("{id}5:token1:x")), Err(203), "no value");
+        assert_eq!(put(&format!("{id}1:v0:")), Err(203), "no token");
     }
 
     #[test]

@@ -5,13 +5,23 @@
 
 use std::net::SocketAddr;
 
-use super::{FILTER_LEN, Fault};
+use super::{FILTER_LEN, Fault, ItemFields};
 use crate::engine::bencode::write::{integer, length, string};
 use crate::engine::contact::{CompactAddr, Contact, Family};
 use crate::engine::id::Id;
 
 /// No datagram of ours is larger (BEP 32: MUST NOT exceed 1,024 bytes).
 pub const MAX_DATAGRAM: usize = 1024;
+/// The largest response that carries an item: BEP 44 allows values of 1,000 bytes, which no 1,024 can hold beside a
+/// key and a signature. What fits into one Ethernet frame.
+#[must_use]
+pub const fn max_item_datagram(family: Family) -> usize {
+    match family {
+        Family::V4 => 1472,
+        Family::V6 => 1452,
+    }
+}
+
 /// `v` of everything that we send: two letters and a version (BEP 20).
 pub const VERSION: [u8; 4] = [b'T', b'k', 0, 1];
 
@@ -28,6 +38,10 @@ pub enum Ask<'a> {
     Scrape(Id),
     /// Some of the infohashes that the node has, and contacts closest to this point (BEP 51).
     SampleInfohashes(Id),
+    /// The item at this point (BEP 44).
+    Get(Id),
+    /// Store this item (BEP 44).
+    Put(PutFields<'a>),
     /// We take part in this swarm.
     AnnouncePeer {
         /// The swarm.
@@ -41,9 +55,40 @@ pub enum Ask<'a> {
     },
 }
 
+/// An item to be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PutFields<'a> {
+    /// The token that this node gave.
+    pub token: &'a [u8],
+    /// The value, as bencode.
+    pub value: &'a [u8],
+    /// What makes it a mutable item.
+    pub signed: Option<Signed<'a>>,
+    /// Only in place of an item with this sequence number.
+    pub cas: Option<i64>,
+}
+
+/// What makes a mutable item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signed<'a> {
+    /// The owner's public key.
+    pub key: &'a [u8; 32],
+    /// Empty for none.
+    pub salt: &'a [u8],
+    /// The sequence number.
+    pub seq: i64,
+    /// The signature.
+    pub signature: &'a [u8; 64],
+}
+
 /// Appends a query. `transaction` is always four bytes: the `mainline` crate drops any other length.
 pub fn query(out: &mut Vec<u8>, transaction: [u8; 4], own: &Id, read_only: bool, ask: &Ask<'_>) {
-    out.extend_from_slice(b"d1:ad2:id20:");
+    out.extend_from_slice(b"d1:ad");
+    if let Ask::Put(PutFields { cas: Some(cas), .. }) = ask {
+        out.extend_from_slice(b"3:cas");
+        integer(out, *cas);
+    }
+    out.extend_from_slice(b"2:id20:");
     out.extend_from_slice(&own.0);
     match ask {
         Ask::Ping => out.extend_from_slice(b"e1:q4:ping"),
@@ -67,6 +112,12 @@ pub fn query(out: &mut Vec<u8>, transaction: [u8; 4], own: &Id, read_only: bool,
             out.extend_from_slice(&target.0);
             out.extend_from_slice(b"e1:q17:sample_infohashes");
         }
+        Ask::Get(target) => {
+            out.extend_from_slice(b"6:target20:");
+            out.extend_from_slice(&target.0);
+            out.extend_from_slice(b"e1:q3:get");
+        }
+        Ask::Put(fields) => put(out, fields),
         Ask::AnnouncePeer { info_hash, port, seed, token } => {
             // implied_port is left out: the port of the client is not the port of this socket.
             out.extend_from_slice(b"9:info_hash20:");
@@ -85,6 +136,26 @@ pub fn query(out: &mut Vec<u8>, transaction: [u8; 4], own: &Id, read_only: bool,
         out.extend_from_slice(b"2:roi1e");
     }
     end(out, &transaction, b'q');
+}
+
+fn put(out: &mut Vec<u8>, fields: &PutFields<'_>) {
+    if let Some(Signed { key, salt, seq, signature }) = fields.signed {
+        out.extend_from_slice(b"1:k");
+        string(out, key);
+        if !salt.is_empty() {
+            out.extend_from_slice(b"4:salt");
+            string(out, salt);
+        }
+        out.extend_from_slice(b"3:seq");
+        integer(out, seq);
+        out.extend_from_slice(b"3:sig");
+        string(out, signature);
+    }
+    out.extend_from_slice(b"5:token");
+    string(out, fields.token);
+    out.extend_from_slice(b"1:v");
+    out.extend_from_slice(fields.value);
+    out.extend_from_slice(b"e1:q3:put");
 }
 
 /// Appends an error in answer to a query from `to`.
@@ -117,6 +188,7 @@ pub struct Response<'a> {
     start: usize,
     transaction: &'a [u8],
     reserved: usize,
+    most: usize,
 }
 
 impl<'a> Response<'a> {
@@ -145,7 +217,7 @@ impl<'a> Response<'a> {
         }
         out.extend_from_slice(b"2:id20:");
         out.extend_from_slice(&own.0);
-        Self { out, start, transaction, reserved: 0 }
+        Self { out, start, transaction, reserved: 0, most: MAX_DATAGRAM }
     }
 
     /// Keeps `bytes` free for what is written after the contacts.
@@ -156,13 +228,13 @@ impl<'a> Response<'a> {
     /// Bytes that are neither used nor reserved.
     fn room(&self) -> usize {
         let used = self.out.len() - self.start + 1 + tail_len(self.transaction) + self.reserved;
-        MAX_DATAGRAM.saturating_sub(used)
+        self.most.saturating_sub(used)
     }
 
     /// `nodes` or `nodes6`: contacts, all of `family`, as many as leave room for a token. IPv4 comes before IPv6.
     pub fn contacts(&mut self, family: Family, contacts: &[Contact]) {
-        let room = self.room().saturating_sub(CONTACTS_KEY_LEN + TOKEN_ENTRY_LEN) / family.contact_len();
-        let contacts = &contacts[..contacts.len().min(room)];
+        let Some(room) = self.room().checked_sub(CONTACTS_KEY_LEN + TOKEN_ENTRY_LEN) else { return };
+        let contacts = &contacts[..contacts.len().min(room / family.contact_len())];
         self.out.extend_from_slice(match family {
             Family::V4 => b"5:nodes",
             Family::V6 => b"6:nodes6",
@@ -178,6 +250,41 @@ impl<'a> Response<'a> {
     pub fn token(&mut self, token: &[u8]) {
         self.out.extend_from_slice(b"5:token");
         string(self.out, token);
+    }
+
+    /// An item, a token, and between them what `contacts` writes (BEP 44). Where there is a value, the datagram may be
+    /// as large as [`max_item_datagram`].
+    pub fn item(
+        &mut self,
+        family: Family,
+        fields: &ItemFields<'_>,
+        token: Option<&[u8]>,
+        contacts: impl FnOnce(&mut Self),
+    ) {
+        if let Some(key) = fields.key {
+            self.out.extend_from_slice(b"1:k");
+            string(self.out, key);
+        }
+        if fields.value.is_some() {
+            self.most = max_item_datagram(family);
+        }
+        self.reserve(SIGNED_LEN + fields.value.map_or(0, |value| b"1:v".len() + value.len()));
+        contacts(self);
+        if let Some(seq) = fields.seq {
+            self.out.extend_from_slice(b"3:seq");
+            integer(self.out, seq);
+        }
+        if let Some(signature) = fields.signature {
+            self.out.extend_from_slice(b"3:sig");
+            string(self.out, signature);
+        }
+        if let Some(token) = token {
+            self.token(token);
+        }
+        if let Some(value) = fields.value {
+            self.out.extend_from_slice(b"1:v");
+            self.out.extend_from_slice(value);
+        }
     }
 
     /// How many peers of `family` still fit.
@@ -215,7 +322,7 @@ impl<'a> Response<'a> {
     pub fn end(self) {
         self.out.push(b'e');
         end(self.out, self.transaction, b'r');
-        debug_assert!(self.out.len() - self.start <= MAX_DATAGRAM, "a response exceeds its cap");
+        debug_assert!(self.out.len() - self.start <= self.most, "a response exceeds its cap");
     }
 }
 
@@ -234,6 +341,9 @@ fn values<'p, const VALUE: usize>(out: &mut Vec<u8>, prefix: &[u8], peers: impl 
 const CONTACTS_KEY_LEN: usize = b"6:nodes6000:".len();
 /// Bytes of a token of ours, which has eight, and its key.
 const TOKEN_ENTRY_LEN: usize = b"5:token8:".len() + 8;
+
+/// Bytes of `seq` and `sig`, at most.
+const SIGNED_LEN: usize = b"3:seqi9223372036854775807e3:sig64:".len() + 64;
 
 /// Bytes that [`Response::samples`] writes for `count` samples, at most.
 #[must_use]
@@ -305,12 +415,17 @@ mod tests {
 
     #[test]
     fn queries_equal_bendys_encoding() {
-        let asks: [(Ask<'_>, &'static str); 6] = [
+        let signed = Signed { key: &[1; 32], salt: b"salt", seq: 4, signature: &[2; 64] };
+        let immutable = PutFields { token: b"aoeusnth", value: b"12:Hello World!", signed: None, cas: None };
+        let asks: [(Ask<'_>, &'static str); 9] = [
             (Ask::Ping, "ping"),
             (Ask::FindNode(TARGET), "find_node"),
             (Ask::GetPeers(TARGET), "get_peers"),
             (Ask::Scrape(TARGET), "get_peers"),
             (Ask::SampleInfohashes(TARGET), "sample_infohashes"),
+            (Ask::Get(TARGET), "get"),
+            (Ask::Put(immutable), "put"),
+            (Ask::Put(PutFields { signed: Some(signed), cas: Some(3), ..immutable }), "put"),
             (Ask::AnnouncePeer { info_hash: TARGET, port: 6881, seed: true, token: b"aoeusnth" }, "announce_peer"),
         ];
         for (ask, name) in asks {
@@ -322,8 +437,18 @@ mod tests {
                         dict.emit_pair(b"id", AsString(OWN.0))?;
                         match ask {
                             Ask::Ping => Ok(()),
-                            Ask::FindNode(target) | Ask::SampleInfohashes(target) => {
+                            Ask::FindNode(target) | Ask::SampleInfohashes(target) | Ask::Get(target) => {
                                 dict.emit_pair(b"target", AsString(target.0))
+                            }
+                            Ask::Put(PutFields { token, value, signed, cas }) => {
+                                dict.emit_pair(b"token", AsString(token))?;
+                                dict.emit_pair_with(b"v", |item| item.emit(&AsString(&value[3..])))?;
+                                let Some(signed) = signed else { return Ok(()) };
+                                dict.emit_pair(b"cas", cas.expect("with the signed one"))?;
+                                dict.emit_pair(b"k", AsString(signed.key))?;
+                                dict.emit_pair(b"salt", AsString(signed.salt))?;
+                                dict.emit_pair(b"seq", signed.seq)?;
+                                dict.emit_pair(b"sig", AsString(signed.signature))
                             }
                             Ask::Scrape(info_hash) => {
                                 dict.emit_pair(b"info_hash", AsString(info_hash.0))?;
@@ -455,6 +580,41 @@ mod tests {
             prop_assert_eq!(read.filters.seeds.is_some(), with_filters);
             prop_assert_eq!(read.samples.map(|read| read.iter().count()), Some(samples));
             prop_assert_eq!(read.contacts(Family::V4).count(), 8);
+        }
+
+        #[test]
+        fn items_leave_room_for_as_many_contacts_as_fit(
+            transaction in prop::collection::vec(any::<u8>(), 1..=MAX_TRANSACTION),
+            length in 0usize..=996,
+            seq in prop::option::of(0..=i64::MAX),
+            transport_is_v6 in any::<bool>(),
+        ) {
+            let family = if transport_is_v6 { Family::V6 } else { Family::V4 };
+            let (mut out, to) = (Vec::new(), contact(family, 9).addr);
+            let mut value = Vec::new();
+            string(&mut value, &vec![b'x'; length]);
+            let signed = seq.map(|_| (&[1; 32][..], &[2; 64][..]));
+            let fields = ItemFields {
+                value: Some(&value),
+                key: signed.map(|(key, _)| key),
+                seq,
+                signature: signed.map(|(_, signature)| signature),
+            };
+            let mut response = Response::begin(&mut out, &OWN, &to, &transaction);
+            response.item(family, &fields, Some(&[7; 8]), |response| {
+                response.contacts(Family::V4, &[contact(Family::V4, 1); 8]);
+                response.contacts(Family::V6, &[contact(Family::V6, 1); 8]);
+            });
+            response.end();
+            prop_assert!(out.len() <= max_item_datagram(family));
+            prop_assert!(bendy::decoding::Decoder::new(&out).next_object().is_ok());
+            let message = Message::decode(&out).expect("a message");
+            prop_assert!(!message.irregular);
+            let Kind::Response(read) = message.kind else { panic!("no response") };
+            prop_assert_eq!((read.item, read.token), (fields, Some(&[7; 8][..])));
+            if family == Family::V4 && transaction.len() <= 4 {
+                prop_assert_eq!(read.contacts(Family::V4).count(), 8, "the largest item and 8 contacts fit");
+            }
         }
 
         #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::Node;
 use super::event::{Event, OpId, Summary};
+use super::items::{Search, put_query};
 use super::scrape::Count;
 use crate::engine::contact::{Contact, Family, is_admissible};
 use crate::engine::id::Id;
@@ -57,6 +58,10 @@ pub(super) enum Goal {
     Announce { port: u16, seed: bool },
     /// The number of seeds and peers of a swarm.
     Scrape,
+    /// An item.
+    Get,
+    /// A place for an item.
+    Put,
     /// One answer of one node.
     One,
 }
@@ -68,6 +73,8 @@ pub(super) enum Cargo {
     Nothing,
     /// What a scrape has counted.
     Scrape(Box<Count>),
+    /// The item that is looked for, or to be stored.
+    Item(Box<Search>),
 }
 
 /// An operation that is not over.
@@ -112,7 +119,19 @@ impl Operation {
         match self.goal {
             Goal::Peers | Goal::Announce { .. } => Ask::GetPeers(target),
             Goal::Scrape => Ask::Scrape(target),
+            Goal::Get | Goal::Put => Ask::Get(target),
             Goal::Nodes | Goal::Join | Goal::One => Ask::FindNode(target),
+        }
+    }
+
+    /// The query that stores on `to` what is to be stored.
+    fn store_on<'a>(&'a self, to: &Contact, token: &'a [u8]) -> Option<Ask<'a>> {
+        match self.goal {
+            Goal::Announce { port, seed } => {
+                Some(Ask::AnnouncePeer { info_hash: *self.lookup.target(), port, seed, token })
+            }
+            Goal::Put => put_query(&self.cargo, &to.addr, token),
+            _ => None,
         }
     }
 
@@ -193,7 +212,8 @@ impl Node {
     pub(super) fn begin(&mut self, now: Instant, goal: Goal, target: Id) -> OpId {
         let op = OpId(self.next_op);
         self.next_op += 1;
-        if !self.has_room_for_operations() {
+        // A join is ours: it must not starve where commands fill the room all day.
+        if goal != Goal::Join && !self.has_room_for_operations() {
             self.events.push_back(Event::Done { op, summary: Summary::default() });
             return op;
         }
@@ -337,6 +357,9 @@ impl Node {
             self.note_external(now, &from, ours);
         }
         let contact = Contact { id: response.id, addr: from };
+        if let Some(gone) = transaction.expected.filter(|expected| *expected != contact.id) {
+            self.cache.failed(&Contact { id: gone, addr: from });
+        }
         self.note_contact(now, contact, rtt);
         match transaction.purpose {
             Purpose::Lookup(op) => self.lookup_answered(now, op, contact, rtt, response),
@@ -362,6 +385,12 @@ impl Node {
         };
         tracing::trace!(%from, code, "an error in answer to a query");
         self.stats.errors += 1;
+        if let Purpose::Store { op, .. } = transaction.purpose
+            && self.operations.contains_key(&op)
+        {
+            let by = Contact { id: transaction.expected.unwrap_or_default(), addr: from };
+            self.events.push_back(Event::Refused { op, by, code });
+        }
         self.operation_failed(now, &transaction);
     }
 
@@ -391,6 +420,9 @@ impl Node {
         let (hops, reported) = (origin.hops(), operation.is_of_the_caller());
         let closer = self.hand_over(op, Origin::Heard { hops: hops.saturating_add(1) }, response);
         let peers = response.values.iter().count();
+        if self.take_item(now, op, contact, response) {
+            return;
+        }
         if reported {
             self.events.push_back(Event::Answered { op, contact, hops, rtt, contacts: closer, peers });
             self.report_peers(op, Some(contact), response.values.iter());
@@ -487,7 +519,7 @@ impl Node {
 
     fn search_ended(&mut self, now: Instant, op: OpId) {
         let Some(operation) = self.operations.get_mut(&op) else { return };
-        if let Goal::Announce { .. } = operation.goal
+        if let Goal::Announce { .. } | Goal::Put = operation.goal
             && !operation.writing
         {
             operation.writing = true;
@@ -504,14 +536,16 @@ impl Node {
         self.retry_or_finish(now, op);
     }
 
-    /// Sends our announce to one node; whether it was sent.
+    /// Sends our announce or item to one node; whether it was sent.
     fn write(&mut self, now: Instant, op: OpId, to: Contact, again: bool) -> bool {
-        let Some(operation) = self.operations.get_mut(&op) else { return false };
-        let Goal::Announce { port, seed } = operation.goal else { return false };
-        let Some(token) = operation.lookup.token_of(&to).map(<[u8]>::to_vec) else { return false };
-        operation.summary.asked += 1;
-        let ask = Ask::AnnouncePeer { info_hash: *operation.lookup.target(), port, seed, token: &token };
-        self.query(now, to.addr, Some(to.id), HARD_TIMEOUT, Purpose::Store { op, again }, &ask)
+        let Some(mut operation) = self.operations.remove(&op) else { return false };
+        let token = operation.lookup.token_of(&to).map(<[u8]>::to_vec);
+        let ask = token.as_ref().and_then(|token| operation.store_on(&to, token));
+        let sent = ask
+            .is_some_and(|ask| self.query(now, to.addr, Some(to.id), HARD_TIMEOUT, Purpose::Store { op, again }, &ask));
+        operation.summary.asked += usize::from(sent);
+        self.operations.insert(op, operation);
+        sent
     }
 
     fn stored(&mut self, now: Instant, op: OpId, at: Contact) {
@@ -537,7 +571,7 @@ impl Node {
         let Some(operation) = self.operations.get_mut(&op) else { return };
         let empty = match operation.goal {
             Goal::Announce { .. } => operation.summary.stored == 0,
-            Goal::Peers | Goal::Nodes | Goal::Scrape => operation.summary.answered == 0,
+            Goal::Peers | Goal::Nodes | Goal::Scrape | Goal::Get | Goal::Put => operation.summary.answered == 0,
             Goal::Join | Goal::One => false,
         };
         if !empty || operation.retried || self.table.is_empty() {
@@ -553,7 +587,7 @@ impl Node {
         self.drive(now, op);
     }
 
-    fn finish(&mut self, now: Instant, op: OpId) {
+    pub(super) fn finish(&mut self, now: Instant, op: OpId) {
         let Some(operation) = self.operations.remove(&op) else { return };
         let mut summary = operation.summary;
         summary.closest = operation.lookup.closest().take(K).copied().collect();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::engine::bloom::SwarmFilters;
 use crate::engine::contact::Contact;
 use crate::engine::id::Id;
+use crate::engine::items::Item;
 
 /// An operation: a command that takes time. Its events carry it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,12 +55,30 @@ pub enum Event {
         /// The peers.
         peers: Vec<SocketAddr>,
     },
-    /// A node has stored our announce.
+    /// A node has stored our announce, or our item.
     Stored {
         /// The operation.
         op: OpId,
         /// Where.
         at: Contact,
+    },
+    /// A node has refused to store what we wanted stored.
+    Refused {
+        /// The operation.
+        op: OpId,
+        /// Who.
+        by: Contact,
+        /// The error code: BEP 5, Errors, and BEP 44, Errors.
+        code: i64,
+    },
+    /// A genuine item, newer than those that this operation reported before (BEP 44).
+    Item {
+        /// The operation.
+        op: OpId,
+        /// Who has it stored; `None` for our own store.
+        from: Option<Contact>,
+        /// The item.
+        item: Box<Item>,
     },
     /// What a scrape has counted (BEP 33).
     Scraped {
@@ -129,6 +148,8 @@ impl Event {
             Self::Answered { op, .. }
             | Self::Peers { op, .. }
             | Self::Stored { op, .. }
+            | Self::Refused { op, .. }
+            | Self::Item { op, .. }
             | Self::Scraped { op, .. }
             | Self::Sampled { op, .. }
             | Self::SampleTooSoon { op, .. }
@@ -148,7 +169,7 @@ pub struct Summary {
     pub answered: usize,
     /// Distinct peers reported.
     pub peers: usize,
-    /// Nodes that stored our announce.
+    /// Nodes that stored our announce, or our item.
     pub stored: usize,
     /// The closest nodes that answered, closest first, at most K.
     pub closest: Vec<Contact>,

@@ -68,7 +68,7 @@ impl Cargo {
     /// Adds what a node of the lookup says.
     pub(super) fn take(&mut self, response: &Response<'_>) {
         match self {
-            Self::Nothing => {}
+            Self::Nothing | Self::Item(_) => {}
             Self::Scrape(count) => count.add(response),
         }
     }
@@ -76,7 +76,7 @@ impl Cargo {
     /// What is to be told at the end.
     pub(super) fn into_event(self, op: OpId) -> Option<Event> {
         match self {
-            Self::Nothing => None,
+            Self::Nothing | Self::Item(_) => None,
             Self::Scrape(count) => {
                 let (filters, reported) = count.total();
                 Some(Event::Scraped { op, filters: Box::new(filters), reported })

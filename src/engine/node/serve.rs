@@ -45,6 +45,8 @@ impl Node {
                     self.serve_get_peers(now, from, transaction, &info_hash, want, noseed);
                 }
             }
+            Method::Get { target, seq, want } => self.serve_get(now, from, transaction, &target, seq, want),
+            Method::Put(put) => self.serve_put(now, from, transaction, &put),
             Method::SampleInfohashes { target, want } => self.serve_samples(now, from, transaction, &target, want),
             Method::AnnouncePeer { info_hash, port, seed, token } => {
                 self.stats.announces += 1;
