@@ -1,7 +1,10 @@
 //! `Dht`: the public handle. Clone it freely; every clone speaks to the same running nodes.
 
 mod builder;
+mod items;
 mod streams;
+mod survey;
+pub mod tree;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -20,7 +23,9 @@ use crate::net::driver::{Command, NodeHandle, Operation};
 use crate::net::persist::DataDir;
 
 pub use self::builder::DhtBuilder;
+pub use self::items::{ItemFound, ItemStored};
 pub use self::streams::{PeerStream, Progress, ProgressStream};
+pub use self::survey::{SampleError, Sampled, Scraped};
 pub use crate::net::bootstrap::MAINLINE_ROUTERS;
 pub use crate::net::driver::Status;
 pub use crate::net::persist::{Found, PersistError, SavedNode, State, look};
@@ -42,6 +47,8 @@ struct Inner {
     unavailable: Vec<(SocketAddr, String)>,
     restored: usize,
     data_dir: Option<DataDir>,
+    /// Held while the state is taken and written: one at a time, so that the newest is written last.
+    saving: Mutex<()>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -227,13 +234,17 @@ impl Dht {
         self.collect(Command::Snapshot).await
     }
 
-    /// Saves the state, if there is a data folder to save it in.
+    /// Saves the state, if there is a data folder to save it in. After [`shutdown`](Self::shutdown), which has saved it, it
+    /// does nothing.
     ///
     /// # Errors
     /// The system refuses.
     pub async fn save(&self) -> Result<(), PersistError> {
         let Some(data_dir) = &self.inner.data_dir else { return Ok(()) };
-        data_dir.save(&self.snapshot().await)
+        let _saving = self.inner.saving.lock().await;
+        let state = self.snapshot().await;
+        // Nodes that have stopped say nothing; what was saved of them when they stopped stays.
+        if state.nodes.len() < self.inner.nodes.len() { Ok(()) } else { data_dir.save(&state) }
     }
 
     /// Stops the nodes, for all clones, and saves their state.
@@ -241,6 +252,7 @@ impl Dht {
     /// # Errors
     /// The nodes have stopped, but their state could not be saved.
     pub async fn shutdown(&self) -> Result<(), PersistError> {
+        let _saving = self.inner.saving.lock().await;
         let state = self.collect(Command::Shutdown).await;
         for task in self.inner.tasks.lock().await.drain(..) {
             let _ = task.await;
@@ -272,7 +284,7 @@ impl Dht {
 async fn begin(nodes: impl Iterator<Item = &Running>, operation: Operation) -> ProgressStream {
     let mut receivers: Vec<mpsc::Receiver<Event>> = Vec::new();
     for node in nodes {
-        receivers.push(node.handle.begin(operation).await);
+        receivers.push(node.handle.begin(operation.clone()).await);
     }
     ProgressStream::new(receivers)
 }

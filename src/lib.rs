@@ -6,6 +6,7 @@
 //! | [`net`] | the engine on a real network, by tokio (feature `net`) |
 //! | [`dht`] | [`Dht`], the handle that programs embed (feature `net`) |
 //! | [`tracker`] | the gateway: a tracker by HTTP and UDP in front, the DHT behind (feature `gateway`) |
+//! | [`conform`] | a black-box suite that tests any DHT node, ours and others |
 //! | [`sim`] | the engine in a network in memory: virtual time, one seed |
 //! | `lab` | the lectures' experiments on the simulator (feature `lab`) |
 //! | `daemon` | the long-running service and its configuration (feature `cli`) |
@@ -36,6 +37,7 @@
 
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod conform;
 #[cfg(feature = "cli")]
 pub mod daemon;
 #[cfg(feature = "net")]

@@ -2,6 +2,9 @@
 
 #[path = "../fuzz/checks.rs"]
 mod checks;
+#[cfg(feature = "gateway")]
+#[path = "../fuzz/tracker_checks.rs"]
+mod tracker_checks;
 
 use std::fs;
 use std::path::Path;
@@ -31,4 +34,10 @@ fn scanner() {
 #[test]
 fn node() {
     replay("node", checks::node);
+}
+
+#[cfg(feature = "gateway")]
+#[test]
+fn tracker() {
+    replay("tracker", tracker_checks::tracker);
 }

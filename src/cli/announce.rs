@@ -23,7 +23,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(15 * 60);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) fn run(args: AnnounceArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let targets = session::targets(&args.targets)?;
+    let targets = session::targets(&args.targets, &args.keys)?;
     let config = Config::load(&args.settings.into_sources(environment))?;
     logging::start_quiet(&config);
     let plan = Plan { targets, port: args.port, seed: args.seed, output: Output::new(args.json) };
@@ -50,7 +50,7 @@ impl Plan {
     async fn once(&self, config: &Config, session: &Session) -> Result<Exit, Failure> {
         let progress = Progress::new("announcing");
         // A node that has heard nothing of the announce: what it finds, strangers find.
-        let witness = Session::open(config, PATIENCE).await?;
+        let witness = Session::open_beside(config, PATIENCE).await?;
         let announces = stream::iter(self.infohashes()).map(|infohash| self.announce(session, &witness, infohash));
         let mut reports = announces.buffer_unordered(AT_ONCE);
         let mut exit = Exit::Done;

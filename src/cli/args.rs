@@ -1,13 +1,21 @@
 //! The command line as it is typed. Parsing it has no effect and checks no meaning: each command turns its part into
 //! ready objects when it starts.
 
+mod items;
+
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub use self::items::{
+    GetArgs, KeyArgs, KeyCommand, KeyStrings, PublishArgs, PutArgs, ResolveArgs, SampleArgs, ScrapeArgs,
+};
 use super::failure::EXIT_CODES;
 use super::settings::SettingFlags;
 use crate::daemon::config::HostPort;
+use crate::lab::Experiment;
+use crate::lab::experiment::UnknownExperiment;
+use crate::lab::systems::System;
 
 /// A BitTorrent mainline-DHT node that replaces a tracker: keeps swarms, finds peers, announces infohashes.
 #[derive(Debug, Parser)]
@@ -27,8 +35,24 @@ pub enum Command {
     Find(FindArgs),
     /// Announce that this host has torrents, and check that others can see it.
     Announce(AnnounceArgs),
+    /// Count the seeds and peers of torrents, without joining their swarms.
+    Scrape(ScrapeArgs),
+    /// Ask one node for some of the infohashes that it stores.
+    Sample(SampleArgs),
+    /// Store a small value in the DHT itself, or a file as many of them.
+    Put(PutArgs),
+    /// Get a value or a file that somebody has put.
+    Get(GetArgs),
+    /// Publish a torrent under a name that stays when the torrent changes.
+    PublishTorrent(PublishArgs),
+    /// Find the torrent that is published under such a name.
+    Resolve(ResolveArgs),
+    /// Make and show the keys of values that can be changed.
+    Key(KeyArgs),
     /// Ask one node whether it is there, who it is and how it sees us.
     Ping(PingArgs),
+    /// Test whether a node, of whatever make, keeps the rules of the DHT.
+    Conform(ConformArgs),
     /// List the nodes that the saved state knows.
     Nodes(StateArgs),
     /// Sum up the saved state: ids, age, how many nodes and peers.
@@ -37,6 +61,8 @@ pub enum Command {
     Config(ConfigArgs),
     /// Show the DHT at work on this machine alone: 50 nodes, one announce, one search.
     Demo(DemoArgs),
+    /// Run an experiment on simulated networks: its table, its picture, and whether the result is as it must be.
+    Lab(LabArgs),
     /// Print the completion script for a shell.
     Completions(CompletionsArgs),
     /// Write the manual pages into a folder.
@@ -58,8 +84,11 @@ pub struct RunArgs {
 #[derive(Args, Debug)]
 pub struct FindArgs {
     /// Infohash, magnet URI, .torrent file, or - for a list on standard input.
-    #[arg(value_name = "TARGET", required = true)]
+    #[arg(value_name = "TARGET", required_unless_present = "keys")]
     pub targets: Vec<String>,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
+    pub keys: KeyStrings,
     /// Stop after this many peers of each torrent.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub want: Option<u32>,
@@ -78,8 +107,11 @@ pub struct FindArgs {
 #[derive(Args, Debug)]
 pub struct AnnounceArgs {
     /// Infohash, magnet URI, .torrent file, or - for a list on standard input.
-    #[arg(value_name = "TARGET", required = true)]
+    #[arg(value_name = "TARGET", required_unless_present = "keys")]
     pub targets: Vec<String>,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
+    pub keys: KeyStrings,
     /// The port on which the torrent client of this host accepts peers.
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: u16,
@@ -111,6 +143,26 @@ pub struct PingArgs {
     pub settings: SettingFlags<false>,
 }
 
+/// `trackerless conform`
+#[derive(Args, Debug)]
+pub struct ConformArgs {
+    /// The node: on this machine or in a private network.
+    #[arg(value_name = "HOST:PORT")]
+    pub node: HostPort,
+    /// Run this group of checks only; may be given again.
+    #[arg(long, value_name = "GROUP", value_parser = clap::builder::PossibleValuesParser::new(crate::conform::GROUPS))]
+    pub only: Vec<String>,
+    /// The node may be on the Internet: it is mine, or its owner agrees.
+    #[arg(long)]
+    pub public: bool,
+    /// Milliseconds between two datagrams from one address. libtorrent blocks whoever sends five a second.
+    #[arg(long, value_name = "MS", default_value_t = 250)]
+    pub pace: u16,
+    /// One JSON object per check, one a line, and a summary.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `trackerless nodes` and `trackerless status`
 #[derive(Args, Debug)]
 pub struct StateArgs {
@@ -131,6 +183,43 @@ pub struct DemoArgs {
     /// One JSON object per step, one a line.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `trackerless lab`
+#[derive(Args, Debug)]
+pub struct LabArgs {
+    /// hops, failures, geometry, churn, or all of them.
+    #[arg(value_name = "EXPERIMENT")]
+    pub experiment: Experiments,
+    /// Where all randomness comes from: the same seed gives the same files.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Sizes of the network.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(20..=100_000))]
+    pub nodes: Option<Vec<u32>>,
+    /// Which systems: chord, chord6, kademlia, kademlia5, bep5, pastry, tapestry, can2, can4, viceroy.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub systems: Option<Vec<System>>,
+    /// Repetitions with other ids, keys and deaths.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub trials: Option<u32>,
+    /// The folder for the tables (CSV) and pictures (SVG).
+    #[arg(long, value_name = "DIR", default_value = "lab")]
+    pub out: PathBuf,
+    /// Small sizes and few trials: the same figures, coarser, within a minute.
+    #[arg(long)]
+    pub quick: bool,
+}
+
+/// One experiment, or all.
+#[derive(Clone, Debug)]
+pub struct Experiments(pub Vec<Experiment>);
+
+impl std::str::FromStr for Experiments {
+    type Err = UnknownExperiment;
+    fn from_str(name: &str) -> Result<Self, UnknownExperiment> {
+        if name == "all" { Ok(Self(Experiment::ALL.to_vec())) } else { Ok(Self(vec![name.parse()?])) }
+    }
 }
 
 /// `trackerless config`
@@ -203,18 +292,63 @@ const EXAMPLES: &[(&str, &str)] = &[
         "find",
         "  trackerless find da39a3ee5e6b4b0d3255bfef95601890afd80709
   trackerless find 'magnet:?xt=urn:btih:3I42H3S6NNFQ2MSVX7XZKYAYSCX5QBYJ' --want 10
+  trackerless find --key https://example.org/big.iso
   trackerless find --json - < infohashes.txt",
     ),
     (
         "announce",
         "  trackerless announce debian.torrent --port 6881
   trackerless announce debian.torrent --port 6881 --seed --keep
+  trackerless announce --key https://example.org/big.iso --port 8080 --keep
   ls *.torrent | trackerless announce - --port 6881 --json",
+    ),
+    (
+        "scrape",
+        "  trackerless scrape debian.torrent
+  trackerless scrape --json - < infohashes.txt",
+    ),
+    (
+        "sample",
+        "  trackerless sample dht.libtorrent.org:25401
+  trackerless sample --lan 127.0.0.1:6880 | trackerless scrape -",
+    ),
+    (
+        "put",
+        "  trackerless put 'Hello World!'
+  trackerless put --mutable --key me.key --salt motd 'The server moves tomorrow'
+  trackerless put --file notes.txt",
+    ),
+    (
+        "get",
+        "  trackerless get e5f96f6f38320f0f33959cb4d3d656452117aadb
+  trackerless get --public-key 77ff84905a91936367c01360803104f92432fcd904a43511876df5cdf3e7e548 --salt motd
+  trackerless get --file 2c1d9c1fb5f3d65ba51bae3ff3d8a2d5b1a5bd0c -o notes.txt",
+    ),
+    (
+        "publish-torrent",
+        "  trackerless publish-torrent today.torrent --key me.key
+  trackerless publish-torrent nightly.torrent --key me.key --salt nightly",
+    ),
+    (
+        "resolve",
+        "  trackerless resolve magnet:?xs=urn:btpk:8543d3e6115f0f98c944077a4493dcd543e49c739fd998550a1f614ab36ed63e
+  trackerless find \"$(trackerless resolve 8543d3e6115f0f98c944077a4493dcd543e49c739fd998550a1f614ab36ed63e)\"",
+    ),
+    (
+        "key",
+        "  trackerless key new me.key
+  trackerless key show me.key",
     ),
     (
         "ping",
         "  trackerless ping dht.libtorrent.org:25401
   trackerless ping --lan 127.0.0.1:6880",
+    ),
+    (
+        "conform",
+        "  trackerless conform 127.0.0.1:6880
+  trackerless conform 192.168.1.7:6881 --only krpc --only tokens
+  trackerless conform --json --pace 0 127.0.0.1:6880    a node of ours that runs with --lan limits nobody",
     ),
     (
         "nodes",
@@ -227,6 +361,11 @@ const EXAMPLES: &[(&str, &str)] = &[
   trackerless status --json --data-dir /var/lib/trackerless",
     ),
     (
+        "lab",
+        "  trackerless lab hops --nodes 256,1024 --systems chord,kademlia
+  trackerless lab all --quick                every figure, coarser, within a minute",
+    ),
+    (
         "demo",
         "  trackerless demo
   trackerless demo --nodes 200",
@@ -236,6 +375,10 @@ const EXAMPLES: &[(&str, &str)] = &[
         "  trackerless config                         what is in force, and why
   trackerless config > trackerless.toml      a file to start from
   trackerless config --json --lan            for programs",
+    ),
+    (
+        "lab",
+        "  trackerless lab --help                     what experiments there are",
     ),
     (
         "completions",

@@ -12,7 +12,7 @@ use crate::daemon::config::ConfigError;
 pub enum Exit {
     /// The command did what it says.
     Done = 0,
-    /// Nothing was found, or nothing was stored.
+    /// Nothing was found, nothing was stored, or a node breaks a rule.
     Nothing = 1,
     /// The command line, the settings or the data folder cannot be used as they are.
     Usage = 2,
@@ -24,7 +24,7 @@ pub enum Exit {
 pub const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  nothing was found, or nothing was stored
+  1  nothing was found, nothing was stored, or a node breaks a rule
   2  the command line, the settings or the data folder cannot be used
   3  no network: no socket could be opened, or no other node answered";
 
@@ -53,6 +53,16 @@ impl Failure {
     /// No network to work with.
     pub(super) fn no_network(what: impl Display, cure: impl Display) -> Self {
         Self::Told { exit: Exit::NoNetwork, what: what.to_string(), cure: cure.to_string() }
+    }
+
+    /// Something was not found, or not stored, for a reason that can be named.
+    pub(super) fn nothing(what: impl Display, cure: impl Display) -> Self {
+        Self::Told { exit: Exit::Nothing, what: what.to_string(), cure: cure.to_string() }
+    }
+
+    /// Other nodes refused what we asked of them.
+    pub(super) fn refused(what: impl Display, cure: impl Display) -> Self {
+        Self::nothing(what, cure)
     }
 
     /// Standard output cannot be written.

@@ -18,7 +18,7 @@ use crate::daemon::config::Config;
 use crate::engine::id::Id;
 
 pub(super) fn run(args: FindArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let targets = session::targets(&args.targets)?;
+    let targets = session::targets(&args.targets, &args.keys)?;
     let config = Config::load(&args.settings.into_sources(environment))?;
     logging::start_quiet(&config);
     let limits =

@@ -8,15 +8,20 @@ mod announce;
 pub mod args;
 mod completions;
 mod config;
+mod conform;
 mod demo;
 mod failure;
 mod find;
+mod items;
+mod lab;
 mod logging;
 mod man;
 pub mod output;
 mod ping;
 mod progress;
 mod run;
+mod sample;
+mod scrape;
 mod session;
 mod settings;
 mod state;
@@ -47,9 +52,18 @@ fn dispatch(command: Command, environment: &[(String, String)]) -> Result<Exit, 
         Command::Status(args) => state::status(args, environment),
         Command::Find(args) => find::run(args, environment),
         Command::Announce(args) => announce::run(args, environment),
+        Command::Scrape(args) => scrape::run(args, environment),
+        Command::Sample(args) => sample::run(args, environment),
+        Command::Put(args) => items::put::run(args, environment),
+        Command::Get(args) => items::get::run(args, environment),
+        Command::PublishTorrent(args) => items::feed::publish(args, environment),
+        Command::Resolve(args) => items::feed::resolve(args, environment),
+        Command::Key(args) => items::key::run(&args),
         Command::Ping(args) => ping::run(args, environment),
+        Command::Conform(args) => conform::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Config(args) => config::run(args, environment),
+        Command::Lab(args) => lab::run(args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

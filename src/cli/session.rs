@@ -5,11 +5,16 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::args::KeyStrings;
 use super::failure::{Exit, Failure};
 use super::target::{self, Target};
 use crate::daemon::config::{Config, HostPort};
-use crate::dht::{self, Announced, Dht, DhtBuilder, Found, PeerStream, Pong, SavedNode, StartError, State};
+use crate::dht::{
+    self, Announced, Dht, DhtBuilder, Found, ItemFound, ItemStored, PeerStream, Pong, SampleError, Sampled, SavedNode,
+    Scraped, StartError, State,
+};
 use crate::engine::id::Id;
+use crate::engine::items::Item;
 use crate::engine::node::Snapshot;
 
 /// Torrents that are looked up or announced at once. More would only wait for the pace of new destinations.
@@ -24,7 +29,18 @@ pub(super) struct Session {
 impl Session {
     /// A node that has joined the DHT.
     pub(super) async fn open(config: &Config, patience: Duration) -> Result<Self, Failure> {
-        let session = Self { dht: builder(config).saved(saved_contacts(config)).start().await? };
+        Self::join(config, &binds(config), patience).await
+    }
+
+    /// Another one beside it: at the same addresses, but on ports of its own.
+    pub(super) async fn open_beside(config: &Config, patience: Duration) -> Result<Self, Failure> {
+        let mut binds = binds(config);
+        binds.iter_mut().for_each(|addr| addr.set_port(0));
+        Self::join(config, &binds, patience).await
+    }
+
+    async fn join(config: &Config, binds: &[SocketAddr], patience: Duration) -> Result<Self, Failure> {
+        let session = Self { dht: builder(config, binds).saved(saved_contacts(config)).start().await? };
         let contacts = tokio::time::timeout(patience, session.dht.bootstrapped()).await.unwrap_or(0);
         if contacts == 0 {
             session.close().await;
@@ -35,7 +51,7 @@ impl Session {
 
     /// A node that joins nothing: it only asks whom it is told to.
     pub(super) async fn open_alone(config: &Config) -> Result<Self, Failure> {
-        Ok(Self { dht: builder(config).bootstrap([""; 0]).start().await? })
+        Ok(Self { dht: builder(config, &binds(config)).bootstrap([""; 0]).start().await? })
     }
 
     /// The peers of a torrent, as they arrive.
@@ -66,6 +82,26 @@ impl Session {
         self.dht.status().await.iter().filter_map(|node| node.external_addr).map(|addr| addr.ip()).collect()
     }
 
+    /// The item under a target.
+    pub(super) async fn get_item(&self, target: Id, salt: &[u8]) -> ItemFound {
+        self.dht.get_item(target, salt).await
+    }
+
+    /// Stores an item.
+    pub(super) async fn put_item(&self, item: Item, cas: Option<i64>) -> ItemStored {
+        self.dht.put_item(item, cas).await
+    }
+
+    /// Counts a swarm.
+    pub(super) async fn scrape(&self, infohash: Id) -> Scraped {
+        self.dht.scrape(infohash).await
+    }
+
+    /// Asks one node for some of its infohashes.
+    pub(super) async fn sample(&self, node: SocketAddr) -> Result<Sampled, SampleError> {
+        self.dht.sample(node, Id::ZERO).await
+    }
+
     /// Asks one node whether it is there.
     pub(super) async fn ping(&self, node: SocketAddr) -> Option<Pong> {
         self.dht.ping(node).await
@@ -78,11 +114,15 @@ impl Session {
     }
 }
 
-fn builder(config: &Config) -> DhtBuilder {
-    let bind = if config.is_flag("bind") { &config.bind[..] } else { &[] };
+/// The addresses that the command line names; without any the system chooses.
+fn binds(config: &Config) -> Vec<SocketAddr> {
+    if config.is_flag("bind") { config.bind.clone() } else { Vec::new() }
+}
+
+fn builder(config: &Config, binds: &[SocketAddr]) -> DhtBuilder {
     let routers = config.routers().into_iter().map(|router| router.to_string());
     let builder = Dht::builder().private_network(config.lan).read_only(true).bootstrap(routers);
-    bind.iter().fold(builder, |builder, &addr| builder.bind(addr))
+    binds.iter().fold(builder, |builder, &addr| builder.bind(addr))
 }
 
 /// The contacts that a running node has saved, and nothing else of it: neither its id nor its port is ours.
@@ -118,9 +158,10 @@ fn nobody_answered(config: &Config) -> Failure {
     }
 }
 
-/// The torrents that the command line and standard input name; at least one.
-pub(super) fn targets(given: &[String]) -> Result<Vec<Target>, Failure> {
-    let targets = target::read_all(given, std::io::stdin().lock())?;
+/// The torrents that the command line and standard input name, and the keys after them; at least one.
+pub(super) fn targets(given: &[String], keys: &KeyStrings) -> Result<Vec<Target>, Failure> {
+    let mut targets = target::read_all(given, std::io::stdin().lock())?;
+    targets.extend(keys.strings.iter().map(|text| Target::of_key(text)));
     if targets.is_empty() {
         return Err(Failure::usage("standard input names no torrent", "give one TARGET a line"));
     }

@@ -27,6 +27,9 @@ pub const TRANSACTIONS: usize = 4096;
 pub const OPERATIONS: usize = 512;
 /// Candidates that one lookup keeps, the closest ones; the rest can no longer matter.
 pub const CANDIDATES: usize = 256;
+/// Queries that one lookup sends. Honest networks need some 20 to 60; whoever holds many networks could otherwise name
+/// somebody closer in every answer, and keep a lookup going for ever.
+pub const QUERIES_PER_LOOKUP: usize = 256;
 /// Distinct peers that one lookup reports. A swarm of more is not needed by any client.
 pub const PEERS_PER_LOOKUP: usize = 2000;
 
@@ -43,6 +46,22 @@ pub const PORTS_PER_ADDRESS: usize = 4;
 pub const PEER_MEMORY_BYTES: usize = 64 << 20;
 /// A stored peer that is not announced again. Clients announce every 15 to 28 minutes: one may be lost.
 pub const PEER_LIFETIME: Duration = Duration::from_mins(45);
+
+/// Infohashes in a sample (BEP 51): libtorrent never sends more, and beside 16 contacts no more fit.
+pub const SAMPLES: usize = 20;
+/// How long a sample stays the same (BEP 51). mldht does the same; libtorrent's six hours make an index a day old.
+pub const SAMPLE_INTERVAL: Duration = Duration::from_mins(5);
+/// Nodes whose interval between samples is remembered: a survey asks each once, so the youngest are enough.
+pub const SAMPLED_NODES: usize = 1024;
+
+/// Items of others (BEP 44). libtorrent keeps 700; a network of 10 million nodes and 8 copies each needs few.
+pub const ITEMS: usize = 8192;
+/// Memory for them, about: the largest item costs 1,364 bytes.
+pub const ITEM_BYTES: usize = 10 << 20;
+/// Items that came from one /24 or /64: nobody fills the store alone.
+pub const ITEMS_PER_SUBNET: usize = ITEMS / 16;
+/// An item that is not stored again (BEP 44: may expire after two hours).
+pub const ITEM_LIFETIME: Duration = Duration::from_hours(2);
 
 // Traffic.
 

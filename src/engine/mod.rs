@@ -25,10 +25,12 @@
 #![forbid(unsafe_code)]
 
 pub mod bencode;
+pub mod bloom;
 pub mod contact;
 pub mod external;
 pub mod guard;
 pub mod id;
+pub mod items;
 pub mod krpc;
 pub mod limits;
 pub mod lookup;

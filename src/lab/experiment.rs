@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::systems::System;
 use super::table::Table;
-use super::{failures, geometry, hops};
+use super::{churn, failures, geometry, hops};
 
 /// The experiments, in the order of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,11 +16,13 @@ pub enum Experiment {
     Failures,
     /// Failed paths over dead nodes, by the shape of the network alone.
     Geometry,
+    /// Lookups that succeed while nodes come and go.
+    Churn,
 }
 
 impl Experiment {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Hops, Self::Failures, Self::Geometry];
+    pub const ALL: [Self; 4] = [Self::Hops, Self::Failures, Self::Geometry, Self::Churn];
 
     /// Its name in commands and files.
     #[must_use]
@@ -29,6 +31,7 @@ impl Experiment {
             Self::Hops => "hops",
             Self::Failures => "failures",
             Self::Geometry => "geometry",
+            Self::Churn => "churn",
         }
     }
 
@@ -39,6 +42,7 @@ impl Experiment {
             Self::Hops => "how many hops does a lookup take as the network grows?",
             Self::Failures => "how many lookups fail when X % of the nodes stop at once?",
             Self::Geometry => "which shape of a network leaves the most ways when nodes die?",
+            Self::Churn => "do lookups succeed while nodes come and go all the time?",
         }
     }
 
@@ -49,6 +53,7 @@ impl Experiment {
             Self::Hops => hops::jobs(plan).len(),
             Self::Failures => failures::jobs(plan).len(),
             Self::Geometry => geometry::jobs(plan).len(),
+            Self::Churn => churn::jobs(plan).len(),
         }
     }
 
@@ -59,6 +64,7 @@ impl Experiment {
             Self::Hops => hops::run(plan, progress),
             Self::Failures => failures::run(plan, progress),
             Self::Geometry => geometry::run(plan, progress),
+            Self::Churn => churn::run(plan, progress),
         }
     }
 }

@@ -52,7 +52,7 @@ pub(super) fn jobs(plan: &Plan) -> Vec<Job> {
     let systems = plan.systems_among(&SYSTEMS);
     let mut jobs = Vec::new();
     for n in plan.nodes_or(&[1_000], &[1_000]) {
-        for trial in 0..plan.trials_or(2, 20) as u64 {
+        for trial in 0..plan.trials_or(1, 20) as u64 {
             for network in [
                 &[System::Kademlia][..],
                 &[System::Kademlia5],

@@ -12,8 +12,10 @@
 //! | how long is a path? | [`hops`] |
 //! | what still works when many nodes die at once? | [`failures`] |
 //! | which shape of a network leaves the most ways? | [`geometry`] |
+//! | do lookups succeed while nodes come and go? | [`churn`] |
 #![forbid(unsafe_code)]
 
+pub mod churn;
 pub mod experiment;
 pub mod failures;
 pub mod geometry;

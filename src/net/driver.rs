@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -15,12 +16,13 @@ use super::clock::Clock;
 use super::socket::Socket;
 use crate::engine::contact::{Contact, Family};
 use crate::engine::id::Id;
-use crate::engine::limits::{CANDIDATES, K};
+use crate::engine::items::Item;
+use crate::engine::limits::{K, QUERIES_PER_LOOKUP};
 use crate::engine::node::{Event, Node, OpId, Output, Snapshot, Stats};
 use crate::engine::time::Instant;
 
-/// More than the events of any operation: each candidate may answer, bring peers and store, twice if it is retried.
-const EVENTS: usize = 2 * (2 * CANDIDATES + K) + 8;
+/// More than the events of any operation: each query may bring an answer and peers, and some store; twice if it is retried.
+const EVENTS: usize = 2 * (2 * QUERIES_PER_LOOKUP + K) + 8;
 /// Commands that wait.
 const COMMANDS: usize = 256;
 /// Batches of datagrams between two looks at commands and timers.
@@ -44,7 +46,7 @@ pub enum Command {
 }
 
 /// An operation of the engine, as a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// Look for peers.
     FindPeers(Id),
@@ -59,6 +61,24 @@ pub enum Operation {
     },
     /// Look for nodes.
     FindNode(Id),
+    /// Count seeds and peers.
+    Scrape(Id),
+    /// Ask a node for some of its infohashes, and contacts near a target.
+    Sample(SocketAddr, Id),
+    /// Look for an item.
+    GetItem {
+        /// Where it is found.
+        target: Id,
+        /// The salt that it was stored with.
+        salt: Box<[u8]>,
+    },
+    /// Store an item.
+    PutItem {
+        /// The item.
+        item: Arc<Item>,
+        /// Only in place of an item with this sequence number.
+        cas: Option<i64>,
+    },
     /// Ping an address.
     Ping(SocketAddr),
 }
@@ -225,23 +245,8 @@ impl Driver {
     }
 
     fn pass_on(&mut self, event: Event) {
-        let (op, over) = match &event {
-            Event::Ready { contacts } => {
-                let _ = self.ready.send(Some(*contacts));
-                return;
-            }
-            Event::RoutersWanted => return self.resolve_routers(),
-            Event::IdChanged { id, external } => {
-                tracing::info!(%id, "the node id now fits the external address (BEP 42)");
-                tracing::debug!(%external, "external address");
-                return;
-            }
-            Event::Done { op, .. } => (*op, true),
-            Event::Answered { op, .. }
-            | Event::Peers { op, .. }
-            | Event::Stored { op, .. }
-            | Event::Pong { op, .. } => (*op, false),
-        };
+        let Some(op) = event.op() else { return self.take_note(&event) };
+        let over = matches!(event, Event::Done { .. });
         let Some(receiver) = self.operations.get(&op) else { return };
         let gone = receiver.try_send(event).is_err();
         if gone {
@@ -249,6 +254,19 @@ impl Driver {
         }
         if gone || over {
             self.operations.remove(&op);
+        }
+    }
+
+    /// An event that concerns the node as a whole.
+    fn take_note(&self, event: &Event) {
+        match event {
+            Event::Ready { contacts } => drop(self.ready.send(Some(*contacts))),
+            Event::RoutersWanted => self.resolve_routers(),
+            Event::IdChanged { id, external } => {
+                tracing::info!(%id, "the node id now fits the external address (BEP 42)");
+                tracing::debug!(%external, "external address");
+            }
+            _ => {}
         }
     }
 
@@ -285,6 +303,10 @@ impl Driver {
             Operation::FindPeers(info_hash) => self.node.find_peers(now, info_hash),
             Operation::Announce { info_hash, port, seed } => self.node.announce(now, info_hash, port, seed),
             Operation::FindNode(target) => self.node.find_node(now, target),
+            Operation::GetItem { target, salt } => self.node.get_item(now, target, &salt),
+            Operation::PutItem { item, cas } => self.node.put_item(now, item, cas),
+            Operation::Scrape(info_hash) => self.node.scrape(now, info_hash),
+            Operation::Sample(addr, target) => self.node.sample(now, addr, target),
             Operation::Ping(addr) => self.node.ping(now, addr),
         }
     }

@@ -81,12 +81,5 @@ impl Task {
 
 /// Whose event it is, if it belongs to an operation.
 pub(super) const fn operation(event: &Event) -> Option<OpId> {
-    match event {
-        Event::Answered { op, .. }
-        | Event::Peers { op, .. }
-        | Event::Stored { op, .. }
-        | Event::Pong { op, .. }
-        | Event::Done { op, .. } => Some(*op),
-        Event::Ready { .. } | Event::RoutersWanted | Event::IdChanged { .. } => None,
-    }
+    event.op()
 }

@@ -298,7 +298,10 @@ mod tests {
         let announce = |client: &str| parse(GOLDEN.iter().find(|(name, _)| *name == client).unwrap().1).0;
         let libtorrent = announce("libtorrent");
         assert_eq!((libtorrent.port, libtorrent.left, libtorrent.wanted()), (6881, Some(16384), 200));
-        assert!(!announce("aria2").is_seed(), "a magnet link of aria2 has nothing left and is no seed");
+        let aria2 = announce("aria2");
+        assert!(!aria2.is_seed(), "a magnet link of aria2 has nothing left and is no seed");
+        assert!(!Announce { event: Event::Update, ..aria2.clone() }.is_seed());
+        assert!(Announce { downloaded: 1, ..aria2 }.is_seed());
         assert_eq!(announce("webtorrent").left, None);
         assert_eq!(announce("rTorrent").wanted(), 50);
         assert_eq!(announce("Transmission").claimed_v6, Some("2001:db8::1".parse().unwrap()));

@@ -74,9 +74,10 @@ impl Announce {
     /// Whether the client has everything.
     #[must_use]
     pub fn is_seed(&self) -> bool {
-        // aria2 reports 0 left for a magnet link, whose size it does not know yet.
+        // aria2 reports 0 left for a magnet link, whose size it does not know yet. So an aria2 that has downloaded nothing
+        // counts as one that still has to; for one that has begun complete that is wrong, and costs it nothing.
         let unknown_size = self.peer_id.starts_with(b"A2-") && self.downloaded == 0;
-        self.event == Event::Completed || (self.left == Some(0) && !(unknown_size && self.event == Event::Started))
+        self.event == Event::Completed || (self.left == Some(0) && !unknown_size)
     }
 
     /// How many peers the answer may hold.

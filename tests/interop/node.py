@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import socket
 import subprocess
@@ -59,6 +60,17 @@ def announce(lab: Lab, info_hash: str, at: Endpoint, bootstrap: Endpoint) -> str
     result = _one_shot(lab, ["announce", info_hash, "--port", str(at.port)], at.host, bootstrap)
     assert result.returncode == 0, f"announce: exit status {result.returncode}"
     return result.stdout
+
+
+def command(lab: Lab, arguments: list[str], host: str, bootstrap: Endpoint) -> dict:
+    """The only JSON object that a command prints."""
+    result = _one_shot(lab, arguments, host, bootstrap)
+    assert result.returncode == 0, f"{arguments[0]}: exit status {result.returncode}: {result.stderr}"
+    return json.loads(result.stdout)
+
+
+def make_key(lab: Lab, file: str) -> None:
+    subprocess.run([_binary(), "key", "new", file], env=lab.environment(), check=True, capture_output=True)
 
 
 def answers_ping(endpoint: Endpoint) -> bool:

@@ -7,6 +7,7 @@ mod daemon;
 mod demo;
 mod gateway;
 mod harness;
+mod items;
 mod life;
 mod manual;
 mod network;

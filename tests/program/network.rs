@@ -30,6 +30,33 @@ fn what_one_announces_another_finds() {
 }
 
 #[test]
+fn what_one_announces_is_counted_and_sampled() {
+    let home = Home::new();
+    let nodes = Daemon::network(&home, 3);
+    let common = ["--json", "--lan", "--bootstrap", &nodes[0].address];
+    home.run(&[&["scrape", INFOHASH], &common[..]].concat()).expect_code(1);
+    home.run(&[&["announce", INFOHASH, "--port", "5000", "--seed"], &common[..]].concat()).expect_code(0);
+    let record = home.run(&[&["scrape", INFOHASH], &common[..]].concat()).expect_code(0).json().remove(0);
+    assert_eq!((&record["seeds"], &record["peers"]), (&1.into(), &0.into()), "{record}");
+    assert_eq!(record["reported"], 3, "{record}");
+    let record = home.run(&["sample", &nodes[2].address, "--lan", "--json"]).expect_code(0).json().remove(0);
+    assert_eq!((&record["infohashes"][0], &record["total"]), (&INFOHASH.into(), &1.into()), "{record}");
+    let ended = home.run(&["sample", &nodes[2].address, "--lan"]).expect_code(0);
+    assert_eq!(ended.stdout, format!("{INFOHASH}\n"));
+}
+
+#[test]
+fn an_announce_from_a_chosen_port_is_checked_from_another() {
+    let home = Home::new();
+    let nodes = Daemon::network(&home, 2);
+    let free = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let common = ["--port", "5000", "--json", "--lan", "--bootstrap", &nodes[0].address];
+    let record =
+        home.run(&[&["announce", INFOHASH, "--bind", &free], &common[..]].concat()).expect_code(0).json().remove(0);
+    assert_eq!((&record["stored_at"], &record["visible"]), (&2.into(), &true.into()), "{record}");
+}
+
+#[test]
 fn several_torrents_are_told_apart() {
     let home = Home::new();
     let nodes = Daemon::network(&home, 2);

@@ -12,6 +12,7 @@ use std::fmt;
 use std::path::Path;
 
 use arrayvec::ArrayVec;
+use sha1::{Digest, Sha1};
 
 use crate::engine::id::Id;
 
@@ -33,6 +34,14 @@ pub struct Target {
 impl Target {
     fn bare(infohash: Id) -> Self {
         Self { infohashes: ArrayVec::from_iter([infohash]), name: None, known_public: false }
+    }
+
+    /// The swarm of whoever serves `text`: a URL, a name, anything that both sides know. Its SHA-1 is the infohash, so
+    /// that the DHT is an index of anything, as Coral's was of URLs.
+    #[must_use]
+    pub fn of_key(text: &str) -> Self {
+        let infohash = Id(Sha1::digest(text).into());
+        Self { infohashes: ArrayVec::from_iter([infohash]), name: Some(printable(text.as_bytes())), known_public: true }
     }
 
     /// Reads one TARGET that is not `-`.
@@ -258,6 +267,13 @@ mod tests {
         assert!(error("").ends_with("it is empty"));
         assert!(error("no-such-thing").contains("there is no file of that name"));
         assert!(error("missing.torrent").contains("cannot be read"), "{}", error("missing.torrent"));
+    }
+
+    #[test]
+    fn the_infohash_of_a_key_is_its_sha_1() {
+        let target = Target::of_key("The quick brown fox jumps over the lazy dog");
+        assert_eq!(target.infohashes[0].to_string(), "2fd4e1c67a2d28fced849ee1bb76e7391b93eb12");
+        assert!(target.known_public, "what has no torrent is no private torrent");
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
-use super::{Fault, Kind, MAX_TOKEN, MAX_TRANSACTION, Message, Method, Query, Response, Values, Want};
+use super::{
+    FILTER_LEN, Fault, Filters, ItemFields, Kind, MAX_SAMPLE_INTERVAL, MAX_TOKEN, MAX_TRANSACTION, Message, Method,
+    Put, Query, Response, Samples, Values, Want,
+};
 use crate::engine::bencode::scan::{self, Malformed, Scanner};
 use crate::engine::contact::{canonical, decode_addr};
 use crate::engine::id::Id;
@@ -53,6 +56,20 @@ struct Fields<'a> {
     implied_port: Option<i64>,
     seed: Option<i64>,
     noseed: Option<i64>,
+    scrape: Option<i64>,
+    filter_seeds: Option<&'a [u8]>,
+    filter_peers: Option<&'a [u8]>,
+    samples: Option<&'a [u8]>,
+    num: Option<i64>,
+    interval: Option<i64>,
+    value: Option<&'a [u8]>,
+    key: Option<&'a [u8]>,
+    salt: Option<&'a [u8]>,
+    seq: Option<i64>,
+    signature: Option<&'a [u8]>,
+    cas: Option<i64>,
+    /// Keys out of order or twice.
+    irregular: bool,
 }
 
 impl<'a> Message<'a> {
@@ -112,6 +129,7 @@ fn fields<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Fields<'a>>, Malformed
     if scanner.kind()? != scan::Kind::Dict {
         return scanner.skip().map(|_| None);
     }
+    let regular_before = !scanner.irregular();
     let mut fields = Fields::default();
     scanner.dict(|scanner, key| match key {
         b"id" => first(&mut fields.id, scanner, Scanner::string_if_any),
@@ -126,8 +144,22 @@ fn fields<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Fields<'a>>, Malformed
         b"implied_port" => first(&mut fields.implied_port, scanner, Scanner::integer_if_any),
         b"seed" => first(&mut fields.seed, scanner, Scanner::integer_if_any),
         b"noseed" => first(&mut fields.noseed, scanner, Scanner::integer_if_any),
+        b"scrape" => first(&mut fields.scrape, scanner, Scanner::integer_if_any),
+        // BEP 33 says BFsd; mldht, which its author wrote, sends and reads BFse.
+        b"BFsd" | b"BFse" => first(&mut fields.filter_seeds, scanner, Scanner::string_if_any),
+        b"BFpe" => first(&mut fields.filter_peers, scanner, Scanner::string_if_any),
+        b"samples" => first(&mut fields.samples, scanner, Scanner::string_if_any),
+        b"num" => first(&mut fields.num, scanner, Scanner::integer_if_any),
+        b"interval" => first(&mut fields.interval, scanner, Scanner::integer_if_any),
+        b"v" => first(&mut fields.value, scanner, |scanner| scanner.skip().map(Some)),
+        b"k" => first(&mut fields.key, scanner, Scanner::string_if_any),
+        b"salt" => first(&mut fields.salt, scanner, Scanner::string_if_any),
+        b"seq" => first(&mut fields.seq, scanner, Scanner::integer_if_any),
+        b"sig" => first(&mut fields.signature, scanner, Scanner::string_if_any),
+        b"cas" => first(&mut fields.cas, scanner, Scanner::integer_if_any),
         _ => Ok(()),
     })?;
+    fields.irregular = scanner.irregular() && regular_before;
     Ok(Some(fields))
 }
 
@@ -191,7 +223,15 @@ fn method<'a>(name: &[u8], arguments: &Fields<'a>) -> Result<Method<'a>, Fault> 
     Ok(match name {
         b"ping" => Method::Ping,
         b"find_node" => Method::FindNode { target: target()?, want },
-        b"get_peers" => Method::GetPeers { info_hash: info_hash()?, want, noseed: arguments.noseed.unwrap_or(0) != 0 },
+        b"get_peers" => Method::GetPeers {
+            info_hash: info_hash()?,
+            want,
+            noseed: arguments.noseed.unwrap_or(0) != 0,
+            scrape: arguments.scrape.unwrap_or(0) != 0,
+        },
+        b"get" => Method::Get { target: target()?, seq: arguments.seq, want },
+        b"put" => Method::Put(put(arguments)?),
+        b"sample_infohashes" => Method::SampleInfohashes { target: target()?, want },
         b"announce_peer" => Method::AnnouncePeer {
             info_hash: info_hash()?,
             port: announced_port(arguments)?,
@@ -203,6 +243,22 @@ fn method<'a>(name: &[u8], arguments: &Fields<'a>) -> Result<Method<'a>, Fault> 
             Some(target) => Method::FindNode { target, want },
             None => return Err(Fault::UnknownMethod),
         },
+    })
+}
+
+/// BEP 44: what is stored for others must be in the only form that hashes to its target, hence so strict.
+fn put<'a>(arguments: &Fields<'a>) -> Result<Put<'a>, Fault> {
+    if arguments.irregular {
+        return Err(Fault::Argument("a has keys out of order or twice"));
+    }
+    Ok(Put {
+        token: arguments.token.ok_or(Fault::Argument("a.token is missing"))?,
+        value: arguments.value.ok_or(Fault::Argument("a.v is missing"))?,
+        key: arguments.key,
+        salt: arguments.salt.unwrap_or_default(),
+        seq: arguments.seq,
+        signature: arguments.signature,
+        cas: arguments.cas,
     })
 }
 
@@ -229,7 +285,22 @@ fn response<'a>(envelope: &Envelope<'a>) -> Option<Response<'a>> {
         nodes: results.nodes.unwrap_or_default(),
         nodes6: results.nodes6.unwrap_or_default(),
         values: Values { list: results.values.unwrap_or_default() },
+        filters: Filters { seeds: filter(results.filter_seeds), peers: filter(results.filter_peers) },
+        samples: samples(results),
+        item: ItemFields { value: results.value, key: results.key, seq: results.seq, signature: results.signature },
     })
+}
+
+fn filter(bytes: Option<&[u8]>) -> Option<&[u8; FILTER_LEN]> {
+    bytes?.try_into().ok()
+}
+
+/// BEP 51: that `samples` is there, even empty, is how a node shows that it knows the query.
+fn samples<'a>(results: &Fields<'a>) -> Option<Samples<'a>> {
+    let infohashes = results.samples?;
+    let interval = results.interval.unwrap_or(0).clamp(0, i64::from(MAX_SAMPLE_INTERVAL)) as u32;
+    let total = results.num.and_then(|num| u64::try_from(num).ok()).unwrap_or(0);
+    Some(Samples { infohashes, total, interval })
 }
 
 #[cfg(test)]
@@ -255,7 +326,7 @@ mod tests {
         );
         assert_eq!(
             kind(b"d1:ad2:id20:abcdefghij01234567899:info_hash20:mnopqrstuvwxyz123456e1:q9:get_peers1:t2:aa1:y1:qe"),
-            query(Method::GetPeers { info_hash: TARGET, want, noseed: false })
+            query(Method::GetPeers { info_hash: TARGET, want, noseed: false, scrape: false })
         );
         assert_eq!(
             kind(
@@ -378,6 +449,56 @@ mod tests {
         assert_eq!(values("12:aaaaa\u{1}bbbbb\u{1}"), ["97.97.97.97:24833", "98.98.98.98:25089"]);
         assert_eq!(values("5:aaaaai7ele6:aaaaa\u{1}0:").len(), 1);
         assert_eq!(values("18:aaaaaaaaaaaaaaaa\u{1}\u{1}"), ["[6161:6161:6161:6161:6161:6161:6161:6161]:257"]);
+    }
+
+    #[test]
+    fn filters_are_read_under_both_names_and_only_at_their_length() {
+        let filters = |keys: &str| {
+            let bytes = format!("d1:rd{keys}2:id20:abcdefghij0123456789e1:t2:aa1:y1:re");
+            let Kind::Response(response) = kind(bytes.as_bytes()) else { panic!("a response") };
+            (response.filters.seeds.map(|filter| filter[0]), response.filters.peers.map(|filter| filter[0]))
+        };
+        let (a, b) = ("a".repeat(256), "b".repeat(256));
+        assert_eq!(filters(&format!("4:BFpe256:{a}4:BFsd256:{b}")), (Some(b'b'), Some(b'a')));
+        assert_eq!(filters(&format!("4:BFpe256:{a}4:BFse256:{b}")), (Some(b'b'), Some(b'a')));
+        assert_eq!(filters(&format!("4:BFpe255:{}4:BFsdi1e", &a[1..])), (None, None));
+    }
+
+    #[test]
+    fn samples_are_read_and_their_interval_is_bounded() {
+        let samples = |keys: &str| {
+            let bytes = format!("d1:rd2:id20:abcdefghij0123456789{keys}e1:t2:aa1:y1:re");
+            let Kind::Response(response) = kind(bytes.as_bytes()) else { panic!("a response") };
+            let owned = |samples: Samples<'_>| (samples.iter().collect::<Vec<_>>(), samples.total, samples.interval);
+            response.samples.map(owned)
+        };
+        let two = "aaaaaaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbbbbb";
+        let expected = (vec![Id([b'a'; 20]), Id([b'b'; 20])], 7, 300);
+        assert_eq!(samples(&format!("8:intervali300e3:numi7e7:samples40:{two}")), Some(expected));
+        assert_eq!(samples("8:intervali99999999e3:numi-1e7:samples0:"), Some((Vec::new(), 0, MAX_SAMPLE_INTERVAL)));
+        assert_eq!(samples("3:numi7e"), None);
+    }
+
+    #[test]
+    fn items_are_read_as_they_came_and_a_put_must_be_in_order() {
+        let put = |arguments: &str| {
+            let bytes = format!("d1:ad{arguments}e1:q3:put1:t2:aa1:y1:qe");
+            match Message::decode(bytes.as_bytes()).expect("a message").kind {
+                Kind::Query(Query { method: Method::Put(put), .. }) => {
+                    Ok((put.value.len(), put.key.map(<[u8]>::len), put.salt.len(), put.seq, put.cas))
+                }
+                Kind::Refused(fault) => Err(fault.code()),
+                other => panic!("{other:?}"),
+            }
+        };
+        let id = "2:id20:abcdefghij0123456789";
+        assert_eq!(put(&format!("{id}5:token1:x1:v12:Hello World!")), Ok((15, None, 0, None, None)));
+        let mutable = format!("3:casi3e{id}1:k2:kk4:salt3:abc3:seqi4e3:sig1:s5:token1:x1:vd1:ai1e1:bi2ee");
+        assert_eq!(put(&mutable), Ok((14, Some(2), 3, Some(4), Some(3))));
+        assert_eq!(put(&format!("5:token1:x{id}1:v0:")), Err(203), "keys out of order");
+        assert_eq!(put(&format!("{id}5:token1:x1:v0:1:v0:")), Err(203), "a key twice");
+        assert_eq!(put(&format!("{id}5:token1:x")), Err(203), "no value");
+        assert_eq!(put(&format!("{id}1:v0:")), Err(203), "no token");
     }
 
     #[test]

@@ -5,13 +5,23 @@
 
 use std::net::SocketAddr;
 
-use super::Fault;
+use super::{FILTER_LEN, Fault, ItemFields};
 use crate::engine::bencode::write::{integer, length, string};
 use crate::engine::contact::{CompactAddr, Contact, Family};
 use crate::engine::id::Id;
 
 /// No datagram of ours is larger (BEP 32: MUST NOT exceed 1,024 bytes).
 pub const MAX_DATAGRAM: usize = 1024;
+/// The largest response that carries an item: BEP 44 allows values of 1,000 bytes, which no 1,024 can hold beside a
+/// key and a signature. What fits into one Ethernet frame.
+#[must_use]
+pub const fn max_item_datagram(family: Family) -> usize {
+    match family {
+        Family::V4 => 1472,
+        Family::V6 => 1452,
+    }
+}
+
 /// `v` of everything that we send: two letters and a version (BEP 20).
 pub const VERSION: [u8; 4] = [b'T', b'k', 0, 1];
 
@@ -24,6 +34,14 @@ pub enum Ask<'a> {
     FindNode(Id),
     /// Peers of this swarm.
     GetPeers(Id),
+    /// Peers of this swarm, and filters of all of them (BEP 33).
+    Scrape(Id),
+    /// Some of the infohashes that the node has, and contacts closest to this point (BEP 51).
+    SampleInfohashes(Id),
+    /// The item at this point (BEP 44).
+    Get(Id),
+    /// Store this item (BEP 44).
+    Put(PutFields<'a>),
     /// We take part in this swarm.
     AnnouncePeer {
         /// The swarm.
@@ -37,9 +55,40 @@ pub enum Ask<'a> {
     },
 }
 
+/// An item to be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PutFields<'a> {
+    /// The token that this node gave.
+    pub token: &'a [u8],
+    /// The value, as bencode.
+    pub value: &'a [u8],
+    /// What makes it a mutable item.
+    pub signed: Option<Signed<'a>>,
+    /// Only in place of an item with this sequence number.
+    pub cas: Option<i64>,
+}
+
+/// What makes a mutable item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signed<'a> {
+    /// The owner's public key.
+    pub key: &'a [u8; 32],
+    /// Empty for none.
+    pub salt: &'a [u8],
+    /// The sequence number.
+    pub seq: i64,
+    /// The signature.
+    pub signature: &'a [u8; 64],
+}
+
 /// Appends a query. `transaction` is always four bytes: the `mainline` crate drops any other length.
 pub fn query(out: &mut Vec<u8>, transaction: [u8; 4], own: &Id, read_only: bool, ask: &Ask<'_>) {
-    out.extend_from_slice(b"d1:ad2:id20:");
+    out.extend_from_slice(b"d1:ad");
+    if let Ask::Put(PutFields { cas: Some(cas), .. }) = ask {
+        out.extend_from_slice(b"3:cas");
+        integer(out, *cas);
+    }
+    out.extend_from_slice(b"2:id20:");
     out.extend_from_slice(&own.0);
     match ask {
         Ask::Ping => out.extend_from_slice(b"e1:q4:ping"),
@@ -53,6 +102,22 @@ pub fn query(out: &mut Vec<u8>, transaction: [u8; 4], own: &Id, read_only: bool,
             out.extend_from_slice(&info_hash.0);
             out.extend_from_slice(b"e1:q9:get_peers");
         }
+        Ask::Scrape(info_hash) => {
+            out.extend_from_slice(b"9:info_hash20:");
+            out.extend_from_slice(&info_hash.0);
+            out.extend_from_slice(b"6:scrapei1ee1:q9:get_peers");
+        }
+        Ask::SampleInfohashes(target) => {
+            out.extend_from_slice(b"6:target20:");
+            out.extend_from_slice(&target.0);
+            out.extend_from_slice(b"e1:q17:sample_infohashes");
+        }
+        Ask::Get(target) => {
+            out.extend_from_slice(b"6:target20:");
+            out.extend_from_slice(&target.0);
+            out.extend_from_slice(b"e1:q3:get");
+        }
+        Ask::Put(fields) => put(out, fields),
         Ask::AnnouncePeer { info_hash, port, seed, token } => {
             // implied_port is left out: the port of the client is not the port of this socket.
             out.extend_from_slice(b"9:info_hash20:");
@@ -73,6 +138,26 @@ pub fn query(out: &mut Vec<u8>, transaction: [u8; 4], own: &Id, read_only: bool,
     end(out, &transaction, b'q');
 }
 
+fn put(out: &mut Vec<u8>, fields: &PutFields<'_>) {
+    if let Some(Signed { key, salt, seq, signature }) = fields.signed {
+        out.extend_from_slice(b"1:k");
+        string(out, key);
+        if !salt.is_empty() {
+            out.extend_from_slice(b"4:salt");
+            string(out, salt);
+        }
+        out.extend_from_slice(b"3:seq");
+        integer(out, seq);
+        out.extend_from_slice(b"3:sig");
+        string(out, signature);
+    }
+    out.extend_from_slice(b"5:token");
+    string(out, fields.token);
+    out.extend_from_slice(b"1:v");
+    out.extend_from_slice(fields.value);
+    out.extend_from_slice(b"e1:q3:put");
+}
+
 /// Appends an error in answer to a query from `to`.
 pub fn error(out: &mut Vec<u8>, transaction: &[u8], to: &SocketAddr, fault: Fault) {
     out.extend_from_slice(b"d1:el");
@@ -83,31 +168,73 @@ pub fn error(out: &mut Vec<u8>, transaction: &[u8], to: &SocketAddr, fault: Faul
     end(out, transaction, b'e');
 }
 
+/// The filters of a swarm that we have (BEP 33): both, even if one is empty.
+#[derive(Clone, Copy, Debug)]
+pub struct Filters<'a> {
+    /// Peers that have the whole torrent.
+    pub seeds: &'a [u8; FILTER_LEN],
+    /// The other peers.
+    pub peers: &'a [u8; FILTER_LEN],
+}
+
 /// A response being written: its methods are called in the order of the keys, each at most once, `end` last.
 ///
-/// Invariant: the datagram never exceeds [`MAX_DATAGRAM`]. Only [`values`](Self::values) takes a variable share, and
-/// it is told how many fit; the rest, at its largest, is 87 bytes of envelope with the longest transaction id 103,
-/// and 537 of contacts of both families.
+/// Invariant: the datagram never exceeds [`MAX_DATAGRAM`]. The envelope has at most 103 bytes, contacts of both
+/// families 537. What is as large as filters or samples is announced with [`reserve`](Self::reserve) before it is
+/// written; [`contacts`](Self::contacts) writes fewer where they do not fit, and for [`values`](Self::values) one asks.
 #[derive(Debug)]
 pub struct Response<'a> {
     out: &'a mut Vec<u8>,
     start: usize,
     transaction: &'a [u8],
+    reserved: usize,
+    most: usize,
 }
 
 impl<'a> Response<'a> {
     /// Begins the response of the node `own` to a query from `to`.
     pub fn begin(out: &'a mut Vec<u8>, own: &Id, to: &SocketAddr, transaction: &'a [u8]) -> Self {
+        Self::begin_scrape(out, own, to, transaction, None)
+    }
+
+    /// Begins the same, with the filters of a swarm (BEP 33); their keys come before all others.
+    pub fn begin_scrape(
+        out: &'a mut Vec<u8>,
+        own: &Id,
+        to: &SocketAddr,
+        transaction: &'a [u8],
+        filters: Option<Filters<'_>>,
+    ) -> Self {
         let start = out.len();
         out.push(b'd');
         external(out, to);
-        out.extend_from_slice(b"1:rd2:id20:");
+        out.extend_from_slice(b"1:rd");
+        if let Some(filters) = filters {
+            out.extend_from_slice(b"4:BFpe256:");
+            out.extend_from_slice(filters.peers);
+            out.extend_from_slice(b"4:BFsd256:");
+            out.extend_from_slice(filters.seeds);
+        }
+        out.extend_from_slice(b"2:id20:");
         out.extend_from_slice(&own.0);
-        Self { out, start, transaction }
+        Self { out, start, transaction, reserved: 0, most: MAX_DATAGRAM }
     }
 
-    /// `nodes` or `nodes6`: contacts, all of `family`. IPv4 comes before IPv6.
+    /// Keeps `bytes` free for what is written after the contacts.
+    pub const fn reserve(&mut self, bytes: usize) {
+        self.reserved = bytes;
+    }
+
+    /// Bytes that are neither used nor reserved.
+    fn room(&self) -> usize {
+        let used = self.out.len() - self.start + 1 + tail_len(self.transaction) + self.reserved;
+        self.most.saturating_sub(used)
+    }
+
+    /// `nodes` or `nodes6`: contacts, all of `family`, as many as leave room for a token. IPv4 comes before IPv6.
     pub fn contacts(&mut self, family: Family, contacts: &[Contact]) {
+        let Some(room) = self.room().checked_sub(CONTACTS_KEY_LEN + TOKEN_ENTRY_LEN) else { return };
+        let contacts = &contacts[..contacts.len().min(room / family.contact_len())];
         self.out.extend_from_slice(match family {
             Family::V4 => b"5:nodes",
             Family::V6 => b"6:nodes6",
@@ -125,13 +252,45 @@ impl<'a> Response<'a> {
         string(self.out, token);
     }
 
+    /// An item, a token, and between them what `contacts` writes (BEP 44). Where there is a value, the datagram may be
+    /// as large as [`max_item_datagram`].
+    pub fn item(
+        &mut self,
+        family: Family,
+        fields: &ItemFields<'_>,
+        token: Option<&[u8]>,
+        contacts: impl FnOnce(&mut Self),
+    ) {
+        if let Some(key) = fields.key {
+            self.out.extend_from_slice(b"1:k");
+            string(self.out, key);
+        }
+        if fields.value.is_some() {
+            self.most = max_item_datagram(family);
+        }
+        self.reserve(SIGNED_LEN + fields.value.map_or(0, |value| b"1:v".len() + value.len()));
+        contacts(self);
+        if let Some(seq) = fields.seq {
+            self.out.extend_from_slice(b"3:seq");
+            integer(self.out, seq);
+        }
+        if let Some(signature) = fields.signature {
+            self.out.extend_from_slice(b"3:sig");
+            string(self.out, signature);
+        }
+        if let Some(token) = token {
+            self.token(token);
+        }
+        if let Some(value) = fields.value {
+            self.out.extend_from_slice(b"1:v");
+            self.out.extend_from_slice(value);
+        }
+    }
+
     /// How many peers of `family` still fit.
     #[must_use]
     pub fn room_for_values(&self, family: Family) -> usize {
-        let tail = 1 + tail_len(self.transaction);
-        let list = b"6:valuesle".len();
-        let used = self.out.len() - self.start + tail + list;
-        MAX_DATAGRAM.saturating_sub(used) / value_len(family)
+        self.room().saturating_sub(b"6:valuesle".len()) / value_len(family)
     }
 
     /// `values`: compact peers, all of `family`; no more than [`room_for_values`](Self::room_for_values).
@@ -144,11 +303,26 @@ impl<'a> Response<'a> {
         self.out.push(b'e');
     }
 
+    /// `interval`: for how many seconds there is nothing new (BEP 51).
+    pub fn interval(&mut self, seconds: u32) {
+        self.out.extend_from_slice(b"8:interval");
+        integer(self.out, i64::from(seconds));
+    }
+
+    /// `num` and `samples`: how many infohashes there are, and some of them (BEP 51).
+    pub fn samples(&mut self, total: u64, samples: &[Id]) {
+        self.out.extend_from_slice(b"3:num");
+        integer(self.out, total.min(i64::MAX as u64) as i64);
+        self.out.extend_from_slice(b"7:samples");
+        length(self.out, samples.len() * Id::LEN);
+        samples.iter().for_each(|sample| self.out.extend_from_slice(&sample.0));
+    }
+
     /// Ends the datagram.
     pub fn end(self) {
         self.out.push(b'e');
         end(self.out, self.transaction, b'r');
-        debug_assert!(self.out.len() - self.start <= MAX_DATAGRAM, "a response exceeds its cap");
+        debug_assert!(self.out.len() - self.start <= self.most, "a response exceeds its cap");
     }
 }
 
@@ -161,6 +335,20 @@ fn values<'p, const VALUE: usize>(out: &mut Vec<u8>, prefix: &[u8], peers: impl 
         value[prefix.len()..].copy_from_slice(peer);
         out.extend_from_slice(&value);
     }
+}
+
+/// Bytes of the key of contacts and of their length, at most.
+const CONTACTS_KEY_LEN: usize = b"6:nodes6000:".len();
+/// Bytes of a token of ours, which has eight, and its key.
+const TOKEN_ENTRY_LEN: usize = b"5:token8:".len() + 8;
+
+/// Bytes of `seq` and `sig`, at most.
+const SIGNED_LEN: usize = b"3:seqi9223372036854775807e3:sig64:".len() + 64;
+
+/// Bytes that [`Response::samples`] writes for `count` samples, at most.
+#[must_use]
+pub const fn samples_len(count: usize) -> usize {
+    b"3:numi9223372036854775807e7:samples0000:".len() + count * Id::LEN
 }
 
 /// Bytes of one peer in `values`, its length prefix included.
@@ -227,10 +415,17 @@ mod tests {
 
     #[test]
     fn queries_equal_bendys_encoding() {
-        let asks: [(Ask<'_>, &'static str); 4] = [
+        let signed = Signed { key: &[1; 32], salt: b"salt", seq: 4, signature: &[2; 64] };
+        let immutable = PutFields { token: b"aoeusnth", value: b"12:Hello World!", signed: None, cas: None };
+        let asks: [(Ask<'_>, &'static str); 9] = [
             (Ask::Ping, "ping"),
             (Ask::FindNode(TARGET), "find_node"),
             (Ask::GetPeers(TARGET), "get_peers"),
+            (Ask::Scrape(TARGET), "get_peers"),
+            (Ask::SampleInfohashes(TARGET), "sample_infohashes"),
+            (Ask::Get(TARGET), "get"),
+            (Ask::Put(immutable), "put"),
+            (Ask::Put(PutFields { signed: Some(signed), cas: Some(3), ..immutable }), "put"),
             (Ask::AnnouncePeer { info_hash: TARGET, port: 6881, seed: true, token: b"aoeusnth" }, "announce_peer"),
         ];
         for (ask, name) in asks {
@@ -242,7 +437,23 @@ mod tests {
                         dict.emit_pair(b"id", AsString(OWN.0))?;
                         match ask {
                             Ask::Ping => Ok(()),
-                            Ask::FindNode(target) => dict.emit_pair(b"target", AsString(target.0)),
+                            Ask::FindNode(target) | Ask::SampleInfohashes(target) | Ask::Get(target) => {
+                                dict.emit_pair(b"target", AsString(target.0))
+                            }
+                            Ask::Put(PutFields { token, value, signed, cas }) => {
+                                dict.emit_pair(b"token", AsString(token))?;
+                                dict.emit_pair_with(b"v", |item| item.emit(&AsString(&value[3..])))?;
+                                let Some(signed) = signed else { return Ok(()) };
+                                dict.emit_pair(b"cas", cas.expect("with the signed one"))?;
+                                dict.emit_pair(b"k", AsString(signed.key))?;
+                                dict.emit_pair(b"salt", AsString(signed.salt))?;
+                                dict.emit_pair(b"seq", signed.seq)?;
+                                dict.emit_pair(b"sig", AsString(signed.signature))
+                            }
+                            Ask::Scrape(info_hash) => {
+                                dict.emit_pair(b"info_hash", AsString(info_hash.0))?;
+                                dict.emit_pair(b"scrape", 1)
+                            }
                             Ask::GetPeers(info_hash) => dict.emit_pair(b"info_hash", AsString(info_hash.0)),
                             Ask::AnnouncePeer { info_hash, port, token, .. } => {
                                 dict.emit_pair(b"info_hash", AsString(info_hash.0))?;
@@ -345,6 +556,65 @@ mod tests {
             prop_assert_eq!(read.contacts(Family::V4).collect::<Vec<_>>(), &v4[..counts.0]);
             prop_assert_eq!(read.contacts(Family::V6).collect::<Vec<_>>(), &v6[..counts.1]);
             prop_assert_eq!(read.values.iter().count(), wanted_values.min(room));
+        }
+
+        #[test]
+        fn filters_and_samples_push_out_contacts_not_the_cap(
+            transaction in prop::collection::vec(any::<u8>(), 1..=MAX_TRANSACTION),
+            with_filters in any::<bool>(),
+            samples in 0usize..=20,
+        ) {
+            let (mut out, to) = (Vec::new(), contact(Family::V6, 9).addr);
+            let filters = Filters { seeds: &[1; FILTER_LEN], peers: &[2; FILTER_LEN] };
+            let (filters, samples) = if with_filters { (Some(filters), 0) } else { (None, samples) };
+            let mut response = Response::begin_scrape(&mut out, &OWN, &to, &transaction, filters);
+            response.interval(21_600);
+            response.reserve(samples_len(samples));
+            response.contacts(Family::V4, &[contact(Family::V4, 1); 8]);
+            response.contacts(Family::V6, &[contact(Family::V6, 1); 8]);
+            response.samples(u64::MAX, &vec![TARGET; samples]);
+            response.end();
+            prop_assert!(out.len() <= MAX_DATAGRAM);
+            prop_assert!(bendy::decoding::Decoder::new(&out).next_object().is_ok());
+            let Kind::Response(read) = Message::decode(&out).expect("a message").kind else { panic!("no response") };
+            prop_assert_eq!(read.filters.seeds.is_some(), with_filters);
+            prop_assert_eq!(read.samples.map(|read| read.iter().count()), Some(samples));
+            prop_assert_eq!(read.contacts(Family::V4).count(), 8);
+        }
+
+        #[test]
+        fn items_leave_room_for_as_many_contacts_as_fit(
+            transaction in prop::collection::vec(any::<u8>(), 1..=MAX_TRANSACTION),
+            length in 0usize..=996,
+            seq in prop::option::of(0..=i64::MAX),
+            transport_is_v6 in any::<bool>(),
+        ) {
+            let family = if transport_is_v6 { Family::V6 } else { Family::V4 };
+            let (mut out, to) = (Vec::new(), contact(family, 9).addr);
+            let mut value = Vec::new();
+            string(&mut value, &vec![b'x'; length]);
+            let signed = seq.map(|_| (&[1; 32][..], &[2; 64][..]));
+            let fields = ItemFields {
+                value: Some(&value),
+                key: signed.map(|(key, _)| key),
+                seq,
+                signature: signed.map(|(_, signature)| signature),
+            };
+            let mut response = Response::begin(&mut out, &OWN, &to, &transaction);
+            response.item(family, &fields, Some(&[7; 8]), |response| {
+                response.contacts(Family::V4, &[contact(Family::V4, 1); 8]);
+                response.contacts(Family::V6, &[contact(Family::V6, 1); 8]);
+            });
+            response.end();
+            prop_assert!(out.len() <= max_item_datagram(family));
+            prop_assert!(bendy::decoding::Decoder::new(&out).next_object().is_ok());
+            let message = Message::decode(&out).expect("a message");
+            prop_assert!(!message.irregular);
+            let Kind::Response(read) = message.kind else { panic!("no response") };
+            prop_assert_eq!((read.item, read.token), (fields, Some(&[7; 8][..])));
+            if family == Family::V4 && transaction.len() <= 4 {
+                prop_assert_eq!(read.contacts(Family::V4).count(), 8, "the largest item and 8 contacts fit");
+            }
         }
 
         #[test]

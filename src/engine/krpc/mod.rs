@@ -1,4 +1,4 @@
-//! KRPC: bytes to messages and back (BEP 5, KRPC Protocol; BEP 32, 42, 43).
+//! KRPC: bytes to messages and back (BEP 5, KRPC Protocol; BEP 32, 33, 42, 43, 44, 51).
 //!
 //! A datagram is one dict: `t` transaction, `y` kind, and `q` + `a` (query), `r` (response) or `e` (error); `v`, `ip`
 //! and `ro` are optional. [`Message::decode`] reads it in one pass and borrows everything; [`encode`] writes ours.
@@ -23,6 +23,10 @@ pub const MAX_TRANSACTION: usize = 20;
 pub const MAX_TOKEN: usize = 64;
 /// The most contacts of one family that are read from a response: uTorrent and jech/dht send up to 16.
 pub const MAX_CONTACTS: usize = 16;
+/// Bytes of a filter of a swarm (BEP 33).
+pub const FILTER_LEN: usize = 256;
+/// The longest time, in seconds, that a node may ask not to be sampled again (BEP 51: six hours).
+pub const MAX_SAMPLE_INTERVAL: u32 = 21_600;
 
 /// A well-formed datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +88,8 @@ pub enum Method<'a> {
         want: Want,
         /// Prefer peers that are not seeds (BEP 33).
         noseed: bool,
+        /// Send filters of all seeds and peers (BEP 33).
+        scrape: bool,
     },
     /// The sender of this datagram takes part in a swarm.
     AnnouncePeer {
@@ -96,6 +102,43 @@ pub enum Method<'a> {
         /// What an earlier `get_peers` response gave to the same address.
         token: &'a [u8],
     },
+    /// Some infohashes of swarms that the node stores, and contacts closest to `target` (BEP 51).
+    SampleInfohashes {
+        /// The point in the key space.
+        target: Id,
+        /// The wanted families of contacts.
+        want: Want,
+    },
+    /// An item, contacts closest to it, and a token (BEP 44).
+    Get {
+        /// The item.
+        target: Id,
+        /// A value of this sequence number is known to the asker, who wants only newer ones.
+        seq: Option<i64>,
+        /// The wanted families of contacts.
+        want: Want,
+    },
+    /// An item to be stored (BEP 44).
+    Put(Put<'a>),
+}
+
+/// The arguments of a put (BEP 44), as they came: neither form nor signature is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Put<'a> {
+    /// What an earlier `get` response gave to the same address.
+    pub token: &'a [u8],
+    /// `v`: bencode of any kind.
+    pub value: &'a [u8],
+    /// `k`: the owner's public key; `None` for an immutable item.
+    pub key: Option<&'a [u8]>,
+    /// `salt`; empty when absent.
+    pub salt: &'a [u8],
+    /// `seq`
+    pub seq: Option<i64>,
+    /// `sig`
+    pub signature: Option<&'a [u8]>,
+    /// The sequence number that the stored item must have.
+    pub cas: Option<i64>,
 }
 
 /// Which families of contacts a response should hold (BEP 32). Absent, of the wrong type, or naming no family that we
@@ -133,6 +176,52 @@ pub struct Response<'a> {
     pub nodes6: &'a [u8],
     /// `r.values`: the peers.
     pub values: Values<'a>,
+    /// `r.BFsd` and `r.BFpe`, where they are of the right length (BEP 33). Either may be missing.
+    pub filters: Filters<'a>,
+    /// `r.samples` and what goes with it (BEP 51).
+    pub samples: Option<Samples<'a>>,
+    /// What there is of an item (BEP 44).
+    pub item: ItemFields<'a>,
+}
+
+/// The parts of an item in a response, as they came: nothing is checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ItemFields<'a> {
+    /// `r.v`: bencode of any kind.
+    pub value: Option<&'a [u8]>,
+    /// `r.k`: the owner's public key.
+    pub key: Option<&'a [u8]>,
+    /// `r.seq`
+    pub seq: Option<i64>,
+    /// `r.sig`
+    pub signature: Option<&'a [u8]>,
+}
+
+/// The filters of a response (BEP 33).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Filters<'a> {
+    /// `BFsd`, seeds. mldht calls it `BFse`, against the BEP; both are read.
+    pub seeds: Option<&'a [u8; FILTER_LEN]>,
+    /// `BFpe`, peers that are not seeds.
+    pub peers: Option<&'a [u8; FILTER_LEN]>,
+}
+
+/// What a node says of its swarms (BEP 51).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Samples<'a> {
+    /// Infohashes of 20 bytes each, a random subset.
+    infohashes: &'a [u8],
+    /// How many it has in all.
+    pub total: u64,
+    /// Before so many seconds have passed there is nothing new: at most [`MAX_SAMPLE_INTERVAL`].
+    pub interval: u32,
+}
+
+impl<'a> Samples<'a> {
+    /// The infohashes.
+    pub fn iter(&self) -> impl Iterator<Item = Id> + use<'a> {
+        self.infohashes.chunks_exact(Id::LEN).filter_map(Id::from_bytes)
+    }
 }
 
 impl<'a> Response<'a> {
@@ -174,7 +263,7 @@ impl<'a> Values<'a> {
     }
 }
 
-/// Why a query is refused: the codes of BEP 5, Errors.
+/// Why a query is refused: the codes of BEP 5, Errors, and of BEP 44, Errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// 203: a missing or wrong argument, named.
@@ -183,6 +272,18 @@ pub enum Fault {
     Token,
     /// 204: a method that is unknown and names no target.
     UnknownMethod,
+    /// 202: no room for an item.
+    NoRoom,
+    /// 205: a value of more than 1,000 bytes.
+    ValueTooBig,
+    /// 206: a signature that does not fit.
+    Signature,
+    /// 207: a salt of more than 64 bytes.
+    SaltTooBig,
+    /// 301: the stored item has another sequence number than `cas`.
+    Cas,
+    /// 302: the stored item is newer.
+    OldSeq,
 }
 
 impl Fault {
@@ -192,6 +293,12 @@ impl Fault {
         match self {
             Self::Argument(_) | Self::Token => 203,
             Self::UnknownMethod => 204,
+            Self::NoRoom => 202,
+            Self::ValueTooBig => 205,
+            Self::Signature => 206,
+            Self::SaltTooBig => 207,
+            Self::Cas => 301,
+            Self::OldSeq => 302,
         }
     }
 
@@ -200,8 +307,14 @@ impl Fault {
     pub const fn text(self) -> &'static str {
         match self {
             Self::Argument(text) => text,
-            Self::Token => "token is not valid for this address and infohash; ask get_peers again",
+            Self::Token => "token is not valid for this address and target; ask get_peers or get again",
             Self::UnknownMethod => "unknown method",
+            Self::NoRoom => "no room for an item so far from this node; try nodes closer to its target",
+            Self::ValueTooBig => "a.v must have at most 1000 bytes",
+            Self::Signature => "a.sig is not the signature of salt, seq and v by a.k",
+            Self::SaltTooBig => "a.salt must have at most 64 bytes",
+            Self::Cas => "a.cas is not the stored seq; get the item again",
+            Self::OldSeq => "a.seq must be greater than the stored one; get the item again",
         }
     }
 }

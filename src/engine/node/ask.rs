@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use super::Node;
 use super::event::{Event, OpId, Summary};
+use super::items::{Search, put_query};
+use super::scrape::Count;
 use crate::engine::contact::{Contact, Family, is_admissible};
 use crate::engine::id::Id;
 use crate::engine::krpc::encode::{self, Ask};
@@ -35,6 +37,8 @@ pub(super) enum Purpose {
     Store { op: OpId, again: bool },
     /// A ping that the caller asked for.
     Ping(OpId),
+    /// A question for a sample that the caller asked for.
+    Sample(OpId),
     /// Maintenance: does it live?
     Check,
     /// Maintenance: does it know contacts for a bucket that has room?
@@ -52,33 +56,52 @@ pub(super) enum Goal {
     Peers,
     /// A place for our client in a swarm.
     Announce { port: u16, seed: bool },
-    /// A sign of life.
-    Ping,
+    /// The number of seeds and peers of a swarm.
+    Scrape,
+    /// An item.
+    Get,
+    /// A place for an item.
+    Put,
+    /// One answer of one node.
+    One,
+}
+
+/// What an operation carries besides.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Cargo {
+    #[default]
+    Nothing,
+    /// What a scrape has counted.
+    Scrape(Box<Count>),
+    /// The item that is looked for, or to be stored.
+    Item(Box<Search>),
 }
 
 /// An operation that is not over.
 #[derive(Clone, Debug)]
 pub(super) struct Operation {
-    goal: Goal,
-    lookup: Lookup,
+    pub(super) goal: Goal,
+    pub(super) cargo: Cargo,
+    pub(super) lookup: Lookup,
     started: Instant,
     /// When the lookup wants to be stepped without news.
     pub(super) wake: Option<Instant>,
     /// It waits for the pace of new destinations.
     pub(super) paced: bool,
     /// Queries outside the lookup (routers, writes, a ping) that are outstanding.
-    outstanding: usize,
+    pub(super) outstanding: usize,
     /// The lookup is over; nodes are being written to.
     writing: bool,
     retried: bool,
     seen: BTreeSet<SocketAddr>,
-    summary: Summary,
+    pub(super) summary: Summary,
 }
 
 impl Operation {
     fn new(goal: Goal, lookup: Lookup, started: Instant) -> Self {
         Self {
             goal,
+            cargo: Cargo::Nothing,
             lookup,
             started,
             wake: None,
@@ -95,7 +118,20 @@ impl Operation {
         let target = *self.lookup.target();
         match self.goal {
             Goal::Peers | Goal::Announce { .. } => Ask::GetPeers(target),
-            Goal::Nodes | Goal::Join | Goal::Ping => Ask::FindNode(target),
+            Goal::Scrape => Ask::Scrape(target),
+            Goal::Get | Goal::Put => Ask::Get(target),
+            Goal::Nodes | Goal::Join | Goal::One => Ask::FindNode(target),
+        }
+    }
+
+    /// The query that stores on `to` what is to be stored.
+    fn store_on<'a>(&'a self, to: &Contact, token: &'a [u8]) -> Option<Ask<'a>> {
+        match self.goal {
+            Goal::Announce { port, seed } => {
+                Some(Ask::AnnouncePeer { info_hash: *self.lookup.target(), port, seed, token })
+            }
+            Goal::Put => put_query(&self.cargo, &to.addr, token),
+            _ => None,
         }
     }
 
@@ -137,15 +173,19 @@ impl Node {
 
     /// Pings `addr`. An answer arrives as [`Event::Pong`], the end, also without one, as [`Event::Done`].
     pub fn ping(&mut self, now: Instant, addr: SocketAddr) -> OpId {
-        let op = self.begin(now, Goal::Ping, Id::ZERO);
-        let sent = self.operations.contains_key(&op)
-            && self.query(now, addr, None, HARD_TIMEOUT, Purpose::Ping(op), &Ask::Ping);
+        let op = self.begin(now, Goal::One, Id::ZERO);
+        self.ask_one(now, op, addr, Purpose::Ping(op), &Ask::Ping);
+        op
+    }
+
+    /// Sends the only query of `op`.
+    pub(super) fn ask_one(&mut self, now: Instant, op: OpId, addr: SocketAddr, purpose: Purpose, ask: &Ask<'_>) {
+        let sent = self.operations.contains_key(&op) && self.query(now, addr, None, HARD_TIMEOUT, purpose, ask);
         if let Some(operation) = self.operations.get_mut(&op) {
             operation.outstanding = usize::from(sent);
             operation.summary.asked = usize::from(sent);
         }
         self.drive(now, op);
-        op
     }
 
     /// Ends `op` at once, without any further event. Answers that are still on their way are not wasted: they keep the
@@ -169,10 +209,11 @@ impl Node {
 
     // Running them.
 
-    fn begin(&mut self, now: Instant, goal: Goal, target: Id) -> OpId {
+    pub(super) fn begin(&mut self, now: Instant, goal: Goal, target: Id) -> OpId {
         let op = OpId(self.next_op);
         self.next_op += 1;
-        if !self.has_room_for_operations() {
+        // A join is ours: it must not starve where commands fill the room all day.
+        if goal != Goal::Join && !self.has_room_for_operations() {
             self.events.push_back(Event::Done { op, summary: Summary::default() });
             return op;
         }
@@ -201,6 +242,10 @@ impl Node {
         let mut lookup = Lookup::new(target, !self.config.private_network, self.size.nodes());
         self.table.closest(&target, now).into_iter().for_each(|contact| lookup.add(contact, Origin::Own));
         self.cache.near(&target).for_each(|(contact, _)| lookup.add(contact, Origin::Own));
+        if !self.is_settled(now) {
+            // A table that is new is thin: whoever answered in an earlier run is worth a question.
+            self.joining.saved().iter().for_each(|contact| lookup.add(*contact, Origin::Own));
+        }
         lookup
     }
 
@@ -209,7 +254,7 @@ impl Node {
         let Some(mut operation) = self.operations.remove(&op) else { return };
         operation.wake = None;
         operation.paced = false;
-        let over = operation.goal == Goal::Ping
+        let over = operation.goal == Goal::One
             || operation.writing
             || loop {
                 match operation.lookup.step(now) {
@@ -312,6 +357,9 @@ impl Node {
             self.note_external(now, &from, ours);
         }
         let contact = Contact { id: response.id, addr: from };
+        if let Some(gone) = transaction.expected.filter(|expected| *expected != contact.id) {
+            self.cache.failed(&Contact { id: gone, addr: from });
+        }
         self.note_contact(now, contact, rtt);
         match transaction.purpose {
             Purpose::Lookup(op) => self.lookup_answered(now, op, contact, rtt, response),
@@ -323,6 +371,7 @@ impl Node {
                 self.events.push_back(Event::Pong { op, contact, version, external: message.external, rtt });
                 self.settle(now, op, |operation| operation.summary.answered += 1);
             }
+            Purpose::Sample(op) => self.sampled(now, op, contact, response),
             Purpose::Check => {}
             Purpose::Refresh => self.contacts_in(response).for_each(|contact| self.verify_later(now, contact)),
         }
@@ -336,6 +385,12 @@ impl Node {
         };
         tracing::trace!(%from, code, "an error in answer to a query");
         self.stats.errors += 1;
+        if let Purpose::Store { op, .. } = transaction.purpose
+            && self.operations.contains_key(&op)
+        {
+            let by = Contact { id: transaction.expected.unwrap_or_default(), addr: from };
+            self.events.push_back(Event::Refused { op, by, code });
+        }
         self.operation_failed(now, &transaction);
     }
 
@@ -361,9 +416,13 @@ impl Node {
             return self.drive(now, op);
         };
         operation.summary.answered += 1;
+        operation.cargo.take(response);
         let (hops, reported) = (origin.hops(), operation.is_of_the_caller());
         let closer = self.hand_over(op, Origin::Heard { hops: hops.saturating_add(1) }, response);
         let peers = response.values.iter().count();
+        if self.take_item(now, op, contact, response) {
+            return;
+        }
         if reported {
             self.events.push_back(Event::Answered { op, contact, hops, rtt, contacts: closer, peers });
             self.report_peers(op, Some(contact), response.values.iter());
@@ -384,7 +443,7 @@ impl Node {
     }
 
     /// The contacts of a response that may be asked: not us, not out of place.
-    fn contacts_in<'a>(&self, response: &Response<'a>) -> impl Iterator<Item = Contact> + use<'a> {
+    pub(super) fn contacts_in<'a>(&self, response: &Response<'a>) -> impl Iterator<Item = Contact> + use<'a> {
         let (own, private) = (*self.id(), self.config.private_network);
         let family: Family = self.config.family;
         let admissible = move |contact: &Contact| contact.id != own && is_admissible(&contact.addr, private);
@@ -451,7 +510,7 @@ impl Node {
                     self.settle(now, op, |_| {});
                 }
             }
-            Purpose::Router(op) | Purpose::Ping(op) => self.settle(now, op, |_| {}),
+            Purpose::Router(op) | Purpose::Ping(op) | Purpose::Sample(op) => self.settle(now, op, |_| {}),
             Purpose::Check | Purpose::Refresh => {}
         }
     }
@@ -460,7 +519,7 @@ impl Node {
 
     fn search_ended(&mut self, now: Instant, op: OpId) {
         let Some(operation) = self.operations.get_mut(&op) else { return };
-        if let Goal::Announce { .. } = operation.goal
+        if let Goal::Announce { .. } | Goal::Put = operation.goal
             && !operation.writing
         {
             operation.writing = true;
@@ -477,14 +536,16 @@ impl Node {
         self.retry_or_finish(now, op);
     }
 
-    /// Sends our announce to one node; whether it was sent.
+    /// Sends our announce or item to one node; whether it was sent.
     fn write(&mut self, now: Instant, op: OpId, to: Contact, again: bool) -> bool {
-        let Some(operation) = self.operations.get_mut(&op) else { return false };
-        let Goal::Announce { port, seed } = operation.goal else { return false };
-        let Some(token) = operation.lookup.token_of(&to).map(<[u8]>::to_vec) else { return false };
-        operation.summary.asked += 1;
-        let ask = Ask::AnnouncePeer { info_hash: *operation.lookup.target(), port, seed, token: &token };
-        self.query(now, to.addr, Some(to.id), HARD_TIMEOUT, Purpose::Store { op, again }, &ask)
+        let Some(mut operation) = self.operations.remove(&op) else { return false };
+        let token = operation.lookup.token_of(&to).map(<[u8]>::to_vec);
+        let ask = token.as_ref().and_then(|token| operation.store_on(&to, token));
+        let sent = ask
+            .is_some_and(|ask| self.query(now, to.addr, Some(to.id), HARD_TIMEOUT, Purpose::Store { op, again }, &ask));
+        operation.summary.asked += usize::from(sent);
+        self.operations.insert(op, operation);
+        sent
     }
 
     fn stored(&mut self, now: Instant, op: OpId, at: Contact) {
@@ -498,7 +559,7 @@ impl Node {
     }
 
     /// One query outside the lookup has come to its end.
-    fn settle(&mut self, now: Instant, op: OpId, note: impl FnOnce(&mut Operation)) {
+    pub(super) fn settle(&mut self, now: Instant, op: OpId, note: impl FnOnce(&mut Operation)) {
         let Some(operation) = self.operations.get_mut(&op) else { return };
         note(operation);
         operation.outstanding = operation.outstanding.saturating_sub(1);
@@ -510,8 +571,8 @@ impl Node {
         let Some(operation) = self.operations.get_mut(&op) else { return };
         let empty = match operation.goal {
             Goal::Announce { .. } => operation.summary.stored == 0,
-            Goal::Peers | Goal::Nodes => operation.summary.answered == 0,
-            Goal::Join | Goal::Ping => false,
+            Goal::Peers | Goal::Nodes | Goal::Scrape | Goal::Get | Goal::Put => operation.summary.answered == 0,
+            Goal::Join | Goal::One => false,
         };
         if !empty || operation.retried || self.table.is_empty() {
             return self.finish(now, op);
@@ -526,7 +587,7 @@ impl Node {
         self.drive(now, op);
     }
 
-    fn finish(&mut self, now: Instant, op: OpId) {
+    pub(super) fn finish(&mut self, now: Instant, op: OpId) {
         let Some(operation) = self.operations.remove(&op) else { return };
         let mut summary = operation.summary;
         summary.closest = operation.lookup.closest().take(K).copied().collect();
@@ -542,6 +603,7 @@ impl Node {
             elapsed = ?summary.elapsed,
             "an operation is over"
         );
+        self.events.extend(operation.cargo.into_event(op));
         match operation.goal {
             Goal::Join => self.join_ended(now),
             _ => self.events.push_back(Event::Done { op, summary }),

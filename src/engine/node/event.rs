@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::engine::bloom::SwarmFilters;
 use crate::engine::contact::Contact;
 use crate::engine::id::Id;
+use crate::engine::items::Item;
 
 /// An operation: a command that takes time. Its events carry it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,12 +55,57 @@ pub enum Event {
         /// The peers.
         peers: Vec<SocketAddr>,
     },
-    /// A node has stored our announce.
+    /// A node has stored our announce, or our item.
     Stored {
         /// The operation.
         op: OpId,
         /// Where.
         at: Contact,
+    },
+    /// A node has refused to store what we wanted stored.
+    Refused {
+        /// The operation.
+        op: OpId,
+        /// Who.
+        by: Contact,
+        /// The error code: BEP 5, Errors, and BEP 44, Errors.
+        code: i64,
+    },
+    /// A genuine item, newer than those that this operation reported before (BEP 44).
+    Item {
+        /// The operation.
+        op: OpId,
+        /// Who has it stored; `None` for our own store.
+        from: Option<Contact>,
+        /// The item.
+        item: Box<Item>,
+    },
+    /// What a scrape has counted (BEP 33).
+    Scraped {
+        /// The operation.
+        op: OpId,
+        /// The filters of everyone, united.
+        filters: Box<SwarmFilters>,
+        /// How many nodes sent filters.
+        reported: usize,
+    },
+    /// A node has sent a sample of its infohashes (BEP 51).
+    Sampled {
+        /// The operation.
+        op: OpId,
+        /// Who answered.
+        contact: Contact,
+        /// What it said; `None` where the node does not know the query.
+        sample: Option<Sample>,
+        /// Contacts near the target.
+        contacts: Vec<Contact>,
+    },
+    /// The node may not be asked for a sample yet: so much of its interval is left.
+    SampleTooSoon {
+        /// The operation.
+        op: OpId,
+        /// Until then.
+        wait: Duration,
     },
     /// A ping was answered.
     Pong {
@@ -82,6 +129,37 @@ pub enum Event {
     },
 }
 
+/// A sample of the infohashes of a node (BEP 51).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// Some of them.
+    pub infohashes: Vec<Id>,
+    /// How many it has.
+    pub total: u64,
+    /// Before this has passed there is nothing new, and the node does not want to be asked.
+    pub interval: Duration,
+}
+
+impl Event {
+    /// The operation that it belongs to, if any.
+    #[must_use]
+    pub const fn op(&self) -> Option<OpId> {
+        match self {
+            Self::Answered { op, .. }
+            | Self::Peers { op, .. }
+            | Self::Stored { op, .. }
+            | Self::Refused { op, .. }
+            | Self::Item { op, .. }
+            | Self::Scraped { op, .. }
+            | Self::Sampled { op, .. }
+            | Self::SampleTooSoon { op, .. }
+            | Self::Pong { op, .. }
+            | Self::Done { op, .. } => Some(*op),
+            Self::Ready { .. } | Self::RoutersWanted | Self::IdChanged { .. } => None,
+        }
+    }
+}
+
 /// What came of an operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -91,7 +169,7 @@ pub struct Summary {
     pub answered: usize,
     /// Distinct peers reported.
     pub peers: usize,
-    /// Nodes that stored our announce.
+    /// Nodes that stored our announce, or our item.
     pub stored: usize,
     /// The closest nodes that answered, closest first, at most K.
     pub closest: Vec<Contact>,

@@ -9,7 +9,7 @@ use super::ask::Purpose;
 use super::event::Event;
 use super::timer::{
     BOOTSTRAP_RETRY, BOOTSTRAP_WATCH, CHECK_EVERY, NEIGHBOURHOOD_EVERY, NEIGHBOURHOOD_FIRST, REFRESH_EVERY,
-    SETTLED_AFTER, SWEEP_EVERY, SWEEP_SLICES, Timer, VERIFY_EVERY,
+    SETTLED_AFTER, SWEEP_EVERY, SWEEP_ITEMS_EVERY, SWEEP_SLICES, Timer, VERIFY_EVERY,
 };
 use super::{Node, StoredPeer};
 use crate::engine::contact::{Contact, Family, is_admissible, is_local, is_sendable};
@@ -23,8 +23,10 @@ use crate::engine::time::Instant;
 use crate::engine::tokens::ROTATION;
 use crate::engine::transactions::HARD_TIMEOUT;
 
-/// An endpoint that changed its id is not believed for so long (mldht: 40 minutes to 12 hours).
+/// An endpoint that changed its id is not believed for so long (mldht: 40 minutes to 12 hours). In a private network it
+/// is a node that lost its folder, perhaps the only other one.
 pub(super) const ID_CHANGER_BAN: Duration = Duration::from_mins(40);
+pub(super) const ID_CHANGER_BAN_PRIVATE: Duration = Duration::from_secs(10);
 /// Nothing at all arrived for so long: our own link is down, and failures of others mean nothing.
 pub(super) const LINK_DOWN_AFTER: Duration = Duration::from_mins(1);
 /// The own id changes at most so often.
@@ -110,7 +112,9 @@ impl Node {
 
     pub(super) fn restore_peers(&mut self, now: Instant, saved: &[StoredPeer]) {
         for stored in saved {
-            if Family::of(&stored.peer) == self.config.family {
+            // The folder may have served a private network before.
+            let admissible = is_admissible(&stored.peer, self.config.private_network);
+            if admissible && Family::of(&stored.peer) == self.config.family {
                 self.peers.announce(now, &stored.info_hash, stored.peer, stored.seed, stored.age);
             }
         }
@@ -133,6 +137,17 @@ impl Node {
                 self.stats.expired_peers += self.peers.sweep(now, slice) as u64;
                 self.keep_sweeping(now);
             }
+            Timer::SweepItems => {
+                self.stats.expired_items += self.items.sweep(now) as u64;
+                self.keep_sweeping_items(now);
+            }
+        }
+    }
+
+    /// Sweeps as long as there are items.
+    pub(super) fn keep_sweeping_items(&mut self, now: Instant) {
+        if !self.items.is_empty() && !self.timers.is_set(Timer::SweepItems) {
+            self.timers.set(Timer::SweepItems, now + SWEEP_ITEMS_EVERY);
         }
     }
 
@@ -193,6 +208,11 @@ impl Node {
         } else {
             self.say_ready_if_alone();
         }
+    }
+
+    /// Whether there was time to fill the table.
+    pub(super) fn is_settled(&self, now: Instant) -> bool {
+        self.joining.joined.is_some_and(|joined| now.since(joined) >= SETTLED_AFTER)
     }
 
     fn note_joined(&mut self, now: Instant) {
@@ -259,8 +279,7 @@ impl Node {
 
     /// One query for one bucket with room: to the contact closest to a random id in it.
     fn refresh_one(&mut self, now: Instant) {
-        let settled = self.joining.joined.is_some_and(|joined| now.since(joined) >= SETTLED_AFTER);
-        self.timers.set(Timer::Refresh, now + if settled { REFRESH_EVERY.1 } else { REFRESH_EVERY.0 });
+        self.timers.set(Timer::Refresh, now + if self.is_settled(now) { REFRESH_EVERY.1 } else { REFRESH_EVERY.0 });
         let depth = self.table.depth();
         let next = (1..=depth).map(|step| (self.joining.refreshed_bucket + step) % depth);
         let Some(bucket) = { next }.find(|&bucket| self.table.has_room(bucket)) else { return };

@@ -18,14 +18,19 @@
 //!
 //! # Where things are
 //!
-//! `serve.rs` answers queries (BEP 5, 32, 42, 43), `ask.rs` runs operations, `maintain.rs` keeps the node alive:
+//! `serve.rs` answers queries (BEP 5, 32, 42, 43), `ask.rs` runs operations, `scrape.rs` counts swarms (BEP 33),
+//! `sample.rs` gives and takes samples of infohashes (BEP 51), `items.rs` and `serve_items.rs` get and put items (BEP 44), `maintain.rs` keeps the node alive:
 //! joining, verifying, checking, refreshing, its own id. `timer.rs` lists everything that happens by the clock.
 
 mod ask;
 mod event;
+mod items;
 mod maintain;
 mod outbox;
+mod sample;
+mod scrape;
 mod serve;
+mod serve_items;
 mod stats;
 mod timer;
 
@@ -33,18 +38,20 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub use event::{Event, OpId, Summary};
+pub use event::{Event, OpId, Sample, Summary};
 pub use stats::Stats;
 pub use timer::Timer;
 
 use self::ask::{Operation, Purpose};
 use self::maintain::Joining;
 use self::outbox::Outbox;
+use self::sample::Samples;
 use self::timer::Timers;
 use super::contact::{Contact, Family, canonical, is_sendable};
 use super::external::AddressVote;
 use super::guard::{Endpoints, Pace, ReplyGuard};
 use super::id::Id;
+use super::items::ItemStore;
 use super::krpc::{Kind, Message};
 use super::limits::{
     CACHE_WAYS, K, MAX_RECEIVED, NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES,
@@ -163,12 +170,14 @@ pub struct Node {
     size: SizeEstimate,
     tokens: Tokens,
     peers: PeerStore,
+    items: ItemStore,
     reply_guard: Option<ReplyGuard>,
     pace: Option<Pace>,
     id_changers: Endpoints,
     vote: AddressVote,
     /// Contacts of the other family, for queriers that want them (BEP 32).
     other_family: Vec<Contact>,
+    samples: Samples,
     operations: BTreeMap<OpId, Operation>,
     next_op: u64,
     joining: Joining,
@@ -198,11 +207,16 @@ impl Node {
             size: SizeEstimate::default(),
             tokens: saved.secrets.map_or_else(|| Tokens::new(&mut random), Tokens::restore),
             peers: PeerStore::new(config.family, config.peer_memory_bytes, private, &mut random),
+            items: ItemStore::default(),
             reply_guard: limited.then(|| ReplyGuard::new(&mut random)),
             pace: limited.then(|| Pace::new(rate, burst, &mut random)),
-            id_changers: Endpoints::new(maintain::ID_CHANGER_BAN, &mut random),
+            id_changers: Endpoints::new(
+                if private { maintain::ID_CHANGER_BAN_PRIVATE } else { maintain::ID_CHANGER_BAN },
+                &mut random,
+            ),
             vote: AddressVote::new(if private { 3 } else { 10 }, private),
             other_family: Vec::new(),
+            samples: Samples::default(),
             operations: BTreeMap::new(),
             next_op: 0,
             joining: Joining::new(saved.contacts, private, &mut random),
@@ -328,6 +342,12 @@ impl Node {
     #[must_use]
     pub const fn peers(&self) -> &PeerStore {
         &self.peers
+    }
+
+    /// The items that others stored with it (BEP 44).
+    #[must_use]
+    pub const fn items(&self) -> &ItemStore {
+        &self.items
     }
 
     /// What was counted.

@@ -1,13 +1,13 @@
-//! Answering queries (BEP 5, Queries; BEP 32, `want`; BEP 42, `ip`; BEP 43, read-only nodes).
+//! Answering queries (BEP 5, Queries; BEP 32, `want`; BEP 33, scrapes; BEP 42, `ip`; BEP 43, read-only nodes).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use arrayvec::ArrayVec;
 
 use super::Node;
 use crate::engine::contact::{Contact, Family, is_admissible};
 use crate::engine::id::Id;
-use crate::engine::krpc::encode::{self, Response};
+use crate::engine::krpc::encode::{self, Filters, Response};
 use crate::engine::krpc::{Fault, Method, Query, Want};
 use crate::engine::limits::K;
 use crate::engine::peers::Stored;
@@ -37,10 +37,17 @@ impl Node {
                 let nearby = self.nearby(now, &target, want);
                 self.respond(now, from, transaction, |_, response| nearby.write(response));
             }
-            Method::GetPeers { info_hash, want, noseed } => {
+            Method::GetPeers { info_hash, want, noseed, scrape } => {
                 self.stats.get_peers += 1;
-                self.serve_get_peers(now, from, transaction, &info_hash, want, noseed);
+                if scrape {
+                    self.serve_scrape(now, from, transaction, &info_hash, want);
+                } else {
+                    self.serve_get_peers(now, from, transaction, &info_hash, want, noseed);
+                }
             }
+            Method::Get { target, seq, want } => self.serve_get(now, from, transaction, &target, seq, want),
+            Method::Put(put) => self.serve_put(now, from, transaction, &put),
+            Method::SampleInfohashes { target, want } => self.serve_samples(now, from, transaction, &target, want),
             Method::AnnouncePeer { info_hash, port, seed, token } => {
                 self.stats.announces += 1;
                 if !self.tokens.accept(token, from.ip(), &info_hash) {
@@ -81,18 +88,36 @@ impl Node {
         noseed: bool,
     ) {
         let nearby = self.nearby(now, info_hash, want);
-        let token = self.peers.accepts(info_hash).then(|| self.tokens.give(from.ip(), info_hash));
-        let family = self.config.family;
         self.respond(now, from, transaction, |node, response| {
             nearby.write(response);
-            if let Some(token) = token {
-                response.token(&token);
-            }
-            let room = response.room_for_values(family);
-            if let Some(sample) = node.peers.sample(info_hash, room, noseed, &mut node.random) {
-                response.values(family, sample.iter());
-            }
+            node.write_peers(response, info_hash, from.ip(), noseed);
         });
+    }
+
+    /// The same with filters of the whole swarm (BEP 33); the values are what room is left for.
+    fn serve_scrape(&mut self, now: Instant, from: SocketAddr, transaction: &[u8], info_hash: &Id, want: Want) {
+        let Some(filters) = self.swarm_filters(info_hash) else {
+            return self.serve_get_peers(now, from, transaction, info_hash, want, false);
+        };
+        self.stats.scrapes += 1;
+        let nearby = self.nearby(now, info_hash, want);
+        let filters = Filters { seeds: filters.seeds.as_bytes(), peers: filters.peers.as_bytes() };
+        self.respond_scrape(now, from, transaction, Some(filters), |node, response| {
+            nearby.write(response);
+            node.write_peers(response, info_hash, from.ip(), false);
+        });
+    }
+
+    /// A token unless full, and values when known.
+    fn write_peers(&mut self, response: &mut Response<'_>, info_hash: &Id, asker: IpAddr, noseed: bool) {
+        if self.peers.accepts(info_hash) {
+            response.token(&self.tokens.give(asker, info_hash));
+        }
+        let family = self.config.family;
+        let room = response.room_for_values(family);
+        if let Some(sample) = self.peers.sample(info_hash, room, noseed, &mut self.random) {
+            response.values(family, sample.iter());
+        }
     }
 
     fn store(&mut self, now: Instant, info_hash: &Id, peer: SocketAddr, seed: bool) {
@@ -102,7 +127,7 @@ impl Node {
         self.keep_sweeping(now);
     }
 
-    fn nearby(&self, now: Instant, target: &Id, want: Want) -> Nearby {
+    pub(super) fn nearby(&self, now: Instant, target: &Id, want: Want) -> Nearby {
         let transport = self.config.family;
         let of = |family: Family| {
             if !want.includes(family, transport) {
@@ -116,17 +141,28 @@ impl Node {
         Nearby { v4: of(Family::V4), v6: of(Family::V6) }
     }
 
-    fn respond(
+    pub(super) fn respond(
         &mut self,
         now: Instant,
         to: SocketAddr,
         transaction: &[u8],
         write: impl FnOnce(&mut Self, &mut Response<'_>),
     ) {
+        self.respond_scrape(now, to, transaction, None, write);
+    }
+
+    fn respond_scrape(
+        &mut self,
+        now: Instant,
+        to: SocketAddr,
+        transaction: &[u8],
+        filters: Option<Filters<'_>>,
+        write: impl FnOnce(&mut Self, &mut Response<'_>),
+    ) {
         let own = *self.id();
         let mut outbox = std::mem::take(&mut self.outbox);
         let length = outbox.push(to, |out| {
-            let mut response = Response::begin(out, &own, &to, transaction);
+            let mut response = Response::begin_scrape(out, &own, &to, transaction, filters);
             write(self, &mut response);
             response.end();
         });
@@ -134,7 +170,7 @@ impl Node {
         self.count_reply(now, length);
     }
 
-    fn refuse(&mut self, now: Instant, to: SocketAddr, transaction: &[u8], fault: Fault) {
+    pub(super) fn refuse(&mut self, now: Instant, to: SocketAddr, transaction: &[u8], fault: Fault) {
         self.stats.refused += 1;
         let length = self.outbox.push(to, |out| encode::error(out, transaction, &to, fault));
         self.count_reply(now, length);
@@ -148,13 +184,13 @@ impl Node {
 }
 
 /// The contacts of a response; `None` for a family that is not wanted.
-struct Nearby {
+pub(super) struct Nearby {
     v4: Option<ArrayVec<Contact, K>>,
     v6: Option<ArrayVec<Contact, K>>,
 }
 
 impl Nearby {
-    fn write(&self, response: &mut Response<'_>) {
+    pub(super) fn write(&self, response: &mut Response<'_>) {
         if let Some(contacts) = &self.v4 {
             response.contacts(Family::V4, contacts);
         }

@@ -25,11 +25,21 @@ pub struct Stats {
     pub get_peers: u64,
     /// See [`pings`](Self::pings).
     pub announces: u64,
+    /// See [`pings`](Self::pings): those of `get_peers` that wanted filters (BEP 33).
+    pub scrapes: u64,
+    /// See [`pings`](Self::pings).
+    pub samples: u64,
+    /// See [`pings`](Self::pings).
+    pub gets: u64,
+    /// See [`pings`](Self::pings).
+    pub puts: u64,
+    /// Items that expired.
+    pub expired_items: u64,
     /// Announces that were not stored: no memory, or an address that has no place in this network.
     pub announces_not_stored: u64,
     /// Queries answered with an error.
     pub refused: u64,
-    /// Announces with a token that was not valid.
+    /// Announces and puts with a token that was not valid.
     pub bad_tokens: u64,
     /// Queries dropped because their source or all sources together had spent their budget.
     pub limited: u64,

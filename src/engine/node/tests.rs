@@ -10,6 +10,10 @@ use proptest::prelude::*;
 const DELAY: Duration = Duration::from_millis(10);
 const SWARM: Id = Id([0xaa; 20]);
 
+mod items;
+mod sample;
+mod scrape;
+
 struct Net {
     now: Instant,
     nodes: BTreeMap<SocketAddr, Node>,
@@ -226,6 +230,59 @@ fn restart_keeps_id_tokens_contacts_and_peers() {
     assert_eq!(again.contacts, saved.contacts);
 }
 
+#[test]
+fn the_own_neighbourhood_is_looked_at_even_when_there_is_no_room_for_operations() {
+    let mut net = Net::new(3);
+    net.run_for(secs(10));
+    let now = net.now;
+    let node = net.node(1);
+    while node.has_room_for_operations() {
+        node.find_peers(now, SWARM);
+    }
+    let before = node.operations();
+    node.begin_join(now, &[], &[]);
+    assert_eq!(node.operations(), before + 1);
+}
+
+#[test]
+fn a_node_of_a_private_network_that_comes_back_with_another_id_is_known_again() {
+    let mut net = Net::new(3);
+    net.run_for(secs(60));
+    let reborn = Node::new(config(), [99; 32], net.now);
+    let contact = Contact { id: *reborn.id(), addr: addr(1) };
+    net.nodes.insert(addr(1), reborn);
+    net.run_for(secs(180));
+    assert!(net.node(0).entries().any(|entry| entry.contact == contact));
+}
+
+#[test]
+fn an_endpoint_that_answers_with_another_id_leaves_the_cache_under_the_old_one() {
+    let mut net = Net::new(0);
+    net.nodes.clear();
+    net.spawn(0, Config { has_routers: false, cache_ways: 8, ..config() });
+    net.spawn(1, config());
+    net.run_for(secs(60));
+    let old = *net.node(1).id();
+    assert!(net.node(0).cache.near(&old).any(|(contact, _)| contact.addr == addr(1)));
+    let reborn = Node::new(config(), [99; 32], net.now);
+    assert_ne!(reborn.id().0[0], old.0[0]);
+    net.nodes.insert(addr(1), reborn);
+    net.run_for(secs(180));
+    assert!(net.node(0).cache.near(&old).all(|(contact, _)| contact.addr != addr(1)));
+}
+
+#[test]
+fn peers_of_a_private_network_are_not_restored_into_the_mainline() {
+    let stored =
+        |peer: &str| StoredPeer { info_hash: SWARM, peer: peer.parse().unwrap(), seed: false, age: Duration::ZERO };
+    let saved = Snapshot { peers: vec![stored("10.0.0.1:1"), stored("8.8.8.8:1")], ..Snapshot::default() };
+    let node = Node::new(Config { saved, ..Config::new(Family::V4) }, [1; 32], Instant::ZERO);
+    assert_eq!(
+        node.peers().iter(Instant::ZERO).map(|stored| stored.peer).collect::<Vec<_>>(),
+        ["8.8.8.8:1".parse().unwrap()]
+    );
+}
+
 /// A node that is only handed datagrams.
 struct Bench {
     node: Node,
@@ -410,17 +467,26 @@ fn query() -> impl Strategy<Value = Vec<u8>> {
             .boxed()
     };
     let want = prop::sample::select(vec!["l2:n4e", "l2:n6e", "l2:n42:n6e", "le", "i3e"]).prop_map(String::from).boxed();
-    let method = prop::sample::select(vec!["ping", "find_node", "get_peers", "announce_peer", "vote"]);
+    let method = prop::sample::select(vec![
+        "ping",
+        "find_node",
+        "get_peers",
+        "announce_peer",
+        "vote",
+        "sample_infohashes",
+        "get",
+        "put",
+    ]);
     (
         piece("id", text(20..=20)),
         piece("info_hash", text(19..=20)),
         piece("target", text(20..=20)),
-        piece("want", want),
+        (piece("scrape", Just("i1e".to_owned()).boxed()), piece("want", want)),
         method,
         text(1..=22),
     )
-        .prop_map(|(id, hash, target, want, method, t)| {
-            format!("d1:ad{id}{hash}{target}{want}e1:q{}:{method}1:t{t}1:y1:qe", method.len()).into_bytes()
+        .prop_map(|(id, hash, target, (scrape, want), method, t)| {
+            format!("d1:ad{id}{hash}{scrape}{target}{want}e1:q{}:{method}1:t{t}1:y1:qe", method.len()).into_bytes()
         })
 }
 

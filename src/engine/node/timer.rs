@@ -21,10 +21,12 @@ pub enum Timer {
     RotateTokens,
     /// Forget old peers in a slice of the store.
     SweepPeers,
+    /// Forget old items.
+    SweepItems,
 }
 
 impl Timer {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Verify,
         Self::Check,
         Self::Refresh,
@@ -32,6 +34,7 @@ impl Timer {
         Self::Bootstrap,
         Self::RotateTokens,
         Self::SweepPeers,
+        Self::SweepItems,
     ];
 }
 
@@ -53,6 +56,8 @@ pub(super) const BOOTSTRAP_RETRY: (Duration, Duration) = (Duration::from_secs(2)
 pub(super) const BOOTSTRAP_WATCH: Duration = Duration::from_secs(30);
 /// The whole store is swept within five minutes.
 pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// Items are few, and looked through all at once.
+pub(super) const SWEEP_ITEMS_EVERY: Duration = Duration::from_mins(5);
 /// Slices of a whole sweep.
 pub(super) const SWEEP_SLICES: usize = 60;
 

@@ -101,10 +101,12 @@ impl Records {
 
     /// Brings a uniform random choice of `wanted` records to the front, those that are not seeds first if `noseed`.
     pub(super) fn shuffle_front(&mut self, width: usize, wanted: usize, noseed: bool, random: &mut Random) -> &[u8] {
-        // All of them are a choice that needs no dice.
-        if wanted >= self.count(width) {
+        let count = self.count(width);
+        // All of them are a choice that needs no dice, unless their order matters.
+        if wanted >= count && !noseed {
             return self.bytes();
         }
+        let wanted = wanted.min(count);
         let bytes = self.bytes_mut();
         // The two widths there are, each with its own code: a record is then a value, not a slice.
         match width {

@@ -176,6 +176,24 @@ impl PeerStore {
         Some(Sample { bytes: records.shuffle_front(width, wanted, noseed, random), width })
     }
 
+    /// Every peer of `info_hash` in its compact form, and whether it is a seed; `None` for a swarm without peers.
+    #[must_use]
+    pub fn swarm(&self, info_hash: &Id) -> Option<impl Iterator<Item = (&[u8], bool)>> {
+        let records = &swarm(&self.blocks, self.find(info_hash)?).records;
+        Some(records.iter(self.width()).map(|record| (record.peer(), record.is_seed())))
+    }
+
+    /// A uniform random choice of at most `wanted` infohashes of swarms that have a peer.
+    pub fn sample_infohashes(&self, wanted: usize, random: &mut Random) -> Vec<Id> {
+        let (total, mut places) = (self.swarms, std::collections::BTreeSet::new());
+        // Floyd's choice: each step adds one place that was not chosen before, all choices equally likely.
+        for bound in total.saturating_sub(wanted)..total {
+            let place = random.wire_below(bound + 1);
+            places.insert(if places.contains(&place) { bound } else { place });
+        }
+        places.into_iter().map(|place| swarm(&self.blocks, place as u32).info_hash).collect()
+    }
+
     /// Forgets old peers in the next `slice` swarms; how many peers went.
     pub fn sweep(&mut self, now: Instant, slice: usize) -> usize {
         let (width, mut gone) = (self.width(), 0);

@@ -1,0 +1,198 @@
+//! The commands that look at swarms from outside, and those for items.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Subcommand};
+
+use super::SettingFlags;
+use crate::daemon::config::HostPort;
+
+/// Files are kept by strangers: larger ones want a torrent.
+const MAX_FILE: u64 = 1 << 20;
+
+/// Swarms of anything that has a name.
+#[derive(Args, Debug)]
+#[group(skip)]
+pub struct KeyStrings {
+    /// Besides or instead of TARGETs: any text, such as a URL; its SHA-1 is the infohash.
+    #[arg(id = "keys", long = "key", value_name = "STRING")]
+    pub strings: Vec<String>,
+}
+
+/// `trackerless scrape`
+#[derive(Args, Debug)]
+pub struct ScrapeArgs {
+    /// Infohash, magnet URI, .torrent file, or - for a list on standard input.
+    #[arg(value_name = "TARGET", required_unless_present = "keys")]
+    pub targets: Vec<String>,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
+    pub keys: KeyStrings,
+    /// Give up on joining the DHT after this many seconds.
+    #[arg(long, value_name = "SECS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    pub timeout: u32,
+    /// One JSON object per infohash, one a line.
+    #[arg(long)]
+    pub json: bool,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
+    pub settings: SettingFlags<false>,
+}
+
+/// `trackerless sample`
+#[derive(Args, Debug)]
+pub struct SampleArgs {
+    /// The node.
+    #[arg(value_name = "HOST:PORT")]
+    pub node: HostPort,
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
+    pub settings: SettingFlags<false>,
+}
+
+/// `trackerless put`
+#[derive(Args, Debug)]
+#[command(group = ArgGroup::new("what").args(["value", "file"]).required(true))]
+pub struct PutArgs {
+    /// The value: a text, or - for standard input.
+    #[arg(value_name = "VALUE")]
+    pub value: Option<String>,
+    /// VALUE is bencode; otherwise it is stored as a string.
+    #[arg(long)]
+    pub bencode: bool,
+    /// Store an item that can be changed later; needs --key.
+    #[arg(long, requires = "key")]
+    pub mutable: bool,
+    /// The key pair of the item's owner, made by `trackerless key new`.
+    #[arg(long, value_name = "FILE", requires = "mutable")]
+    pub key: Option<PathBuf>,
+    /// Tells apart the items of one owner.
+    #[arg(long, value_name = "TEXT", requires = "mutable")]
+    pub salt: Option<String>,
+    /// The sequence number of this value, instead of the next one.
+    #[arg(long, value_name = "N", requires = "mutable", value_parser = clap::value_parser!(i64).range(0..))]
+    pub seq: Option<i64>,
+    /// Store it only where the present value has this sequence number.
+    #[arg(long, value_name = "N", requires = "mutable", value_parser = clap::value_parser!(i64).range(0..))]
+    pub cas: Option<i64>,
+    /// Store a file, as a tree of immutable items; prints the root that it can be had by.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["mutable", "bencode"])]
+    pub file: Option<PathBuf>,
+    /// Leave alone the parts of the file that the network has.
+    #[arg(long, requires = "file")]
+    pub resume: bool,
+    /// The largest file that is stored.
+    #[arg(long, value_name = "BYTES", requires = "file", default_value_t = MAX_FILE)]
+    pub max_size: u64,
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
+    pub settings: SettingFlags<false>,
+}
+
+/// `trackerless get`
+#[derive(Args, Debug)]
+#[command(group = ArgGroup::new("what").args(["target", "public_key", "file"]).required(true))]
+pub struct GetArgs {
+    /// The target that `trackerless put` printed, 40 hexadecimal digits.
+    #[arg(value_name = "TARGET")]
+    pub target: Option<String>,
+    /// The public key of a mutable item's owner, instead of its target.
+    #[arg(long, value_name = "KEY")]
+    pub public_key: Option<String>,
+    /// The salt of a mutable item.
+    #[arg(long, value_name = "TEXT", conflicts_with = "file")]
+    pub salt: Option<String>,
+    /// Get the file whose tree has this root.
+    #[arg(long, value_name = "ROOT", requires = "out")]
+    pub file: Option<String>,
+    /// Where the file goes.
+    #[arg(short, long, value_name = "OUT", requires = "file")]
+    pub out: Option<PathBuf>,
+    /// The largest file that is fetched.
+    #[arg(long, value_name = "BYTES", requires = "file", default_value_t = MAX_FILE)]
+    pub max_size: u64,
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
+    pub settings: SettingFlags<false>,
+}
+
+/// `trackerless key`
+#[derive(Args, Debug)]
+pub struct KeyArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: KeyCommand,
+}
+
+/// The commands of `trackerless key`.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a key pair, keep its secret in a file, and print its public key.
+    New {
+        /// The file; it must not exist.
+        file: PathBuf,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the public key of a key pair.
+    Show {
+        /// The file.
+        file: PathBuf,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `trackerless publish-torrent`
+#[derive(Args, Debug)]
+pub struct PublishArgs {
+    /// The torrent: infohash, magnet URI or .torrent file.
+    #[arg(value_name = "TARGET")]
+    pub target: String,
+    /// The key pair under which it is published, made by `trackerless key new`.
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// Tells apart what one owner publishes.
+    #[arg(long, value_name = "TEXT")]
+    pub salt: Option<String>,
+    /// The sequence number of this torrent, instead of the next one.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+    pub seq: Option<i64>,
+    /// Publish it only where the present torrent has this sequence number.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+    pub cas: Option<i64>,
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
+    pub settings: SettingFlags<false>,
+}
+
+/// `trackerless resolve`
+#[derive(Args, Debug)]
+pub struct ResolveArgs {
+    /// A magnet URI with xs=urn:btpk:, or a public key.
+    #[arg(value_name = "MAGNET|KEY")]
+    pub feed: String,
+    /// The salt as text, instead of the magnet's.
+    #[arg(long, value_name = "TEXT")]
+    pub salt: Option<String>,
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
+    pub settings: SettingFlags<false>,
+}

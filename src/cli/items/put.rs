@@ -1,0 +1,137 @@
+//! `trackerless put`: stores a value on the nodes closest to its target, or a file as a tree of such values.
+
+use std::io::Read;
+
+use serde_json::json;
+
+use super::{PATIENCE, check_salt, key, upload};
+use crate::cli::args::PutArgs;
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::logging;
+use crate::cli::output::Output;
+use crate::cli::progress::Progress;
+use crate::cli::session::{self, Session};
+use crate::daemon::config::Config;
+use crate::dht::ItemStored;
+use crate::engine::items::{Item, MAX_VALUE, Mutable, Owner, Value, target_of_key};
+
+pub(in crate::cli) fn run(args: PutArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
+    let output = Output::new(args.json);
+    if let Some(file) = &args.file {
+        let bytes = upload::read(file, args.max_size)?;
+        let config = Config::load(&args.settings.into_sources(environment))?;
+        logging::start_quiet(&config);
+        return session::block_on(upload::run(&config, &bytes, args.resume, output));
+    }
+    let what = What::new(&args)?;
+    let config = Config::load(&args.settings.into_sources(environment))?;
+    logging::start_quiet(&config);
+    session::block_on(async {
+        let (item, stored) = store(&config, &what).await?;
+        report(&item, &stored, output)
+    })
+}
+
+/// What is to be stored.
+pub(super) struct What {
+    pub(super) value: Value,
+    /// Whose item it is, for a mutable one.
+    pub(super) owner: Option<Owner>,
+    pub(super) salt: Vec<u8>,
+    pub(super) seq: Option<i64>,
+    pub(super) cas: Option<i64>,
+}
+
+impl What {
+    fn new(args: &PutArgs) -> Result<Self, Failure> {
+        let contents = match args.value.as_deref() {
+            Some("-") => standard_input()?,
+            Some(text) => text.as_bytes().to_vec(),
+            None => Vec::new(),
+        };
+        let value = if args.bencode { Value::from_bencode(&contents) } else { Value::from_contents(&contents) };
+        let salt = args.salt.clone().unwrap_or_default().into_bytes();
+        check_salt(&salt)?;
+        let owner = args.key.as_deref().map(key::read).transpose()?;
+        Ok(Self { value: value?, owner, salt, seq: args.seq, cas: args.cas })
+    }
+
+    /// The item, signed if it is a mutable one. Without a sequence number it gets the next one.
+    async fn item(&self, session: &Session) -> Result<Item, Failure> {
+        let Some(owner) = &self.owner else { return Ok(Item::Immutable(self.value.clone())) };
+        let seq = match self.seq {
+            Some(seq) => seq,
+            None => next_seq(session, owner, &self.salt).await?,
+        };
+        Ok(Item::Mutable(Mutable::sign(owner, &self.salt, seq, self.value.clone())?))
+    }
+}
+
+/// One more than what the network has; 1 for a new item.
+async fn next_seq(session: &Session, owner: &Owner, salt: &[u8]) -> Result<i64, Failure> {
+    let target = target_of_key(&owner.public_key(), salt);
+    let found = session.get_item(target, salt).await;
+    match found.item.as_ref().and_then(Item::seq) {
+        None => Ok(1),
+        Some(i64::MAX) => Err(Failure::usage("the item has the highest sequence number", "use another --salt")),
+        Some(seq) => Ok(seq + 1),
+    }
+}
+
+/// As much of standard input as an item could hold, and a byte more, so that too much is noticed.
+fn standard_input() -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let most = MAX_VALUE as u64 + 1;
+    let read = std::io::stdin().lock().take(most).read_to_end(&mut bytes);
+    read.map_err(|error| Failure::usage(format_args!("standard input: {error}"), "give the value as an argument"))?;
+    Ok(bytes)
+}
+
+/// Stores it; what exactly, and where. Where every node refuses it for the same reason, that is the failure.
+pub(super) async fn store(config: &Config, what: &What) -> Result<(Item, ItemStored), Failure> {
+    let progress = Progress::new("joining the DHT");
+    let session = Session::open(config, PATIENCE).await?;
+    progress.say("storing");
+    let item = what.item(&session).await?;
+    let stored = session.put_item(item.clone(), what.cas).await;
+    drop(progress);
+    session.close().await;
+    match refusal(&item, what.cas, &stored) {
+        Some(refusal) if stored.stored_at.is_empty() => Err(refusal),
+        _ => Ok((item, stored)),
+    }
+}
+
+fn report(item: &Item, stored: &ItemStored, output: Output) -> Result<Exit, Failure> {
+    let (count, target) = (stored.stored_at.len(), item.target());
+    let key = match item {
+        Item::Immutable(_) => None,
+        Item::Mutable(item) => Some(hex::encode(item.key)),
+    };
+    let record = json!({ "target": target.to_string(), "public_key": key, "seq": item.seq(), "stored_at": count });
+    let seq = item.seq().map(|seq| format!("  seq {seq}")).unwrap_or_default();
+    match count {
+        0 => output.result(format_args!("{target}{seq}  not stored: no node took it"), &record)?,
+        _ => output.result(format_args!("{target}{seq}  stored at {count} nodes"), &record)?,
+    }
+    Ok(if count == 0 { Exit::Nothing } else { Exit::Done })
+}
+
+/// Why nobody took it, where the nodes said so.
+fn refusal(item: &Item, cas: Option<i64>, stored: &ItemStored) -> Option<Failure> {
+    let (_, code) = stored.refused.first()?;
+    let there = stored.before.as_ref().and_then(Item::seq).map_or_else(|| "another".to_owned(), |seq| seq.to_string());
+    let seq = item.seq().unwrap_or_default();
+    Some(match code {
+        301 => Failure::refused(
+            format_args!("--cas {} is out of date: the stored item has seq {there}", cas.unwrap_or_default()),
+            format_args!("get the item, see what has changed, and put again with --cas {there}"),
+        ),
+        302 => Failure::refused(
+            format_args!("seq {seq} is out of date: the stored item has seq {there}"),
+            "leave --seq out for the next one, or give a higher one",
+        ),
+        206 => Failure::refused("the nodes say that the signature is wrong", "see that --key names the right file"),
+        code => Failure::refused(format_args!("the nodes refused it with error {code}"), "try again later"),
+    })
+}

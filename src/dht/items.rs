@@ -1,0 +1,128 @@
+//! Items: small values that the nodes closest to them keep (BEP 44).
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::Dht;
+use crate::engine::contact::Contact;
+use crate::engine::id::Id;
+use crate::engine::items::Item;
+use crate::engine::node::Event;
+use crate::net::driver::Operation;
+
+/// What came of a put.
+#[derive(Clone, Debug, Default)]
+pub struct ItemStored {
+    /// The nodes that stored it.
+    pub stored_at: Vec<Contact>,
+    /// The nodes that refused it, and their error codes: 301 for another sequence number than `cas`, 302 for a newer
+    /// item than ours.
+    pub refused: Vec<(Contact, i64)>,
+    /// The newest item that was there before.
+    pub before: Option<Item>,
+    /// Nodes that answered.
+    pub answered: usize,
+}
+
+/// What came of a get.
+#[derive(Clone, Debug, Default)]
+pub struct ItemFound {
+    /// The item: genuine, and the newest that anyone has.
+    pub item: Option<Item>,
+    /// Nodes that answered.
+    pub answered: usize,
+}
+
+impl Dht {
+    /// Looks for the item under `target`; a mutable one needs the salt that it was stored with. Only a genuine item is
+    /// ever returned: its hash or its signature is right.
+    pub async fn get_item(&self, target: Id, salt: &[u8]) -> ItemFound {
+        let operation = Operation::GetItem { target, salt: salt.into() };
+        let mut found = ItemFound::default();
+        let mut events = self.events_of(operation).await;
+        while let Some(event) = events.next().await {
+            match event {
+                Event::Item { item, .. } => {
+                    keep_newest(&mut found.item, *item);
+                    if found.item.as_ref().is_some_and(|item| item.seq().is_none()) {
+                        // What has this hash is the same everywhere. Dropping the events ends the other lookups.
+                        found.answered = found.answered.max(1);
+                        return found;
+                    }
+                }
+                Event::Done { summary, .. } => found.answered += summary.answered,
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// Stores `item` on the nodes closest to its target, where they keep it for two hours. With `cas`, only in place
+    /// of a value with that sequence number.
+    ///
+    /// ```
+    /// # use trackerless::Dht;
+    /// # use trackerless::engine::items::{Item, Value};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let loopback = || Dht::builder().private_network(true).bind("127.0.0.1:0".parse().unwrap());
+    /// let first = loopback().start().await?;
+    /// let second = loopback().bootstrap([first.local_addrs()[0].to_string()]).start().await?;
+    /// second.bootstrapped().await;
+    ///
+    /// let item = Item::Immutable(Value::from_contents(b"Hello World!")?);
+    /// let target = item.target();
+    /// assert_eq!(second.put_item(item.clone(), None).await.stored_at.len(), 1);
+    /// assert_eq!(second.get_item(target, b"").await.item, Some(item));
+    /// # Ok(()) }
+    /// ```
+    pub async fn put_item(&self, item: Item, cas: Option<i64>) -> ItemStored {
+        let mut stored = ItemStored::default();
+        let mut events = self.events_of(Operation::PutItem { item: Arc::new(item), cas }).await;
+        while let Some(event) = events.next().await {
+            match event {
+                Event::Stored { at, .. } => stored.stored_at.push(at),
+                Event::Refused { by, code, .. } => stored.refused.push((by, code)),
+                Event::Item { item, .. } => keep_newest(&mut stored.before, *item),
+                Event::Done { summary, .. } => stored.answered += summary.answered,
+                _ => {}
+            }
+        }
+        stored
+    }
+
+    async fn events_of(&self, operation: Operation) -> Events {
+        let mut receivers = Vec::new();
+        for node in &self.inner.nodes {
+            receivers.push(node.handle.begin(operation.clone()).await);
+        }
+        Events(receivers)
+    }
+}
+
+fn keep_newest(newest: &mut Option<Item>, item: Item) {
+    if newest.as_ref().is_none_or(|newest| item.seq() > newest.seq()) {
+        *newest = Some(item);
+    }
+}
+
+/// The events of one operation from all nodes, as they come.
+struct Events(Vec<mpsc::Receiver<Event>>);
+
+impl Events {
+    async fn next(&mut self) -> Option<Event> {
+        std::future::poll_fn(|context| {
+            use std::task::Poll;
+            let mut index = 0;
+            while index < self.0.len() {
+                match self.0[index].poll_recv(context) {
+                    Poll::Ready(Some(event)) => return Poll::Ready(Some(event)),
+                    Poll::Ready(None) => drop(self.0.swap_remove(index)),
+                    Poll::Pending => index += 1,
+                }
+            }
+            if self.0.is_empty() { Poll::Ready(None) } else { Poll::Pending }
+        })
+        .await
+    }
+}

@@ -1,0 +1,191 @@
+//! The items that others store with us: bounded in number and in bytes, forgotten after two hours.
+//!
+//! When it is full, the items farthest from our own id make room for closer ones, because nobody looks for far ones
+//! here. A map sorted by target needs no secret against chosen keys.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Item, MAX_SALT, MAX_VALUE};
+use crate::engine::id::Id;
+use crate::engine::limits::{ITEM_BYTES, ITEM_LIFETIME, ITEMS, ITEMS_PER_SUBNET};
+use crate::engine::time::Instant;
+
+/// What an item costs besides its value and salt, about.
+const OVERHEAD: usize = 300;
+
+/// Why an item was not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The writer expected another sequence number than the one that is stored.
+    #[error("the stored item has another sequence number than expected")]
+    Cas,
+    /// The stored item is newer, or of the same number and other value.
+    #[error("the stored item is newer")]
+    OldSeq,
+    /// Another kind of item is stored under this target. Nobody can make two such items; it is checked all the same.
+    #[error("another kind of item is stored here")]
+    OtherKind,
+    /// There is no room for an item so far from our id.
+    #[error("no room")]
+    Full,
+}
+
+#[derive(Clone, Debug)]
+struct Stored {
+    item: Item,
+    until: Instant,
+    /// The subnet that it came from.
+    writer: u64,
+}
+
+/// All items of one node.
+#[derive(Clone, Debug, Default)]
+pub struct ItemStore {
+    items: BTreeMap<Id, Stored>,
+    bytes: usize,
+    /// How many items came from each subnet; none has 0.
+    writers: BTreeMap<u64, usize>,
+}
+
+impl ItemStore {
+    /// How many items there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Memory in use, about.
+    #[must_use]
+    pub const fn used_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The item under `target`.
+    #[must_use]
+    pub fn get(&self, now: Instant, target: &Id) -> Option<&Item> {
+        self.items.get(target).filter(|stored| stored.until > now).map(|stored| &stored.item)
+    }
+
+    /// Whether this very item is stored: then its signature need not be checked again.
+    #[must_use]
+    pub fn has(&self, target: &Id, item: &Item) -> bool {
+        self.items.get(target).is_some_and(|stored| stored.item == *item)
+    }
+
+    /// Whether an item under `target` would be stored by a node with the id `own`. If not, no token is given, which
+    /// sends the writer on to other nodes.
+    #[must_use]
+    pub fn accepts(&self, own: &Id, target: &Id) -> bool {
+        let largest = OVERHEAD + MAX_VALUE + MAX_SALT;
+        self.has_room(largest) || self.items.contains_key(target) || self.makes_room_for(own, target)
+    }
+
+    /// Stores `item`, whose signature the caller has checked, or starts its life again.
+    ///
+    /// # Errors
+    /// It is not newer than what is stored, or there is no room for it.
+    pub fn put(
+        &mut self,
+        now: Instant,
+        own: &Id,
+        item: Item,
+        cas: Option<i64>,
+        writer: Option<u64>,
+    ) -> Result<(), Refusal> {
+        let target = item.target();
+        if let Some(stored) = self.items.get_mut(&target).filter(|stored| stored.until > now) {
+            may_follow(&stored.item, &item, cas)?;
+            self.bytes = self.bytes + cost(&item) - cost(&stored.item);
+            stored.item = item;
+            stored.until = now + ITEM_LIFETIME;
+            return Ok(());
+        }
+        self.remove(&target);
+        if writer.is_some_and(|writer| self.writers.get(&writer).is_some_and(|&count| count >= ITEMS_PER_SUBNET)) {
+            return Err(Refusal::Full);
+        }
+        while !self.has_room(cost(&item)) {
+            if !self.makes_room_for(own, &target) {
+                return Err(Refusal::Full);
+            }
+            let farthest = *self.farthest(own).expect("a full store is not empty");
+            self.remove(&farthest);
+        }
+        let writer = writer.unwrap_or_default();
+        self.bytes += cost(&item);
+        *self.writers.entry(writer).or_default() += 1;
+        self.items.insert(target, Stored { item, until: now + ITEM_LIFETIME, writer });
+        Ok(())
+    }
+
+    /// Forgets what was not stored again for two hours; how many went.
+    pub fn sweep(&mut self, now: Instant) -> usize {
+        let old: Vec<Id> =
+            self.items.iter().filter(|(_, stored)| stored.until <= now).map(|(target, _)| *target).collect();
+        old.iter().for_each(|target| self.remove(target));
+        old.len()
+    }
+
+    /// Every item and how much of its life is left.
+    pub fn iter(&self, now: Instant) -> impl Iterator<Item = (&Item, Duration)> {
+        self.items.values().map(move |stored| (&stored.item, stored.until.since(now)))
+    }
+
+    fn has_room(&self, bytes: usize) -> bool {
+        self.items.len() < ITEMS && self.bytes + bytes <= ITEM_BYTES
+    }
+
+    fn makes_room_for(&self, own: &Id, target: &Id) -> bool {
+        self.farthest(own).is_some_and(|farthest| own.closer(target, farthest).is_lt())
+    }
+
+    /// An item that is as far from `own` as any, to the first bit that differs: a neighbour of the opposite point.
+    fn farthest(&self, own: &Id) -> Option<&Id> {
+        let opposite = Id(own.0.map(|byte| !byte));
+        let below = self.items.range(..=opposite).next_back();
+        let above = self.items.range(opposite..).next();
+        [below, above].into_iter().flatten().map(|(target, _)| target).max_by(|a, b| own.closer(a, b))
+    }
+
+    fn remove(&mut self, target: &Id) {
+        let Some(stored) = self.items.remove(target) else { return };
+        self.bytes -= cost(&stored.item);
+        if let Some(count) = self.writers.get_mut(&stored.writer) {
+            *count -= 1;
+            if *count == 0 {
+                self.writers.remove(&stored.writer);
+            }
+        }
+    }
+}
+
+/// BEP 44: whether `new` may take the place of `old`. Equal numbers with equal values start the life again; with
+/// another value the BEP says "MUST reject", and so do we, though libtorrent answers as if it had stored it.
+fn may_follow(old: &Item, new: &Item, cas: Option<i64>) -> Result<(), Refusal> {
+    match (old, new) {
+        (Item::Immutable(_), Item::Immutable(_)) => Ok(()),
+        (Item::Mutable(old), Item::Mutable(new)) => {
+            if cas.is_some_and(|cas| cas != old.seq) {
+                return Err(Refusal::Cas);
+            }
+            let same = new.seq == old.seq && new.value == old.value;
+            if new.seq > old.seq || same { Ok(()) } else { Err(Refusal::OldSeq) }
+        }
+        _ => Err(Refusal::OtherKind),
+    }
+}
+
+fn cost(item: &Item) -> usize {
+    let salt = match item {
+        Item::Immutable(_) => 0,
+        Item::Mutable(item) => item.salt.len(),
+    };
+    OVERHEAD + item.value().as_bencode().len() + salt
+}

@@ -1,0 +1,158 @@
+//! Items and files that the DHT keeps, against running nodes on loopback.
+
+use super::daemon::Daemon;
+use super::harness::{Ended, Home};
+
+/// The target of `12:Hello World!` (BEP 44, test vector 3).
+const HELLO: &str = "e5f96f6f38320f0f33959cb4d3d656452117aadb";
+
+struct Net {
+    home: Home,
+    nodes: Vec<Daemon>,
+}
+
+impl Net {
+    fn new(size: usize) -> Self {
+        let home = Home::new();
+        let nodes = Daemon::network(&home, size);
+        Self { home, nodes }
+    }
+
+    fn run(&self, args: &[&str]) -> Ended {
+        self.home.run(&[args, &["--lan", "--bootstrap", &self.nodes[0].address]].concat())
+    }
+}
+
+#[test]
+fn a_value_is_found_by_its_hash() {
+    let net = Net::new(3);
+    let record = net.run(&["put", "Hello World!", "--json"]).expect_code(0).json().remove(0);
+    assert_eq!((&record["target"], &record["stored_at"]), (&HELLO.into(), &3.into()), "{record}");
+    assert_eq!(net.run(&["get", HELLO]).expect_code(0).stdout, "Hello World!\n");
+    let record = net.run(&["get", HELLO, "--json"]).expect_code(0).json().remove(0);
+    assert_eq!((&record["text"], &record["seq"]), (&"Hello World!".into(), &serde_json::Value::Null), "{record}");
+    let ended = net.run(&["get", &"0".repeat(40)]).expect_code(1);
+    assert!(ended.stderr.contains("no item"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_mutable_value_changes_only_forward_and_only_by_its_owner() {
+    let net = Net::new(3);
+    let key = net.home.run(&["key", "new", "me.key"]).expect_code(0).stdout.trim().to_owned();
+    assert_eq!(net.home.run(&["key", "show", "me.key"]).expect_code(0).stdout.trim(), key);
+    let ended = net.home.run(&["key", "new", "me.key"]).expect_code(2);
+    assert!(ended.stderr.contains("never overwritten"), "{}", ended.stderr);
+    let put = |rest: &[&str]| net.run(&[&["put", "--mutable", "--key", "me.key", "--salt", "motd"], rest].concat());
+    for (value, seq) in [("first", 1), ("second", 2)] {
+        let record = put(&[value, "--json"]).expect_code(0).json().remove(0);
+        assert_eq!((&record["seq"], &record["public_key"]), (&seq.into(), &key.as_str().into()), "{record}");
+        let got = net.run(&["get", "--public-key", &key, "--salt", "motd"]).expect_code(0);
+        assert_eq!(got.stdout, format!("{value}\n"));
+    }
+    let ended = put(&["old", "--seq", "1"]).expect_code(1);
+    assert!(
+        ended.stderr.starts_with("error: seq 1 is out of date: the stored item has seq 2\ncure: "),
+        "{}",
+        ended.stderr
+    );
+    let ended = put(&["clash", "--cas", "1"]).expect_code(1);
+    assert!(ended.stderr.contains("--cas 1 is out of date: the stored item has seq 2"), "{}", ended.stderr);
+    put(&["third", "--seq", "7", "--cas", "2"]).expect_code(0);
+    net.run(&["get", "--public-key", &key]).expect_code(1);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(net.home.path().join("me.key")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "the secret is its owner's alone");
+    }
+}
+
+#[test]
+fn what_cannot_be_an_item_says_why_and_what_to_do() {
+    let home = Home::new();
+    home.run(&["key", "new", "me.key"]).expect_code(0);
+    home.write("no.key", "hello");
+    home.write("large.bin", vec![0; 2000]);
+    let (long, salt) = ("x".repeat(997), "s".repeat(65));
+    let mutable = ["put", "x", "--mutable", "--key"];
+    for (args, what) in [
+        (vec!["put", long.as_str()], "1001 bytes as bencode, an item holds 1000\ncure: store it as a file"),
+        (vec!["put", "--bencode", "d1:bi1e1:ai2ee"], "not canonical bencode\ncure: sort the keys"),
+        ([&mutable[..], &["me.key", "--salt", &salt]].concat(), "the salt has 65 bytes"),
+        ([&mutable[..], &["no.key"]].concat(), "holds no key"),
+        ([&mutable[..], &["missing.key"]].concat(), "missing.key"),
+        (vec!["put", "--file", "missing.bin"], "missing.bin"),
+        (vec!["put", "--file", "large.bin", "--max-size", "1000"], "2000 bytes, more than 1000"),
+        (vec!["get", "xyz"], "an id is 40 hexadecimal digits"),
+        (vec!["get", "--public-key", "xyz"], "not a public key"),
+    ] {
+        let ended = home.run(&args).expect_code(2);
+        assert!(ended.stderr.contains(what) && ended.stderr.contains("\ncure: "), "{args:?}: {}", ended.stderr);
+    }
+    for wrong in [&["put"][..], &["put", "x", "--mutable"], &["get"], &["get", "--file", HELLO]] {
+        home.run(wrong).expect_code(2);
+    }
+}
+
+#[test]
+fn a_file_goes_in_and_comes_out_and_an_interrupted_get_goes_on() {
+    let net = Net::new(3);
+    let file: Vec<u8> = (0..100_000u32).map(|index| (index.wrapping_mul(index) >> 7) as u8).collect();
+    net.home.write("in.bin", &file);
+    let record = net.run(&["put", "--file", "in.bin", "--json"]).expect_code(0).json().remove(0);
+    let root = record["root"].as_str().unwrap();
+    assert_eq!(record["items"], 101 + 3 + 1, "{record}");
+    net.run(&["put", "--file", "in.bin", "--resume"]).expect_code(0);
+    let get = ["get", "--file", root, "-o", "out.bin", "--json"];
+    let record = net.run(&get).expect_code(0).json().remove(0);
+    assert_eq!((&record["bytes"], &record["bytes_resumed"]), (&100_000.into(), &0.into()));
+    assert!(std::fs::read(net.home.path().join("out.bin")).unwrap() == file);
+
+    // What an earlier run has fetched, one block damaged.
+    let mut part = file.clone();
+    part[50_000] ^= 1;
+    net.home.write("out.bin.part", &part[..90_000]);
+    let record = net.run(&get).expect_code(0).json().remove(0);
+    let resumed = record["bytes_resumed"].as_u64().unwrap();
+    assert!((88_000..90_000).contains(&resumed), "{record}");
+    assert!(std::fs::read(net.home.path().join("out.bin")).unwrap() == file);
+    assert!(!net.home.path().join("out.bin.part").exists());
+
+    let ended = net.run(&["get", "--file", root, "-o", "x", "--max-size", "5000"]).expect_code(2);
+    assert!(ended.stderr.contains("100000 bytes, more than 5000"), "{}", ended.stderr);
+    net.run(&["put", "Hello World!"]).expect_code(0);
+    let ended = net.run(&["get", "--file", HELLO, "-o", "x"]).expect_code(2);
+    assert!(ended.stderr.contains("no part of a file"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_name_stays_while_its_torrent_changes() {
+    let net = Net::new(3);
+    net.home.run(&["key", "new", "me.key"]).expect_code(0);
+    let publish = |infohash: &str| net.run(&["publish-torrent", infohash, "--key", "me.key", "--salt", "n", "--json"]);
+    let (first, second) = ("a".repeat(40), "b".repeat(40));
+    let record = publish(&first).expect_code(0).json().remove(0);
+    let magnet = record["magnet"].as_str().unwrap();
+    assert!(magnet.starts_with("magnet:?xs=urn:btpk:") && magnet.ends_with("&s=6e"), "{magnet}");
+    assert_eq!(net.run(&["resolve", magnet]).expect_code(0).stdout, format!("{first}\n"));
+    publish(&second).expect_code(0);
+    let record = net.run(&["resolve", magnet, "--json"]).expect_code(0).json().remove(0);
+    assert_eq!((&record["infohash"], &record["seq"]), (&second.as_str().into(), &2.into()), "{record}");
+    let other = format!("magnet:?xs=urn:btpk:{}", "7".repeat(64));
+    net.run(&["resolve", &other]).expect_code(1);
+    let ended = net.run(&["resolve", "magnet:?xt=urn:btih:x"]).expect_code(2);
+    assert!(ended.stderr.contains("no xs=urn:btpk:"), "{}", ended.stderr);
+}
+
+#[test]
+fn anything_with_a_name_has_a_swarm() {
+    let net = Net::new(3);
+    let key = ["--key", "https://example.org/big.iso", "--json"];
+    let ended = net.run(&[&["announce", "--port", "8080"], &key[..]].concat()).expect_code(0);
+    assert_eq!(ended.stderr, "", "no torrent, so none that could be private");
+    let record = net.run(&[&["find"], &key[..]].concat()).expect_code(0).json().remove(0);
+    assert_eq!((&record["peer"], &record["infohash"]), (&"127.0.0.1:8080".into(), &ended.json()[0]["infohash"]));
+    let record = net.run(&[&["scrape"], &key[..]].concat()).expect_code(0).json().remove(0);
+    assert_eq!(record["peers"], 1, "{record}");
+    net.home.run(&["find"]).expect_code(2);
+}
