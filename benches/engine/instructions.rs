@@ -26,6 +26,8 @@ pub fn check(update: bool) -> anyhow::Result<()> {
         println!("{:50} {count:8} instructions {change}", case.name);
         writeln!(table, "{count:8} {}", case.name)?;
         match before {
+            // bendy's count is there to compare with, and wobbles with the allocator; only our own can fail.
+            _ if case.name.ends_with("by bendy") => {}
             Some(before) if count as f64 > before as f64 * TOLERANCE => {
                 writeln!(worse, "  {}: {before} before, {count} now ({change})", case.name)?;
             }

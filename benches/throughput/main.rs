@@ -39,7 +39,7 @@ pub struct Options {
     #[arg(long, value_delimiter = ',', default_value = "echo,tokio-echo,trackerless,mainline,libtorrent",
           value_parser = parse_kind)]
     servers: Vec<Kind>,
-    /// Only these scenarios, separated by commas (default: all).
+    /// Only scenarios whose name contains one of these, separated by commas (default: all).
     #[arg(long, value_delimiter = ',')]
     scenarios: Vec<String>,
     /// Where the JSON, the chart and the servers' logs go.

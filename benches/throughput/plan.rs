@@ -51,7 +51,7 @@ fn scenarios(options: &Options) -> Vec<Scenario> {
         Scenario { name: "get_peers, 80 % of saturation", ask: Ask::GetPeers, stored: FEW, open: true },
     ];
     if !options.scenarios.is_empty() {
-        all.retain(|scenario| options.scenarios.iter().any(|name| scenario.name.starts_with(name)));
+        all.retain(|scenario| options.scenarios.iter().any(|name| scenario.name.contains(name.trim())));
     }
     all
 }

@@ -48,7 +48,10 @@ fn look_up(node: &Dht, what: &str, info_hash: Id) -> String {
     if what == "announce" {
         return match node.announce_peer(info_hash, Some(6881)) {
             Ok(_) => format!("- {:.3} -", millis()),
-            Err(_) => "nothing".to_owned(),
+            Err(error) => {
+                eprintln!("announce: {error}");
+                "nothing".to_owned()
+            }
         };
     }
     let mut peers = node.get_peers(info_hash);
