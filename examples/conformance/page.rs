@@ -29,10 +29,7 @@ pub(crate) fn render(runs: &[Run]) -> String {
     page += "\n## Deviations\n";
     for run in runs.iter().filter(|run| failed(run).next().is_some()) {
         let _ = writeln!(page, "\n### {}\n", run.name);
-        for report in failed(run) {
-            let why = explanation(run.name, report.check.id).unwrap_or_default();
-            let _ = writeln!(page, "- `{}` ({}): {}. {}", report.check.id, report.check.level, report.why, why);
-        }
+        page += &deviations(run);
     }
     page += "\n## Skipped\n";
     for run in runs {
@@ -52,6 +49,23 @@ pub(crate) fn render(runs: &[Run]) -> String {
         }
     }
     page
+}
+
+/// One paragraph per explanation, in the order of the checks, with what was seen.
+fn deviations(run: &Run) -> String {
+    let mut known: Vec<(&str, Vec<&Report>)> = Vec::new();
+    for report in failed(run) {
+        let why = explanation(run.name, report.check.id).unwrap_or_default();
+        match known.iter_mut().find(|(other, _)| *other == why) {
+            Some((_, reports)) => reports.push(report),
+            None => known.push((why, vec![report])),
+        }
+    }
+    let seen = |report: &Report| format!("`{}` ({}): {}", report.check.id, report.check.level, report.why);
+    let paragraph = |(why, reports): (&str, Vec<&Report>)| {
+        format!("- {why}\n  {}\n", reports.into_iter().map(seen).collect::<Vec<_>>().join("; "))
+    };
+    known.into_iter().map(paragraph).collect()
 }
 
 /// Failures that nobody has explained yet.
@@ -83,9 +97,9 @@ fn skipped(run: &Run) -> String {
             None => reasons.push((&report.why, vec![report.check.id])),
         }
     }
-    let ids = |ids: &[&str]| match ids {
-        [few @ ..] if few.len() <= 4 => few.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", "),
-        many => format!("{} of `{}`", many.len(), many[0].split('.').next().unwrap_or_default()),
+    let ids = |ids: &[&str]| match ids.len() {
+        ..=4 => ids.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", "),
+        many => format!("{many} of `{}`", ids[0].split('.').next().unwrap_or_default()),
     };
     reasons.iter().map(|(why, checks)| format!("- {}: {why}\n", ids(checks))).collect()
 }

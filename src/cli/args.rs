@@ -361,11 +361,6 @@ const EXAMPLES: &[(&str, &str)] = &[
   trackerless status --json --data-dir /var/lib/trackerless",
     ),
     (
-        "lab",
-        "  trackerless lab hops --nodes 256,1024 --systems chord,kademlia
-  trackerless lab all --quick                every figure, coarser, within a minute",
-    ),
-    (
         "demo",
         "  trackerless demo
   trackerless demo --nodes 200",
@@ -378,7 +373,9 @@ const EXAMPLES: &[(&str, &str)] = &[
     ),
     (
         "lab",
-        "  trackerless lab --help                     what experiments there are",
+        "  trackerless lab failures --quick           within half a minute; writes lab/failures.csv and .svg
+  trackerless lab hops --systems chord,kademlia --nodes 256,1024
+  trackerless lab all --out results          the full size: hours of simulated time, up to an hour of yours",
     ),
     (
         "completions",

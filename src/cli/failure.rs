@@ -12,7 +12,7 @@ use crate::daemon::config::ConfigError;
 pub enum Exit {
     /// The command did what it says.
     Done = 0,
-    /// Nothing was found, nothing was stored, or a node breaks a rule.
+    /// Nothing was found, nothing was stored, a node breaks a rule, or an experiment is not as it must be.
     Nothing = 1,
     /// The command line, the settings or the data folder cannot be used as they are.
     Usage = 2,
@@ -24,7 +24,7 @@ pub enum Exit {
 pub const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  nothing was found, nothing was stored, or a node breaks a rule
+  1  nothing was found or stored, a node breaks a rule, or an experiment is not as it must be
   2  the command line, the settings or the data folder cannot be used
   3  no network: no socket could be opened, or no other node answered";
 

@@ -20,6 +20,9 @@ use crate::engine::node::Snapshot;
 /// Torrents that are looked up or announced at once. More would only wait for the pace of new destinations.
 pub(super) const AT_ONCE: usize = 16;
 
+/// How long a command waits for the second family once the first has joined.
+const OTHER_FAMILY_PATIENCE: Duration = Duration::from_secs(1);
+
 /// A short-lived node.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -42,6 +45,8 @@ impl Session {
     async fn join(config: &Config, binds: &[SocketAddr], patience: Duration) -> Result<Self, Failure> {
         let session = Self { dht: builder(config, binds).saved(saved_contacts(config)).start().await? };
         let contacts = tokio::time::timeout(patience, session.dht.bootstrapped()).await.unwrap_or(0);
+        // The other family is a network of its own: a moment more lets it take part.
+        let _ = tokio::time::timeout(OTHER_FAMILY_PATIENCE, session.dht.bootstrapped_everywhere()).await;
         if contacts == 0 {
             session.close().await;
             return Err(nobody_answered(config));

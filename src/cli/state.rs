@@ -79,6 +79,8 @@ struct OwnAddress {
     nodes: usize,
     torrents: usize,
     peers: usize,
+    /// The estimated number of nodes in the network.
+    network_size: Option<u64>,
 }
 
 impl Status {
@@ -107,14 +109,16 @@ impl OwnAddress {
             nodes: node.snapshot.contacts.len(),
             torrents: torrents.len(),
             peers: node.snapshot.peers.len(),
+            network_size: node.snapshot.network_size,
         }
     }
 
     fn text(&self) -> String {
         let Self { address, family, nodes, torrents, peers, .. } = self;
         let id = self.id.as_deref().unwrap_or("not chosen yet");
+        let size = self.network_size.map(|size| format!(" of about {size}")).unwrap_or_default();
         format!(
-            "\n  {family}  {address}\n    id     {id}\n    nodes  {nodes}\n    peers  {peers} of {torrents} torrents, for others"
+            "\n  {family}  {address}\n    id     {id}\n    nodes  {nodes}{size}\n    peers  {peers} of {torrents} torrents, for others"
         )
     }
 }

@@ -114,6 +114,8 @@ fn builder(config: &Config) -> DhtBuilder {
         .bootstrap(config.routers().into_iter().map(|router| router.to_string()))
         .private_network(config.lan)
         .read_only(config.read_only)
+        .adaptive(config.adaptive)
+        .compliance(config.node_ids)
         .limited(!config.no_limits)
         .new_destinations(config.new_destinations_per_second, config.new_destinations_burst)
         .peer_memory_bytes(memory);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use super::{Dht, Inner, Running, StartError};
-use crate::engine::contact::{Contact, Family, is_local};
+use crate::engine::contact::{Compliance, Contact, Family, is_local};
 use crate::engine::id::Id;
 use crate::engine::limits::{NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES};
 use crate::engine::node::{Config, Node, Snapshot};
@@ -34,6 +34,8 @@ pub struct DhtBuilder {
     bootstrap: Option<Vec<String>>,
     private_network: bool,
     read_only: bool,
+    adaptive: bool,
+    compliance: Compliance,
     limited: bool,
     new_destinations: (u32, u32),
     peer_memory_bytes: usize,
@@ -48,6 +50,8 @@ impl Default for DhtBuilder {
             bootstrap: None,
             private_network: false,
             read_only: false,
+            adaptive: false,
+            compliance: Compliance::Prefer,
             limited: true,
             new_destinations: (NEW_DESTINATIONS_PER_SECOND, NEW_DESTINATIONS_BURST),
             peer_memory_bytes: PEER_MEMORY_BYTES,
@@ -85,6 +89,21 @@ impl DhtBuilder {
     #[must_use]
     pub const fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
+        self
+    }
+
+    /// Answers no queries until strangers have reached us, and everybody from then on (BEP 43): for nodes that may be
+    /// behind a firewall.
+    #[must_use]
+    pub const fn adaptive(mut self, adaptive: bool) -> Self {
+        self.adaptive = adaptive;
+        self
+    }
+
+    /// What to make of nodes whose id does not fit their address (BEP 42; default: the others come first).
+    #[must_use]
+    pub const fn compliance(mut self, compliance: Compliance) -> Self {
+        self.compliance = compliance;
         self
     }
 
@@ -137,7 +156,8 @@ impl DhtBuilder {
             self.take_saved(dir)?;
         }
         let (clock, asked) = (Clock::new(), self.addresses());
-        let (mut nodes, mut unavailable, mut tasks, mut restored) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let (mut nodes, mut unavailable, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut tasks, mut restored) = (Vec::new(), 0);
         for (index, &addr) in asked.iter().enumerate() {
             let saved = self.saved_for(&asked, index);
             let snapshot = saved.map_or_else(|| self.contacts_like(addr), |saved| saved.snapshot.clone());
@@ -148,7 +168,10 @@ impl DhtBuilder {
                     nodes.push(Running { asked: addr, handle });
                     tasks.push(task);
                 }
-                Err(source) if may_be_missing(addr, &source) => unavailable.push((addr, source.to_string())),
+                Err(source) if may_be_missing(addr, &source) => {
+                    unavailable.push((addr, source.to_string()));
+                    waiting.extend(saved.cloned());
+                }
                 Err(source) => return Err(StartError::Bind { addr, source }),
             }
         }
@@ -158,8 +181,9 @@ impl DhtBuilder {
         let inner = Arc::new(Inner {
             nodes,
             unavailable,
+            waiting,
             restored,
-            data_dir,
+            data_dir: data_dir.map(Arc::new),
             saving: Mutex::new(()),
             tasks: Mutex::new(tasks),
         });
@@ -216,6 +240,8 @@ impl DhtBuilder {
             }
             _ => Socket::bind(wanted),
         }
+        // An address that is listed may still be refused (not ready yet, a container's rules): the wildcard will do.
+        .or_else(|error| if wanted == addr { Err(error) } else { Socket::bind(addr) })
     }
 
     fn start_node(
@@ -233,6 +259,9 @@ impl DhtBuilder {
         let config = Config {
             private_network: self.private_network,
             read_only: self.read_only,
+            adaptive: self.adaptive,
+            compliance: self.compliance,
+            verify_announces: true,
             limited: self.limited,
             new_destinations: self.new_destinations,
             peer_memory_bytes: self.peer_memory_bytes,
@@ -287,11 +316,13 @@ async fn exchange_families(dht: &Dht) {
     if !families.contains(&Family::V4) || !families.contains(&Family::V6) {
         return;
     }
-    let state = dht.snapshot().await;
+    let mut known: Vec<Contact> = Vec::new();
+    for node in &dht.inner.nodes {
+        known.extend(node.handle.ask(Command::GoodContacts).await.unwrap_or_default());
+    }
     for (node, family) in dht.inner.nodes.iter().zip(families) {
-        let others = state.nodes.iter().filter(|other| Family::of(&other.bound) != family);
-        let contacts: Vec<Contact> = others.flat_map(|other| other.snapshot.contacts.iter().copied()).collect();
-        node.handle.tell(Command::OtherFamily(contacts)).await;
+        let others = known.iter().filter(|contact| Family::of(&contact.addr) != family).copied().collect();
+        node.handle.tell(Command::OtherFamily(others)).await;
     }
 }
 

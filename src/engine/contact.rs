@@ -48,6 +48,18 @@ impl Family {
     }
 }
 
+/// What we make of other nodes whose id does not fit their address (BEP 42). Their queries are always served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compliance {
+    /// Nothing.
+    Off,
+    /// Those whose id fits come first: in the table, and where something is stored.
+    #[default]
+    Prefer,
+    /// The others count for nothing: they enter no table, end no lookup, and store nothing of ours.
+    Enforce,
+}
+
 /// The compact form of one address: 6 or 18 bytes, no heap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CompactAddr {

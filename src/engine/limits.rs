@@ -44,6 +44,9 @@ pub const PEERS_PER_SUBNET: usize = 64;
 pub const PORTS_PER_ADDRESS: usize = 4;
 /// Default memory for stored peers and their index.
 pub const PEER_MEMORY_BYTES: usize = 64 << 20;
+/// Stored peers that survive a restart, of each node: some 20 MB in the state file. Beyond that they are announced again
+/// within half an hour anyway.
+pub const SAVED_PEERS: usize = 1_000_000;
 /// A stored peer that is not announced again. Clients announce every 15 to 28 minutes: one may be lost.
 pub const PEER_LIFETIME: Duration = Duration::from_mins(45);
 

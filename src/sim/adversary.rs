@@ -100,9 +100,9 @@ impl Adversary {
         self.remember(Contact { id: query.id, addr: from });
         let (asks_ping, target) = match query.method {
             Method::Ping => (true, self.brief.key),
-            Method::FindNode { target, .. }
-            | Method::SampleInfohashes { target, .. }
-            | Method::Get { target, .. } => (false, target),
+            Method::FindNode { target, .. } | Method::SampleInfohashes { target, .. } | Method::Get { target, .. } => {
+                (false, target)
+            }
             Method::Put(_) => (false, self.brief.key),
             Method::GetPeers { info_hash, .. } | Method::AnnouncePeer { info_hash, .. } => (false, info_hash),
         };

@@ -3,6 +3,7 @@
 //! Every test has folders and variables of its own; networks are on loopback, with ports that the system chose.
 
 mod config;
+mod conform;
 mod daemon;
 mod demo;
 mod gateway;

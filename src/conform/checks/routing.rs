@@ -85,6 +85,7 @@ fn learner(p: &mut Probe<'_>) -> Outcome {
 fn mute_stays_out(p: &mut Probe<'_>) -> Outcome {
     learner(p)?;
     p.ask_from(Source::Mute, PING, &[])?;
+    p.ask_from(Source::Mute, FIND_NODE, &[])?;
     expect(!p.is_known(Source::Mute)?, "a node that never answered is handed out")
 }
 

@@ -1,7 +1,7 @@
 //! Which infohashes a node has peers for (BEP 51).
 
 use super::peers::MAX_DATAGRAM;
-use crate::conform::Test::{NotServed, Refused, Run};
+use crate::conform::Test::{NotServed, Run};
 use crate::conform::probe::Probe;
 use crate::conform::reply::{Reply, expect, skipped};
 use crate::conform::{Check, Outcome, Source, Trouble, must, should};
@@ -23,12 +23,18 @@ pub(super) const CHECKS: &[Check] = &[
     should("samples.stable", BEP, "before the interval is over, the samples stay the same", Run(stable)),
     must("samples.target.missing", BEP, "sample_infohashes without a target is not served", NotServed(NO_TARGET)),
     should("samples.target.missing.code", "BEP 5, Errors", "sample_infohashes without a target is refused with 203", Run(|p| { ask(p)?; p.refused(203, NO_TARGET, &[]) })),
-    should("samples.unknown.code", "BEP 5, Errors", "a query that names nothing is refused also beside samples", Refused(204, b"d1:ad2:id20:{id}e1:q17:sample_everything1:t4:{t}1:y1:qe")),
+    should("samples.unknown.code", "BEP 5, Errors", "a query that names nothing is refused also beside samples", Run(|p| { ask(p)?; p.refused(204, b"d1:ad2:id20:{id}e1:q17:sample_everything1:t4:{t}1:y1:qe", &[]) })),
 ];
 
 /// An answer with samples: that they are there is how support is told (BEP 51).
 fn ask(p: &mut Probe<'_>) -> Result<Reply, Trouble> {
-    let reply = p.ask(ASK, &[])?;
+    let reply = match p.ask(ASK, &[]) {
+        Err(Trouble::Failed(why)) => {
+            p.alive()?;
+            return Err(skipped(format!("it does not speak BEP 51: {why}")));
+        }
+        answer => answer?,
+    };
     match reply.results().map(|results| results.get("samples").is_some()) {
         Ok(true) => Ok(reply),
         Ok(false) => Err(skipped("it does not speak BEP 51: it answers without samples")),

@@ -1,6 +1,6 @@
 //! How large a swarm is, by Bloom filters (BEP 33).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use sha1::{Digest as _, Sha1};
 
@@ -9,6 +9,7 @@ use crate::conform::Test::{Run, Served};
 use crate::conform::probe::{GET_PEERS, Probe};
 use crate::conform::reply::{Results, expect, failed, skipped};
 use crate::conform::{Check, Outcome, Source, Trouble, must, should};
+use crate::engine::contact::decode_addr;
 
 const SCRAPE: &str = "BEP 33, DHT Scrapes";
 const ASK: &[u8] = b"d1:ad2:id20:{id}9:info_hash20:{hash}6:scrapei1ee1:q9:get_peers1:t4:{t}1:y1:qe";
@@ -31,7 +32,7 @@ pub(super) const CHECKS: &[Check] = &[
     must("scrape.absent", SCRAPE, "who does not say that it seeds is a peer", Run(|p| filed(p, b"9:info_hash20:{hash}4:porti{port}e5:token{#token}", "BFpe", "BFsd"))),
     must("scrape.ip-once", SCRAPE, "two ports of one IP address are one entry", Run(ip_once)),
     should("scrape.becomes-seed", SCRAPE, "a peer that becomes a seed moves to the other filter", Run(becomes_seed)),
-    should("scrape.noseed", SCRAPE, "with noseed = 1 peers are named before seeds", Run(noseed)),
+    should("scrape.noseed", SCRAPE, "with noseed = 1 a peer is named before the seeds of a large swarm", Run(noseed)),
     must("scrape.nodes", SCRAPE, "contacts come with the filters", Run(nodes)),
     must("scrape.many", "BEP 32: at most 1,024 bytes", "a scrape of a large swarm is answered within 1,024 bytes", Run(many)),
 ];
@@ -137,17 +138,23 @@ fn becomes_seed(p: &mut Probe<'_>) -> Outcome {
     expect(!holds(filter(reply.results()?, "BFpe")?, ip), "it is still in BFpe")
 }
 
+/// More seeds than fit into an answer, and one peer that must not drown in them.
 fn noseed(p: &mut Probe<'_>) -> Outcome {
     const NO_SEEDS: &[u8] = b"d1:ad2:id20:{id}9:info_hash20:{hash}6:noseedi1ee1:q9:get_peers1:t4:{t}1:y1:qe";
     speaks(p)?;
-    p.address(Source::Other)?;
-    p.next_hash();
-    p.announce_with(Source::Main, SEED, PORT)?;
-    p.announce_with(Source::Other, NOT_SEED, PORT)?;
+    crowd(p, 140, SEED)?;
+    p.announce_with(Source::Main, NOT_SEED, PORT)?;
+    let peer = SocketAddr::new(p.ip(Source::Main)?, PORT);
     let reply = p.ask_from(Source::SecondPort, NO_SEEDS, &[])?;
-    let first = reply.results()?.values()?.first().copied().and_then(crate::engine::contact::decode_addr);
-    let peer = p.ip(Source::Other)?;
-    expect(first.is_some_and(|first| first.ip() == peer), "the first one named is not the peer that does not seed")
+    let listed = reply.results()?.values()?.iter().any(|value| decode_addr(value) == Some(peer));
+    expect(listed, "seeds are named and the one peer that does not seed is not")
+}
+
+/// Announces so many addresses.
+fn crowd(p: &mut Probe<'_>, size: u8, arguments: &[u8]) -> Outcome {
+    p.may_burst()?;
+    p.address(Source::Crowd(0)).map_err(|_| skipped("it takes many IP addresses, which only IPv4 loopback has"))?;
+    (0..size).try_for_each(|number| p.announce_with(Source::Crowd(number), arguments, PORT))
 }
 
 fn nodes(p: &mut Probe<'_>) -> Outcome {
@@ -159,11 +166,7 @@ fn nodes(p: &mut Probe<'_>) -> Outcome {
 
 fn many(p: &mut Probe<'_>) -> Outcome {
     speaks(p)?;
-    p.may_burst()?;
-    p.address(Source::Crowd(0)).map_err(|_| skipped("it takes many IP addresses, which only IPv4 loopback has"))?;
-    for number in 0..60 {
-        p.announce(Source::Crowd(number), PORT)?;
-    }
+    crowd(p, 60, NOT_SEED)?;
     let want = b"d1:ad2:id20:{id}9:info_hash20:{hash}6:scrapei1e4:wantl2:n42:n6ee1:q9:get_peers1:t4:{t}1:y1:qe";
     for query in [ASK, want] {
         let length = p.response_length(query)?;

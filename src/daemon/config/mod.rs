@@ -12,6 +12,7 @@ mod value;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use crate::engine::contact::Compliance;
 use crate::tracker::broker::Policy;
 use crate::tracker::guard::Guard;
 use crate::tracker::server::Settings as GatewaySettings;
@@ -48,6 +49,10 @@ pub struct Config {
     pub lan: bool,
     /// Ask, never answer.
     pub read_only: bool,
+    /// Ask, and answer once strangers have reached us.
+    pub adaptive: bool,
+    /// What to make of ids that do not fit their addresses.
+    pub node_ids: Compliance,
     /// No rate budgets.
     pub no_limits: bool,
     /// The log filter.
@@ -155,6 +160,8 @@ impl Config {
             log,
             lan: switch(&entries, "lan"),
             read_only: switch(&entries, "read_only"),
+            adaptive: switch(&entries, "adaptive"),
+            node_ids: compliance(&entries),
             no_limits: switch(&entries, "no_limits"),
             new_destinations_per_second: small("new_destinations_per_second"),
             new_destinations_burst: small("new_destinations_burst"),
@@ -219,6 +226,14 @@ fn set(entries: &mut [Entry], setting: &'static Setting, texts: &[String], origi
 
 fn entry<'a>(entries: &'a [Entry], key: &str) -> &'a Entry {
     entries.iter().find(|entry| entry.setting.key == key).expect("a key of the registry")
+}
+
+fn compliance(entries: &[Entry]) -> Compliance {
+    match entry(entries, "node_ids").value {
+        Value::Choice("off") => Compliance::Off,
+        Value::Choice("enforce") => Compliance::Enforce,
+        _ => Compliance::Prefer,
+    }
 }
 
 fn gateway_settings(entries: &[Entry]) -> GatewaySettings {

@@ -32,7 +32,7 @@ pub enum Scope {
 }
 
 /// All settings, in the order in which people read them.
-pub static SETTINGS: [Setting; 16] = [
+pub static SETTINGS: [Setting; 18] = [
     Setting {
         key: "data_dir",
         kind: Kind::Folder,
@@ -79,6 +79,23 @@ pub static SETTINGS: [Setting; 16] = [
         scope: Scope::Daemon,
         meaning: "Ask but never answer (BEP 43): for a host that is behind a firewall, asleep or metered.",
         default: || Value::Switch(false),
+    },
+    Setting {
+        key: "adaptive",
+        kind: Kind::Switch,
+        scope: Scope::Daemon,
+        meaning: "Ask but answer nobody until strangers have reached us, then be a full node (BEP 43): \
+                  for a host that may be behind a firewall.",
+        default: || Value::Switch(false),
+    },
+    Setting {
+        key: "node_ids",
+        kind: Kind::Choice(&["prefer", "off", "enforce"]),
+        scope: Scope::Daemon,
+        meaning: "What to make of nodes whose id does not fit their address (BEP 42). \
+                  `prefer`: the others come first; `off`: nothing; `enforce`: they are kept out of the table, \
+                  end no lookup and store nothing of ours. They are always answered.",
+        default: || Value::Choice("prefer"),
     },
     Setting {
         key: "no_limits",

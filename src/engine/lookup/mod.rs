@@ -21,7 +21,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::contact::{Contact, subnet};
+use super::contact::{Compliance, Contact, subnet};
 use super::id::Id;
 use super::limits::{CANDIDATES, K, QUERIES_PER_LOOKUP};
 use super::time::Instant;
@@ -85,6 +85,8 @@ impl Origin {
 struct Candidate {
     contact: Contact,
     origin: Origin,
+    /// Its id fits its address, or we do not mind.
+    compliant: bool,
     state: State,
     token: Option<Box<[u8]>>,
 }
@@ -95,6 +97,7 @@ pub struct Lookup {
     target: Id,
     candidates: Vec<Candidate>,
     diverse: bool,
+    compliance: Compliance,
     /// Share of the key space around the target in which the closest nodes are expected; 0 for unknown.
     radius: f64,
     asked: usize,
@@ -112,12 +115,20 @@ impl Lookup {
             target,
             candidates: Vec::new(),
             diverse,
+            compliance: Compliance::Off,
             radius,
             asked: 0,
             timeouts: 0,
             starved: false,
             grace_ends: None,
         }
+    }
+
+    /// The same lookup, which minds whether ids fit their addresses (BEP 42). Call it before the first candidate.
+    #[must_use]
+    pub fn minding(mut self, compliance: Compliance) -> Self {
+        self.compliance = compliance;
+        self
     }
 
     /// What it looks for.
@@ -138,7 +149,8 @@ impl Lookup {
         if place >= CANDIDATES || self.candidates.iter().any(clashes) {
             return;
         }
-        self.candidates.insert(place, Candidate { contact, origin, state: State::Fresh, token: None });
+        let compliant = self.compliance == Compliance::Off || contact.is_compliant();
+        self.candidates.insert(place, Candidate { contact, origin, compliant, state: State::Fresh, token: None });
         self.candidates.truncate(CANDIDATES);
     }
 
@@ -216,6 +228,23 @@ impl Lookup {
         self.answers().filter_map(|candidate| Some((&candidate.contact, candidate.token.as_deref()?)))
     }
 
+    /// Where something is to be stored `copies` times: on the closest that gave a token. Where ids that fit come first,
+    /// on as many of those too; where they are enforced, on no others (BEP 42).
+    pub fn places(&self, copies: usize) -> impl Iterator<Item = &Contact> {
+        let mut compliant = 0;
+        let with_token = self.answers().filter(|candidate| candidate.token.is_some()).enumerate();
+        let chosen = with_token.filter(move |(rank, candidate)| {
+            let fits = candidate.compliant && compliant < copies;
+            compliant += usize::from(candidate.compliant);
+            match self.compliance {
+                Compliance::Off => *rank < copies,
+                Compliance::Prefer => *rank < copies || fits,
+                Compliance::Enforce => fits,
+            }
+        });
+        chosen.map(|(_, candidate)| &candidate.contact)
+    }
+
     /// The token that `contact` gave.
     #[must_use]
     pub fn token_of(&self, contact: &Contact) -> Option<&[u8]> {
@@ -242,6 +271,8 @@ impl Lookup {
                 }
                 State::Fresh => head.fresh = head.fresh.or(Some(index)),
                 State::Asked => head.asked = true,
+                // BEP 42: while ids are enforced, the answer of another node does not count.
+                State::Answered if self.compliance == Compliance::Enforce && !candidate.compliant => continue,
                 State::Answered => {}
             }
             places += 1;

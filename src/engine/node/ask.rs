@@ -3,7 +3,7 @@
 //! An announce is a lookup and then up to [`K`] writes to the closest nodes that gave a token. An operation that
 //! reached nobody is tried once more. Whatever happens, it ends with one [`Event::Done`].
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::Node;
 use super::event::{Event, OpId, Summary};
 use super::items::{Search, put_query};
 use super::scrape::Count;
-use crate::engine::contact::{Contact, Family, is_admissible};
+use crate::engine::contact::{Compliance, Contact, Family, is_admissible};
 use crate::engine::id::Id;
 use crate::engine::krpc::encode::{self, Ask};
 use crate::engine::krpc::{Message, Response};
@@ -39,6 +39,8 @@ pub(super) enum Purpose {
     Ping(OpId),
     /// A question for a sample that the caller asked for.
     Sample(OpId),
+    /// A look at whether a node that stored our announce names us.
+    Verify(OpId),
     /// Maintenance: does it live?
     Check,
     /// Maintenance: does it know contacts for a bucket that has room?
@@ -93,6 +95,8 @@ pub(super) struct Operation {
     /// The lookup is over; nodes are being written to.
     writing: bool,
     retried: bool,
+    /// Nodes that stored our announce or item and have not been asked about it.
+    pub(super) holders: Vec<Contact>,
     seen: BTreeSet<SocketAddr>,
     pub(super) summary: Summary,
 }
@@ -109,6 +113,7 @@ impl Operation {
             outstanding: 0,
             writing: false,
             retried: false,
+            holders: Vec::new(),
             seen: BTreeSet::new(),
             summary: Summary::default(),
         }
@@ -239,7 +244,8 @@ impl Node {
     }
 
     fn new_lookup(&self, now: Instant, target: Id) -> Lookup {
-        let mut lookup = Lookup::new(target, !self.config.private_network, self.size.nodes());
+        let lookup = Lookup::new(target, !self.config.private_network, self.size.nodes());
+        let mut lookup = lookup.minding(self.config.compliance);
         self.table.closest(&target, now).into_iter().for_each(|contact| lookup.add(contact, Origin::Own));
         self.cache.near(&target).for_each(|(contact, _)| lookup.add(contact, Origin::Own));
         if !self.is_settled(now) {
@@ -329,6 +335,9 @@ impl Node {
             return false;
         };
         let (own, read_only) = (*self.id(), self.config.read_only);
+        if let Some(reach) = &mut self.reach {
+            reach.contacted(now, &to);
+        }
         self.outbox.push(to, |out| encode::query(out, transaction, &own, read_only, ask));
         self.stats.queries += 1;
         true
@@ -372,6 +381,7 @@ impl Node {
                 self.settle(now, op, |operation| operation.summary.answered += 1);
             }
             Purpose::Sample(op) => self.sampled(now, op, contact, response),
+            Purpose::Verify(op) => self.verified(now, op, message.external, response),
             Purpose::Check => {}
             Purpose::Refresh => self.contacts_in(response).for_each(|contact| self.verify_later(now, contact)),
         }
@@ -394,12 +404,17 @@ impl Node {
         self.operation_failed(now, &transaction);
     }
 
+    /// Whether we take part with this node: not where ids are enforced and its own does not fit (BEP 42).
+    pub(super) fn minds_not(&self, contact: &Contact) -> bool {
+        self.config.compliance != Compliance::Enforce || contact.is_compliant()
+    }
+
     /// A node answered: it may enter the table, unless it answers with changing ids.
     fn note_contact(&mut self, now: Instant, contact: Contact, rtt: Duration) {
         if self.joining.is_router(&contact.addr) || !is_admissible(&contact.addr, self.config.private_network) {
             return;
         }
-        if self.id_changers.contains(now, &contact.addr) {
+        if self.id_changers.contains(now, &contact.addr) || !self.minds_not(&contact) {
             return;
         }
         self.cache.answered(now, contact, rtt);
@@ -510,7 +525,9 @@ impl Node {
                     self.settle(now, op, |_| {});
                 }
             }
-            Purpose::Router(op) | Purpose::Ping(op) | Purpose::Sample(op) => self.settle(now, op, |_| {}),
+            Purpose::Router(op) | Purpose::Ping(op) | Purpose::Sample(op) | Purpose::Verify(op) => {
+                self.settle(now, op, |_| {})
+            }
             Purpose::Check | Purpose::Refresh => {}
         }
     }
@@ -523,8 +540,7 @@ impl Node {
             && !operation.writing
         {
             operation.writing = true;
-            let targets: VecDeque<Contact> =
-                operation.lookup.closest_with_token().map(|(contact, _)| *contact).take(self.config.copies).collect();
+            let targets: Vec<Contact> = operation.lookup.places(self.config.copies).copied().collect();
             let sent = targets.into_iter().filter(|contact| self.write(now, op, *contact, false)).count();
             if let Some(operation) = self.operations.get_mut(&op) {
                 operation.outstanding = sent;
@@ -532,6 +548,9 @@ impl Node {
             if sent > 0 {
                 return;
             }
+        }
+        if self.begin_verifying(now, op) {
+            return;
         }
         self.retry_or_finish(now, op);
     }
@@ -553,6 +572,7 @@ impl Node {
             self.events.push_back(Event::Stored { op, at });
         }
         self.settle(now, op, |operation| {
+            operation.holders.push(at);
             operation.summary.stored += 1;
             operation.summary.answered += 1;
         });

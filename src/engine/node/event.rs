@@ -24,6 +24,8 @@ pub enum Event {
     /// Saved nodes do not answer, or there are none: the caller should resolve its bootstrap names and call
     /// [`Node::add_routers`](super::Node::add_routers). Said again, ever less often, while nobody answers.
     RoutersWanted,
+    /// Strangers have reached us: a node that was read-only until then serves from now on (BEP 43).
+    Reachable,
     /// The id changed to fit our external address (BEP 42).
     IdChanged {
         /// The new one.
@@ -155,7 +157,7 @@ impl Event {
             | Self::SampleTooSoon { op, .. }
             | Self::Pong { op, .. }
             | Self::Done { op, .. } => Some(*op),
-            Self::Ready { .. } | Self::RoutersWanted | Self::IdChanged { .. } => None,
+            Self::Ready { .. } | Self::RoutersWanted | Self::Reachable | Self::IdChanged { .. } => None,
         }
     }
 }
@@ -171,6 +173,10 @@ pub struct Summary {
     pub peers: usize,
     /// Nodes that stored our announce, or our item.
     pub stored: usize,
+    /// Of the nodes that stored our announce, those that were asked for it by another query and answered.
+    pub verified_at: usize,
+    /// Of those, the ones that named us. A node with many peers names some of them only, so fewer prove nothing.
+    pub verified: usize,
     /// The closest nodes that answered, closest first, at most K.
     pub closest: Vec<Contact>,
     /// From command to end.

@@ -27,12 +27,14 @@ mod event;
 mod items;
 mod maintain;
 mod outbox;
+mod reach;
 mod sample;
 mod scrape;
 mod serve;
 mod serve_items;
 mod stats;
 mod timer;
+mod verify;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -45,21 +47,22 @@ pub use timer::Timer;
 use self::ask::{Operation, Purpose};
 use self::maintain::Joining;
 use self::outbox::Outbox;
+use self::reach::Reach;
 use self::sample::Samples;
 use self::timer::Timers;
-use super::contact::{Contact, Family, canonical, is_sendable};
+use super::contact::{Compliance, Contact, Family, canonical, is_sendable};
 use super::external::AddressVote;
 use super::guard::{Endpoints, Pace, ReplyGuard};
 use super::id::Id;
 use super::items::ItemStore;
 use super::krpc::{Kind, Message};
 use super::limits::{
-    CACHE_WAYS, K, MAX_RECEIVED, NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES,
+    CACHE_WAYS, K, MAX_RECEIVED, NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES, SAVED_PEERS,
 };
 use super::peers::{PeerStore, StoredPeer};
 use super::random::Random;
 use super::routing::cache::Cache;
-use super::routing::{Entry, Table};
+use super::routing::{Entry, Health, Table};
 use super::rtt::RttHistogram;
 use super::size::SizeEstimate;
 use super::time::Instant;
@@ -77,8 +80,12 @@ pub struct Config {
     pub read_only: bool,
     /// Keeps budgets for those who ask and for new destinations. Off only for benchmarks and closed labs.
     pub limited: bool,
-    /// Contacts that obey BEP 42 come first in the table.
-    pub prefer_compliant: bool,
+    /// Answers no queries until strangers have reached it; see `reach.rs`.
+    pub adaptive: bool,
+    /// After an announce, asks some of the nodes that stored it whether it shows; see `verify.rs`.
+    pub verify_announces: bool,
+    /// What it makes of nodes whose id does not fit their address (BEP 42).
+    pub compliance: Compliance,
     /// New destinations a second, sustained, and their burst.
     pub new_destinations: (u32, u32),
     /// Memory for stored peers, in bytes.
@@ -102,7 +109,9 @@ impl Config {
             private_network: false,
             read_only: false,
             limited: true,
-            prefer_compliant: true,
+            adaptive: false,
+            verify_announces: false,
+            compliance: Compliance::Prefer,
             new_destinations: (NEW_DESTINATIONS_PER_SECOND, NEW_DESTINATIONS_BURST),
             peer_memory_bytes: PEER_MEMORY_BYTES,
             cache_ways: CACHE_WAYS,
@@ -124,6 +133,8 @@ pub struct Snapshot {
     pub contacts: Vec<Contact>,
     /// Peers that others stored with it.
     pub peers: Vec<StoredPeer>,
+    /// The estimated number of nodes, for whoever reads the state.
+    pub network_size: Option<u64>,
 }
 
 /// What a node wants done next.
@@ -171,6 +182,8 @@ pub struct Node {
     tokens: Tokens,
     peers: PeerStore,
     items: ItemStore,
+    /// `None` once it is known that we can be reached, or where nobody asks.
+    reach: Option<Reach>,
     reply_guard: Option<ReplyGuard>,
     pace: Option<Pace>,
     id_changers: Endpoints,
@@ -198,9 +211,13 @@ impl Node {
         let private = config.private_network;
         let own = saved.id.unwrap_or_else(|| random.wire_id());
         let limited = config.limited && !private;
+        config.read_only |= config.adaptive;
+        if private {
+            config.compliance = Compliance::Off;
+        }
         let (rate, burst) = config.new_destinations;
         let mut node = Self {
-            table: Table::new(own, !private, config.prefer_compliant && !private),
+            table: Table::new(own, !private, config.compliance != Compliance::Off && !private),
             cache: Cache::new(config.cache_ways),
             transactions: Transactions::default(),
             rtts: RttHistogram::default(),
@@ -208,6 +225,7 @@ impl Node {
             tokens: saved.secrets.map_or_else(|| Tokens::new(&mut random), Tokens::restore),
             peers: PeerStore::new(config.family, config.peer_memory_bytes, private, &mut random),
             items: ItemStore::default(),
+            reach: config.adaptive.then(|| Reach::new(private, &mut random)),
             reply_guard: limited.then(|| ReplyGuard::new(&mut random)),
             pace: limited.then(|| Pace::new(rate, burst, &mut random)),
             id_changers: Endpoints::new(
@@ -326,6 +344,13 @@ impl Node {
         self.table.good(now)
     }
 
+    /// The good contacts: what may be named to others.
+    #[must_use]
+    pub fn good_contact_list(&self, now: Instant) -> Vec<Contact> {
+        let good = |entry: &&Entry| entry.health(now) == Health::Good;
+        self.table.entries().filter(good).map(|entry| entry.contact).collect()
+    }
+
     /// Our address as others see it, once enough of them agree.
     #[must_use]
     pub fn external_addr(&self) -> Option<SocketAddr> {
@@ -374,8 +399,9 @@ impl Node {
         Snapshot {
             id: Some(*self.id()),
             secrets: Some(self.tokens.secrets()),
-            contacts: self.contacts_to_save(),
-            peers: self.peers.iter(now).collect(),
+            contacts: self.contacts_to_save(now),
+            peers: self.peers.iter(now).take(SAVED_PEERS).collect(),
+            network_size: self.network_size().map(|nodes| nodes.round() as u64),
         }
     }
 

@@ -15,6 +15,9 @@ use crate::engine::time::Instant;
 
 impl Node {
     pub(super) fn serve(&mut self, now: Instant, from: SocketAddr, transaction: &[u8], query: &Query<'_>) {
+        if self.config.read_only {
+            self.note_stranger(now, from);
+        }
         if self.config.read_only || query.id == *self.id() {
             self.stats.ignored += 1;
             return;

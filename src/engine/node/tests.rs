@@ -10,6 +10,7 @@ use proptest::prelude::*;
 const DELAY: Duration = Duration::from_millis(10);
 const SWARM: Id = Id([0xaa; 20]);
 
+mod compliance;
 mod items;
 mod sample;
 mod scrape;
@@ -272,6 +273,15 @@ fn an_endpoint_that_answers_with_another_id_leaves_the_cache_under_the_old_one()
 }
 
 #[test]
+fn routers_are_remembered_when_their_names_cannot_be_resolved_again() {
+    let router = "8.8.8.8:6881".parse().unwrap();
+    let mut node = Node::new(Config::new(Family::V4), [1; 32], Instant::ZERO);
+    node.add_routers(Instant::ZERO, &[router]);
+    node.add_routers(Instant::from_secs(5), &[]);
+    assert!(node.joining.is_router(&router));
+}
+
+#[test]
 fn peers_of_a_private_network_are_not_restored_into_the_mainline() {
     let stored =
         |peer: &str| StoredPeer { info_hash: SWARM, peer: peer.parse().unwrap(), seed: false, age: Duration::ZERO };
@@ -415,7 +425,7 @@ fn an_id_follows_the_address_that_others_see() {
     let mut net = Net::new(0);
     let at = |index: u8| SocketAddr::from(([198, 18, index, 1], 6881));
     let public = |index| {
-        (at(index), Node::new(Config { prefer_compliant: false, ..Config::new(Family::V4) }, [index; 32], net.now))
+        (at(index), Node::new(Config { compliance: Compliance::Off, ..Config::new(Family::V4) }, [index; 32], net.now))
     };
     net.nodes = (1..30).map(public).collect();
     net.routers = vec![at(1)];

@@ -3,7 +3,7 @@
 //! ```text
 //! { "format": 1, "nodes": [ node... ], "saved": seconds since 1970 }
 //! node = { "asked": compact address, "bound": compact address, "contacts": compact contacts,
-//!          "id": 20 bytes, "peers": { infohash: records }, "secrets": 32 bytes }
+//!          "id": 20 bytes, "peers": { infohash: records }, "secrets": 32 bytes, "size": estimated nodes }
 //! record = compact peer, 4 bytes: seconds since 1970 of its announce, 1 byte: 1 for a seed
 //! ```
 
@@ -76,8 +76,11 @@ fn encode_node(item: SingleItemEncoder<'_>, node: &SavedNode, now: u64) -> Resul
                 sorted.iter().try_for_each(|(info_hash, records)| swarms.emit_pair(&info_hash.0, AsString(records)))
             })
         })?;
-        match snapshot.secrets {
-            Some(secrets) => dict.emit_pair(b"secrets", AsString([secrets.current, secrets.previous].concat())),
+        if let Some(secrets) = snapshot.secrets {
+            dict.emit_pair(b"secrets", AsString([secrets.current, secrets.previous].concat()))?;
+        }
+        match snapshot.network_size {
+            Some(size) => dict.emit_pair(b"size", size),
             None => Ok(()),
         }
     })
@@ -141,6 +144,7 @@ fn decode_node(mut dict: DictDecoder<'_, '_>, now: u64) -> Result<SavedNode, Unr
             (b"asked", Object::Bytes(bytes)) => asked = decode_addr(bytes),
             (b"bound", Object::Bytes(bytes)) => bound = decode_addr(bytes),
             (b"id", Object::Bytes(bytes)) => snapshot.id = Id::from_bytes(bytes),
+            (b"size", Object::Integer(digits)) => snapshot.network_size = digits.parse().ok(),
             (b"secrets", Object::Bytes(bytes)) => snapshot.secrets = decode_secrets(bytes),
             (b"contacts", Object::Bytes(bytes)) => {
                 // `bound` comes before `contacts`: bendy accepts sorted keys only.
@@ -206,7 +210,11 @@ mod tests {
                 .prop_map(|(asked, bound, id, secrets, contacts, mut peers)| {
                     // The file groups peers by infohash.
                     peers.sort_by_key(|peer| peer.info_hash);
-                    SavedNode { asked, bound, snapshot: Snapshot { id, secrets, contacts, peers } }
+                    SavedNode {
+                        asked,
+                        bound,
+                        snapshot: Snapshot { id, secrets, contacts, peers, network_size: id.map(|id| id.0[0].into()) },
+                    }
                 })
         });
         prop::collection::vec(node, 0..3).prop_map(|nodes| State { saved_at: 1_700_000_000, nodes })

@@ -1,0 +1,90 @@
+//! Whether strangers can reach us (BEP 43): a node that does not know stays read-only until they did.
+//!
+//! Proof is a query from an address that we have not contacted lately, so that no NAT had a hole for it. One such query
+//! may have other causes (a memory that has lost the address, a forged source), so it takes [`PROOFS`] from different
+//! networks within [`WINDOW`].
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::Node;
+use super::event::Event;
+use crate::engine::contact::subnet;
+use crate::engine::guard::Endpoints;
+use crate::engine::random::Random;
+use crate::engine::time::Instant;
+
+/// Strangers that must have asked us.
+const PROOFS: usize = 3;
+/// Within so long.
+const WINDOW: Duration = Duration::from_mins(15);
+/// NATs keep a hole for an address that we contacted for minutes at the most.
+const CONTACTED_FOR: Duration = Duration::from_mins(15);
+
+/// What is known so far.
+#[derive(Clone, Debug)]
+pub(super) struct Reach {
+    private_network: bool,
+    contacted: Endpoints,
+    strangers: Vec<(SocketAddr, Instant)>,
+}
+
+impl Reach {
+    pub(super) fn new(private_network: bool, random: &mut Random) -> Self {
+        Self { private_network, contacted: Endpoints::new(CONTACTED_FOR, random), strangers: Vec::new() }
+    }
+
+    /// We send a query to `addr`.
+    pub(super) fn contacted(&mut self, now: Instant, addr: &SocketAddr) {
+        self.contacted.insert(now, addr);
+    }
+
+    /// A query came from `addr`; whether that completes the proof.
+    fn asked_by(&mut self, now: Instant, addr: SocketAddr) -> bool {
+        if self.contacted.contains(now, &addr) {
+            return false;
+        }
+        let private = self.private_network;
+        let alike = |other: &SocketAddr| {
+            if private { *other == addr } else { subnet(other.ip()) == subnet(addr.ip()) }
+        };
+        self.strangers.retain(|(other, at)| now.since(*at) < WINDOW && !alike(other));
+        self.strangers.push((addr, now));
+        self.strangers.len() >= PROOFS
+    }
+}
+
+impl Node {
+    /// A query came while we are read-only: perhaps it is the last proof that we need not be.
+    pub(super) fn note_stranger(&mut self, now: Instant, from: SocketAddr) {
+        let Some(reach) = &mut self.reach else { return };
+        if reach.asked_by(now, from) {
+            self.reach = None;
+            self.config.read_only = false;
+            self.events.push_back(Event::Reachable);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addr(third: u8, port: u16) -> SocketAddr {
+        ([9, 9, third, 1], port).into()
+    }
+
+    #[test]
+    fn it_takes_three_strangers_from_three_networks_in_a_quarter_of_an_hour() {
+        let (mut reach, mut now) = (Reach::new(false, &mut Random::new([1; 32])), Instant::from_secs(1000));
+        reach.contacted(now, &addr(1, 1));
+        assert!(!reach.asked_by(now, addr(1, 1)), "we have contacted it");
+        assert!(!reach.asked_by(now, addr(2, 1)));
+        assert!(!reach.asked_by(now, addr(2, 2)), "the same network");
+        assert!(!reach.asked_by(now, addr(3, 1)));
+        now += WINDOW;
+        assert!(!reach.asked_by(now, addr(4, 1)), "the others are too long ago");
+        assert!(!reach.asked_by(now, addr(5, 1)));
+        assert!(reach.asked_by(now, addr(1, 1)), "so long after our query its hole is closed");
+    }
+}
