@@ -45,8 +45,12 @@ pub struct Dht {
 struct Inner {
     nodes: Vec<Running>,
     unavailable: Vec<(SocketAddr, String)>,
+    /// What an earlier run saved for those: kept for a run that has them again.
+    waiting: Vec<SavedNode>,
     restored: usize,
-    data_dir: Option<DataDir>,
+    data_dir: Option<Arc<DataDir>>,
+    /// Held while the state is taken and written: one at a time, so that the newest is written last.
+    saving: Mutex<()>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -148,6 +152,16 @@ impl Dht {
         if alone { 0 } else { std::future::pending().await }
     }
 
+    /// Waits until every node has joined. On a host that has both families but reaches only one this never ends: give
+    /// it a timeout.
+    pub async fn bootstrapped_everywhere(&self) {
+        for node in &self.inner.nodes {
+            if node.handle.ready().wait_for(Option::is_some).await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
     /// Peers of `info_hash`, as they arrive, each once. Dropping the stream ends the lookup.
     ///
     /// ```
@@ -232,13 +246,18 @@ impl Dht {
         self.collect(Command::Snapshot).await
     }
 
-    /// Saves the state, if there is a data folder to save it in.
+    /// Saves the state, if there is a data folder to save it in. After [`shutdown`](Self::shutdown), which has saved it, it
+    /// does nothing.
     ///
     /// # Errors
     /// The system refuses.
     pub async fn save(&self) -> Result<(), PersistError> {
         let Some(data_dir) = &self.inner.data_dir else { return Ok(()) };
-        data_dir.save(&self.snapshot().await)
+        let _saving = self.inner.saving.lock().await;
+        let state = self.snapshot().await;
+        // Nodes that have stopped say nothing; what was saved of them when they stopped stays.
+        let all_spoke = state.nodes.len() == self.inner.nodes.len() + self.inner.waiting.len();
+        if all_spoke { write(data_dir, state).await } else { Ok(()) }
     }
 
     /// Stops the nodes, for all clones, and saves their state.
@@ -246,12 +265,13 @@ impl Dht {
     /// # Errors
     /// The nodes have stopped, but their state could not be saved.
     pub async fn shutdown(&self) -> Result<(), PersistError> {
+        let _saving = self.inner.saving.lock().await;
         let state = self.collect(Command::Shutdown).await;
         for task in self.inner.tasks.lock().await.drain(..) {
             let _ = task.await;
         }
         match &self.inner.data_dir {
-            Some(data_dir) if !state.nodes.is_empty() => data_dir.save(&state),
+            Some(data_dir) if state.nodes.len() > self.inner.waiting.len() => write(data_dir, state).await,
             _ => Ok(()),
         }
     }
@@ -266,11 +286,21 @@ impl Dht {
                 nodes.push(SavedNode { asked: node.asked, bound: node.handle.local_addr(), snapshot });
             }
         }
+        nodes.extend(self.inner.waiting.iter().cloned());
         State { saved_at: unix_seconds(), nodes }
     }
 
     async fn begin_everywhere(&self, operation: Operation) -> ProgressStream {
         begin(self.inner.nodes.iter(), operation).await
+    }
+}
+
+/// Writes on a thread of its own: the nodes of a small runtime must not wait for a disk.
+async fn write(data_dir: &Arc<DataDir>, state: State) -> Result<(), PersistError> {
+    let data_dir = Arc::clone(data_dir);
+    match tokio::task::spawn_blocking(move || data_dir.save(&state)).await {
+        Ok(saved) => saved,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
 }
 

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use trackerless::dht::Dht;
-use trackerless::engine::contact::Contact;
 use trackerless::engine::id::Id;
 
 /// Only turns a hang into a failure; nothing here depends on how long anything takes.
@@ -80,22 +79,10 @@ fn a_restart_in_the_middle_keeps_peers_id_port_and_contacts() {
         let node = start().await;
         node.bootstrapped().await;
         nodes[3].announce(swarm(1), 4242, true).await;
-        // Announced to the node itself by one that knows nobody else, so that it certainly holds it.
-        let alone = Dht::builder()
-            .private_network(true)
-            .bind("127.0.0.1:0".parse().unwrap())
-            .bootstrap([node.local_addrs()[0].to_string()])
-            .start()
-            .await
-            .expect("a node");
-        alone.bootstrapped().await;
-        while !alone
-            .announce(swarm(2), 777, false)
-            .await
-            .stored_at
-            .iter()
-            .any(|at: &Contact| at.addr == node.local_addrs()[0])
-        {}
+        // An infohash next to the node's own id: it is certainly among the eight closest.
+        let mut nearby = node.status().await[0].id;
+        nearby.0[19] ^= 1;
+        nodes[5].announce(nearby, 777, false).await;
         let before = node.snapshot().await.nodes.remove(0);
         node.shutdown().await.expect("saved");
         drop(node);
@@ -112,11 +99,44 @@ fn a_restart_in_the_middle_keeps_peers_id_port_and_contacts() {
                 .map(|stored| (stored.info_hash, stored.peer, stored.seed))
                 .collect::<BTreeSet<_>>()
         };
-        assert!(peers(&before).contains(&(swarm(2), "127.0.0.1:777".parse().unwrap(), false)));
+        assert!(peers(&before).contains(&(nearby, "127.0.0.1:777".parse().unwrap(), false)));
         assert_eq!(peers(&after), peers(&before));
         assert_eq!(node.restored_contacts(), before.snapshot.contacts.len());
         node.bootstrapped().await;
         assert_eq!(node.find_peers(swarm(1)).await.next().await, Some("127.0.0.1:4242".parse().unwrap()));
+    });
+}
+
+#[test]
+fn whoever_saves_after_the_shutdown_does_not_wipe_the_state() {
+    run(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let any = "127.0.0.1:0".parse().unwrap();
+        let start = || Dht::builder().private_network(true).bind(any).data_dir(folder.path()).start();
+        let node = start().await.expect("a node");
+        let id = node.status().await[0].id;
+        node.shutdown().await.expect("saved");
+        node.save().await.expect("nothing to do");
+        drop(node);
+        assert_eq!(start().await.expect("a node").status().await[0].id, id);
+    });
+}
+
+#[test]
+fn nodes_that_were_asked_for_alike_each_keep_their_own_identity() {
+    run(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let any = "127.0.0.1:0".parse().unwrap();
+        let start = || Dht::builder().private_network(true).bind(any).bind(any).data_dir(folder.path()).start();
+        let identities = async |nodes: &Dht| -> Vec<(SocketAddr, Id)> {
+            nodes.status().await.iter().map(|node| (node.local_addr, node.id)).collect()
+        };
+        let nodes = start().await.expect("two nodes");
+        let before = identities(&nodes).await;
+        nodes.shutdown().await.expect("saved");
+        drop(nodes);
+        let nodes = start().await.expect("two nodes");
+        assert_eq!(identities(&nodes).await, before);
     });
 }
 

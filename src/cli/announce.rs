@@ -50,7 +50,7 @@ impl Plan {
     async fn once(&self, config: &Config, session: &Session) -> Result<Exit, Failure> {
         let progress = Progress::new("announcing");
         // A node that has heard nothing of the announce: what it finds, strangers find.
-        let witness = Session::open(config, PATIENCE).await?;
+        let witness = Session::open_beside(config, PATIENCE).await?;
         let announces = stream::iter(self.infohashes()).map(|infohash| self.announce(session, &witness, infohash));
         let mut reports = announces.buffer_unordered(AT_ONCE);
         let mut exit = Exit::Done;

@@ -361,6 +361,11 @@ const EXAMPLES: &[(&str, &str)] = &[
   trackerless status --json --data-dir /var/lib/trackerless",
     ),
     (
+        "lab",
+        "  trackerless lab hops --nodes 256,1024 --systems chord,kademlia
+  trackerless lab all --quick                every figure, coarser, within a minute",
+    ),
+    (
         "demo",
         "  trackerless demo
   trackerless demo --nodes 200",
@@ -371,7 +376,6 @@ const EXAMPLES: &[(&str, &str)] = &[
   trackerless config > trackerless.toml      a file to start from
   trackerless config --json --lan            for programs",
     ),
-    ("lab", "  trackerless lab --help                     what experiments there are"),
     (
         "completions",
         "  trackerless completions bash > /etc/bash_completion.d/trackerless

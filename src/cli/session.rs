@@ -20,6 +20,9 @@ use crate::engine::node::Snapshot;
 /// Torrents that are looked up or announced at once. More would only wait for the pace of new destinations.
 pub(super) const AT_ONCE: usize = 16;
 
+/// How long a command waits for the second family once the first has joined.
+const OTHER_FAMILY_PATIENCE: Duration = Duration::from_secs(1);
+
 /// A short-lived node.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -29,8 +32,21 @@ pub(super) struct Session {
 impl Session {
     /// A node that has joined the DHT.
     pub(super) async fn open(config: &Config, patience: Duration) -> Result<Self, Failure> {
-        let session = Self { dht: builder(config).saved(saved_contacts(config)).start().await? };
+        Self::join(config, &binds(config), patience).await
+    }
+
+    /// Another one beside it: at the same addresses, but on ports of its own.
+    pub(super) async fn open_beside(config: &Config, patience: Duration) -> Result<Self, Failure> {
+        let mut binds = binds(config);
+        binds.iter_mut().for_each(|addr| addr.set_port(0));
+        Self::join(config, &binds, patience).await
+    }
+
+    async fn join(config: &Config, binds: &[SocketAddr], patience: Duration) -> Result<Self, Failure> {
+        let session = Self { dht: builder(config, binds).saved(saved_contacts(config)).start().await? };
         let contacts = tokio::time::timeout(patience, session.dht.bootstrapped()).await.unwrap_or(0);
+        // The other family is a network of its own: a moment more lets it take part.
+        let _ = tokio::time::timeout(OTHER_FAMILY_PATIENCE, session.dht.bootstrapped_everywhere()).await;
         if contacts == 0 {
             session.close().await;
             return Err(nobody_answered(config));
@@ -40,7 +56,7 @@ impl Session {
 
     /// A node that joins nothing: it only asks whom it is told to.
     pub(super) async fn open_alone(config: &Config) -> Result<Self, Failure> {
-        Ok(Self { dht: builder(config).bootstrap([""; 0]).start().await? })
+        Ok(Self { dht: builder(config, &binds(config)).bootstrap([""; 0]).start().await? })
     }
 
     /// The peers of a torrent, as they arrive.
@@ -103,11 +119,15 @@ impl Session {
     }
 }
 
-fn builder(config: &Config) -> DhtBuilder {
-    let bind = if config.is_flag("bind") { &config.bind[..] } else { &[] };
+/// The addresses that the command line names; without any the system chooses.
+fn binds(config: &Config) -> Vec<SocketAddr> {
+    if config.is_flag("bind") { config.bind.clone() } else { Vec::new() }
+}
+
+fn builder(config: &Config, binds: &[SocketAddr]) -> DhtBuilder {
     let routers = config.routers().into_iter().map(|router| router.to_string());
     let builder = Dht::builder().private_network(config.lan).read_only(true).bootstrap(routers);
-    bind.iter().fold(builder, |builder, &addr| builder.bind(addr))
+    binds.iter().fold(builder, |builder, &addr| builder.bind(addr))
 }
 
 /// The contacts that a running node has saved, and nothing else of it: neither its id nor its port is ours.

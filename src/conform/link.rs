@@ -24,6 +24,8 @@ pub enum Source {
 pub enum Wait {
     /// An answer is due: as long as one may take.
     Answer,
+    /// Time must pass.
+    Moment,
     /// Nothing should come: only as long as a reply may be overtaken by the next one.
     Straggler,
 }

@@ -23,8 +23,9 @@ pub(super) type Field<'a> = (&'a str, &'a [u8]);
 const TRANSCRIPT: usize = 8;
 /// A query may get lost, or fall victim to the target's own limits; so often it is sent.
 const TRIES: usize = 2;
-/// Looks at the target's table before a source counts as not taken in, each after one patience.
-const LOOKS: usize = 16;
+/// Looks at the target's table before a source counts as not taken in, a moment apart: ten seconds, for libtorrent
+/// looks at its newcomers every five.
+const LOOKS: usize = 40;
 
 /// One run against one target.
 pub struct Probe<'a> {
@@ -38,6 +39,8 @@ pub struct Probe<'a> {
     asked: Vec<(Source, Reply)>,
     /// Whether the target hands out this source as a contact, once it was tried.
     known: HashMap<Source, bool>,
+    /// Looks that are worth while: as many as it took with the first source, doubled, and some.
+    looks: usize,
     /// Answers to questions that several checks begin with.
     facts: HashMap<&'static str, bool>,
 }
@@ -60,6 +63,7 @@ impl<'a> Probe<'a> {
             transcript: Vec::new(),
             asked: Vec::new(),
             known: HashMap::new(),
+            looks: LOOKS,
             facts: HashMap::new(),
         }
     }
@@ -269,12 +273,13 @@ impl<'a> Probe<'a> {
         }
         self.ask_from(source, PING, &[])?;
         let mut known = false;
-        for _ in 0..LOOKS {
+        for look in 0..self.looks {
             known = self.hands_out(source)?;
             if known {
+                self.looks = self.looks.min(look * 2 + 8);
                 break;
             }
-            while self.receive(Wait::Answer).is_some() {}
+            while self.receive(Wait::Moment).is_some() {}
         }
         self.known.insert(source, known);
         Ok(known)

@@ -100,7 +100,11 @@ impl Link for Memory {
     }
 
     fn receive(&mut self, wait: Wait) -> Option<(Source, Vec<u8>)> {
-        self.pass(if wait == Wait::Answer { Duration::from_millis(500) } else { Duration::ZERO });
+        self.pass(match wait {
+            Wait::Answer => Duration::from_millis(1000),
+            Wait::Moment => Duration::from_millis(250),
+            Wait::Straggler => Duration::ZERO,
+        });
         let (to, bytes) = self.arrived.pop_front()?;
         let fixed = [Source::Main, Source::SecondPort, Source::Other, Source::Mute, Source::ReadOnly];
         let all = fixed.into_iter().chain((0..=u8::MAX).map(Source::Crowd));

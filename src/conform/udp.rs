@@ -30,6 +30,8 @@ impl Default for Manners {
     }
 }
 
+/// Between two looks at something that changes with time.
+const MOMENT: Duration = Duration::from_millis(250);
 /// How long a reply may be overtaken on the way through this machine.
 const STRAGGLER: Duration = Duration::from_millis(20);
 /// Datagrams that wait to be read by a check; more than any burst brings.
@@ -139,6 +141,7 @@ impl Link for Sockets {
     fn receive(&mut self, wait: Wait) -> Option<(Source, Vec<u8>)> {
         let wait = match wait {
             Wait::Answer => self.manners.patience,
+            Wait::Moment => MOMENT,
             Wait::Straggler if self.target.ip().is_loopback() => STRAGGLER,
             Wait::Straggler => self.manners.patience / 4,
         };

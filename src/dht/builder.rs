@@ -19,7 +19,7 @@ use crate::net::clock::Clock;
 use crate::net::driver::{self, Command};
 use crate::net::entropy;
 use crate::net::interface::stable_global_ipv6;
-use crate::net::persist::{DataDir, Found, State};
+use crate::net::persist::{DataDir, Found, SavedNode, State};
 use crate::net::socket::Socket;
 
 /// How often the state is saved.
@@ -156,24 +156,37 @@ impl DhtBuilder {
             self.take_saved(dir)?;
         }
         let (clock, asked) = (Clock::new(), self.addresses());
-        let (mut nodes, mut unavailable, mut tasks, mut restored) = (Vec::new(), Vec::new(), Vec::new(), 0);
-        for addr in asked {
-            let snapshot = self.snapshot_for(addr);
-            match self.bind_socket(addr) {
+        let (mut nodes, mut unavailable, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut tasks, mut restored) = (Vec::new(), 0);
+        for (index, &addr) in asked.iter().enumerate() {
+            let saved = self.saved_for(&asked, index);
+            let snapshot = saved.map_or_else(|| self.contacts_like(addr), |saved| saved.snapshot.clone());
+            match self.bind_socket(addr, saved.map(|saved| saved.bound.port())) {
                 Ok(socket) => {
                     restored += snapshot.contacts.len();
                     let (handle, task) = self.start_node(socket, snapshot, clock)?;
                     nodes.push(Running { asked: addr, handle });
                     tasks.push(task);
                 }
-                Err(source) if may_be_missing(addr, &source) => unavailable.push((addr, source.to_string())),
+                Err(source) if may_be_missing(addr, &source) => {
+                    unavailable.push((addr, source.to_string()));
+                    waiting.extend(saved.cloned());
+                }
                 Err(source) => return Err(StartError::Bind { addr, source }),
             }
         }
         if nodes.is_empty() {
             return Err(StartError::NoAddress);
         }
-        let inner = Arc::new(Inner { nodes, unavailable, restored, data_dir, tasks: Mutex::new(tasks) });
+        let inner = Arc::new(Inner {
+            nodes,
+            unavailable,
+            waiting,
+            restored,
+            data_dir: data_dir.map(Arc::new),
+            saving: Mutex::new(()),
+            tasks: Mutex::new(tasks),
+        });
         keep_house(Arc::downgrade(&inner));
         Ok(Dht { inner })
     }
@@ -197,22 +210,23 @@ impl DhtBuilder {
         vec![SocketAddr::from(([0, 0, 0, 0], 0)), SocketAddr::from(([0u16; 8], 0))]
     }
 
-    /// What was saved for the node asked for at `addr`: its own state, or the contacts of its family.
-    fn snapshot_for(&self, addr: SocketAddr) -> Snapshot {
-        let exact = self.saved.nodes.iter().find(|saved| saved.asked == addr);
-        exact.map_or_else(
-            || {
-                let same_family = self.saved.nodes.iter().filter(|saved| Family::of(&saved.bound) == Family::of(&addr));
-                let contacts = same_family.flat_map(|saved| saved.snapshot.contacts.iter().copied()).collect();
-                Snapshot { contacts, ..Snapshot::default() }
-            },
-            |saved| saved.snapshot.clone(),
-        )
+    /// What was saved for the node asked for at this place of the list. Those asked for alike are told apart by their order.
+    fn saved_for(&self, asked: &[SocketAddr], index: usize) -> Option<&SavedNode> {
+        let addr = asked[index];
+        let before = asked[..index].iter().filter(|other| **other == addr).count();
+        self.saved.nodes.iter().filter(|saved| saved.asked == addr).nth(before)
     }
 
-    /// Binds `addr`: with port 0 the port of an earlier run if it is still free, and on the IPv6 wildcard the stable
+    /// For a node that is new: the contacts that were saved for others of its family.
+    fn contacts_like(&self, addr: SocketAddr) -> Snapshot {
+        let same_family = self.saved.nodes.iter().filter(|saved| Family::of(&saved.bound) == Family::of(&addr));
+        let contacts = same_family.flat_map(|saved| saved.snapshot.contacts.iter().copied()).collect();
+        Snapshot { contacts, ..Snapshot::default() }
+    }
+
+    /// Binds `addr`: with port 0 the port `kept` from an earlier run if it is still free, and on the IPv6 wildcard the stable
     /// global address where there is one (BEP 32).
-    fn bind_socket(&self, addr: SocketAddr) -> io::Result<Socket> {
+    fn bind_socket(&self, addr: SocketAddr, kept: Option<u16>) -> io::Result<Socket> {
         let mut wanted = addr;
         if addr.ip() == IpAddr::from([0u16; 8])
             && !self.private_network
@@ -220,13 +234,14 @@ impl DhtBuilder {
         {
             wanted.set_ip(stable.into());
         }
-        let kept = self.saved.nodes.iter().find(|saved| saved.asked == addr).map(|saved| saved.bound.port());
         match kept {
             Some(port) if addr.port() == 0 => {
                 Socket::bind(SocketAddr::new(wanted.ip(), port)).or_else(|_| Socket::bind(wanted))
             }
             _ => Socket::bind(wanted),
         }
+        // An address that is listed may still be refused (not ready yet, a container's rules): the wildcard will do.
+        .or_else(|error| if wanted == addr { Err(error) } else { Socket::bind(addr) })
     }
 
     fn start_node(
@@ -301,11 +316,13 @@ async fn exchange_families(dht: &Dht) {
     if !families.contains(&Family::V4) || !families.contains(&Family::V6) {
         return;
     }
-    let state = dht.snapshot().await;
+    let mut known: Vec<Contact> = Vec::new();
+    for node in &dht.inner.nodes {
+        known.extend(node.handle.ask(Command::GoodContacts).await.unwrap_or_default());
+    }
     for (node, family) in dht.inner.nodes.iter().zip(families) {
-        let others = state.nodes.iter().filter(|other| Family::of(&other.bound) != family);
-        let contacts: Vec<Contact> = others.flat_map(|other| other.snapshot.contacts.iter().copied()).collect();
-        node.handle.tell(Command::OtherFamily(contacts)).await;
+        let others = known.iter().filter(|contact| Family::of(&contact.addr) != family).copied().collect();
+        node.handle.tell(Command::OtherFamily(others)).await;
     }
 }
 

@@ -27,6 +27,9 @@ pub const TRANSACTIONS: usize = 4096;
 pub const OPERATIONS: usize = 512;
 /// Candidates that one lookup keeps, the closest ones; the rest can no longer matter.
 pub const CANDIDATES: usize = 256;
+/// Queries that one lookup sends. Honest networks need some 20 to 60; whoever holds many networks could otherwise name
+/// somebody closer in every answer, and keep a lookup going for ever.
+pub const QUERIES_PER_LOOKUP: usize = 256;
 /// Distinct peers that one lookup reports. A swarm of more is not needed by any client.
 pub const PEERS_PER_LOOKUP: usize = 2000;
 
@@ -41,6 +44,9 @@ pub const PEERS_PER_SUBNET: usize = 64;
 pub const PORTS_PER_ADDRESS: usize = 4;
 /// Default memory for stored peers and their index.
 pub const PEER_MEMORY_BYTES: usize = 64 << 20;
+/// Stored peers that survive a restart, of each node: some 20 MB in the state file. Beyond that they are announced again
+/// within half an hour anyway.
+pub const SAVED_PEERS: usize = 1_000_000;
 /// A stored peer that is not announced again. Clients announce every 15 to 28 minutes: one may be lost.
 pub const PEER_LIFETIME: Duration = Duration::from_mins(45);
 

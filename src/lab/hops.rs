@@ -139,7 +139,12 @@ fn verdicts(rows: &[Row]) -> Vec<Verdict> {
         let limit = 1.3 * (4.5 + 0.6 * doublings(row.job.n)) + 0.5;
         verdicts.push(Verdict::at_most(&format!("kademlia: rpcs at {}", row.job.n), row.mean_rpcs, limit));
     }
-    let lost: usize = rows.iter().map(|row| LOOKUPS - row.found).sum();
-    verdicts.push(Verdict::at_most("lookups that missed the closest node", lost as f64, 0.0));
+    for row in rows.iter().filter(|row| row.found < LOOKUPS) {
+        let text =
+            format!("{} at {}: {} lookups missed the closest node", row.job.system, row.job.n, LOOKUPS - row.found);
+        verdicts.push(Verdict::new(false, text));
+    }
+    let all = rows.iter().all(|row| row.found == LOOKUPS);
+    verdicts.push(Verdict::new(all, "every lookup ends at the closest node"));
     verdicts
 }

@@ -6,6 +6,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+
 use crate::engine::contact::{Family, canonical};
 
 /// Routers of the mainline DHT, those that are known to be alive first.
@@ -17,18 +19,31 @@ pub const MAINLINE_ROUTERS: [&str; 5] = [
     "router.utorrent.com:6881",
 ];
 
-/// One name may take so long; a resolver that hangs must not hold up the others.
+/// One name may take so long. They are resolved side by side, so that it is also the most that all of them take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The addresses of `family` behind `names` (`host:port`, or an address).
+/// The addresses of `family` behind `names` (`host:port`, or an address), in their order.
 pub async fn resolve(names: &[String], family: Family) -> Vec<SocketAddr> {
+    let mut resolving: JoinSet<_> = names
+        .iter()
+        .cloned()
+        .enumerate()
+        .map(|(place, name)| async move { (place, resolve_one(&name).await) })
+        .collect();
     let mut found = Vec::new();
-    for name in names {
-        match tokio::time::timeout(TIMEOUT, tokio::net::lookup_host(name.as_str())).await {
-            Ok(Ok(addrs)) => found.extend(addrs.map(canonical).filter(|addr| Family::of(addr) == family)),
-            Ok(Err(error)) => tracing::debug!(name, %error, "a router's name cannot be resolved now"),
-            Err(_) => tracing::debug!(name, "resolving a router's name takes too long"),
-        }
+    while let Some(resolved) = resolving.join_next().await {
+        found.extend(resolved);
     }
-    found
+    found.sort_by_key(|(place, _)| *place);
+    let addrs = found.into_iter().flat_map(|(_, addrs)| addrs);
+    addrs.map(canonical).filter(|addr| Family::of(addr) == family).collect()
+}
+
+async fn resolve_one(name: &str) -> Vec<SocketAddr> {
+    match tokio::time::timeout(TIMEOUT, tokio::net::lookup_host(name)).await {
+        Ok(Ok(addrs)) => return addrs.collect(),
+        Ok(Err(error)) => tracing::debug!(name, %error, "a router's name cannot be resolved now"),
+        Err(_) => tracing::debug!(name, "resolving a router's name takes too long"),
+    }
+    Vec::new()
 }

@@ -1,6 +1,7 @@
 //! Runs one node on one socket: owns both, moves datagrams, time, commands and events between them.
 //!
-//! Channels are bounded. Commands wait while the node has no room for another operation. An operation's events fit
+//! Channels are bounded. Operations wait in one of their own while the node has no room for another; all other commands
+//! are obeyed at once. An operation's events fit
 //! into its channel whatever it does, because the engine bounds them; a channel whose receiver is gone cancels its
 //! operation.
 
@@ -17,28 +18,31 @@ use super::socket::Socket;
 use crate::engine::contact::{Contact, Family};
 use crate::engine::id::Id;
 use crate::engine::items::Item;
-use crate::engine::limits::{CANDIDATES, K};
+use crate::engine::limits::{K, QUERIES_PER_LOOKUP};
 use crate::engine::node::{Event, Node, OpId, Output, Snapshot, Stats};
 use crate::engine::time::Instant;
 
-/// More than the events of any operation: each candidate may answer, bring peers and store, twice if it is retried.
-const EVENTS: usize = 2 * (2 * CANDIDATES + K) + 8;
+/// More than the events of any operation: each query may bring an answer and peers, and some store; twice if it is retried.
+const EVENTS: usize = 2 * (2 * QUERIES_PER_LOOKUP + K) + 8;
 /// Commands that wait.
 const COMMANDS: usize = 256;
 /// Batches of datagrams between two looks at commands and timers.
 const BATCHES_IN_A_ROW: usize = 16;
 
-/// What a node is asked to do from outside.
+/// An operation to begin, and where its events go.
+type Begin = (Operation, mpsc::Sender<Event>);
+
+/// What a node is asked to do from outside, operations apart.
 #[derive(Debug)]
 pub enum Command {
-    /// Begin an operation; its events go to the sender.
-    Begin(Operation, mpsc::Sender<Event>),
     /// Take these as routers.
     Routers(Vec<SocketAddr>),
     /// Take these as contacts of the other family.
     OtherFamily(Vec<Contact>),
     /// Say how you are.
     Status(oneshot::Sender<Status>),
+    /// Name the good contacts.
+    GoodContacts(oneshot::Sender<Vec<Contact>>),
     /// Say what to keep for the next run.
     Snapshot(oneshot::Sender<Snapshot>),
     /// Stop, and say what to keep.
@@ -109,6 +113,7 @@ pub struct Status {
 /// A running node, from outside.
 #[derive(Clone, Debug)]
 pub struct NodeHandle {
+    operations: mpsc::Sender<Begin>,
     commands: mpsc::Sender<Command>,
     ready: watch::Receiver<Option<usize>>,
     local_addr: SocketAddr,
@@ -130,8 +135,8 @@ impl NodeHandle {
     /// Begins an operation. The receiver ends at once if the node has stopped.
     pub async fn begin(&self, operation: Operation) -> mpsc::Receiver<Event> {
         let (events, receiver) = mpsc::channel(EVENTS);
-        // A node that has stopped drops the command and with it the sender: the receiver sees the end.
-        let _ = self.commands.send(Command::Begin(operation, events)).await;
+        // A node that has stopped drops the operation and with it the sender: the receiver sees the end.
+        let _ = self.operations.send((operation, events)).await;
         receiver
     }
 
@@ -151,7 +156,8 @@ impl NodeHandle {
 /// Starts `node` on `socket`. It stops on [`Command::Shutdown`] or when the last handle is gone.
 #[must_use]
 pub fn start(node: Node, socket: Socket, clock: Clock, routers: Vec<String>) -> (NodeHandle, JoinHandle<()>) {
-    let (commands, receiver) = mpsc::channel(COMMANDS);
+    let (operations, to_begin) = mpsc::channel(COMMANDS);
+    let (commands, to_obey) = mpsc::channel(COMMANDS);
     let (ready_sender, ready) = watch::channel(None);
     let local_addr = socket.local_addr();
     let driver = Driver {
@@ -159,13 +165,14 @@ pub fn start(node: Node, socket: Socket, clock: Clock, routers: Vec<String>) -> 
         clock,
         operations: HashMap::new(),
         routers,
+        routers_resolved: false,
         own_commands: commands.downgrade(),
         ready: ready_sender,
         local_addr,
     };
     #[expect(clippy::disallowed_methods, reason = "the driver's own task; it ends with its handles")]
-    let task = tokio::spawn(driver.run(socket, receiver));
-    (NodeHandle { commands, ready, local_addr }, task)
+    let task = tokio::spawn(driver.run(socket, to_begin, to_obey));
+    (NodeHandle { operations, commands, ready, local_addr }, task)
 }
 
 struct Driver {
@@ -173,13 +180,19 @@ struct Driver {
     clock: Clock,
     operations: HashMap<OpId, mpsc::Sender<Event>>,
     routers: Vec<String>,
+    routers_resolved: bool,
     own_commands: mpsc::WeakSender<Command>,
     ready: watch::Sender<Option<usize>>,
     local_addr: SocketAddr,
 }
 
 impl Driver {
-    async fn run(mut self, mut socket: Socket, mut commands: mpsc::Receiver<Command>) {
+    async fn run(
+        mut self,
+        mut socket: Socket,
+        mut to_begin: mpsc::Receiver<Begin>,
+        mut to_obey: mpsc::Receiver<Command>,
+    ) {
         let mut sleep = std::pin::pin!(tokio::time::sleep_until(self.clock.deadline(self.clock.now())));
         let mut waiting_until = Instant::ZERO;
         loop {
@@ -189,8 +202,17 @@ impl Driver {
                 waiting_until = deadline;
             }
             let unsent = socket.flush().left > 0;
+            if !self.node.has_room_for_operations() {
+                self.cancel_abandoned();
+            }
             tokio::select! {
-                command = commands.recv(), if self.node.has_room_for_operations() => match command {
+                Some((operation, events)) = to_begin.recv(), if self.node.has_room_for_operations() => {
+                    if !events.is_closed() {
+                        let op = self.begin(self.clock.now(), operation);
+                        self.operations.insert(op, events);
+                    }
+                }
+                command = to_obey.recv() => match command {
                     Some(Command::Shutdown(reply)) => {
                         let _ = reply.send(self.node.snapshot(self.clock.now()));
                         return;
@@ -257,10 +279,27 @@ impl Driver {
         }
     }
 
+    /// Ends the operations that nobody waits for any more, so that others get their turn.
+    fn cancel_abandoned(&mut self) {
+        let node = &mut self.node;
+        self.operations.retain(|op, events| {
+            if events.is_closed() {
+                node.cancel(*op);
+            }
+            !events.is_closed()
+        });
+    }
+
     /// An event that concerns the node as a whole.
-    fn take_note(&self, event: &Event) {
+    fn take_note(&mut self, event: &Event) {
         match event {
-            Event::Ready { contacts } => drop(self.ready.send(Some(*contacts))),
+            Event::Ready { contacts } => {
+                let _ = self.ready.send(Some(*contacts));
+                // One that has joined through saved nodes does not know yet whom to keep out of its table.
+                if !self.routers_resolved {
+                    self.resolve_routers();
+                }
+            }
             Event::RoutersWanted => self.resolve_routers(),
             Event::Reachable => tracing::info!("strangers reach this node: it serves from now on (BEP 43)"),
             Event::IdChanged { id, external } => {
@@ -272,7 +311,8 @@ impl Driver {
     }
 
     /// Resolves names on a task of its own, which reports back by a command.
-    fn resolve_routers(&self) {
+    fn resolve_routers(&mut self) {
+        self.routers_resolved = true;
         let (names, family, commands) = (self.routers.clone(), Family::of(&self.local_addr), self.own_commands.clone());
         #[expect(clippy::disallowed_methods, reason = "ends by itself: each name has a timeout")]
         tokio::spawn(async move {
@@ -286,15 +326,10 @@ impl Driver {
     fn obey(&mut self, command: Command) {
         let now = self.clock.now();
         match command {
-            Command::Begin(operation, events) => {
-                if !events.is_closed() {
-                    let op = self.begin(now, operation);
-                    self.operations.insert(op, events);
-                }
-            }
             Command::Routers(addrs) => self.node.add_routers(now, &addrs),
             Command::OtherFamily(contacts) => self.node.set_other_family(contacts.into_iter()),
             Command::Status(reply) => drop(reply.send(self.status(now))),
+            Command::GoodContacts(reply) => drop(reply.send(self.node.good_contact_list(now))),
             Command::Snapshot(reply) | Command::Shutdown(reply) => drop(reply.send(self.node.snapshot(now))),
         }
     }

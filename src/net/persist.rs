@@ -143,7 +143,7 @@ impl DataDir {
     pub fn save(&self, state: &State) -> Result<(), PersistError> {
         let (target, temporary) = (self.path.join(STATE_FILE), self.path.join(format!("{STATE_FILE}.new")));
         let bytes = format::encode(state);
-        let written = File::create(&temporary).and_then(|mut file| {
+        let written = create_private(&temporary).and_then(|mut file| {
             file.write_all(&bytes)?;
             file.sync_all()
         });
@@ -175,6 +175,15 @@ pub fn look(path: &Path) -> Result<Found, PersistError> {
         Ok(state) => Found::State(state),
         Err(reason) => Found::Damaged { reason, moved_to: None },
     })
+}
+
+/// A file that only its owner may read: it holds the secrets behind our tokens.
+fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PersistError {

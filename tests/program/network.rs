@@ -46,6 +46,17 @@ fn what_one_announces_is_counted_and_sampled() {
 }
 
 #[test]
+fn an_announce_from_a_chosen_port_is_checked_from_another() {
+    let home = Home::new();
+    let nodes = Daemon::network(&home, 2);
+    let free = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let common = ["--port", "5000", "--json", "--lan", "--bootstrap", &nodes[0].address];
+    let record =
+        home.run(&[&["announce", INFOHASH, "--bind", &free], &common[..]].concat()).expect_code(0).json().remove(0);
+    assert_eq!((&record["stored_at"], &record["visible"]), (&2.into(), &true.into()), "{record}");
+}
+
+#[test]
 fn several_torrents_are_told_apart() {
     let home = Home::new();
     let nodes = Daemon::network(&home, 2);

@@ -13,7 +13,8 @@
 //! * when the candidates run out before that, it asks for more: the whole routing table is the fallback. Textbook BEP 5
 //!   stops there and fails twice as often as it must when half of the nodes die.
 //!
-//! Invariants: candidates are sorted by distance and at most [`CANDIDATES`]; an id and an endpoint occur once; of one
+//! Invariants: candidates are sorted by distance and at most [`CANDIDATES`]; it asks at most [`QUERIES_PER_LOOKUP`] times,
+//! whatever it is told; an id and an endpoint occur once; of one
 //! /24 or /64 only one heard-of candidate is taken (not in a private network), so that nobody fills the head of a
 //! lookup from one network.
 
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use super::contact::{Compliance, Contact, subnet};
 use super::id::Id;
-use super::limits::{CANDIDATES, K};
+use super::limits::{CANDIDATES, K, QUERIES_PER_LOOKUP};
 use super::time::Instant;
 
 /// Queries outstanding at once.
@@ -99,6 +100,7 @@ pub struct Lookup {
     compliance: Compliance,
     /// Share of the key space around the target in which the closest nodes are expected; 0 for unknown.
     radius: f64,
+    asked: usize,
     timeouts: usize,
     starved: bool,
     grace_ends: Option<Instant>,
@@ -115,6 +117,7 @@ impl Lookup {
             diverse,
             compliance: Compliance::Off,
             radius,
+            asked: 0,
             timeouts: 0,
             starved: false,
             grace_ends: None,
@@ -159,6 +162,7 @@ impl Lookup {
         {
             let candidate = &mut self.candidates[index];
             candidate.state = State::Asked;
+            self.asked += 1;
             return Step::Ask(candidate.contact);
         }
         if head.fresh.is_some() || head.asked {
@@ -209,7 +213,9 @@ impl Lookup {
 
     /// The query to `contact` was not sent after all; it may be asked again.
     pub fn not_asked(&mut self, contact: &Contact) {
-        self.change(&contact.addr, State::Asked, State::Fresh);
+        if self.change(&contact.addr, State::Asked, State::Fresh) {
+            self.asked -= 1;
+        }
     }
 
     /// Those that answered, closest first.
@@ -258,6 +264,7 @@ impl Lookup {
         for (index, candidate) in self.candidates.iter().enumerate() {
             match candidate.state {
                 State::Failed => continue,
+                State::Fresh if self.asked >= QUERIES_PER_LOOKUP => continue,
                 State::Slow => {
                     head.slow = true;
                     continue;

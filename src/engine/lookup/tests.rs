@@ -245,3 +245,23 @@ fn the_end_game_asks_everyone_inside_the_radius() {
     lookup.answered(&first[0].addr, &first[0].id, None);
     assert_eq!(asked(&mut lookup, Instant::ZERO).len(), K - ALPHA, "the rest of the head at once");
 }
+
+#[test]
+fn liars_who_always_name_somebody_closer_cannot_keep_it_going() {
+    let liar = |step: usize| {
+        let [high, low] = (step as u16).to_be_bytes();
+        let mut id = [0xff; 20];
+        id[..2].copy_from_slice(&(u16::MAX - step as u16).to_be_bytes());
+        Contact { id: Id(id), addr: ([50, high, low, 1], 6881).into() }
+    };
+    let mut lookup = Lookup::new(Id::ZERO, true, None);
+    lookup.add(liar(0), Origin::Own);
+    let mut asked = 0;
+    while let Step::Ask(contact) = lookup.step(Instant::ZERO) {
+        asked += 1;
+        assert!(asked <= QUERIES_PER_LOOKUP, "it goes on and on");
+        lookup.answered(&contact.addr, &contact.id, None);
+        lookup.add(liar(asked), Origin::Heard { hops: 1 });
+    }
+    assert_eq!(lookup.step(Instant::ZERO), Step::Done);
+}

@@ -217,7 +217,8 @@ impl Node {
     pub(super) fn begin(&mut self, now: Instant, goal: Goal, target: Id) -> OpId {
         let op = OpId(self.next_op);
         self.next_op += 1;
-        if !self.has_room_for_operations() {
+        // A join is ours: it must not starve where commands fill the room all day.
+        if goal != Goal::Join && !self.has_room_for_operations() {
             self.events.push_back(Event::Done { op, summary: Summary::default() });
             return op;
         }
@@ -365,6 +366,9 @@ impl Node {
             self.note_external(now, &from, ours);
         }
         let contact = Contact { id: response.id, addr: from };
+        if let Some(gone) = transaction.expected.filter(|expected| *expected != contact.id) {
+            self.cache.failed(&Contact { id: gone, addr: from });
+        }
         self.note_contact(now, contact, rtt);
         match transaction.purpose {
             Purpose::Lookup(op) => self.lookup_answered(now, op, contact, rtt, response),

@@ -23,8 +23,10 @@ use crate::engine::time::Instant;
 use crate::engine::tokens::ROTATION;
 use crate::engine::transactions::HARD_TIMEOUT;
 
-/// An endpoint that changed its id is not believed for so long (mldht: 40 minutes to 12 hours).
+/// An endpoint that changed its id is not believed for so long (mldht: 40 minutes to 12 hours). In a private network it
+/// is a node that lost its folder, perhaps the only other one.
 pub(super) const ID_CHANGER_BAN: Duration = Duration::from_mins(40);
+pub(super) const ID_CHANGER_BAN_PRIVATE: Duration = Duration::from_secs(10);
 /// Nothing at all arrived for so long: our own link is down, and failures of others mean nothing.
 pub(super) const LINK_DOWN_AFTER: Duration = Duration::from_mins(1);
 /// The own id changes at most so often.
@@ -36,6 +38,8 @@ const RECHECK_AFTER: Duration = Duration::from_mins(1);
 /// The same endpoint is not verified more often: forged queries must not make us ping a victim.
 const VERIFY_AGAIN_AFTER: Duration = Duration::from_mins(15);
 const VERIFY_AGAIN_AFTER_PRIVATE: Duration = Duration::from_secs(10);
+/// Contacts that are kept for the next run where none of them is good.
+const SAVED_CONTACTS: usize = 512;
 /// New destinations that maintenance leaves to lookups.
 const MAINTENANCE_RESERVE: u32 = 100;
 
@@ -89,13 +93,16 @@ impl Joining {
 }
 
 impl Node {
-    /// Joins through `routers`, which take the place of those given before. Call it when [`Event::RoutersWanted`] says
-    /// so; a node that has joined meanwhile only remembers them.
+    /// Joins through `routers`, which take the place of those given before unless there are none. Call it when
+    /// [`Event::RoutersWanted`] says so; a node that has joined only remembers them, so that they stay out of its table.
     pub fn add_routers(&mut self, now: Instant, routers: &[SocketAddr]) {
         let usable = |router: &&SocketAddr| Family::of(router) == self.config.family && is_sendable(router);
-        self.joining.routers = routers.iter().filter(usable).take(ROUTERS).copied().collect();
-        if !self.has_joined(now) && !self.joining.routers.is_empty() {
-            let routers = self.joining.routers.clone();
+        let routers: Vec<SocketAddr> = routers.iter().filter(usable).take(ROUTERS).copied().collect();
+        if routers.is_empty() {
+            return;
+        }
+        self.joining.routers.clone_from(&routers);
+        if !self.has_joined(now) {
             self.joining.running += 1;
             self.begin_join(now, &[], &routers);
         }
@@ -110,7 +117,9 @@ impl Node {
 
     pub(super) fn restore_peers(&mut self, now: Instant, saved: &[StoredPeer]) {
         for stored in saved {
-            if Family::of(&stored.peer) == self.config.family {
+            // The folder may have served a private network before.
+            let admissible = is_admissible(&stored.peer, self.config.private_network);
+            if admissible && Family::of(&stored.peer) == self.config.family {
                 self.peers.announce(now, &stored.info_hash, stored.peer, stored.seed, stored.age);
             }
         }
@@ -301,14 +310,14 @@ impl Node {
         self.pace.as_mut().is_none_or(|pace| pace.admits(now, addr, MAINTENANCE_RESERVE))
     }
 
-    /// Good contacts first; if there are none, those that were saved before: a run without a network must not lose them.
-    pub(super) fn contacts_to_save(&self) -> Vec<Contact> {
-        if self.table.is_empty() {
-            return self.joining.saved.clone();
+    /// The good contacts; without any (a run that had no network) all that are known: they must not be lost.
+    pub(super) fn contacts_to_save(&self, now: Instant) -> Vec<Contact> {
+        let good = self.good_contact_list(now);
+        if !good.is_empty() {
+            return good;
         }
-        let mut entries: Vec<_> = self.table.entries().collect();
-        entries.sort_by_key(|entry| std::cmp::Reverse(entry.answered));
-        entries.into_iter().map(|entry| entry.contact).collect()
+        let known = self.table.entries().map(|entry| entry.contact);
+        known.chain(self.joining.saved.iter().copied()).take(SAVED_CONTACTS).collect()
     }
 
     // The own id.

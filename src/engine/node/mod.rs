@@ -57,12 +57,12 @@ use super::id::Id;
 use super::items::ItemStore;
 use super::krpc::{Kind, Message};
 use super::limits::{
-    CACHE_WAYS, K, MAX_RECEIVED, NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES,
+    CACHE_WAYS, K, MAX_RECEIVED, NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES, SAVED_PEERS,
 };
 use super::peers::{PeerStore, StoredPeer};
 use super::random::Random;
 use super::routing::cache::Cache;
-use super::routing::{Entry, Table};
+use super::routing::{Entry, Health, Table};
 use super::rtt::RttHistogram;
 use super::size::SizeEstimate;
 use super::time::Instant;
@@ -228,7 +228,10 @@ impl Node {
             reach: config.adaptive.then(|| Reach::new(private, &mut random)),
             reply_guard: limited.then(|| ReplyGuard::new(&mut random)),
             pace: limited.then(|| Pace::new(rate, burst, &mut random)),
-            id_changers: Endpoints::new(maintain::ID_CHANGER_BAN, &mut random),
+            id_changers: Endpoints::new(
+                if private { maintain::ID_CHANGER_BAN_PRIVATE } else { maintain::ID_CHANGER_BAN },
+                &mut random,
+            ),
             vote: AddressVote::new(if private { 3 } else { 10 }, private),
             other_family: Vec::new(),
             samples: Samples::default(),
@@ -341,6 +344,13 @@ impl Node {
         self.table.good(now)
     }
 
+    /// The good contacts: what may be named to others.
+    #[must_use]
+    pub fn good_contact_list(&self, now: Instant) -> Vec<Contact> {
+        let good = |entry: &&Entry| entry.health(now) == Health::Good;
+        self.table.entries().filter(good).map(|entry| entry.contact).collect()
+    }
+
     /// Our address as others see it, once enough of them agree.
     #[must_use]
     pub fn external_addr(&self) -> Option<SocketAddr> {
@@ -389,8 +399,8 @@ impl Node {
         Snapshot {
             id: Some(*self.id()),
             secrets: Some(self.tokens.secrets()),
-            contacts: self.contacts_to_save(),
-            peers: self.peers.iter(now).collect(),
+            contacts: self.contacts_to_save(now),
+            peers: self.peers.iter(now).take(SAVED_PEERS).collect(),
             network_size: self.network_size().map(|nodes| nodes.round() as u64),
         }
     }

@@ -231,6 +231,68 @@ fn restart_keeps_id_tokens_contacts_and_peers() {
     assert_eq!(again.contacts, saved.contacts);
 }
 
+#[test]
+fn the_own_neighbourhood_is_looked_at_even_when_there_is_no_room_for_operations() {
+    let mut net = Net::new(3);
+    net.run_for(secs(10));
+    let now = net.now;
+    let node = net.node(1);
+    while node.has_room_for_operations() {
+        node.find_peers(now, SWARM);
+    }
+    let before = node.operations();
+    node.begin_join(now, &[], &[]);
+    assert_eq!(node.operations(), before + 1);
+}
+
+#[test]
+fn a_node_of_a_private_network_that_comes_back_with_another_id_is_known_again() {
+    let mut net = Net::new(3);
+    net.run_for(secs(60));
+    let reborn = Node::new(config(), [99; 32], net.now);
+    let contact = Contact { id: *reborn.id(), addr: addr(1) };
+    net.nodes.insert(addr(1), reborn);
+    net.run_for(secs(180));
+    assert!(net.node(0).entries().any(|entry| entry.contact == contact));
+}
+
+#[test]
+fn an_endpoint_that_answers_with_another_id_leaves_the_cache_under_the_old_one() {
+    let mut net = Net::new(0);
+    net.nodes.clear();
+    net.spawn(0, Config { has_routers: false, cache_ways: 8, ..config() });
+    net.spawn(1, config());
+    net.run_for(secs(60));
+    let old = *net.node(1).id();
+    assert!(net.node(0).cache.near(&old).any(|(contact, _)| contact.addr == addr(1)));
+    let reborn = Node::new(config(), [99; 32], net.now);
+    assert_ne!(reborn.id().0[0], old.0[0]);
+    net.nodes.insert(addr(1), reborn);
+    net.run_for(secs(180));
+    assert!(net.node(0).cache.near(&old).all(|(contact, _)| contact.addr != addr(1)));
+}
+
+#[test]
+fn routers_are_remembered_when_their_names_cannot_be_resolved_again() {
+    let router = "8.8.8.8:6881".parse().unwrap();
+    let mut node = Node::new(Config::new(Family::V4), [1; 32], Instant::ZERO);
+    node.add_routers(Instant::ZERO, &[router]);
+    node.add_routers(Instant::from_secs(5), &[]);
+    assert!(node.joining.is_router(&router));
+}
+
+#[test]
+fn peers_of_a_private_network_are_not_restored_into_the_mainline() {
+    let stored =
+        |peer: &str| StoredPeer { info_hash: SWARM, peer: peer.parse().unwrap(), seed: false, age: Duration::ZERO };
+    let saved = Snapshot { peers: vec![stored("10.0.0.1:1"), stored("8.8.8.8:1")], ..Snapshot::default() };
+    let node = Node::new(Config { saved, ..Config::new(Family::V4) }, [1; 32], Instant::ZERO);
+    assert_eq!(
+        node.peers().iter(Instant::ZERO).map(|stored| stored.peer).collect::<Vec<_>>(),
+        ["8.8.8.8:1".parse().unwrap()]
+    );
+}
+
 /// A node that is only handed datagrams.
 struct Bench {
     node: Node,

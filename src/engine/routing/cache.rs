@@ -2,7 +2,7 @@
 //!
 //! Nothing is ever sent for its sake. For each first byte of an id it keeps the fastest contacts that answered lately,
 //! so that wherever a target lies some are known that share eight bits and more with it. Invariant: at most
-//! `ways` contacts per first byte, one per endpoint.
+//! `ways` contacts per first byte, of which no two share an endpoint.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ impl Cache {
         }
     }
 
-    /// `contact` did not answer.
+    /// `contact` did not answer, or with another id.
     pub fn failed(&mut self, contact: &Contact) {
         if let Some(set) = self.sets.get_mut(usize::from(contact.id.0[0])) {
             set.retain(|known| known.contact.addr != contact.addr);

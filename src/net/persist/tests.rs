@@ -55,3 +55,13 @@ fn a_damaged_file_is_set_aside_and_kept() {
     assert_eq!(fs::read(moved_to).unwrap(), b"d6:format");
     assert!(matches!(dir.load(), Ok(Found::Nothing)));
 }
+
+#[cfg(unix)]
+#[test]
+fn only_the_owner_may_read_the_state() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = Folder::new("private");
+    DataDir::keep(&folder.0).unwrap().save(&state()).unwrap();
+    let mode = fs::metadata(folder.0.join(STATE_FILE)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}

@@ -180,6 +180,9 @@ fn noseed_prefers_peers_that_are_not_seeds() {
         let hosts: Vec<u8> = sample.iter().map(|peer| peer[3]).collect();
         assert_eq!(hosts.iter().filter(|&&host| host < 5).count(), 5, "{hosts:?}");
         assert_eq!(hosts.len(), 8);
+        let everyone = store.sample(&swarm, 100, true, &mut random).unwrap();
+        let hosts: Vec<u8> = everyone.iter().map(|peer| peer[3]).collect();
+        assert!(hosts.len() == 40 && hosts[..5].iter().all(|&host| host < 5), "those that want peers come first");
     }
 }
 
