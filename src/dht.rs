@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::engine::contact::{Contact, Family};
@@ -50,7 +50,7 @@ struct Inner {
     restored: usize,
     data_dir: Option<Arc<DataDir>>,
     /// Held while the state is taken and written: one at a time, so that the newest is written last.
-    saving: Mutex<()>,
+    saving: Arc<Mutex<()>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -253,11 +253,11 @@ impl Dht {
     /// The system refuses.
     pub async fn save(&self) -> Result<(), PersistError> {
         let Some(data_dir) = &self.inner.data_dir else { return Ok(()) };
-        let _saving = self.inner.saving.lock().await;
+        let saving = Arc::clone(&self.inner.saving).lock_owned().await;
         let state = self.snapshot().await;
         // Nodes that have stopped say nothing; what was saved of them when they stopped stays.
         let all_spoke = state.nodes.len() == self.inner.nodes.len() + self.inner.waiting.len();
-        if all_spoke { write(data_dir, state).await } else { Ok(()) }
+        if all_spoke { write(data_dir, state, saving).await } else { Ok(()) }
     }
 
     /// Stops the nodes, for all clones, and saves their state.
@@ -265,13 +265,13 @@ impl Dht {
     /// # Errors
     /// The nodes have stopped, but their state could not be saved.
     pub async fn shutdown(&self) -> Result<(), PersistError> {
-        let _saving = self.inner.saving.lock().await;
+        let saving = Arc::clone(&self.inner.saving).lock_owned().await;
         let state = self.collect(Command::Shutdown).await;
         for task in self.inner.tasks.lock().await.drain(..) {
             let _ = task.await;
         }
         match &self.inner.data_dir {
-            Some(data_dir) if state.nodes.len() > self.inner.waiting.len() => write(data_dir, state).await,
+            Some(data_dir) if state.nodes.len() > self.inner.waiting.len() => write(data_dir, state, saving).await,
             _ => Ok(()),
         }
     }
@@ -295,10 +295,16 @@ impl Dht {
     }
 }
 
-/// Writes on a thread of its own: the nodes of a small runtime must not wait for a disk.
-async fn write(data_dir: &Arc<DataDir>, state: State) -> Result<(), PersistError> {
+/// Writes on a thread of its own: the nodes of a small runtime must not wait for a disk. The lock goes along: whoever
+/// gives up waiting does not end the write, and the next one must not meet it.
+async fn write(data_dir: &Arc<DataDir>, state: State, saving: OwnedMutexGuard<()>) -> Result<(), PersistError> {
     let data_dir = Arc::clone(data_dir);
-    match tokio::task::spawn_blocking(move || data_dir.save(&state)).await {
+    let work = move || {
+        let saved = data_dir.save(&state);
+        drop(saving);
+        saved
+    };
+    match tokio::task::spawn_blocking(work).await {
         Ok(saved) => saved,
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }

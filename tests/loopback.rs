@@ -152,3 +152,26 @@ fn a_dropped_stream_cancels_its_lookup() {
         assert_eq!(nodes[1].find_peers(swarm(1)).await.next().await, Some("127.0.0.1:99".parse().unwrap()));
     });
 }
+
+#[test]
+fn saves_that_are_given_up_do_not_meet_the_last_one() {
+    run(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let builder = Dht::builder().private_network(true).bind("127.0.0.1:0".parse().unwrap());
+        let node = builder.data_dir(folder.path()).start().await.expect("a node");
+        for _ in 0..50 {
+            // Polled once, so that the write may have begun, then dropped.
+            let mut save = std::pin::pin!(node.save());
+            tokio::select! {
+                biased;
+                _ = &mut save => {}
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        node.shutdown().await.expect("saved");
+        assert!(matches!(
+            trackerless::net::persist::look(folder.path()),
+            Ok(trackerless::net::persist::Found::State(_))
+        ));
+    });
+}

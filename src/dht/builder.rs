@@ -184,7 +184,7 @@ impl DhtBuilder {
             waiting,
             restored,
             data_dir: data_dir.map(Arc::new),
-            saving: Mutex::new(()),
+            saving: Arc::new(Mutex::new(())),
             tasks: Mutex::new(tasks),
         });
         keep_house(Arc::downgrade(&inner));
