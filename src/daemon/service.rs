@@ -22,7 +22,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(60 * 60);
 const WARN_AFTER: Duration = Duration::from_secs(20);
 
 /// The exit code of a node that a second signal stops before its state is saved.
-const INTERRUPTED: i32 = 1;
+const INTERRUPTED: i32 = 130;
 
 /// A wrapper such as `timeout` signals a program and its group: one request that arrives twice. Nobody asks a second
 /// time so soon.

@@ -46,11 +46,6 @@ impl AddressVote {
         let (port, _) = most_common(&ports)?;
         (votes * 2 > self.votes.len()).then(|| SocketAddr::new(ip, port))
     }
-
-    /// Forgets all votes: after a change of address the old ones are wrong.
-    pub fn restart(&mut self) {
-        self.votes.clear();
-    }
 }
 
 fn most_common<T: Copy + Ord>(values: &[T]) -> Option<(T, usize)> {

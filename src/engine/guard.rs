@@ -7,10 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::contact::subnet;
-use super::limits::{
-    ENDPOINT_SLOTS, NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, REPLY_BYTES_PER_SECOND, SOURCE_BURST,
-    SOURCE_QUERIES_PER_SECOND, SOURCE_SLOTS,
-};
+use super::limits::{ENDPOINT_SLOTS, REPLY_BYTES_PER_SECOND, SOURCE_BURST, SOURCE_QUERIES_PER_SECOND, SOURCE_SLOTS};
 use super::random::{KeyedHash, Random};
 use super::time::Instant;
 
@@ -107,21 +104,17 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// With the default budget.
+    /// Admits `rate` new destinations a second, and `burst` at once.
     #[must_use]
     pub fn new(rate: u32, burst: u32, random: &mut Random) -> Self {
         Self { budget: Budget::new(rate, burst), recent: Endpoints::new(Duration::from_mins(5), random) }
     }
 
-    /// With the default budget.
-    #[must_use]
-    pub fn standard(random: &mut Random) -> Self {
-        Self::new(NEW_DESTINATIONS_PER_SECOND, NEW_DESTINATIONS_BURST, random)
-    }
-
     /// Whether a query may go to `to` now. `reserve` new destinations are left to those who ask with less.
     pub fn admits(&mut self, now: Instant, to: &SocketAddr, reserve: u32) -> bool {
         if self.recent.contains(now, to) {
+            // The router's state lives on with each datagram; so does our memory of it.
+            self.recent.insert(now, to);
             return true;
         }
         let admitted = self.budget.available(now) > reserve && self.budget.take(now, 1);

@@ -22,7 +22,7 @@ impl Id {
     /// All bits zero. Broken nodes use it as their id; it is never believed.
     pub const ZERO: Self = Self([0; 20]);
 
-    /// The id in the first 20 bytes of `bytes`, if there are exactly 20 (BEP 5: ids are 20-byte strings).
+    /// The id that `bytes` are, if there are exactly 20 of them (BEP 5: ids are 20-byte strings).
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)

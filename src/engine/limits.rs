@@ -21,9 +21,9 @@ pub const ROUTERS: usize = 32;
 
 // Transactions and lookups.
 
-/// Queries awaiting their response. 8 KiB/s of replies is about 25 a second; a busy node has a few hundred open.
+/// Queries awaiting their response: each is over after two seconds, and a busy node has a few hundred open.
 pub const TRANSACTIONS: usize = 4096;
-/// Operations (lookups, announces, pings) running at once. A user's 10,000 announces wait in the driver's queue.
+/// Operations (lookups, announces, pings) running at once. A user's 10,000 announces wait their turn.
 pub const OPERATIONS: usize = 512;
 /// Candidates that one lookup keeps, the closest ones; the rest can no longer matter.
 pub const CANDIDATES: usize = 256;

@@ -20,7 +20,7 @@
 //! | [`routing`] | whom we know | BEP 5, 42 |
 //! | [`lookup`], [`size`], [`rtt`] | whom to ask next, how large the network is, how fast it answers | BEP 5 |
 //! | [`transactions`], [`tokens`] | what we asked, what we permitted | BEP 5 |
-//! | [`peers`] | what others store with us | BEP 5, 33 |
+//! | [`peers`], [`items`], [`bloom`] | what others store with us, and how it is counted | BEP 5, 33, 44, 51 |
 //! | [`guard`], [`external`] | who may ask how much, where others see us | BEP 42 |
 #![forbid(unsafe_code)]
 

@@ -224,6 +224,7 @@ impl Driver {
                 _ = socket.writable(), if unsent => {}
                 () = sleep.as_mut() => {
                     waiting_until = Instant::ZERO;
+                    self.cancel_abandoned();
                     self.node.handle_timeout(self.clock.now());
                 }
             }

@@ -45,7 +45,7 @@ impl Bucket {
     }
 
     /// The entry that should make room for `newcomer`, best reason first: it is dead; it breaks BEP 42 and the newcomer
-    /// does not; it is young and at least 2.5 times slower. A good old entry never goes.
+    /// does not; it is young and at least 2.5 times slower. A good old entry goes for no other reason.
     pub(super) fn victim(&self, now: Instant, newcomer: &Entry, prefer_compliant: bool) -> Option<Id> {
         let bad = self.entries.iter().find(|entry| entry.health(now) == Health::Bad);
         let breaks_bep_42 = || {
@@ -69,7 +69,7 @@ impl Bucket {
         self.reserve.push(entry);
     }
 
-    /// The best of the reserve: the fastest of those that answered most recently.
+    /// The best of the reserve: the fastest.
     pub(super) fn take_from_reserve(&mut self) -> Option<Entry> {
         let best = (0..self.reserve.len()).min_by_key(|&index| self.reserve[index].rtt)?;
         Some(self.reserve.remove(best))

@@ -133,13 +133,6 @@ impl Table {
         Some(removed)
     }
 
-    /// Takes `contact` out if it is in the table at exactly this endpoint.
-    pub fn remove_contact(&mut self, now: Instant, contact: &Contact) {
-        if self.entry(contact).is_some() {
-            self.remove(now, &contact.id);
-        }
-    }
-
     /// The smoothed round-trip time of `contact`, if it is in the table.
     #[must_use]
     pub fn rtt(&self, contact: &Contact) -> Option<Duration> {
