@@ -11,20 +11,16 @@ use super::Node;
 use super::event::{Event, OpId, Summary};
 use super::items::{Search, put_query};
 use super::scrape::Count;
-use crate::engine::contact::{Compliance, Contact, Family, is_admissible};
+use crate::engine::contact::Contact;
 use crate::engine::id::Id;
 use crate::engine::krpc::encode::{self, Ask};
-use crate::engine::krpc::{Message, Response};
 use crate::engine::limits::{K, OPERATIONS, PEERS_PER_LOOKUP};
 use crate::engine::lookup::{Lookup, Origin, Step};
-use crate::engine::routing::Outcome;
 use crate::engine::time::Instant;
 use crate::engine::transactions::{Expired, HARD_TIMEOUT, Transaction};
 
 /// Soft timeout where nothing is known of a contact and we have not yet heard from many.
 const UNKNOWN_SOFT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Longest `v` that is passed on.
-const MAX_VERSION: usize = 16;
 
 /// What a transaction is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +93,7 @@ pub(super) struct Operation {
     retried: bool,
     /// Nodes that stored our announce or item and have not been asked about it.
     pub(super) holders: Vec<Contact>,
-    seen: BTreeSet<SocketAddr>,
+    pub(super) seen: BTreeSet<SocketAddr>,
     pub(super) summary: Summary,
 }
 
@@ -141,7 +137,7 @@ impl Operation {
     }
 
     /// Whether its lookup is reported step by step.
-    const fn is_of_the_caller(&self) -> bool {
+    pub(super) const fn is_of_the_caller(&self) -> bool {
         !matches!(self.goal, Goal::Join)
     }
 }
@@ -260,27 +256,31 @@ impl Node {
         let Some(mut operation) = self.operations.remove(&op) else { return };
         operation.wake = None;
         operation.paced = false;
-        let over = operation.goal == Goal::One
-            || operation.writing
-            || loop {
-                match operation.lookup.step(now) {
-                    Step::Ask(contact) => {
-                        if !self.ask_contact(now, op, &mut operation, contact) {
-                            break false;
-                        }
-                    }
-                    Step::Wait(until) => {
-                        operation.wake = until;
-                        break false;
-                    }
-                    Step::Starved => self.add_everyone(&mut operation.lookup),
-                    Step::Done => break true,
-                }
-            };
+        let searches = operation.goal != Goal::One && !operation.writing;
+        let over = !searches || self.step_lookup(now, op, &mut operation);
         let waits = operation.outstanding > 0;
         self.operations.insert(op, operation);
         if over && !waits {
             self.search_ended(now, op);
+        }
+    }
+
+    /// Takes every step that the lookup of `op` can take now; whether it is over.
+    fn step_lookup(&mut self, now: Instant, op: OpId, operation: &mut Operation) -> bool {
+        loop {
+            match operation.lookup.step(now) {
+                Step::Ask(contact) => {
+                    if !self.ask_contact(now, op, operation, contact) {
+                        return false;
+                    }
+                }
+                Step::Wait(until) => {
+                    operation.wake = until;
+                    return false;
+                }
+                Step::Starved => self.add_everyone(&mut operation.lookup),
+                Step::Done => return true,
+            }
         }
     }
 
@@ -343,140 +343,6 @@ impl Node {
         true
     }
 
-    // News for them.
-
-    pub(super) fn take_response(
-        &mut self,
-        now: Instant,
-        from: SocketAddr,
-        message: &Message<'_>,
-        response: &Response<'_>,
-    ) {
-        let Some(transaction) = self.transactions.close(message.transaction, &from) else {
-            self.stats.unmatched += 1;
-            return;
-        };
-        if response.id == *self.id() || response.id == Id::ZERO {
-            return self.transaction_failed(now, &transaction);
-        }
-        self.stats.responses += 1;
-        let rtt = now.since(transaction.sent);
-        self.rtts.note(rtt);
-        if let Some(ours) = message.external {
-            self.note_external(now, &from, ours);
-        }
-        let contact = Contact { id: response.id, addr: from };
-        if let Some(gone) = transaction.expected.filter(|expected| *expected != contact.id) {
-            self.cache.failed(&Contact { id: gone, addr: from });
-        }
-        self.note_contact(now, contact, rtt);
-        match transaction.purpose {
-            Purpose::Lookup(op) => self.lookup_answered(now, op, contact, rtt, response),
-            Purpose::Router(op) => self.router_answered(now, op, response),
-            Purpose::Store { op, .. } => self.stored(now, op, contact),
-            Purpose::Ping(op) => {
-                let version = message.version.unwrap_or_default();
-                let version = version[..version.len().min(MAX_VERSION)].to_vec();
-                self.events.push_back(Event::Pong { op, contact, version, external: message.external, rtt });
-                self.settle(now, op, |operation| operation.summary.answered += 1);
-            }
-            Purpose::Sample(op) => self.sampled(now, op, contact, response),
-            Purpose::Verify(op) => self.verified(now, op, message.external, response),
-            Purpose::Check => {}
-            Purpose::Refresh => self.contacts_in(response).for_each(|contact| self.verify_later(now, contact)),
-        }
-    }
-
-    /// An error: the node lives, but there is nothing to be had from it.
-    pub(super) fn take_error(&mut self, now: Instant, from: SocketAddr, transaction: &[u8], code: i64) {
-        let Some(transaction) = self.transactions.close(transaction, &from) else {
-            self.stats.unmatched += 1;
-            return;
-        };
-        tracing::trace!(%from, code, "an error in answer to a query");
-        self.stats.errors += 1;
-        if let Purpose::Store { op, .. } = transaction.purpose
-            && self.operations.contains_key(&op)
-        {
-            let by = Contact { id: transaction.expected.unwrap_or_default(), addr: from };
-            self.events.push_back(Event::Refused { op, by, code });
-        }
-        self.operation_failed(now, &transaction);
-    }
-
-    /// Whether we take part with this node: not where ids are enforced and its own does not fit (BEP 42).
-    pub(super) fn minds_not(&self, contact: &Contact) -> bool {
-        self.config.compliance != Compliance::Enforce || contact.is_compliant()
-    }
-
-    /// A node answered: it may enter the table, unless it answers with changing ids.
-    fn note_contact(&mut self, now: Instant, contact: Contact, rtt: Duration) {
-        if self.joining.is_router(&contact.addr) || !is_admissible(&contact.addr, self.config.private_network) {
-            return;
-        }
-        if self.id_changers.contains(now, &contact.addr) || !self.minds_not(&contact) {
-            return;
-        }
-        self.cache.answered(now, contact, rtt);
-        // Only a change of what we have verified ourselves counts: what third parties say of an endpoint proves nothing.
-        if let Outcome::IdChanged(_) = self.table.answered(now, contact, rtt) {
-            self.stats.id_changes += 1;
-            self.id_changers.insert(now, &contact.addr);
-        }
-    }
-
-    fn lookup_answered(&mut self, now: Instant, op: OpId, contact: Contact, rtt: Duration, response: &Response<'_>) {
-        let Some(operation) = self.operations.get_mut(&op) else { return };
-        let Some(origin) = operation.lookup.answered(&contact.addr, &contact.id, response.token) else {
-            return self.drive(now, op);
-        };
-        operation.summary.answered += 1;
-        operation.cargo.take(response);
-        let (hops, reported) = (origin.hops(), operation.is_of_the_caller());
-        let closer = self.hand_over(op, Origin::Heard { hops: hops.saturating_add(1) }, response);
-        let peers = response.values.iter().count();
-        if self.take_item(now, op, contact, response) {
-            return;
-        }
-        if reported {
-            self.events.push_back(Event::Answered { op, contact, hops, rtt, contacts: closer, peers });
-            self.report_peers(op, Some(contact), response.values.iter());
-        }
-        self.drive(now, op);
-    }
-
-    fn router_answered(&mut self, now: Instant, op: OpId, response: &Response<'_>) {
-        self.hand_over(op, Origin::Heard { hops: 1 }, response);
-        self.settle(now, op, |_| {});
-    }
-
-    /// Gives the contacts of a response to the lookup of `op`; how many there were.
-    fn hand_over(&mut self, op: OpId, origin: Origin, response: &Response<'_>) -> usize {
-        let contacts = self.contacts_in(response);
-        let Some(operation) = self.operations.get_mut(&op) else { return 0 };
-        contacts.map(|contact| operation.lookup.add(contact, origin)).count()
-    }
-
-    /// The contacts of a response that may be asked: not us, not out of place.
-    pub(super) fn contacts_in<'a>(&self, response: &Response<'a>) -> impl Iterator<Item = Contact> + use<'a> {
-        let (own, private) = (*self.id(), self.config.private_network);
-        let family: Family = self.config.family;
-        let admissible = move |contact: &Contact| contact.id != own && is_admissible(&contact.addr, private);
-        response.contacts(family).filter(admissible)
-    }
-
-    fn report_peers(&mut self, op: OpId, from: Option<Contact>, peers: impl Iterator<Item = SocketAddr>) {
-        let private = self.config.private_network;
-        let Some(operation) = self.operations.get_mut(&op) else { return };
-        let room = PEERS_PER_LOOKUP - operation.seen.len();
-        let new = peers.filter(|peer| is_admissible(peer, private) && operation.seen.insert(*peer));
-        let new: Vec<SocketAddr> = new.take(room).collect();
-        operation.summary.peers += new.len();
-        if !new.is_empty() {
-            self.events.push_back(Event::Peers { op, from, peers: new });
-        }
-    }
-
     // Deadlines.
 
     pub(super) fn expire_transactions(&mut self, now: Instant) {
@@ -497,7 +363,7 @@ impl Node {
         }
     }
 
-    fn transaction_failed(&mut self, now: Instant, transaction: &Transaction<Purpose>) {
+    pub(super) fn transaction_failed(&mut self, now: Instant, transaction: &Transaction<Purpose>) {
         // Silence is not death while nothing at all arrives: then it is our own link that is down.
         if let Some(id) = transaction.expected
             && now.since(self.heard) < super::maintain::LINK_DOWN_AFTER
@@ -509,7 +375,7 @@ impl Node {
         self.operation_failed(now, transaction);
     }
 
-    fn operation_failed(&mut self, now: Instant, transaction: &Transaction<Purpose>) {
+    pub(super) fn operation_failed(&mut self, now: Instant, transaction: &Transaction<Purpose>) {
         match transaction.purpose {
             Purpose::Lookup(op) => {
                 if let Some(operation) = self.operations.get_mut(&op) {
@@ -567,7 +433,7 @@ impl Node {
         sent
     }
 
-    fn stored(&mut self, now: Instant, op: OpId, at: Contact) {
+    pub(super) fn stored(&mut self, now: Instant, op: OpId, at: Contact) {
         if self.operations.contains_key(&op) {
             self.events.push_back(Event::Stored { op, at });
         }

@@ -18,12 +18,13 @@
 //!
 //! # Where things are
 //!
-//! `serve.rs` answers queries (BEP 5, 32, 42, 43), `ask.rs` runs operations, `scrape.rs` counts swarms (BEP 33),
+//! `serve.rs` answers queries (BEP 5, 32, 42, 43), `ask.rs` runs operations, `hear.rs` takes responses, `scrape.rs` counts swarms (BEP 33),
 //! `sample.rs` gives and takes samples of infohashes (BEP 51), `items.rs` and `serve_items.rs` get and put items (BEP 44), `maintain.rs` keeps the node alive:
 //! joining, verifying, checking, refreshing, its own id. `timer.rs` lists everything that happens by the clock.
 
 mod ask;
 mod event;
+mod hear;
 mod items;
 mod maintain;
 mod outbox;
