@@ -29,14 +29,20 @@ def main() -> None:
     print(json.dumps(WORKS[order["work"]](session, *order["arguments"])))
 
 
+_pending: list[lt.alert] = []
+
+
 def wait(session: lt.session, kind: type) -> lt.alert:
-    """The next alert of this kind; the test ends this process if there is none."""
+    """The next alert of this kind; the test ends this process if there is none. Alerts come in batches, and the one that
+    is waited for next may lie in the same batch, so what was not looked at yet is kept."""
     while True:
-        session.wait_for_alert(1000)
-        for alert in session.pop_alerts():
+        while _pending:
+            alert = _pending.pop(0)
             print(f"{type(alert).__name__}: {alert.message()}", file=sys.stderr)
             if isinstance(alert, kind):
                 return alert
+        session.wait_for_alert(1000)
+        _pending.extend(session.pop_alerts())
 
 
 def put_immutable(session: lt.session, text: str) -> dict:
