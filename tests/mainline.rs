@@ -48,6 +48,10 @@ async fn nodes() -> Vec<Dht> {
     for node in &nodes[1..] {
         node.bootstrapped().await;
     }
+    // The first must know the others before it can name them to a client that asks once.
+    while nodes[0].status().await[0].contacts < 2 {
+        tokio::task::yield_now().await;
+    }
     nodes
 }
 
