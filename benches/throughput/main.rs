@@ -10,6 +10,7 @@
 //! The judge is the CPU time of the serving process (its own accounting, user and system) per verified reply.
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the real clock and starts real tasks")]
 
+mod addresses;
 mod echo;
 mod histogram;
 mod load;
@@ -66,6 +67,9 @@ pub struct Options {
     /// Measure memory and start-up instead of speed.
     #[arg(long)]
     memory: bool,
+    /// Measure our program on one address and on two, with both cores for servers and generators.
+    #[arg(long, conflicts_with = "memory")]
+    addresses: bool,
     /// Become a server (the benchmark starts itself so).
     #[arg(long, hide = true, requires = "bind", value_parser = parse_kind)]
     serve: Option<Kind>,
@@ -103,7 +107,12 @@ fn main() -> anyhow::Result<()> {
     }
     std::fs::create_dir_all(&options.out)?;
     let bootstrap = population::start(options.load_core)?;
-    server::pin(options.load_core)?;
-    let place = Place { directory: std::fs::canonicalize(&options.out)?, server_core: options.server_core, bootstrap };
-    if options.memory { memory::run(&options, &place) } else { plan::run(&options, &place) }
+    server::pin(&[options.load_core])?;
+    let directory = std::fs::canonicalize(&options.out)?;
+    let place = Place { directory, server_cores: vec![options.server_core], bootstrap };
+    match &options {
+        Options { memory: true, .. } => memory::run(&options, &place),
+        Options { addresses: true, .. } => addresses::run(&options, place),
+        _ => plan::run(&options, &place),
+    }
 }

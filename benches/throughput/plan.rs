@@ -7,9 +7,9 @@ use trackerless::engine::id::Id;
 
 use crate::Options;
 use crate::load::{Load, Outcome, Script};
-use crate::query::{self, PEERS, Shape, Template};
+use crate::query::{PEERS, Shape, Template};
 use crate::report::{self, Measurement};
-use crate::script::{About, Announces, Expected, Lookups, Once, Pairs};
+use crate::script::{self, About, Announces, Expected, Lookups, Once, Pairs};
 use crate::server::{Kind, Place, Server};
 use crate::wire::Wire;
 
@@ -145,15 +145,7 @@ impl Subject {
 
     /// Who answers such a query, and with how much.
     fn shape(&mut self, template: Template, about: About) -> anyhow::Result<(Id, Shape)> {
-        let mut probe = Probe { lookups: Lookups::new(template, about, None), left: 1, reply: None };
-        for _ in 0..10 {
-            probe.left = 1;
-            self.load.closed(&mut probe, 1, Duration::from_secs(1))?;
-            if let Some(reply) = probe.reply {
-                return Ok(reply);
-            }
-        }
-        anyhow::bail!("no reply to a single query")
+        script::probe(&mut self.load, template, about)
     }
 
     /// Gets tokens for all pairs and announces them.
@@ -242,32 +234,5 @@ impl Subject {
         if matches!(scenario.ask, Ask::GetPeers) && scenario.stored == FEW && !scenario.open {
             self.saturation = outcome.replies_per_second();
         }
-    }
-}
-
-/// Asks a single query and keeps what came back.
-struct Probe {
-    lookups: Lookups,
-    left: usize,
-    reply: Option<(Id, Shape)>,
-}
-
-impl Script for Probe {
-    fn template(&self) -> &Template {
-        self.lookups.template()
-    }
-
-    fn next(&mut self, _room: usize) -> Option<(usize, usize)> {
-        self.left = self.left.checked_sub(1)?;
-        self.lookups.next(1)
-    }
-
-    fn write(&mut self, source: usize, transaction: [u8; 4], out: &mut [u8]) -> u32 {
-        self.lookups.write(source, transaction, out)
-    }
-
-    fn accept(&mut self, _tag: u32, reply: &query::Reply<'_>) -> bool {
-        self.reply = (reply.id != Id::ZERO).then_some((reply.id, reply.shape));
-        true
     }
 }

@@ -27,7 +27,7 @@ pub fn start(core: usize) -> io::Result<SocketAddrV4> {
         .collect();
     let contacts = Arc::new(contacts?);
     std::thread::spawn(move || -> io::Result<()> {
-        pin(core)?;
+        pin(&[core])?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let nodes = sockets.into_iter().enumerate().map(|(index, socket)| {

@@ -1,9 +1,11 @@
 //! The scripts: an endless one for every measured query, and finite ones that fill a server.
 
+use std::time::Duration;
+
 use trackerless::engine::id::Id;
 
 use crate::echo;
-use crate::load::Script;
+use crate::load::{Load, Script};
 use crate::query::{self, Numbers, Reply, SOURCES, Shape, Template};
 
 /// What the queries of a [`Lookups`] are about.
@@ -83,6 +85,46 @@ impl Script for Lookups {
             token: &[],
             shape,
         })
+    }
+}
+
+/// Who answers such a query, and with how much: asked once, or again if the answer is lost.
+pub fn probe(load: &mut Load, template: Template, about: About) -> anyhow::Result<(Id, Shape)> {
+    let mut probe = Probe { lookups: Lookups::new(template, about, None), left: 1, reply: None };
+    for _ in 0..10 {
+        probe.left = 1;
+        load.closed(&mut probe, 1, Duration::from_secs(1))?;
+        if let Some(reply) = probe.reply {
+            return Ok(reply);
+        }
+    }
+    anyhow::bail!("no reply to a single query")
+}
+
+/// Asks a single query and keeps what came back.
+struct Probe {
+    lookups: Lookups,
+    left: usize,
+    reply: Option<(Id, Shape)>,
+}
+
+impl Script for Probe {
+    fn template(&self) -> &Template {
+        self.lookups.template()
+    }
+
+    fn next(&mut self, _room: usize) -> Option<(usize, usize)> {
+        self.left = self.left.checked_sub(1)?;
+        self.lookups.next(1)
+    }
+
+    fn write(&mut self, source: usize, transaction: [u8; 4], out: &mut [u8]) -> u32 {
+        self.lookups.write(source, transaction, out)
+    }
+
+    fn accept(&mut self, _tag: u32, reply: &Reply<'_>) -> bool {
+        self.reply = (reply.id != Id::ZERO).then_some((reply.id, reply.shape));
+        true
     }
 }
 

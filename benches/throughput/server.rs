@@ -67,7 +67,7 @@ impl Kind {
 /// Where everything that a run makes goes, and which cores it uses.
 pub struct Place {
     pub directory: PathBuf,
-    pub server_core: usize,
+    pub server_cores: Vec<usize>,
     /// The fake network that servers join, to have contacts to hand out.
     pub bootstrap: SocketAddrV4,
 }
@@ -83,16 +83,20 @@ pub struct Server {
 impl Server {
     /// Starts a server and waits for its first reply.
     pub fn start(kind: Kind, place: &Place) -> io::Result<Self> {
-        let addr = free_port()?;
-        let mut command = command(kind, addr, place)?;
+        Self::start_on(kind, &[free_port(Ipv4Addr::LOCALHOST)?], place)
+    }
+
+    /// The same on several addresses, which only our program can.
+    pub fn start_on(kind: Kind, addrs: &[SocketAddrV4], place: &Place) -> io::Result<Self> {
+        let mut command = command(kind, addrs, place)?;
         let log = std::fs::File::create(place.directory.join(format!("{}.log", kind.name())))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let core = place.server_core;
+        let cores = place.server_cores.clone();
         // SAFETY: `sched_setaffinity` is a plain system call and so allowed between fork and exec.
-        unsafe { command.pre_exec(move || pin(core)) };
+        unsafe { command.pre_exec(move || pin(&cores)) };
         let started = Instant::now();
         let child = command.spawn()?;
-        let mut server = Self { kind, addr, start_to_first_reply: Duration::ZERO, child };
+        let mut server = Self { kind, addr: addrs[0], start_to_first_reply: Duration::ZERO, child };
         server.await_reply()?;
         server.start_to_first_reply = started.elapsed();
         Ok(server)
@@ -164,23 +168,25 @@ impl Drop for Server {
     }
 }
 
-/// Pins the calling thread, and what it starts, to one core.
-pub fn pin(core: usize) -> io::Result<()> {
+/// Pins the calling thread, and what it starts, to some cores.
+pub fn pin(cores: &[usize]) -> io::Result<()> {
     // SAFETY: all bits zero is an empty set, and the set outlives the call.
     let outcome = unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();
-        libc::CPU_SET(core, &mut set);
+        cores.iter().for_each(|&core| libc::CPU_SET(core, &mut set));
         libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set)
     };
     if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-fn free_port() -> io::Result<SocketAddrV4> {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-    Ok(SocketAddrV4::new(Ipv4Addr::LOCALHOST, socket.local_addr()?.port()))
+/// A port of `host` that nobody has.
+pub fn free_port(host: Ipv4Addr) -> io::Result<SocketAddrV4> {
+    let socket = UdpSocket::bind((host, 0))?;
+    Ok(SocketAddrV4::new(host, socket.local_addr()?.port()))
 }
 
-fn command(kind: Kind, addr: SocketAddrV4, place: &Place) -> io::Result<Command> {
+fn command(kind: Kind, addrs: &[SocketAddrV4], place: &Place) -> io::Result<Command> {
+    let addr = addrs[0];
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/servers");
     let bootstrap = place.bootstrap.to_string();
     let mut command = match kind {
@@ -195,7 +201,7 @@ fn command(kind: Kind, addr: SocketAddrV4, place: &Place) -> io::Result<Command>
             let data = place.directory.join("trackerless");
             let _ = std::fs::remove_dir_all(&data);
             command.args(["run", "--lan", "--no-limits", "--data-dir"]).arg(data);
-            command.arg("--bind").arg(addr.to_string()).args(["--bootstrap", &bootstrap]);
+            command.args(addrs.iter().map(|addr| format!("--bind={addr}"))).args(["--bootstrap", &bootstrap]);
             return Ok(command);
         }
         Kind::Mainline => Command::new(crate::prepare::rivals()?),
