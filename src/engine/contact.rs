@@ -3,7 +3,7 @@
 //! A *contact* is the id and address of another node. A *peer* is the address of a BitTorrent client; it travels in
 //! the same compact form (BEP 5, Contact Encoding; BEP 32 for IPv6: 4 + 2 or 16 + 2 bytes, port in network order).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use super::id::Id;
 
@@ -120,10 +120,17 @@ impl Contact {
     }
 }
 
-/// The same address with an IPv4-mapped IPv6 form (`::ffff:a.b.c.d`) written as IPv4: done once, before any decision.
+/// The same address in the one form that is compared: done once, before any decision. An IPv4-mapped IPv6 form
+/// (`::ffff:a.b.c.d`) becomes IPv4; a flow label is left out, and so is a scope id where it means nothing. A link-local
+/// address keeps its scope id: it cannot be answered without.
 #[must_use]
 pub fn canonical(addr: SocketAddr) -> SocketAddr {
-    SocketAddr::new(addr.ip().to_canonical(), addr.port())
+    match addr {
+        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => {
+            SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id()).into()
+        }
+        _ => SocketAddr::new(addr.ip().to_canonical(), addr.port()),
+    }
 }
 
 /// The network that one owner is assumed to hold: the /24 of an IPv4 address, the /64 of an IPv6 address.
@@ -206,5 +213,9 @@ mod tests {
     #[test]
     fn mapped_addresses_become_plain() {
         assert_eq!(canonical("[::ffff:1.2.3.4]:5".parse().unwrap()), "1.2.3.4:5".parse().unwrap());
+        let link_local = |flow, scope| SocketAddrV6::new("fe80::1".parse().unwrap(), 5, flow, scope).into();
+        assert_eq!(canonical(link_local(7, 2)), link_local(0, 2), "on the second interface");
+        let global = |flow, scope| SocketAddrV6::new("2001:db8::1".parse().unwrap(), 5, flow, scope).into();
+        assert_eq!(canonical(global(7, 2)), global(0, 0));
     }
 }

@@ -301,6 +301,10 @@ impl Driver {
                     self.resolve_routers();
                 }
             }
+            Event::Disconnected => {
+                tracing::info!(listening = %self.local_addr, "no other node answers any more; trying on")
+            }
+            Event::Reconnected => tracing::info!(listening = %self.local_addr, "other nodes answer again"),
             Event::RoutersWanted => self.resolve_routers(),
             Event::Reachable => tracing::info!("strangers reach this node: it serves from now on (BEP 43)"),
             Event::IdChanged { id, external } => {

@@ -21,6 +21,10 @@ pub enum Event {
         /// Contacts in the table.
         contacts: usize,
     },
+    /// Nobody answers any more, though the node had joined: the link is down, or all contacts are gone. It goes on trying.
+    Disconnected,
+    /// Somebody answers again after [`Disconnected`](Self::Disconnected).
+    Reconnected,
     /// Saved nodes do not answer, or there are none: the caller should resolve its bootstrap names and call
     /// [`Node::add_routers`](super::Node::add_routers). Said again, ever less often, while nobody answers.
     RoutersWanted,
@@ -157,7 +161,12 @@ impl Event {
             | Self::SampleTooSoon { op, .. }
             | Self::Pong { op, .. }
             | Self::Done { op, .. } => Some(*op),
-            Self::Ready { .. } | Self::RoutersWanted | Self::Reachable | Self::IdChanged { .. } => None,
+            Self::Ready { .. }
+            | Self::Disconnected
+            | Self::Reconnected
+            | Self::RoutersWanted
+            | Self::Reachable
+            | Self::IdChanged { .. } => None,
         }
     }
 }

@@ -40,6 +40,9 @@ const VERIFY_AGAIN_AFTER: Duration = Duration::from_mins(15);
 const VERIFY_AGAIN_AFTER_PRIVATE: Duration = Duration::from_secs(10);
 /// Contacts that are kept for the next run where none of them is good.
 const SAVED_CONTACTS: usize = 512;
+/// After so many attempts in vain the node says that it is disconnected. A small network is silent for minutes, but then
+/// the first attempt finds everybody there.
+const DISCONNECTED_AFTER: u32 = 3;
 /// New destinations that maintenance leaves to lookups.
 const MAINTENANCE_RESERVE: u32 = 100;
 
@@ -53,6 +56,8 @@ pub(super) struct Joining {
     /// Lookups of our own id that are not over.
     running: usize,
     ready: bool,
+    /// [`Event::Disconnected`] was the last word.
+    disconnected: bool,
     /// When the first contact answered.
     joined: Option<Instant>,
     refreshed_bucket: usize,
@@ -70,6 +75,7 @@ impl Joining {
             attempts: 0,
             running: 0,
             ready: false,
+            disconnected: false,
             joined: None,
             refreshed_bucket: 0,
             verify: Vec::new(),
@@ -174,6 +180,7 @@ impl Node {
         if self.has_joined(now) {
             self.joining.attempts = 0;
             self.note_joined(now);
+            self.say_reconnected();
             // Another node may have found us between two attempts of ours.
             self.say_ready();
             self.timers.set(Timer::Bootstrap, now + BOOTSTRAP_WATCH);
@@ -185,6 +192,9 @@ impl Node {
     /// One attempt. The first goes to contacts we know, if there are any; the next ones to routers too.
     fn join(&mut self, now: Instant) {
         self.joining.attempts += 1;
+        if self.joining.attempts > DISCONNECTED_AFTER {
+            self.say_disconnected();
+        }
         let contacts: Vec<Contact> =
             self.joining.saved.iter().copied().chain(self.table.entries().map(|entry| entry.contact)).collect();
         if self.config.has_routers && (self.joining.attempts > 1 || contacts.is_empty()) {
@@ -238,6 +248,19 @@ impl Node {
         if !self.joining.ready {
             self.joining.ready = true;
             self.events.push_back(Event::Ready { contacts: self.table.len() });
+        }
+    }
+
+    fn say_disconnected(&mut self) {
+        if self.joining.joined.is_some() && !self.joining.disconnected {
+            self.joining.disconnected = true;
+            self.events.push_back(Event::Disconnected);
+        }
+    }
+
+    fn say_reconnected(&mut self) {
+        if std::mem::take(&mut self.joining.disconnected) {
+            self.events.push_back(Event::Reconnected);
         }
     }
 

@@ -187,6 +187,24 @@ fn the_table_survives_a_link_that_is_down() {
 }
 
 #[test]
+fn a_link_that_goes_and_comes_back_is_told_once_and_silence_is_no_such_thing() {
+    let said = |net: &Net| -> Vec<Event> {
+        let of_five = net.events.iter().filter(|(own, _)| *own == addr(5)).map(|(_, event)| event.clone());
+        of_five.filter(|event| matches!(event, Event::Disconnected | Event::Reconnected)).collect()
+    };
+    let mut net = Net::new(12);
+    net.run_for(Duration::from_hours(1));
+    assert_eq!(said(&net), [], "a small network is silent for minutes");
+    net.cut = true;
+    net.run_for(Duration::from_mins(10));
+    assert_eq!(said(&net), [Event::Disconnected]);
+    net.run_for(Duration::from_hours(1));
+    net.cut = false;
+    net.run_for(Duration::from_mins(3));
+    assert_eq!(said(&net), [Event::Disconnected, Event::Reconnected]);
+}
+
+#[test]
 fn a_node_that_starts_without_a_network_joins_when_it_comes() {
     let mut net = Net::new(1);
     net.cut = true;
