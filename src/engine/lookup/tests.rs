@@ -186,12 +186,48 @@ fn late_answers_are_awaited_for_the_grace_only() {
 }
 
 #[test]
-fn another_id_than_expected_is_a_failure() {
+fn who_answers_under_another_id_is_asked_once_more_under_that() {
     let (mut lookup, contacts) = filled(20);
     asked(&mut lookup, Instant::ZERO);
-    assert_eq!(lookup.answered(&contacts[0].addr, &Id([9; 20]), Some(b"t")), None);
-    assert_eq!(lookup.answered(&contacts[0].addr, &contacts[0].id, Some(b"t")), None, "too late");
+    let (addr, real) = (contacts[0].addr, Id([0; 20]));
+    assert_eq!(lookup.answered(&addr, &real, Some(b"t")), None);
+    assert_eq!(asked(&mut lookup, Instant::ZERO), [Contact { id: real, addr }]);
+    assert_eq!(lookup.answered(&addr, &Id([0x01; 20]), Some(b"t")), None, "yet another id");
+    assert!(!asked(&mut lookup, Instant::ZERO).iter().any(|contact| contact.addr == addr), "never again");
     assert_eq!(lookup.closest().count(), 0);
+}
+
+#[test]
+fn a_name_given_by_others_keeps_nobody_out() {
+    let heard = Origin::Heard { hops: 1 };
+    let honest = Contact { id: Id([0x01; 20]), addr: ([9, 9, 9, 9], 6881).into() };
+    let elsewhere = |host: u8| SocketAddr::from(([9, 9, 9, host], 6881));
+    for lie in [
+        Contact { id: Id([0xaa; 20]), addr: honest.addr }, // the endpoint, far away
+        Contact { id: Id([0x00; 20]), addr: honest.addr }, // the endpoint, closer
+        Contact { id: Id([0xaa; 20]), addr: elsewhere(8) }, // the subnet, far away
+        Contact { id: Id([0x00; 20]), addr: elsewhere(8) }, // the subnet, closer
+        Contact { id: honest.id, addr: ([8, 8, 8, 8], 6881).into() }, // the id
+    ] {
+        for lie_first in [true, false] {
+            let mut lookup = Lookup::new(Id::ZERO, true, None);
+            let told = if lie_first { [lie, honest] } else { [honest, lie] };
+            told.into_iter().for_each(|contact| lookup.add(contact, heard));
+            let mut found = false;
+            // Who is asked: the honest one answers, what was made up does not.
+            loop {
+                match lookup.step(Instant::ZERO) {
+                    Step::Ask(contact) if contact.addr == honest.addr => {
+                        found |= lookup.answered(&honest.addr, &honest.id, None).is_some();
+                    }
+                    Step::Ask(contact) => lookup.slow(&contact.addr),
+                    Step::Starved => {}
+                    Step::Wait(_) | Step::Done => break,
+                }
+            }
+            assert!(found, "{lie:?} hides the honest one, told first: {lie_first}");
+        }
+    }
 }
 
 #[test]
@@ -210,8 +246,27 @@ fn one_subnet_gets_one_place_among_the_heard_of() {
             let contact = Contact { id: random.wire_id(), addr: ([60, 1, 1, host], 1).into() };
             lookup.add(contact, Origin::Heard { hops: 1 });
         }
-        assert_eq!(lookup.candidates.len(), places);
+        let mut answers = 0;
+        while let Step::Ask(contact) = lookup.step(Instant::ZERO) {
+            answers += usize::from(lookup.answered(&contact.addr, &contact.id, None).is_some());
+        }
+        assert_eq!((answers, lookup.closest().count()), (places, places));
     }
+}
+
+#[test]
+fn of_one_subnet_the_closest_is_asked_and_the_next_when_it_is_slow_and_one_answer_counts() {
+    let mut lookup = Lookup::new(Id::ZERO, true, None);
+    let contacts = [3, 1, 2].map(|n: u8| Contact { id: Id([n; 20]), addr: ([60, 1, 1, n], 1).into() });
+    contacts.iter().for_each(|contact| lookup.add(*contact, Origin::Heard { hops: 1 }));
+    let [far, near, next] = contacts;
+    assert_eq!(asked(&mut lookup, Instant::ZERO), [near]);
+    lookup.slow(&near.addr);
+    assert_eq!(asked(&mut lookup, Instant::ZERO), [next]);
+    assert!(lookup.answered(&next.addr, &next.id, None).is_some());
+    assert_eq!(lookup.answered(&near.addr, &near.id, None), None, "late, and its subnet has its place");
+    assert_eq!(lookup.closest().collect::<Vec<_>>(), [&next]);
+    assert!(!asked(&mut lookup, Instant::ZERO).contains(&far));
 }
 
 #[test]
