@@ -41,6 +41,8 @@ impl Cache {
         if let Some(same) = set.iter_mut().find(|known| known.contact.addr == contact.addr) {
             *same = known;
         } else if set.len() < self.ways {
+            // A set keeps what it has: room for more would cost as much again.
+            set.reserve_exact(1);
             set.push(known);
         } else {
             let worth = |known: &Known| (now.since(known.answered) >= FRESH_FOR, known.rtt);
