@@ -9,7 +9,7 @@
 //! * once an answer came from inside the estimated radius of the closest nodes, all candidates inside that radius are
 //!   asked at once (the end-game);
 //! * it ends when the [`K`] closest that live have answered, and one more for each timeout seen; late answers of
-//!   close nodes are awaited for [`GRACE`] first;
+//!   close nodes are awaited for [`GRACE`] first, and those nodes asked once more, since datagrams get lost;
 //! * when the candidates run out before that, it asks for more: the whole routing table is the fallback. Textbook BEP 5
 //!   stops there and fails twice as often as it must when half of the nodes die.
 //!
@@ -54,6 +54,8 @@ enum State {
     Asked,
     /// Past the soft timeout; a late answer still counts.
     Slow,
+    /// Asked a second time; an answer to either query counts until the end.
+    Again,
     Answered,
     Failed,
 }
@@ -160,10 +162,7 @@ impl Lookup {
         if let Some(index) = head.fresh
             && head.outstanding < self.alpha(index)
         {
-            let candidate = &mut self.candidates[index];
-            candidate.state = State::Asked;
-            self.asked += 1;
-            return Step::Ask(candidate.contact);
+            return self.ask(index, State::Asked);
         }
         if head.fresh.is_some() || head.asked {
             return Step::Wait(None);
@@ -172,11 +171,23 @@ impl Lookup {
             self.starved = true;
             return Step::Starved;
         }
-        if !head.slow {
+        if head.slow.is_none() && !head.again {
             return Step::Done;
         }
         let grace_ends = *self.grace_ends.get_or_insert(now + GRACE);
-        if now >= grace_ends { Step::Done } else { Step::Wait(Some(grace_ends)) }
+        if now >= grace_ends {
+            return Step::Done;
+        }
+        match head.slow.filter(|_| self.asked < QUERIES_PER_LOOKUP) {
+            Some(index) => self.ask(index, State::Again),
+            None => Step::Wait(Some(grace_ends)),
+        }
+    }
+
+    fn ask(&mut self, index: usize, state: State) -> Step {
+        self.asked += 1;
+        self.candidates[index].state = state;
+        Step::Ask(self.candidates[index].contact)
     }
 
     /// `from` answered as `id`, with a token if it gives one. Returns its origin if it was asked; `None` if it was not
@@ -187,7 +198,7 @@ impl Lookup {
             candidate.state = State::Failed;
             return None;
         }
-        if !matches!(candidate.state, State::Asked | State::Slow) {
+        if !matches!(candidate.state, State::Asked | State::Slow | State::Again) {
             return None;
         }
         candidate.state = State::Answered;
@@ -266,7 +277,11 @@ impl Lookup {
                 State::Failed => continue,
                 State::Fresh if self.asked >= QUERIES_PER_LOOKUP => continue,
                 State::Slow => {
-                    head.slow = true;
+                    head.slow = head.slow.or(Some(index));
+                    continue;
+                }
+                State::Again => {
+                    head.again = true;
                     continue;
                 }
                 State::Fresh => head.fresh = head.fresh.or(Some(index)),
@@ -304,8 +319,10 @@ struct Head {
     fresh: Option<usize>,
     /// One of them is being asked.
     asked: bool,
-    /// One that lies among them is slow.
-    slow: bool,
+    /// The closest that is slow.
+    slow: Option<usize>,
+    /// One was asked again.
+    again: bool,
     /// There are as many as wanted.
     complete: bool,
     /// Queries outstanding in the whole lookup.
