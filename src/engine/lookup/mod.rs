@@ -9,7 +9,7 @@
 //! * once an answer came from inside the estimated radius of the closest nodes, all candidates inside that radius are
 //!   asked at once (the end-game);
 //! * it ends when the [`K`] closest that live have answered, and one more for each timeout seen; late answers of
-//!   close nodes are awaited for [`GRACE`] first;
+//!   close nodes are awaited for [`GRACE`] first, and those nodes asked once more, since datagrams get lost;
 //! * when the candidates run out before that, it asks for more: the whole routing table is the fallback. Textbook BEP 5
 //!   stops there and fails twice as often as it must when half of the nodes die.
 //!
@@ -57,6 +57,8 @@ enum State {
     Asked,
     /// Past the soft timeout; a late answer still counts.
     Slow,
+    /// Asked a second time; an answer to either query counts until the end.
+    Again,
     Answered,
     Failed,
 }
@@ -101,7 +103,7 @@ struct Candidate {
 impl Candidate {
     /// Whether the others heard of in its subnet wait for it.
     const fn has_turn(&self) -> bool {
-        !self.waits && !matches!(self.state, State::Slow | State::Failed)
+        !self.waits && !matches!(self.state, State::Slow | State::Again | State::Failed)
     }
 
     /// The subnet of one that was only heard of.
@@ -218,10 +220,7 @@ impl Lookup {
         if let Some(index) = head.fresh
             && head.outstanding < self.alpha(index)
         {
-            let candidate = &mut self.candidates[index];
-            candidate.state = State::Asked;
-            self.asked += 1;
-            return Step::Ask(candidate.contact);
+            return self.ask(index, State::Asked);
         }
         if head.fresh.is_some() || head.asked {
             return Step::Wait(None);
@@ -230,11 +229,23 @@ impl Lookup {
             self.starved = true;
             return Step::Starved;
         }
-        if !head.slow {
+        if head.slow.is_none() && !head.again {
             return Step::Done;
         }
         let grace_ends = *self.grace_ends.get_or_insert(now + GRACE);
-        if now >= grace_ends { Step::Done } else { Step::Wait(Some(grace_ends)) }
+        if now >= grace_ends {
+            return Step::Done;
+        }
+        match head.slow.filter(|_| self.asked < QUERIES_PER_LOOKUP) {
+            Some(index) => self.ask(index, State::Again),
+            None => Step::Wait(Some(grace_ends)),
+        }
+    }
+
+    fn ask(&mut self, index: usize, state: State) -> Step {
+        self.asked += 1;
+        self.candidates[index].state = state;
+        Step::Ask(self.candidates[index].contact)
     }
 
     /// `from` answered as `id`, with a token if it gives one. Returns its origin if it was asked; `None` if it was not
@@ -291,9 +302,11 @@ impl Lookup {
         }
     }
 
-    /// `from` will not answer.
+    /// `from` will not answer, unless it has been asked again.
     pub fn failed(&mut self, from: &SocketAddr) {
-        if let Some(index) = self.position_of(from) {
+        if let Some(index) = self.position_of(from)
+            && self.candidates[index].state != State::Again
+        {
             self.timeouts += usize::from(self.candidates[index].state == State::Asked);
             self.fail(index);
         }
@@ -355,7 +368,11 @@ impl Lookup {
                 State::Fresh if candidate.waits => continue,
                 State::Fresh if self.asked >= QUERIES_PER_LOOKUP => continue,
                 State::Slow => {
-                    head.slow = true;
+                    head.slow = head.slow.or(Some(index));
+                    continue;
+                }
+                State::Again => {
+                    head.again = true;
                     continue;
                 }
                 State::Fresh => head.fresh = head.fresh.or(Some(index)),
@@ -382,7 +399,7 @@ impl Lookup {
 
     /// The place of one that was asked and has not answered.
     fn position_of(&self, asked: &SocketAddr) -> Option<usize> {
-        let open = |other: &Candidate| matches!(other.state, State::Asked | State::Slow);
+        let open = |other: &Candidate| matches!(other.state, State::Asked | State::Slow | State::Again);
         self.candidates.iter().position(|other| other.contact.addr == *asked && open(other))
     }
 
@@ -400,8 +417,10 @@ struct Head {
     fresh: Option<usize>,
     /// One of them is being asked.
     asked: bool,
-    /// One that lies among them is slow.
-    slow: bool,
+    /// The closest that is slow.
+    slow: Option<usize>,
+    /// One was asked again.
+    again: bool,
     /// There are as many as wanted.
     complete: bool,
     /// Queries outstanding in the whole lookup.

@@ -50,6 +50,8 @@ impl Cache {
                 *near = known;
             }
         } else if set.len() < self.ways {
+            // A set keeps what it has: room for more would cost as much again.
+            set.reserve_exact(1);
             set.push(known);
         } else {
             let worst = set.iter_mut().max_by_key(|known| worth(known));
