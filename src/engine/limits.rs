@@ -65,6 +65,8 @@ pub const ITEM_BYTES: usize = 10 << 20;
 pub const ITEMS_PER_SUBNET: usize = ITEMS / 16;
 /// An item that is not stored again (BEP 44: may expire after two hours).
 pub const ITEM_LIFETIME: Duration = Duration::from_hours(2);
+/// How often whoever wants an item to stay stores it again (BEP 44): one of two may be lost.
+pub const ITEM_RENEWAL: Duration = Duration::from_hours(1);
 
 // Traffic.
 

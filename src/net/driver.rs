@@ -76,6 +76,13 @@ pub enum Operation {
         /// The salt that it was stored with.
         salt: Box<[u8]>,
     },
+    /// Look for an item, and store it on those of the closest nodes that lack it.
+    RenewItem {
+        /// Where it is found.
+        target: Id,
+        /// The salt that it was stored with.
+        salt: Box<[u8]>,
+    },
     /// Store an item.
     PutItem {
         /// The item.
@@ -345,6 +352,7 @@ impl Driver {
             Operation::Announce { info_hash, port, seed } => self.node.announce(now, info_hash, port, seed),
             Operation::FindNode(target) => self.node.find_node(now, target),
             Operation::GetItem { target, salt } => self.node.get_item(now, target, &salt),
+            Operation::RenewItem { target, salt } => self.node.renew_item(now, target, &salt),
             Operation::PutItem { item, cas } => self.node.put_item(now, item, cas),
             Operation::Scrape(info_hash) => self.node.scrape(now, info_hash),
             Operation::Sample(addr, target) => self.node.sample(now, addr, target),
