@@ -9,15 +9,15 @@ use serde::Serialize;
 
 use super::args::StateArgs;
 use super::failure::{Exit, Failure, eprintln_quietly};
-use super::output::{Output, as_text};
-use crate::daemon::config::Config;
+use super::output::as_text;
+use super::session;
 use crate::dht::{self, Found, SavedNode, State};
 use crate::engine::contact::Family;
 use crate::engine::id::Id;
 
 /// `trackerless nodes`
 pub(super) fn nodes(args: StateArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let (config, output) = (Config::load(&args.settings.into_sources(environment))?, Output::new(args.json));
+    let (config, output) = session::begin(args.setup, environment)?;
     let Some(state) = read(&config.data_dir)? else { return Ok(Exit::Nothing) };
     let contacts: BTreeSet<_> = state.nodes.iter().flat_map(|node| &node.snapshot.contacts).collect();
     for contact in &contacts {
@@ -29,7 +29,7 @@ pub(super) fn nodes(args: StateArgs, environment: &[(String, String)]) -> Result
 
 /// `trackerless status`
 pub(super) fn status(args: StateArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let (config, output) = (Config::load(&args.settings.into_sources(environment))?, Output::new(args.json));
+    let (config, output) = session::begin(args.setup, environment)?;
     let Some(state) = read(&config.data_dir)? else { return Ok(Exit::Nothing) };
     let status = Status::new(&config.data_dir, &state);
     output.result(status.text(), &status)?;
