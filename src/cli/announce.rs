@@ -14,6 +14,7 @@ use super::session::{self, AT_ONCE, Session};
 use super::target::Target;
 use crate::daemon::config::Config;
 use crate::engine::id::Id;
+use crate::engine::node::Summary;
 
 /// Nodes forget a peer after 30 to 45 minutes; twice as often survives the loss of one announce.
 const AGAIN_AFTER: Duration = Duration::from_secs(15 * 60);
@@ -71,8 +72,16 @@ impl Plan {
     async fn announce(&self, session: &Session, witness: &Session, infohash: Id) -> Report {
         let announced = session.announce(infohash, self.port, self.seed).await;
         let visible = witness.sees(infohash, self.port, &session.external_ips().await).await;
-        let asked = announced.summaries.iter().map(|summary| summary.asked).sum();
-        Report { infohash, port: self.port, asked, stored_at: announced.stored_at.len(), visible }
+        let total = |of: fn(&Summary) -> usize| announced.summaries.iter().map(of).sum();
+        Report {
+            infohash,
+            port: self.port,
+            asked: total(|summary| summary.asked),
+            stored_at: announced.stored_at.len(),
+            verified_at: total(|summary| summary.verified_at),
+            verified: total(|summary| summary.verified),
+            visible,
+        }
     }
 
     fn infohashes(&self) -> impl Iterator<Item = Id> + '_ {
@@ -97,6 +106,10 @@ struct Report {
     port: u16,
     asked: usize,
     stored_at: usize,
+    /// Of those, the ones that another query of ours asked for it, and of those the ones that named us.
+    verified_at: usize,
+    verified: usize,
+    /// Whether another node of ours has found it.
     visible: bool,
 }
 

@@ -113,6 +113,10 @@ pub struct Status {
     pub swarms: usize,
     /// Peers of those.
     pub peers: usize,
+    /// Items that others store with it.
+    pub items: usize,
+    /// Our own announces that live, and of those the ones that another query has seen.
+    pub own_announces: (usize, usize),
     /// What was counted.
     pub stats: Stats,
 }
@@ -361,6 +365,7 @@ impl Driver {
     }
 
     fn status(&self, now: Instant) -> Status {
+        let own: Vec<_> = self.node.own_announces(now).collect();
         Status {
             local_addr: self.local_addr,
             id: *self.node.id(),
@@ -370,6 +375,8 @@ impl Driver {
             network_size: self.node.network_size(),
             swarms: self.node.peers().swarms(),
             peers: self.node.peers().peers(),
+            items: self.node.items().len(),
+            own_announces: (own.len(), own.iter().filter(|announce| announce.verified > 0).count()),
             stats: *self.node.stats(),
         }
     }

@@ -493,6 +493,9 @@ impl Node {
             elapsed = ?summary.elapsed,
             "an operation is over"
         );
+        if let Goal::Announce { .. } = operation.goal {
+            self.note_announced(now, *operation.lookup.target(), &summary);
+        }
         self.events.extend(operation.cargo.into_event(op));
         match operation.goal {
             Goal::Join => self.join_ended(now),
