@@ -139,6 +139,35 @@ fn of_candidates_equally_many_bits_away_those_that_obey_bep_42_are_asked_first()
     }
 }
 
+/// BEP 42: the closest that fit, and those that do not where they are among the closest anyway.
+#[test]
+fn what_is_stored_is_stored_on_the_closest_that_fit_first_of_all() {
+    let contacts = on_the_mainline(&[false, true].repeat(12));
+    let copies = K;
+    for compliance in [Compliance::Off, Compliance::Prefer, Compliance::Enforce] {
+        let mut lookup = Lookup::new(Id::ZERO, true, None).minding(compliance);
+        contacts.iter().for_each(|contact| lookup.add(*contact, Origin::Own));
+        // Everyone answers; the closest of all gives no token.
+        let mut sorted = contacts.clone();
+        sorted.sort_by_key(|contact| contact.id);
+        for candidate in &mut lookup.candidates {
+            candidate.state = State::Answered;
+            candidate.token = (candidate.contact != sorted[0]).then(|| b"token"[..].into());
+        }
+        let willing = &sorted[1..];
+        let fitting: Vec<&Contact> = willing.iter().filter(|contact| contact.is_compliant()).take(copies).collect();
+        let expected: Vec<&Contact> = match compliance {
+            Compliance::Off => willing.iter().take(copies).collect(),
+            Compliance::Prefer => {
+                let (near, far) = willing.split_at(copies);
+                near.iter().chain(far.iter().filter(|contact| fitting.contains(contact))).collect()
+            }
+            Compliance::Enforce => fitting,
+        };
+        assert_eq!(lookup.places(copies).collect::<Vec<_>>(), expected, "{compliance:?}");
+    }
+}
+
 #[test]
 fn a_bit_closer_counts_for_more_than_an_id_that_fits() {
     let far = on_the_mainline(&[true])[0];

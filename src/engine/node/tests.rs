@@ -12,6 +12,7 @@ const SWARM: Id = Id([0xaa; 20]);
 
 mod compliance;
 mod items;
+mod responses;
 mod sample;
 mod scrape;
 
