@@ -197,7 +197,10 @@ impl Bench {
                 assert_eq!(refusal, Refusal::Full);
                 let far = |other: &Id| OWN.common_prefix_len(other) < OWN.common_prefix_len(&target);
                 let shared_out = writer.is_some();
-                assert!(shared_out || !self.twin.iter().any(|(other, _)| far(&other.target())), "it keeps what is farther");
+                assert!(
+                    shared_out || !self.twin.iter().any(|(other, _)| far(&other.target())),
+                    "it keeps what is farther"
+                );
             }
             (Err(_), Some(_)) => {}
         }

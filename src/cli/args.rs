@@ -143,6 +143,9 @@ pub struct ConformArgs {
     /// Milliseconds between two datagrams from one address. libtorrent blocks whoever sends five a second.
     #[arg(long, value_name = "MS", default_value_t = 250)]
     pub pace: u16,
+    /// Milliseconds that an answer may take.
+    #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u16).range(10..))]
+    pub patience: u16,
     /// One JSON object per check, one a line, and a summary.
     #[arg(long)]
     pub json: bool,
