@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::args::ScrapeArgs;
 use super::failure::{Exit, Failure};
-use super::output::Output;
+use super::output::{Output, counted};
 use super::progress::Progress;
 use super::session::{self, AT_ONCE, Session};
 use super::target::Target;
@@ -80,9 +80,10 @@ impl Count {
         let Self { infohash, seeds, seeds_spread, peers, peers_spread, reported, answered, .. } = self;
         let at_least = if self.at_least { "  (at least)" } else { "" };
         format!(
-            "{infohash}  seeds {}  peers {}{at_least}  counted by {reported} of {answered} nodes",
+            "{infohash}  seeds {}  peers {}{at_least}  counted by {reported} of {}",
             about(*seeds, *seeds_spread),
             about(*peers, *peers_spread),
+            counted(*answered, "node"),
         )
     }
 }

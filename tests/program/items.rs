@@ -55,6 +55,8 @@ fn a_mutable_value_changes_only_forward_and_only_by_its_owner() {
         "{}",
         ended.stderr
     );
+    let ended = put(&["other", "--seq", "2"]).expect_code(1);
+    assert!(ended.stderr.starts_with("error: seq 2 is taken: "), "{}", ended.stderr);
     let ended = put(&["clash", "--cas", "1"]).expect_code(1);
     assert!(ended.stderr.contains("--cas 1 is out of date: the stored item has seq 2"), "{}", ended.stderr);
     put(&["third", "--seq", "7", "--cas", "2"]).expect_code(0);

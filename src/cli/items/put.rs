@@ -153,11 +153,16 @@ fn refusal(item: &Item, cas: Option<i64>, stored: &ItemStored) -> Option<Failure
         _ if there > seq => 302,
         _ => return None,
     };
+    let taken = seq == there;
     let (seq, there) = (seq.unwrap_or_default(), there.map_or_else(|| "another".to_owned(), |seq| seq.to_string()));
     match code {
         301 => Some(Failure::refused(
             format_args!("--cas {} is out of date: the stored item has seq {there}", cas.unwrap_or_default()),
             format_args!("get the item, see what has changed, and put again with --cas {there}"),
+        )),
+        302 if taken => Some(Failure::refused(
+            format_args!("seq {seq} is taken: the stored item has this number and another value"),
+            "leave --seq out for the next one, or give a higher one",
         )),
         302 => Some(Failure::refused(
             format_args!("seq {seq} is out of date: the stored item has seq {there}"),
