@@ -10,6 +10,7 @@
 //!   asked at once (the end-game);
 //! * it ends when the [`K`] closest that live have answered, and one more for each timeout seen; late answers of
 //!   close nodes are awaited for [`GRACE`] first, and those nodes asked once more, since datagrams get lost;
+//! * of candidates that share as many bits with the target, those whose id fits their address are asked first (BEP 42);
 //! * when the candidates run out before that, it asks for more: the whole routing table is the fallback. Textbook BEP 5
 //!   stops there and fails twice as often as it must when half of the nodes die.
 //!
@@ -375,7 +376,10 @@ impl Lookup {
                     head.again = true;
                     continue;
                 }
-                State::Fresh => head.fresh = head.fresh.or(Some(index)),
+                State::Fresh if head.fresh.is_none_or(|fresh| self.goes_before(index, fresh)) => {
+                    head.fresh = Some(index)
+                }
+                State::Fresh => {}
                 State::Asked => head.asked = true,
                 // BEP 42: while ids are enforced, the answer of another node does not count.
                 State::Answered if self.compliance == Compliance::Enforce && !candidate.compliant => continue,
@@ -388,6 +392,14 @@ impl Lookup {
             }
         }
         head
+    }
+
+    /// Whether the candidate at `index`, who is farther than the one at `closer`, is asked first all the same. BEP 42
+    /// counts by whole bits of distance: of those that share as many with the target, ids that fit come first.
+    fn goes_before(&self, index: usize, closer: usize) -> bool {
+        let (this, other) = (&self.candidates[index], &self.candidates[closer]);
+        let bits = |candidate: &Candidate| self.target.common_prefix_len(&candidate.contact.id);
+        this.compliant && !other.compliant && bits(this) == bits(other)
     }
 
     /// How many queries may be outstanding when the next goes to the candidate at `index`.
@@ -413,7 +425,7 @@ impl Lookup {
 /// The state of those that decide whether a lookup goes on.
 #[derive(Default)]
 struct Head {
-    /// The closest that was not asked yet.
+    /// Who is asked next: the closest that was not asked yet, unless [`Lookup::goes_before`] knows a better one.
     fresh: Option<usize>,
     /// One of them is being asked.
     asked: bool,

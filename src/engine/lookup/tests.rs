@@ -104,6 +104,86 @@ impl Graph {
     }
 }
 
+/// Contacts on the mainline, whose ids fit their addresses or not.
+fn on_the_mainline(fits: &[bool]) -> Vec<Contact> {
+    let mut random = Random::new([8; 32]);
+    let contact = |(index, &fits): (usize, &bool)| {
+        let ip = std::net::IpAddr::from([198, 18, index as u8, 1]);
+        let id = if fits { Id::for_address(ip, &mut random) } else { random.wire_id() };
+        Contact { id, addr: (ip, 6881).into() }
+    };
+    fits.iter().enumerate().map(contact).collect()
+}
+
+#[test]
+fn of_candidates_equally_many_bits_away_those_that_obey_bep_42_are_asked_first() {
+    let contacts = on_the_mainline(&[false, true, false, true, false, true]);
+    for compliance in [Compliance::Off, Compliance::Prefer] {
+        for half in [0x00, 0x80] {
+            let same_half: Vec<&Contact> = contacts.iter().filter(|contact| contact.id.0[0] & 0x80 == half).collect();
+            // It differs from all of them in the first bit: one bucket of distance.
+            let mut target = Id([0; 20]);
+            target.0[0] = half ^ 0x80;
+            let mut lookup = Lookup::new(target, true, None).minding(compliance);
+            same_half.iter().for_each(|contact| lookup.add(**contact, Origin::Own));
+            let mut asked = Vec::new();
+            while let Step::Ask(contact) = lookup.step(Instant::ZERO) {
+                lookup.answered(&contact.addr, &contact.id, None).expect("it was asked");
+                asked.push(contact);
+            }
+            let mut expected: Vec<Contact> = same_half.iter().map(|contact| **contact).collect();
+            expected.sort_by_key(|contact| contact.id.distance(&target));
+            if compliance == Compliance::Prefer {
+                expected.sort_by_key(|contact| !contact.is_compliant());
+            }
+            assert_eq!(asked, expected, "{compliance:?}");
+            assert_eq!(lookup.closest().count(), expected.len(), "all of them count");
+        }
+    }
+}
+
+/// BEP 42: the closest that fit, and those that do not where they are among the closest anyway.
+#[test]
+fn what_is_stored_is_stored_on_the_closest_that_fit_first_of_all() {
+    let contacts = on_the_mainline(&[false, true].repeat(12));
+    let copies = K;
+    for compliance in [Compliance::Off, Compliance::Prefer, Compliance::Enforce] {
+        let mut lookup = Lookup::new(Id::ZERO, true, None).minding(compliance);
+        contacts.iter().for_each(|contact| lookup.add(*contact, Origin::Own));
+        // Everyone answers; the closest of all gives no token.
+        let mut sorted = contacts.clone();
+        sorted.sort_by_key(|contact| contact.id);
+        for candidate in &mut lookup.candidates {
+            candidate.state = State::Answered;
+            candidate.token = (candidate.contact != sorted[0]).then(|| b"token"[..].into());
+        }
+        let willing = &sorted[1..];
+        let fitting: Vec<&Contact> = willing.iter().filter(|contact| contact.is_compliant()).take(copies).collect();
+        let expected: Vec<&Contact> = match compliance {
+            Compliance::Off => willing.iter().take(copies).collect(),
+            Compliance::Prefer => {
+                let (near, far) = willing.split_at(copies);
+                near.iter().chain(far.iter().filter(|contact| fitting.contains(contact))).collect()
+            }
+            Compliance::Enforce => fitting,
+        };
+        assert_eq!(lookup.places(copies).collect::<Vec<_>>(), expected, "{compliance:?}");
+    }
+}
+
+#[test]
+fn a_bit_closer_counts_for_more_than_an_id_that_fits() {
+    let far = on_the_mainline(&[true])[0];
+    let mut target = far.id;
+    target.0[0] ^= 0x80;
+    let mut near = Contact { id: target, addr: ([198, 19, 0, 1], 6881).into() };
+    near.id.0[0] ^= 0x40;
+    assert!(!near.is_compliant() && far.is_compliant());
+    let mut lookup = Lookup::new(target, true, None).minding(Compliance::Prefer);
+    [far, near].iter().for_each(|contact| lookup.add(*contact, Origin::Own));
+    assert_eq!(lookup.step(Instant::ZERO), Step::Ask(near));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 

@@ -59,6 +59,8 @@ pub(super) enum Goal {
     Scrape,
     /// An item.
     Get,
+    /// An item, and that it stays where it is looked for.
+    Renew,
     /// A place for an item.
     Put,
     /// One answer of one node.
@@ -121,7 +123,7 @@ impl Operation {
         match self.goal {
             Goal::Peers | Goal::Announce { .. } => Ask::GetPeers(target),
             Goal::Scrape => Ask::Scrape(target),
-            Goal::Get | Goal::Put => Ask::Get(target),
+            Goal::Get | Goal::Renew | Goal::Put => Ask::Get(target),
             Goal::Nodes | Goal::Join | Goal::One => Ask::FindNode(target),
         }
     }
@@ -132,7 +134,7 @@ impl Operation {
             Goal::Announce { port, seed } => {
                 Some(Ask::AnnouncePeer { info_hash: *self.lookup.target(), port, seed, token })
             }
-            Goal::Put => put_query(&self.cargo, &to.addr, token),
+            Goal::Put | Goal::Renew => put_query(&self.cargo, &to.addr, token),
             _ => None,
         }
     }
@@ -404,7 +406,7 @@ impl Node {
 
     fn search_ended(&mut self, now: Instant, op: OpId) {
         let Some(operation) = self.operations.get_mut(&op) else { return };
-        if let Goal::Announce { .. } | Goal::Put = operation.goal
+        if let Goal::Announce { .. } | Goal::Put | Goal::Renew = operation.goal
             && !operation.writing
         {
             operation.writing = true;
@@ -459,7 +461,9 @@ impl Node {
         let Some(operation) = self.operations.get_mut(&op) else { return };
         let empty = match operation.goal {
             Goal::Announce { .. } => operation.summary.stored == 0,
-            Goal::Peers | Goal::Nodes | Goal::Scrape | Goal::Get | Goal::Put => operation.summary.answered == 0,
+            Goal::Peers | Goal::Nodes | Goal::Scrape | Goal::Get | Goal::Renew | Goal::Put => {
+                operation.summary.answered == 0
+            }
             Goal::Join | Goal::One => false,
         };
         if !empty || operation.retried || self.table.is_empty() {
@@ -491,6 +495,9 @@ impl Node {
             elapsed = ?summary.elapsed,
             "an operation is over"
         );
+        if let Goal::Announce { .. } = operation.goal {
+            self.note_announced(now, *operation.lookup.target(), &summary);
+        }
         self.events.extend(operation.cargo.into_event(op));
         match operation.goal {
             Goal::Join => self.join_ended(now),

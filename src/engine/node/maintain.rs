@@ -11,7 +11,7 @@ use super::timer::{
     BOOTSTRAP_RETRY, BOOTSTRAP_WATCH, CHECK_EVERY, NEIGHBOURHOOD_EVERY, NEIGHBOURHOOD_FIRST, REFRESH_EVERY,
     SETTLED_AFTER, SWEEP_EVERY, SWEEP_ITEMS_EVERY, SWEEP_SLICES, Timer, VERIFY_EVERY,
 };
-use super::{Node, StoredPeer};
+use super::{Node, StoredItem, StoredPeer};
 use crate::engine::contact::{Contact, Family, is_admissible, is_local, is_sendable};
 use crate::engine::guard::Endpoints;
 use crate::engine::id::Id;
@@ -130,6 +130,12 @@ impl Node {
             }
         }
         self.keep_sweeping(now);
+    }
+
+    pub(super) fn restore_items(&mut self, now: Instant, saved: Vec<StoredItem>) {
+        let own = *self.id();
+        saved.into_iter().for_each(|stored| self.items.restore(now, &own, stored));
+        self.keep_sweeping_items(now);
     }
 
     pub(super) fn fire(&mut self, now: Instant, timer: Timer) {
