@@ -15,8 +15,8 @@
 //!   stops there and fails twice as often as it must when half of the nodes die.
 //!
 //! What is only heard of proves nothing, so it keeps nobody out who would answer: an endpoint that is named under several
-//! ids is asked, and tells its own; of the candidates heard of in one /24 or /64 the closest is asked, and the next when it
-//! is slow or fails (not in a private network).
+//! ids is asked, and tells its own; of the candidates heard of in one /24 or /64 the closest is asked, and the next when
+//! that one is slow or fails (not in a private network).
 //!
 //! Invariants: candidates are sorted by distance and at most [`CANDIDATES`]; it asks at most [`QUERIES_PER_LOOKUP`] times,
 //! whatever it is told; an endpoint occurs once; no id, and none of those heard of in one subnet, answers twice, so that
@@ -38,6 +38,10 @@ const END_GAME_ALPHA: usize = 24;
 const WIDENING: usize = 2 * K;
 /// How long late answers of close nodes are awaited at the end.
 pub const GRACE: Duration = Duration::from_millis(800);
+
+/// Of the candidates heard of in one subnet so many are asked. A node behind a translator is named at every port that it
+/// ever had, and nobody answers there.
+const TRIES_PER_SUBNET: usize = 2;
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +103,8 @@ struct Candidate {
     renamed: bool,
     /// Heard of, but another candidate of its subnet has to be asked first.
     waits: bool,
+    /// It had its turn because another of its subnet was silent: that it is silent too is no news of the network.
+    stands_in: bool,
 }
 
 impl Candidate {
@@ -179,8 +185,16 @@ impl Lookup {
             return;
         }
         let compliant = self.compliance == Compliance::Off || contact.is_compliant();
-        let candidate =
-            Candidate { contact, origin, compliant, state: State::Fresh, token: None, renamed, waits: false };
+        let candidate = Candidate {
+            contact,
+            origin,
+            compliant,
+            state: State::Fresh,
+            token: None,
+            renamed,
+            waits: false,
+            stands_in: false,
+        };
         self.candidates.insert(place, candidate);
         self.queue_up(place);
         if self.candidates.len() > CANDIDATES {
@@ -208,10 +222,14 @@ impl Lookup {
         }
     }
 
-    /// The next of those heard of in a subnet gets its turn.
+    /// The next of those heard of in a subnet gets its turn, unless enough of them have had it.
     fn call_next_of(&mut self, crowd: Option<u64>) {
+        let asked = |other: &&Candidate| other.state != State::Fresh && other.crowd() == crowd;
+        if self.candidates.iter().filter(asked).count() >= TRIES_PER_SUBNET {
+            return;
+        }
         if let Some(next) = self.candidates.iter_mut().find(|other| other.waits && other.crowd() == crowd) {
-            next.waits = false;
+            (next.waits, next.stands_in) = (false, true);
         }
     }
 
@@ -298,7 +316,7 @@ impl Lookup {
     /// `from` is past its soft timeout.
     pub fn slow(&mut self, from: &SocketAddr) {
         if let Some(index) = self.change(from, State::Asked, State::Slow) {
-            self.timeouts += 1;
+            self.timeouts += usize::from(!self.candidates[index].stands_in);
             self.call_next_of(self.candidates[index].crowd());
         }
     }
@@ -308,7 +326,8 @@ impl Lookup {
         if let Some(index) = self.position_of(from)
             && self.candidates[index].state != State::Again
         {
-            self.timeouts += usize::from(self.candidates[index].state == State::Asked);
+            let candidate = &self.candidates[index];
+            self.timeouts += usize::from(candidate.state == State::Asked && !candidate.stands_in);
             self.fail(index);
         }
     }

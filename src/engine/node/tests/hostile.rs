@@ -99,3 +99,20 @@ fn an_endpoint_that_changes_its_id_is_in_the_cache_under_neither() {
     assert!(!cached(&old) && !cached(&SWARM));
     assert!(siege.node.entries().all(|entry| entry.contact.addr != addr));
 }
+
+#[test]
+fn a_node_that_has_learned_its_address_may_take_an_id_that_fits_it_once() {
+    let mut siege = Siege::new(10);
+    let (addr, old) = siege.honest.first_key_value().map(|(addr, id)| (*addr, *id)).expect("ten of them");
+    let mut random = Random::new([3; 32]);
+    for (id, is_in) in
+        [(Id::for_address(addr.ip(), &mut random), true), (Id::for_address(addr.ip(), &mut random), false)]
+    {
+        siege.honest.insert(addr, id);
+        let op = siege.node.find_node(siege.now, old);
+        siege.run(op, &[], &SWARM);
+        let in_table = siege.node.entries().any(|entry| entry.contact == Contact { id, addr });
+        let in_cache = siege.node.cache.near(&id).any(|(contact, _)| contact.addr == addr);
+        assert_eq!((in_table, in_cache), (is_in, is_in));
+    }
+}
