@@ -202,8 +202,8 @@ impl Memory {
 
 /// Slots of a memory that holds little.
 const FEW_SLOTS: usize = 64;
-/// Slots that one endpoint may take.
-const WAYS: usize = 4;
+/// Slots that one endpoint may take: those of one cache line.
+const WAYS: usize = 8;
 
 impl Endpoints {
     /// Remembers each endpoint for `lifetime`.
@@ -222,7 +222,7 @@ impl Endpoints {
 
     /// Remembers `addr` from `now` on.
     pub fn insert(&mut self, now: Instant, addr: &SocketAddr) {
-        if self.filled * 2 >= self.slots.len() && self.slots.len() < ENDPOINT_SLOTS {
+        if self.filled * 3 >= self.slots.len() * 2 && self.slots.len() < ENDPOINT_SLOTS {
             self.make_room(now);
         }
         self.place(Memory::new(self.mark(addr), now));
@@ -237,11 +237,11 @@ impl Endpoints {
         first..first + WAYS
     }
 
-    /// Forgets what has expired, and leaves at least as many slots free as are taken.
+    /// Forgets what has expired, and leaves a third of the slots free at least.
     fn make_room(&mut self, now: Instant) {
         let mut live = std::mem::take(&mut self.slots);
         live.retain(|memory| memory.is_younger(self.lifetime, now));
-        let size = (live.len() * 2 + 1).next_power_of_two().clamp(FEW_SLOTS, ENDPOINT_SLOTS);
+        let size = (live.len() * 3 / 2 + 1).next_power_of_two().clamp(FEW_SLOTS, ENDPOINT_SLOTS);
         self.slots = vec![Memory::default(); size];
         self.filled = 0;
         live.into_iter().for_each(|memory| self.place(memory));

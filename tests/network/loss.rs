@@ -20,9 +20,9 @@ fn lookups_survive_loss() {
     insta::assert_snapshot!(table(&head("loss"), &rows));
 }
 
-#[test]
-fn a_lost_datagram_hides_no_node() {
-    let mut network = town(100, calm().with(Loss(0.02)));
+/// How many of 300 lookups miss the closest node. Some do without loss: of each /24 one heard-of contact is asked.
+fn missed(loss: f64) -> usize {
+    let mut network = town(100, calm().with(Loss(loss)));
     let mut dice = Dice::new(3);
     for _ in 0..300 {
         let asker = *dice.pick(network.members()).expect("the town has members");
@@ -30,13 +30,18 @@ fn a_lost_datagram_hides_no_node() {
     }
     network.finish(Duration::from_secs(60));
     let tasks = network.take_tasks();
-    let missed = |task: &Task| {
+    let missed = |task: &&Task| {
         let closest = network.closest(&task.target, task.host).and_then(|host| network.node(host));
         task.nearest.map(|(contact, _)| contact.id) != closest.map(|node| *node.id())
     };
-    let missed = tasks.iter().filter(|task| missed(task)).count();
-    // Each query and each answer is lost twice in a hundred times: whoever asks once misses one target in 25.
-    assert!(missed <= 2, "{missed} of 300 lookups missed the closest node");
+    tasks.iter().filter(missed).count()
+}
+
+#[test]
+fn a_lost_datagram_hides_no_node() {
+    // A query or its answer is lost four times in a hundred: whoever asks once misses 12 more of 300.
+    let (without, with) = (missed(0.0), missed(0.02));
+    assert!(with <= without + 5, "{without} of 300 lookups missed the closest node without loss, {with} with it");
 }
 
 #[test]

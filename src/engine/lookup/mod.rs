@@ -9,7 +9,7 @@
 //! * once an answer came from inside the estimated radius of the closest nodes, all candidates inside that radius are
 //!   asked at once (the end-game);
 //! * it ends when the [`K`] closest that live have answered, and one more for each timeout seen; late answers of
-//!   close nodes are awaited for [`GRACE`] first, and those nodes asked once more, since datagrams get lost;
+//!   close nodes are awaited for [`GRACE`] first, and up to [`ASKED_AGAIN`] of those nodes are asked once more;
 //! * of candidates that share as many bits with the target, those whose id fits their address are asked first (BEP 42);
 //! * when the candidates run out before that, it asks for more: the whole routing table is the fallback. Textbook BEP 5
 //!   stops there and fails twice as often as it must when half of the nodes die.
@@ -36,6 +36,9 @@ pub const ALPHA: usize = 4;
 const END_GAME_ALPHA: usize = 24;
 /// By how much timeouts widen a lookup at the most: where half and more are dead it would otherwise ask everyone.
 const WIDENING: usize = 2 * K;
+/// How many of those that stay silent are asked once more at the end: datagrams get lost, one in a hundred. Where more are
+/// silent, they are dead.
+const ASKED_AGAIN: usize = 2;
 /// How long late answers of close nodes are awaited at the end.
 pub const GRACE: Duration = Duration::from_millis(800);
 
@@ -129,6 +132,7 @@ pub struct Lookup {
     /// Share of the key space around the target in which the closest nodes are expected; 0 for unknown.
     radius: f64,
     asked: usize,
+    asked_again: usize,
     timeouts: usize,
     starved: bool,
     grace_ends: Option<Instant>,
@@ -146,6 +150,7 @@ impl Lookup {
             compliance: Compliance::Off,
             radius,
             asked: 0,
+            asked_again: 0,
             timeouts: 0,
             starved: false,
             grace_ends: None,
@@ -255,8 +260,11 @@ impl Lookup {
         if now >= grace_ends {
             return Step::Done;
         }
-        match head.slow.filter(|_| self.asked < QUERIES_PER_LOOKUP) {
-            Some(index) => self.ask(index, State::Again),
+        match head.slow.filter(|_| self.asked_again < ASKED_AGAIN && self.asked < QUERIES_PER_LOOKUP) {
+            Some(index) => {
+                self.asked_again += 1;
+                self.ask(index, State::Again)
+            }
             None => Step::Wait(Some(grace_ends)),
         }
     }

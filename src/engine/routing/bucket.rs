@@ -1,7 +1,7 @@
 //! A bucket: contacts that share a prefix of one length with our own id, and a short reserve behind them.
 //!
 //! Invariants: at most `capacity` entries and [`RESERVE`] in reserve; ids are unique within the bucket; each entry has its
-//! key, at the same index.
+//! head and its place at its own index.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -18,30 +18,19 @@ const YOUNG: Duration = Duration::from_hours(1);
 #[derive(Clone, Debug)]
 pub(super) struct Bucket {
     capacity: usize,
-    /// One for each entry, in the same order.
-    keys: Vec<Key>,
+    /// What is asked of every entry, kept side by side: a search reads these and only then the entry that fits. In a
+    /// busy node most of the table is in no cache of the processor, and in a simulation none of it. First the head of
+    /// each id.
+    heads: Vec<u64>,
+    /// Then the place of each address, see [`place`].
+    places: Vec<u32>,
     entries: Vec<Entry>,
     reserve: Vec<Entry>,
     /// Whether one of the entries is dead.
     has_dead: bool,
 }
 
-/// What is asked of every entry, kept side by side: a search reads these and only then the entry that fits. In a busy
-/// node most of the table is in no cache of the processor, and in a simulation none of it.
-#[derive(Clone, Copy, Debug)]
-struct Key {
-    /// The first eight bytes of the id.
-    head: u64,
-    /// 24 bits of the subnet, then 8 of host and port. What is alike here may still differ.
-    place: u32,
-}
-
-impl Key {
-    fn of(contact: &Contact) -> Self {
-        Self { head: contact.id.head(), place: place(&contact.addr) }
-    }
-}
-
+/// 24 bits of the subnet, then 8 of host and port. Addresses that are alike here may still differ.
 fn place(addr: &SocketAddr) -> u32 {
     let network = subnet(addr.ip());
     let network = (network ^ network >> 24 ^ network >> 48) as u32;
@@ -55,7 +44,14 @@ fn place(addr: &SocketAddr) -> u32 {
 
 impl Bucket {
     pub(super) const fn new(capacity: usize) -> Self {
-        Self { capacity, keys: Vec::new(), entries: Vec::new(), reserve: Vec::new(), has_dead: false }
+        Self {
+            capacity,
+            heads: Vec::new(),
+            places: Vec::new(),
+            entries: Vec::new(),
+            reserve: Vec::new(),
+            has_dead: false,
+        }
     }
 
     pub(super) fn entries(&self) -> &[Entry] {
@@ -66,9 +62,9 @@ impl Bucket {
         self.entries.iter_mut()
     }
 
-    /// The entries, each with the first eight bytes of its id.
+    /// The entries, each with the head of its id.
     pub(super) fn by_head(&self) -> impl Iterator<Item = (u64, &Entry)> {
-        self.keys.iter().zip(&self.entries).map(|(key, entry)| (key.head, entry))
+        self.heads.iter().copied().zip(&self.entries)
     }
 
     pub(super) fn by_id(&self, id: &Id) -> Option<&Entry> {
@@ -78,14 +74,14 @@ impl Bucket {
 
     pub(super) fn at(&self, addr: &SocketAddr) -> Option<&Entry> {
         let place = place(addr);
-        let mut all = self.keys.iter().zip(&self.entries);
-        all.find(|(key, entry)| key.place == place && entry.contact.addr == *addr).map(|(_, entry)| entry)
+        let mut all = self.places.iter().zip(&self.entries);
+        all.find(|(other, entry)| **other == place && entry.contact.addr == *addr).map(|(_, entry)| entry)
     }
 
     /// The entries that share a subnet with `ip`.
     pub(super) fn in_subnet_of(&self, addr: &SocketAddr) -> impl Iterator<Item = &Entry> {
         let (network, ours) = (place(addr) >> 8, subnet(addr.ip()));
-        let alike = self.keys.iter().zip(&self.entries).filter(move |(key, _)| key.place >> 8 == network);
+        let alike = self.places.iter().zip(&self.entries).filter(move |(place, _)| *place >> 8 == network);
         alike.map(|(_, entry)| entry).filter(move |entry| subnet(entry.contact.addr.ip()) == ours)
     }
 
@@ -99,14 +95,16 @@ impl Bucket {
     }
 
     pub(super) fn push(&mut self, entry: Entry) {
-        self.keys.push(Key::of(&entry.contact));
+        self.heads.push(entry.contact.id.head());
+        self.places.push(place(&entry.contact.addr));
         self.entries.push(entry);
     }
 
     pub(super) fn remove(&mut self, id: &Id) -> Option<Entry> {
         self.reserve.retain(|entry| entry.contact.id != *id);
         let index = self.entries.iter().position(|entry| entry.contact.id == *id)?;
-        self.keys.swap_remove(index);
+        self.heads.swap_remove(index);
+        self.places.swap_remove(index);
         let removed = self.entries.swap_remove(index);
         self.look_for_dead();
         Some(removed)
@@ -141,8 +139,8 @@ impl Bucket {
 
     fn get_mut(&mut self, contact: &Contact) -> Option<&mut Entry> {
         let head = contact.id.head();
-        let mut all = self.keys.iter().zip(&mut self.entries);
-        all.find(|(key, entry)| key.head == head && entry.contact == *contact).map(|(_, entry)| entry)
+        let mut all = self.heads.iter().zip(&mut self.entries);
+        all.find(|(other, entry)| **other == head && entry.contact == *contact).map(|(_, entry)| entry)
     }
 
     /// The entry that should make room for `newcomer`, best reason first: it is dead; it breaks BEP 42 and the newcomer
