@@ -81,8 +81,8 @@ pub const MAX_RECEIVED: usize = 2048;
 pub const SOURCE_QUERIES_PER_SECOND: u32 = 10;
 /// See [`SOURCE_QUERIES_PER_SECOND`].
 pub const SOURCE_BURST: u32 = 60;
-/// Slots of the table of query budgets: fixed, so that forged addresses cannot grow it. Sources that share a slot
-/// share a budget.
+/// Slots of the table of query budgets at the most, so that forged addresses cannot grow it further. Sources that share
+/// a slot then share a budget.
 pub const SOURCE_SLOTS: usize = 8192;
 /// Bytes of replies a second to everyone, and their burst: what a node may be made to send at strangers' wish.
 pub const REPLY_BYTES_PER_SECOND: u32 = 1 << 20;

@@ -11,6 +11,7 @@ use super::Node;
 use super::event::{Event, OpId, Summary};
 use super::items::{Search, put_query};
 use super::scrape::Count;
+use super::timer::{CHECK_EVERY, Timer};
 use crate::engine::contact::Contact;
 use crate::engine::id::Id;
 use crate::engine::krpc::encode::{self, Ask};
@@ -244,7 +245,7 @@ impl Node {
     fn new_lookup(&self, now: Instant, target: Id) -> Lookup {
         let lookup = Lookup::new(target, !self.config.private_network, self.size.nodes());
         let mut lookup = lookup.minding(self.config.compliance);
-        self.table.closest(&target, now).into_iter().for_each(|contact| lookup.add(contact, Origin::Own));
+        self.table.closest(&target).into_iter().for_each(|contact| lookup.add(contact, Origin::Own));
         self.cache.near(&target).for_each(|(contact, _)| lookup.add(contact, Origin::Own));
         if !self.is_settled(now) {
             // A table that is new is thin: whoever answered in an earlier run is worth a question.
@@ -373,6 +374,7 @@ impl Node {
             let contact = Contact { id, addr: transaction.to };
             self.cache.failed(&contact);
             self.table.failed(now, &contact);
+            self.timers.set_at_latest(Timer::Check, now + CHECK_EVERY.0);
         }
         self.operation_failed(now, transaction);
     }

@@ -93,11 +93,18 @@ impl Node {
         if self.id_changers.contains(now, &contact.addr) || !self.minds_not(&contact) {
             return;
         }
-        self.cache.answered(now, contact, rtt);
-        // Only a change of what we have verified ourselves counts: what third parties say of an endpoint proves nothing.
-        if let Outcome::IdChanged(_) = self.table.answered(now, contact, rtt) {
-            self.stats.id_changes += 1;
-            self.id_changers.insert(now, &contact.addr);
+        match self.table.answered(now, contact, rtt) {
+            Outcome::Refreshed | Outcome::Added | Outcome::Replaced(_) | Outcome::Reserved => {
+                self.cache.answered(now, contact, rtt);
+            }
+            // Only a change of what we have verified ourselves counts: what third parties say of an endpoint proves
+            // nothing.
+            Outcome::IdChanged(old) => {
+                self.cache.failed(&Contact { id: old, ..contact });
+                self.stats.id_changes += 1;
+                self.id_changers.insert(now, &contact.addr);
+            }
+            Outcome::Refused(_) => {}
         }
     }
 

@@ -233,7 +233,7 @@ impl Node {
         let (rate, burst) = config.new_destinations;
         let mut node = Self {
             table: Table::new(own, !private, config.compliance != Compliance::Off && !private),
-            cache: Cache::new(config.cache_ways),
+            cache: Cache::new(config.cache_ways, !config.private_network),
             transactions: Transactions::default(),
             rtts: RttHistogram::default(),
             size: SizeEstimate::default(),

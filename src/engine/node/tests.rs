@@ -11,6 +11,7 @@ const DELAY: Duration = Duration::from_millis(10);
 const SWARM: Id = Id([0xaa; 20]);
 
 mod compliance;
+mod hostile;
 mod items;
 mod responses;
 mod sample;
