@@ -365,7 +365,7 @@ impl Driver {
     }
 
     fn status(&self, now: Instant) -> Status {
-        let own: Vec<_> = self.node.own_announces(now).collect();
+        let own = || self.node.own_announces(now);
         Status {
             local_addr: self.local_addr,
             id: *self.node.id(),
@@ -376,7 +376,7 @@ impl Driver {
             swarms: self.node.peers().swarms(),
             peers: self.node.peers().peers(),
             items: self.node.items().len(),
-            own_announces: (own.len(), own.iter().filter(|announce| announce.verified > 0).count()),
+            own_announces: (own().count(), own().filter(|announce| announce.verified > 0).count()),
             stats: *self.node.stats(),
         }
     }

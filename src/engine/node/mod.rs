@@ -4,8 +4,10 @@
 //!
 //! [`Node`] has four kinds of methods. *Inputs* bring news from outside: [`handle_datagram`](Node::handle_datagram) and
 //! [`handle_timeout`](Node::handle_timeout). *Commands* start something: [`find_peers`](Node::find_peers),
-//! [`announce`](Node::announce), [`find_node`](Node::find_node), [`ping`](Node::ping), [`cancel`](Node::cancel),
-//! [`add_routers`](Node::add_routers). The *output* is [`poll_output`](Node::poll_output). The rest are *getters*.
+//! [`announce`](Node::announce), [`find_node`](Node::find_node), [`scrape`](Node::scrape), [`sample`](Node::sample),
+//! [`get_item`](Node::get_item), [`renew_item`](Node::renew_item), [`put_item`](Node::put_item), [`ping`](Node::ping),
+//! [`cancel`](Node::cancel), [`add_routers`](Node::add_routers). The *output* is [`poll_output`](Node::poll_output).
+//! The rest are *getters*.
 //!
 //! 1. Give it an input or a command, with the time.
 //! 2. Call `poll_output` until it says `Wait`: send each `Transmit`, note each `Event`.
@@ -18,9 +20,10 @@
 //!
 //! # Where things are
 //!
-//! `serve.rs` answers queries (BEP 5, 32, 42, 43), `ask.rs` runs operations, `hear.rs` takes responses, `scrape.rs` counts swarms (BEP 33),
-//! `sample.rs` gives and takes samples of infohashes (BEP 51), `items.rs` and `serve_items.rs` get and put items (BEP 44), `maintain.rs` keeps the node alive:
-//! joining, verifying, checking, refreshing, its own id. `timer.rs` lists everything that happens by the clock.
+//! `serve.rs` answers queries (BEP 5, 32, 42, 43), `ask.rs` runs operations, `hear.rs` takes responses, `scrape.rs`
+//! counts swarms (BEP 33), `sample.rs` gives and takes samples of infohashes (BEP 51), `items.rs` and `serve_items.rs` get
+//! and put items (BEP 44), `verify.rs` looks again at what was announced, `maintain.rs` keeps the node alive: joining,
+//! verifying, checking, refreshing, its own id. `timer.rs` lists everything that happens by the clock.
 
 mod ask;
 mod event;
