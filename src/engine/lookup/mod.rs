@@ -42,8 +42,7 @@ const ASKED_AGAIN: usize = 2;
 /// How long late answers of close nodes are awaited at the end.
 pub const GRACE: Duration = Duration::from_millis(800);
 
-/// Of the candidates heard of in one subnet so many are asked. A node behind a translator is named at every port that it
-/// ever had, and nobody answers there.
+/// Of the candidates heard of in one subnet so many are asked.
 const TRIES_PER_SUBNET: usize = 2;
 
 /// What to do next.
@@ -227,13 +226,17 @@ impl Lookup {
         }
     }
 
-    /// The next of those heard of in a subnet gets its turn, unless enough of them have had it.
+    /// The next of those heard of in a subnet gets its turn, unless enough of them have had it. A node behind a translator
+    /// is named at every port that it ever had: none of the others answers either.
     fn call_next_of(&mut self, crowd: Option<u64>) {
-        let asked = |other: &&Candidate| other.state != State::Fresh && other.crowd() == crowd;
-        if self.candidates.iter().filter(asked).count() >= TRIES_PER_SUBNET {
+        let had_turn = |other: &&Candidate| other.state != State::Fresh && other.crowd() == crowd;
+        let tried: Vec<Id> = self.candidates.iter().filter(had_turn).map(|other| other.contact.id).collect();
+        if tried.len() >= TRIES_PER_SUBNET {
             return;
         }
-        if let Some(next) = self.candidates.iter_mut().find(|other| other.waits && other.crowd() == crowd) {
+        let is_next =
+            |other: &&mut Candidate| other.waits && other.crowd() == crowd && !tried.contains(&other.contact.id);
+        if let Some(next) = self.candidates.iter_mut().find(is_next) {
             (next.waits, next.stands_in) = (false, true);
         }
     }
