@@ -46,8 +46,8 @@ impl Experiment {
         }
     }
 
-    /// About how many seconds each of its jobs keeps one core busy: what [`Progress`] counts off. Measured in a release
-    /// build on a shared server core; only their proportions hold elsewhere.
+    /// About how many seconds each of its jobs keeps one core busy: what [`Progress`] counts off. Whole experiments were
+    /// measured, in a release build on a shared server core; how they divide among systems and sizes is an estimate.
     #[must_use]
     pub fn seconds(self, plan: &Plan) -> Vec<f64> {
         match self {

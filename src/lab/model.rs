@@ -7,9 +7,10 @@
 //!
 //! What it explains: the line of hops over log2 N is not straight. Half of all targets lie in the first bucket, whose 128
 //! contacts bring a lookup within N / 256 nodes of the target: a network of 256 is known by heart, and every doubling up
-//! to about a thousand adds what the first buckets do not yet hold. From there on a hop resolves the bits of a bucket of
-//! 8, about 4.3, so that a doubling costs some .23 hops. Lookups that wait for several answers at a time and count the
-//! shortest of all chains would need .20; the node does not wait, and counts the chain that it followed.
+//! to about a thousand adds what the first buckets do not yet hold. From there on a hop resolves the bits of a bucket of 8.
+//!
+//! What it does not explain: the node needs up to .3 hops more than this, and the gap grows with the network. The tables of
+//! the model are full and nobody in it is slow.
 
 use std::collections::BTreeMap;
 
