@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::Instant;
 
 use serde::Serialize;
 
@@ -54,13 +53,13 @@ fn plan(args: &LabArgs) -> Plan {
 
 /// Runs it and shows how far it is: by the weight of the jobs done, not by their number.
 fn watch(experiment: Experiment, plan: &Plan) -> Outcome {
-    let (seconds, begun) = (experiment.seconds(plan), Instant::now());
+    let seconds = experiment.seconds(plan);
     let (all, done) = (seconds.iter().sum::<f64>(), Mutex::new(0.0));
     let progress = Progress::new(format_args!("{experiment}: {}", experiment.question()));
     experiment.run(plan, &|job| {
         let mut done = done.lock().expect("no thread panics with the lock held");
         *done += seconds[job];
-        let left = rough(begun.elapsed().as_secs_f64() * (all / *done - 1.0));
+        let left = rough(progress.elapsed().as_secs_f64() * (all / *done - 1.0));
         progress.say(format_args!("{experiment}: {} {:.0} %, {left} left", experiment.question(), 100.0 * *done / all));
     })
 }

@@ -282,7 +282,8 @@ fn textbook(rows: &[Row]) -> Option<Verdict> {
     };
     let (ours, theirs) = (excess(System::Kademlia)?, excess(System::Bep5)?);
     let text = format!(
-        "failed for each lost from 50 to 80 %: kademlia {ours:.2}, must be at most 1.30; bep5 {theirs:.2}, expected 2 or more"
+        "failed for each lost from 50 to 80 %: kademlia {ours:.2}, must be at most 1.30; bep5 {theirs:.2}, \
+         must be at least 2"
     );
     Some(Verdict::new(ours <= 1.3 && theirs >= 2.0, text))
 }

@@ -172,8 +172,7 @@ fn picture(rows: &[(usize, Failed)]) -> String {
         Axis::linear("nodes that died, %", 0.0, 90.0),
         Axis::linear("failed paths between living nodes, %", 0.0, 100.0),
     );
-    let curve =
-        |law: fn(f64) -> f64| (0..=90).map(|pct| (f64::from(pct), law(f64::from(pct) / 100.0))).collect::<Vec<_>>();
+    let curve = |law: Law| (0..=90).map(|pct| (f64::from(pct), law(f64::from(pct) / 100.0))).collect::<Vec<_>>();
     for (name, shape, law) in LAWS {
         chart.add(Series::dashed(format!("{name}, closed form"), &curve(law)).of_colour(Colour::nth(shape)));
     }
@@ -201,8 +200,11 @@ fn hypercube_law(q: f64) -> f64 {
     over_distances(|h| (2..=h).fold(1.0, |lives, m| lives * (1.0 - (0..m).fold(1.0, |all, _| all * q))))
 }
 
+/// The failed share of paths, in percent, over the share of dead nodes.
+type Law = fn(f64) -> f64;
+
 /// The shapes that have a closed form, with their place among all.
-const LAWS: [(&str, usize, fn(f64) -> f64); 2] = [("tree", 3, tree_law), ("hypercube", 1, hypercube_law)];
+const LAWS: [(&str, usize, Law); 2] = [("tree", 3, tree_law), ("hypercube", 1, hypercube_law)];
 
 /// What a direct simulation of the XOR shape gave elsewhere (20,000 pairs), by percent of dead nodes.
 const XOR_REFERENCE: [(usize, f64); 5] = [(10, 6.8), (20, 17.1), (30, 30.2), (40, 47.6), (50, 68.0)];

@@ -172,8 +172,8 @@ fn slopes(rows: &[Row]) -> Vec<Verdict> {
     verdicts
 }
 
-/// Our node takes about the hops that its model takes and rises about as that does, and asks few. The tolerances were set
-/// when the gap was known (.29 hops at 16,384 nodes): they notice when it gets worse, they do not say that it is right.
+/// Our node takes about the hops that its model takes and rises about as that does, and asks few. The tolerances were
+/// set when the gap was known (.29 hops at 16,384 nodes): they notice when it gets worse, they do not say that it is right.
 fn ours(rows: &[Row]) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     let (mut measured, mut modelled) = (Vec::new(), Vec::new());
