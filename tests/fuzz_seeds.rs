@@ -2,6 +2,8 @@
 
 #[path = "../fuzz/checks.rs"]
 mod checks;
+#[path = "../fuzz/item_checks.rs"]
+mod item_checks;
 #[cfg(feature = "gateway")]
 #[path = "../fuzz/tracker_checks.rs"]
 mod tracker_checks;
@@ -34,6 +36,16 @@ fn scanner() {
 #[test]
 fn node() {
     replay("node", checks::node);
+}
+
+#[test]
+fn items() {
+    replay("items", item_checks::items);
+}
+
+#[test]
+fn store() {
+    replay("store", item_checks::store);
 }
 
 #[cfg(feature = "gateway")]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use trackerless::dht::Dht;
 use trackerless::engine::id::Id;
+use trackerless::engine::krpc::{Kind, Message};
 
 /// Only turns a hang into a failure; nothing here depends on how long anything takes.
 const HANG: Duration = Duration::from_secs(120);
@@ -137,6 +138,37 @@ fn nodes_that_were_asked_for_alike_each_keep_their_own_identity() {
         drop(nodes);
         let nodes = start().await.expect("two nodes");
         assert_eq!(identities(&nodes).await, before);
+    });
+}
+
+/// BEP 45: an id of its own, answers from the address that was asked, tokens that only its own address takes back.
+#[test]
+fn each_address_is_a_node_of_its_own() {
+    run(async {
+        let [first, second] = ["127.0.0.1:0", "127.0.0.2:0"].map(|addr| addr.parse().unwrap());
+        let nodes = Dht::builder().private_network(true).bind(first).bind(second).start().await.expect("two nodes");
+        let asker = tokio::net::UdpSocket::bind("127.0.0.3:0").await.expect("a socket");
+        let mut seen = Vec::new();
+        for node in nodes.status().await {
+            let get_peers =
+                b"d1:ad2:id20:abcdefghij01234567899:info_hash20:mnopqrstuvwxyz123456e1:q9:get_peers1:t2:aa1:y1:qe";
+            asker.send_to(get_peers, node.local_addr).await.expect("sent");
+            let mut buffer = [0; 2048];
+            let (length, from) = loop {
+                // A node may also ask us whether we are there.
+                let (length, from) = asker.recv_from(&mut buffer).await.expect("received");
+                if buffer[..length].ends_with(b"1:y1:re") {
+                    break (length, from);
+                }
+            };
+            assert_eq!(from, node.local_addr, "from the address that was asked");
+            let Ok(Message { kind: Kind::Response(response), .. }) = Message::decode(&buffer[..length]) else {
+                panic!("no response")
+            };
+            assert_eq!(response.id, node.id);
+            seen.push((response.id, response.token.expect("a token").to_vec()));
+        }
+        assert!(seen[0].0 != seen[1].0 && seen[0].1 != seen[1].1, "{seen:?}");
     });
 }
 

@@ -7,14 +7,14 @@ use serde::Serialize;
 
 use super::args::AnnounceArgs;
 use super::failure::{Exit, Failure, eprintln_quietly};
-use super::logging;
-use super::output::Output;
+use super::keep;
+use super::output::{Output, counted};
 use super::progress::Progress;
 use super::session::{self, AT_ONCE, Session};
 use super::target::Target;
 use crate::daemon::config::Config;
-use crate::daemon::signals::StopSignals;
 use crate::engine::id::Id;
+use crate::engine::node::Summary;
 
 /// Nodes forget a peer after 30 to 45 minutes; twice as often survives the loss of one announce.
 const AGAIN_AFTER: Duration = Duration::from_secs(15 * 60);
@@ -23,14 +23,13 @@ const AGAIN_AFTER: Duration = Duration::from_secs(15 * 60);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) fn run(args: AnnounceArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let targets = session::targets(&args.targets, &args.keys)?;
-    let config = Config::load(&args.settings.into_sources(environment))?;
-    logging::start_quiet(&config);
-    let plan = Plan { targets, port: args.port, seed: args.seed, output: Output::new(args.json) };
+    let targets = session::targets(&args.swarms)?;
+    let (config, output) = session::begin(args.setup, environment)?;
+    let plan = Plan { targets, port: args.port, seed: args.seed, output };
     plan.warn_of_private();
     session::block_on(async {
         if args.keep {
-            return plan.keep(&config).await;
+            return keep::until_stopped(plan.keep(&config)).await;
         }
         let session = Session::open(&config, PATIENCE).await?;
         plan.once(&config, &session).await
@@ -65,44 +64,28 @@ impl Plan {
 
     /// Announces everything again and again until somebody stops it.
     async fn keep(&self, config: &Config) -> Result<Exit, Failure> {
-        let mut signals = StopSignals::listen().map_err(session::no_signals)?;
-        tokio::select! {
-            ended = self.again_and_again(config) => ended,
-            () = signals.next() => Ok(Exit::Done),
-        }
-    }
-
-    /// Ends only when there is no way to begin, or nobody who reads. A network that is away comes back.
-    async fn again_and_again(&self, config: &Config) -> Result<Exit, Failure> {
         let session = Session::open(config, Duration::MAX).await?;
-        for round in 0.. {
-            match self.once(config, &session).await {
-                Err(Failure::ReaderGone) => return Err(Failure::ReaderGone),
-                Err(failure) => drop(failure.report()),
-                Ok(_) => {}
-            }
-            tokio::time::sleep(AGAIN_AFTER.mul_f64(self.jitter(round))).await;
-        }
-        Ok(Exit::Done)
+        let first = self.infohashes().next().unwrap_or_default();
+        keep::again_and_again(AGAIN_AFTER, first, async || self.once(config, &session).await).await
     }
 
     async fn announce(&self, session: &Session, witness: &Session, infohash: Id) -> Report {
         let announced = session.announce(infohash, self.port, self.seed).await;
         let visible = witness.sees(infohash, self.port, &session.external_ips().await).await;
-        let asked = announced.summaries.iter().map(|summary| summary.asked).sum();
-        Report { infohash, port: self.port, asked, stored_at: announced.stored_at.len(), visible }
+        let total = |of: fn(&Summary) -> usize| announced.summaries.iter().map(of).sum();
+        Report {
+            infohash,
+            port: self.port,
+            asked: total(|summary| summary.asked),
+            stored_at: announced.stored_at.len(),
+            verified_at: total(|summary| summary.verified_at),
+            verified: total(|summary| summary.verified),
+            visible,
+        }
     }
 
     fn infohashes(&self) -> impl Iterator<Item = Id> + '_ {
         self.targets.iter().flat_map(|target| target.infohashes.iter().copied())
-    }
-
-    /// Between 0.9 and 1.1: programs that were started together do not announce together for ever. It follows from
-    /// the torrent and the round, so nothing random is needed.
-    fn jitter(&self, round: u32) -> f64 {
-        let seed = self.infohashes().next().map_or(0, |id| u32::from_be_bytes([id.0[0], id.0[1], id.0[2], id.0[3]]));
-        let mixed = seed.wrapping_add(round).wrapping_mul(0x9e37_79b9);
-        0.9 + 0.2 * f64::from(mixed) / f64::from(u32::MAX)
     }
 
     /// BEP 27: a private torrent stays out of the DHT, and neither an infohash nor a magnet URI shows that it is one.
@@ -123,6 +106,10 @@ struct Report {
     port: u16,
     asked: usize,
     stored_at: usize,
+    /// Of those, the ones that another query of ours asked for it, and of those the ones that named us.
+    verified_at: usize,
+    verified: usize,
+    /// Whether another node of ours has found it.
     visible: bool,
 }
 
@@ -133,9 +120,10 @@ impl Report {
 
     fn text(&self) -> String {
         let Self { infohash, port, stored_at, .. } = self;
+        let nodes = counted(*stored_at, "node");
         match (self.is_stored(), self.visible) {
-            (true, true) => format!("{infohash}  port {port}  stored at {stored_at} nodes, visible"),
-            (true, false) => format!("{infohash}  port {port}  stored at {stored_at} nodes, not visible yet"),
+            (true, true) => format!("{infohash}  port {port}  stored at {nodes}, visible"),
+            (true, false) => format!("{infohash}  port {port}  stored at {nodes}, not visible yet"),
             (false, _) => format!("{infohash}  port {port}  not stored: no node took it"),
         }
     }

@@ -1,15 +1,15 @@
 //! The command line as it is typed. Parsing it has no effect and checks no meaning: each command turns its part into
 //! ready objects when it starts.
 
+mod groups;
 mod items;
 
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub use self::items::{
-    GetArgs, KeyArgs, KeyCommand, KeyStrings, PublishArgs, PutArgs, ResolveArgs, SampleArgs, ScrapeArgs,
-};
+pub use self::groups::{Setup, Swarms};
+pub use self::items::{GetArgs, KeyArgs, KeyCommand, PublishArgs, PutArgs, ResolveArgs, SampleArgs, ScrapeArgs};
 use super::failure::EXIT_CODES;
 use super::settings::SettingFlags;
 use crate::daemon::config::HostPort;
@@ -83,35 +83,26 @@ pub struct RunArgs {
 /// `trackerless find`
 #[derive(Args, Debug)]
 pub struct FindArgs {
-    /// Infohash, magnet URI, .torrent file, or - for a list on standard input.
-    #[arg(value_name = "TARGET", required_unless_present = "keys")]
-    pub targets: Vec<String>,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
-    pub keys: KeyStrings,
+    pub swarms: Swarms,
     /// Stop after this many peers of each torrent.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub want: Option<u32>,
     /// Give up on a torrent after this many seconds.
     #[arg(long, value_name = "SECS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     pub timeout: u32,
-    /// One JSON object per peer, one a line.
-    #[arg(long)]
-    pub json: bool,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
-    pub settings: SettingFlags<false>,
+    pub setup: Setup,
 }
 
 /// `trackerless announce`
 #[derive(Args, Debug)]
 pub struct AnnounceArgs {
-    /// Infohash, magnet URI, .torrent file, or - for a list on standard input.
-    #[arg(value_name = "TARGET", required_unless_present = "keys")]
-    pub targets: Vec<String>,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
-    pub keys: KeyStrings,
+    pub swarms: Swarms,
     /// The port on which the torrent client of this host accepts peers.
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: u16,
@@ -121,12 +112,9 @@ pub struct AnnounceArgs {
     /// Stay, and announce again every 15 minutes until stopped.
     #[arg(long)]
     pub keep: bool,
-    /// One JSON object per announce, one a line.
-    #[arg(long)]
-    pub json: bool,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
-    pub settings: SettingFlags<false>,
+    pub setup: Setup,
 }
 
 /// `trackerless ping`
@@ -135,12 +123,9 @@ pub struct PingArgs {
     /// The node.
     #[arg(value_name = "HOST:PORT")]
     pub node: HostPort,
-    /// One JSON object.
-    #[arg(long)]
-    pub json: bool,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
-    pub settings: SettingFlags<false>,
+    pub setup: Setup,
 }
 
 /// `trackerless conform`
@@ -158,6 +143,9 @@ pub struct ConformArgs {
     /// Milliseconds between two datagrams from one address. libtorrent blocks whoever sends five a second.
     #[arg(long, value_name = "MS", default_value_t = 250)]
     pub pace: u16,
+    /// Milliseconds that an answer may take.
+    #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u16).range(10..))]
+    pub patience: u16,
     /// One JSON object per check, one a line, and a summary.
     #[arg(long)]
     pub json: bool,
@@ -166,12 +154,9 @@ pub struct ConformArgs {
 /// `trackerless nodes` and `trackerless status`
 #[derive(Args, Debug)]
 pub struct StateArgs {
-    /// One JSON object a line.
-    #[arg(long)]
-    pub json: bool,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
-    pub settings: SettingFlags<false>,
+    pub setup: Setup,
 }
 
 /// `trackerless demo`
@@ -319,7 +304,7 @@ const EXAMPLES: &[(&str, &str)] = &[
         "put",
         "  trackerless put 'Hello World!'
   trackerless put --mutable --key me.key --salt motd 'The server moves tomorrow'
-  trackerless put --file notes.txt",
+  trackerless put --file notes.txt --keep    stays: nodes forget what nobody puts again",
     ),
     (
         "get",
@@ -330,7 +315,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     (
         "publish-torrent",
         "  trackerless publish-torrent today.torrent --key me.key
-  trackerless publish-torrent nightly.torrent --key me.key --salt nightly",
+  trackerless publish-torrent nightly.torrent --key me.key --salt nightly --keep",
     ),
     (
         "resolve",

@@ -18,8 +18,8 @@ use crate::net::entropy;
 
 pub(super) fn run(args: &ConformArgs) -> Result<Exit, Failure> {
     let target = target(&args.node, args.public)?;
+    let manners = manners(target, args)?;
     let output = Output::new(args.json);
-    let manners = Manners { pace: Duration::from_millis(args.pace.into()), ..Manners::default() };
     let mut sockets = Sockets::open(target, manners).map_err(|error| no_way_to(target, &error))?;
     let seed = entropy::seed().map_err(|error| Failure::no_network(error, "try again"))?;
     let mut probe = Probe::new(&mut sockets, seed);
@@ -52,6 +52,17 @@ fn target(node: &HostPort, public: bool) -> Result<SocketAddr, Failure> {
         return Err(Failure::usage(format_args!("{addr} is neither on this machine nor in a private network"), cure));
     }
     Ok(addr)
+}
+
+/// How the node is treated; one on the Internet never with less patience between datagrams than is polite.
+fn manners(target: SocketAddr, args: &ConformArgs) -> Result<Manners, Failure> {
+    let [pace, patience] = [args.pace, args.patience].map(|millis| Duration::from_millis(millis.into()));
+    let polite = Manners::default().pace;
+    if !is_local(target.ip()) && pace < polite {
+        let cure = format_args!("leave --pace out, or give {} or more", polite.as_millis());
+        return Err(Failure::usage(format_args!("--pace {} is too fast for a node on the Internet", args.pace), cure));
+    }
+    Ok(Manners { pace, patience })
 }
 
 fn no_way_to(target: SocketAddr, error: &std::io::Error) -> Failure {

@@ -11,19 +11,17 @@ use super::args::FindArgs;
 use super::failure::{Exit, Failure, eprintln_quietly};
 use super::output::Output;
 use super::progress::Progress;
-use super::session::{AT_ONCE, Session};
+use super::session::{self, AT_ONCE, Session};
 use super::target::Target;
-use super::{logging, session};
 use crate::daemon::config::Config;
 use crate::engine::id::Id;
 
 pub(super) fn run(args: FindArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let targets = session::targets(&args.targets, &args.keys)?;
-    let config = Config::load(&args.settings.into_sources(environment))?;
-    logging::start_quiet(&config);
+    let targets = session::targets(&args.swarms)?;
+    let (config, output) = session::begin(args.setup, environment)?;
     let limits =
         Limits { want: args.want.map(|want| want as usize), timeout: Duration::from_secs(args.timeout.into()) };
-    session::block_on(find(&config, &targets, limits, Output::new(args.json)))
+    session::block_on(find(&config, &targets, limits, output))
 }
 
 /// When a search has enough.

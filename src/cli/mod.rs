@@ -13,6 +13,7 @@ mod demo;
 mod failure;
 mod find;
 mod items;
+mod keep;
 mod lab;
 mod logging;
 mod man;

@@ -43,6 +43,11 @@ impl Output {
     }
 }
 
+/// A number of things, for people.
+pub(super) fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Writes bytes as they are: scripts and manual pages.
 pub(super) fn write_raw(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();

@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use super::args::PingArgs;
 use super::failure::{Exit, Failure};
-use super::logging;
 use super::output::Output;
 use super::progress::Progress;
 use super::session::{self, Session};
@@ -14,30 +13,19 @@ use crate::daemon::config::{Config, HostPort};
 use crate::dht::Pong;
 
 pub(super) fn run(args: PingArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let config = Config::load(&args.settings.into_sources(environment))?;
-    logging::start_quiet(&config);
-    session::block_on(ping(&config, &args.node, Output::new(args.json)))
+    let (config, output) = session::begin(args.setup, environment)?;
+    session::block_on(ping(&config, &args.node, output))
 }
 
 async fn ping(config: &Config, node: &HostPort, output: Output) -> Result<Exit, Failure> {
     let progress = Progress::new(format_args!("waiting for {node}"));
     let session = Session::open_alone(config).await?;
-    let answer = first_answer(&session, node).await?;
+    let ask = async |addr| Ok(session.ping(addr).await.map(|pong| Answer::new(addr, &pong)));
+    let answer = session::first_answer(node, ask).await?;
     drop(progress);
     output.result(answer.text(), &answer)?;
     session.close().await;
     Ok(Exit::Done)
-}
-
-/// Asks the addresses of the host one after the other until one answers.
-async fn first_answer(session: &Session, node: &HostPort) -> Result<Answer, Failure> {
-    for addr in session::resolve(node).await? {
-        if let Some(pong) = session.ping(addr).await {
-            return Ok(Answer::new(addr, &pong));
-        }
-    }
-    let cure = "check the address, and that UDP is not blocked on the way; a read-only or a busy node may stay silent";
-    Err(Failure::no_network(format_args!("{node} did not answer"), cure))
 }
 
 /// What a node told by answering.

@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use super::args::SampleArgs;
 use super::failure::{Exit, Failure, eprintln_quietly};
-use super::logging;
 use super::output::Output;
 use super::progress::Progress;
 use super::session::{self, Session};
@@ -14,15 +13,14 @@ use crate::daemon::config::{Config, HostPort};
 use crate::dht::{SampleError, Sampled};
 
 pub(super) fn run(args: SampleArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let config = Config::load(&args.settings.into_sources(environment))?;
-    logging::start_quiet(&config);
-    session::block_on(sample(&config, &args.node, Output::new(args.json)))
+    let (config, output) = session::begin(args.setup, environment)?;
+    session::block_on(sample(&config, &args.node, output))
 }
 
 async fn sample(config: &Config, node: &HostPort, output: Output) -> Result<Exit, Failure> {
     let progress = Progress::new(format_args!("waiting for {node}"));
     let session = Session::open_alone(config).await?;
-    let answer = first_answer(&session, node).await?;
+    let answer = session::first_answer(node, async |addr| ask(&session, addr).await).await?;
     drop(progress);
     session.close().await;
     if output.is_json() {
@@ -34,19 +32,13 @@ async fn sample(config: &Config, node: &HostPort, output: Output) -> Result<Exit
     Ok(if answer.infohashes.is_empty() { Exit::Nothing } else { Exit::Done })
 }
 
-/// Asks the addresses of the host one after the other until one answers.
-async fn first_answer(session: &Session, node: &HostPort) -> Result<Answer, Failure> {
-    for addr in session::resolve(node).await? {
-        match session.sample(addr).await {
-            Ok(sampled) => return Ok(Answer::new(addr, &sampled)),
-            Err(SampleError::NoAnswer) => {}
-            Err(error) => {
-                return Err(Failure::usage(format_args!("{node}: {error}"), "ask another node; libtorrent's know how"));
-            }
-        }
+/// What the node at `addr` told; nothing where it does not answer.
+async fn ask(session: &Session, addr: SocketAddr) -> Result<Option<Answer>, Failure> {
+    match session.sample(addr).await {
+        Ok(sampled) => Ok(Some(Answer::new(addr, &sampled))),
+        Err(SampleError::NoAnswer) => Ok(None),
+        Err(error) => Err(Failure::usage(format_args!("{addr}: {error}"), "ask another node; libtorrent's know how")),
     }
-    let cure = "check the address, and that UDP is not blocked on the way; a read-only or a busy node may stay silent";
-    Err(Failure::no_network(format_args!("{node} did not answer"), cure))
 }
 
 /// What a node told.

@@ -7,8 +7,7 @@ use serde::Serialize;
 
 use super::args::ScrapeArgs;
 use super::failure::{Exit, Failure};
-use super::logging;
-use super::output::Output;
+use super::output::{Output, counted};
 use super::progress::Progress;
 use super::session::{self, AT_ONCE, Session};
 use super::target::Target;
@@ -17,11 +16,10 @@ use crate::dht::Scraped;
 use crate::engine::id::Id;
 
 pub(super) fn run(args: ScrapeArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let targets = session::targets(&args.targets, &args.keys)?;
-    let config = Config::load(&args.settings.into_sources(environment))?;
-    logging::start_quiet(&config);
+    let targets = session::targets(&args.swarms)?;
+    let (config, output) = session::begin(args.setup, environment)?;
     let patience = Duration::from_secs(args.timeout.into());
-    session::block_on(scrape(&config, &targets, patience, Output::new(args.json)))
+    session::block_on(scrape(&config, &targets, patience, output))
 }
 
 async fn scrape(config: &Config, targets: &[Target], patience: Duration, output: Output) -> Result<Exit, Failure> {
@@ -82,9 +80,10 @@ impl Count {
         let Self { infohash, seeds, seeds_spread, peers, peers_spread, reported, answered, .. } = self;
         let at_least = if self.at_least { "  (at least)" } else { "" };
         format!(
-            "{infohash}  seeds {}  peers {}{at_least}  counted by {reported} of {answered} nodes",
+            "{infohash}  seeds {}  peers {}{at_least}  counted by {reported} of {}",
             about(*seeds, *seeds_spread),
             about(*peers, *peers_spread),
+            counted(*answered, "node"),
         )
     }
 }

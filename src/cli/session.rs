@@ -5,8 +5,10 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::args::KeyStrings;
+use super::args::{Setup, Swarms};
 use super::failure::{Exit, Failure};
+use super::logging;
+use super::output::Output;
 use super::target::{self, Target};
 use crate::daemon::config::{Config, HostPort};
 use crate::dht::{
@@ -87,6 +89,11 @@ impl Session {
         self.dht.status().await.iter().filter_map(|node| node.external_addr).map(|addr| addr.ip()).collect()
     }
 
+    /// The item under a target; the nodes nearest to it that lack it are given it.
+    pub(super) async fn renew_item(&self, target: Id, salt: &[u8]) -> ItemFound {
+        self.dht.renew_item(target, salt).await
+    }
+
     /// The item under a target.
     pub(super) async fn get_item(&self, target: Id, salt: &[u8]) -> ItemFound {
         self.dht.get_item(target, salt).await
@@ -163,18 +170,39 @@ fn nobody_answered(config: &Config) -> Failure {
     }
 }
 
+/// What every command that prints results begins with: its settings, its logs, and where results go.
+pub(super) fn begin(setup: Setup, environment: &[(String, String)]) -> Result<(Config, Output), Failure> {
+    let config = Config::load(&setup.settings.into_sources(environment))?;
+    logging::start_quiet(&config);
+    Ok((config, Output::new(setup.json)))
+}
+
 /// The torrents that the command line and standard input name, and the keys after them; at least one.
-pub(super) fn targets(given: &[String], keys: &KeyStrings) -> Result<Vec<Target>, Failure> {
-    let mut targets = target::read_all(given, std::io::stdin().lock())?;
-    targets.extend(keys.strings.iter().map(|text| Target::of_key(text)));
+pub(super) fn targets(swarms: &Swarms) -> Result<Vec<Target>, Failure> {
+    let mut targets = target::read_all(&swarms.targets, std::io::stdin().lock())?;
+    targets.extend(swarms.keys.iter().map(|text| Target::of_key(text)));
     if targets.is_empty() {
         return Err(Failure::usage("standard input names no torrent", "give one TARGET a line"));
     }
     Ok(targets)
 }
 
+/// Asks the addresses of a host one after the other until one has an answer.
+pub(super) async fn first_answer<T>(
+    node: &HostPort,
+    ask: impl AsyncFn(SocketAddr) -> Result<Option<T>, Failure>,
+) -> Result<T, Failure> {
+    for addr in resolve(node).await? {
+        if let Some(answer) = ask(addr).await? {
+            return Ok(answer);
+        }
+    }
+    let cure = "check the address, and that UDP is not blocked on the way; a read-only or a busy node may stay silent";
+    Err(Failure::no_network(format_args!("{node} did not answer"), cure))
+}
+
 /// The addresses of a host, IPv4 first: more nodes are there.
-pub(super) async fn resolve(node: &HostPort) -> Result<Vec<SocketAddr>, Failure> {
+async fn resolve(node: &HostPort) -> Result<Vec<SocketAddr>, Failure> {
     let found = tokio::net::lookup_host((node.host.as_str(), node.port)).await;
     let mut addrs: Vec<SocketAddr> = found.into_iter().flatten().collect();
     addrs.sort_by_key(SocketAddr::is_ipv6);

@@ -9,15 +9,16 @@ use serde::Serialize;
 
 use super::args::StateArgs;
 use super::failure::{Exit, Failure, eprintln_quietly};
-use super::output::{Output, as_text};
-use crate::daemon::config::Config;
+use super::output::{as_text, counted};
+use super::session;
 use crate::dht::{self, Found, SavedNode, State};
 use crate::engine::contact::Family;
 use crate::engine::id::Id;
+use crate::engine::node::OwnAnnounce;
 
 /// `trackerless nodes`
 pub(super) fn nodes(args: StateArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let (config, output) = (Config::load(&args.settings.into_sources(environment))?, Output::new(args.json));
+    let (config, output) = session::begin(args.setup, environment)?;
     let Some(state) = read(&config.data_dir)? else { return Ok(Exit::Nothing) };
     let contacts: BTreeSet<_> = state.nodes.iter().flat_map(|node| &node.snapshot.contacts).collect();
     for contact in &contacts {
@@ -29,7 +30,7 @@ pub(super) fn nodes(args: StateArgs, environment: &[(String, String)]) -> Result
 
 /// `trackerless status`
 pub(super) fn status(args: StateArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let (config, output) = (Config::load(&args.settings.into_sources(environment))?, Output::new(args.json));
+    let (config, output) = session::begin(args.setup, environment)?;
     let Some(state) = read(&config.data_dir)? else { return Ok(Exit::Nothing) };
     let status = Status::new(&config.data_dir, &state);
     output.result(status.text(), &status)?;
@@ -79,8 +80,31 @@ struct OwnAddress {
     nodes: usize,
     torrents: usize,
     peers: usize,
+    items: usize,
+    /// What came of our own announces, one by one.
+    announced: Vec<Announced>,
     /// The estimated number of nodes in the network.
     network_size: Option<u64>,
+}
+
+/// Our last announce of one infohash.
+#[derive(Serialize)]
+struct Announced {
+    #[serde(serialize_with = "as_text")]
+    infohash: Id,
+    /// When the state was saved.
+    age_seconds: u64,
+    stored_at: usize,
+    /// Of those, the ones that another query asked for it, and of those the ones that named us.
+    verified_at: usize,
+    verified: usize,
+}
+
+impl Announced {
+    fn new(announce: &OwnAnnounce) -> Self {
+        let OwnAnnounce { info_hash, age, stored, verified_at, verified } = *announce;
+        Self { infohash: info_hash, age_seconds: age.as_secs(), stored_at: stored, verified_at, verified }
+    }
 }
 
 impl Status {
@@ -109,16 +133,25 @@ impl OwnAddress {
             nodes: node.snapshot.contacts.len(),
             torrents: torrents.len(),
             peers: node.snapshot.peers.len(),
+            items: node.snapshot.items.len(),
+            announced: node.snapshot.own_announces.iter().map(Announced::new).collect(),
             network_size: node.snapshot.network_size,
         }
     }
 
     fn text(&self) -> String {
-        let Self { address, family, nodes, torrents, peers, .. } = self;
+        let Self { address, family, nodes, torrents, peers, items, announced, .. } = self;
         let id = self.id.as_deref().unwrap_or("not chosen yet");
         let size = self.network_size.map(|size| format!(" of about {size}")).unwrap_or_default();
+        let torrents = counted(*torrents, "torrent");
+        let seen = announced.iter().filter(|announce| announce.verified > 0).count();
+        let own = match announced.len() {
+            0 => String::new(),
+            all => format!("\n    own    {} announced, {seen} seen by another query", counted(all, "torrent")),
+        };
         format!(
-            "\n  {family}  {address}\n    id     {id}\n    nodes  {nodes}{size}\n    peers  {peers} of {torrents} torrents, for others"
+            "\n  {family}  {address}\n    id     {id}\n    nodes  {nodes}{size}\n    peers  {peers} of {torrents}, for others\n    \
+             items  {items}, for others{own}"
         )
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use super::{Dht, Inner, Running, StartError};
 use crate::engine::contact::{Compliance, Contact, Family, is_local};
 use crate::engine::id::Id;
-use crate::engine::limits::{NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES};
+use crate::engine::limits::{ITEM_BYTES, NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES};
 use crate::engine::node::{Config, Node, Snapshot};
 use crate::engine::random::Random;
 use crate::net::bootstrap::MAINLINE_ROUTERS;
@@ -121,7 +121,8 @@ impl DhtBuilder {
         self
     }
 
-    /// Memory for peers that others store, in bytes, for each node (default 64 MiB).
+    /// Memory for peers that others store, in bytes, for all nodes together (default 64 MiB); items have 10 MiB besides.
+    /// Each node gets an equal share (BEP 45).
     #[must_use]
     pub const fn peer_memory_bytes(mut self, bytes: usize) -> Self {
         self.peer_memory_bytes = bytes;
@@ -158,16 +159,11 @@ impl DhtBuilder {
         let (clock, asked) = (Clock::new(), self.addresses());
         let (mut nodes, mut unavailable, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
         let (mut tasks, mut restored) = (Vec::new(), 0);
+        let mut bound = Vec::new();
         for (index, &addr) in asked.iter().enumerate() {
             let saved = self.saved_for(&asked, index);
-            let snapshot = saved.map_or_else(|| self.contacts_like(addr), |saved| saved.snapshot.clone());
             match self.bind_socket(addr, saved.map(|saved| saved.bound.port())) {
-                Ok(socket) => {
-                    restored += snapshot.contacts.len();
-                    let (handle, task) = self.start_node(socket, snapshot, clock)?;
-                    nodes.push(Running { asked: addr, handle });
-                    tasks.push(task);
-                }
+                Ok(socket) => bound.push((addr, socket, saved)),
                 Err(source) if may_be_missing(addr, &source) => {
                     unavailable.push((addr, source.to_string()));
                     waiting.extend(saved.cloned());
@@ -175,8 +171,16 @@ impl DhtBuilder {
                 Err(source) => return Err(StartError::Bind { addr, source }),
             }
         }
-        if nodes.is_empty() {
+        if bound.is_empty() {
             return Err(StartError::NoAddress);
+        }
+        let sharers = bound.len();
+        for (addr, socket, saved) in bound {
+            let snapshot = saved.map_or_else(|| self.contacts_like(addr), |saved| saved.snapshot.clone());
+            restored += snapshot.contacts.len();
+            let (handle, task) = self.start_node(socket, snapshot, clock, sharers)?;
+            nodes.push(Running { asked: addr, handle });
+            tasks.push(task);
         }
         let inner = Arc::new(Inner {
             nodes,
@@ -249,6 +253,7 @@ impl DhtBuilder {
         socket: Socket,
         mut saved: Snapshot,
         clock: Clock,
+        sharers: usize,
     ) -> Result<(driver::NodeHandle, tokio::task::JoinHandle<()>), StartError> {
         if saved.id.is_none() {
             saved.id = fitting_id(socket.local_addr().ip()).map_err(StartError::Entropy)?;
@@ -257,6 +262,17 @@ impl DhtBuilder {
         let routers =
             self.bootstrap.clone().unwrap_or_else(|| if self.private_network { Vec::new() } else { public() });
         let config = Config {
+            has_routers: !routers.is_empty(),
+            saved,
+            ..self.config(Family::of(&socket.local_addr()), sharers)
+        };
+        let seed = entropy::seed().map_err(StartError::Entropy)?;
+        Ok(driver::start(Node::new(config, seed, clock.now()), socket, clock, routers))
+    }
+
+    /// BEP 45: each address is a node of its own; what they may take of this host is one budget.
+    fn config(&self, family: Family, sharers: usize) -> Config {
+        Config {
             private_network: self.private_network,
             read_only: self.read_only,
             adaptive: self.adaptive,
@@ -264,13 +280,10 @@ impl DhtBuilder {
             verify_announces: true,
             limited: self.limited,
             new_destinations: self.new_destinations,
-            peer_memory_bytes: self.peer_memory_bytes,
-            has_routers: !routers.is_empty(),
-            saved,
-            ..Config::new(Family::of(&socket.local_addr()))
-        };
-        let seed = entropy::seed().map_err(StartError::Entropy)?;
-        Ok(driver::start(Node::new(config, seed, clock.now()), socket, clock, routers))
+            peer_memory_bytes: self.peer_memory_bytes / sharers,
+            item_memory_bytes: ITEM_BYTES / sharers,
+            ..Config::new(family)
+        }
     }
 }
 
@@ -329,6 +342,16 @@ async fn exchange_families(dht: &Dht) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn several_addresses_share_one_budget_of_memory() {
+        let builder = DhtBuilder::default().peer_memory_bytes(9 << 20);
+        let memory = |sharers| {
+            let config = builder.config(Family::V4, sharers);
+            (config.peer_memory_bytes, config.item_memory_bytes)
+        };
+        assert_eq!((memory(1), memory(2)), ((9 << 20, ITEM_BYTES), (9 << 19, ITEM_BYTES / 2)));
+    }
 
     #[test]
     fn an_id_fits_an_address_that_is_known_and_global() {

@@ -32,28 +32,46 @@ pub struct ItemFound {
     pub item: Option<Item>,
     /// Nodes that answered.
     pub answered: usize,
+    /// Nodes that lacked the item and have stored it; only [`Dht::renew_item`] gives it to any.
+    pub renewed_at: Vec<Contact>,
+}
+
+impl ItemFound {
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Item { item, .. } => keep_newest(&mut self.item, *item),
+            Event::Stored { at, .. } => self.renewed_at.push(at),
+            Event::Done { summary, .. } => self.answered += summary.answered,
+            _ => {}
+        }
+    }
 }
 
 impl Dht {
     /// Looks for the item under `target`; a mutable one needs the salt that it was stored with. Only a genuine item is
     /// ever returned: its hash or its signature is right.
     pub async fn get_item(&self, target: Id, salt: &[u8]) -> ItemFound {
-        let operation = Operation::GetItem { target, salt: salt.into() };
         let mut found = ItemFound::default();
-        let mut events = self.events_of(operation).await;
+        let mut events = self.events_of(Operation::GetItem { target, salt: salt.into() }).await;
         while let Some(event) = events.next().await {
-            match event {
-                Event::Item { item, .. } => {
-                    keep_newest(&mut found.item, *item);
-                    if found.item.as_ref().is_some_and(|item| item.seq().is_none()) {
-                        // What has this hash is the same everywhere. Dropping the events ends the other lookups.
-                        found.answered = found.answered.max(1);
-                        return found;
-                    }
-                }
-                Event::Done { summary, .. } => found.answered += summary.answered,
-                _ => {}
+            found.take(event);
+            if found.item.as_ref().is_some_and(|item| item.seq().is_none()) {
+                // What has this hash is the same everywhere. Dropping the events ends the other lookups.
+                found.answered = found.answered.max(1);
+                break;
             }
+        }
+        found
+    }
+
+    /// The same, and the newest item that was found is stored on those of the closest nodes that lack it: whoever reads
+    /// an item helps it to stay (BEP 44, BEP 46). Nodes keep an item for two hours; see
+    /// [`ITEM_RENEWAL`](crate::engine::limits::ITEM_RENEWAL).
+    pub async fn renew_item(&self, target: Id, salt: &[u8]) -> ItemFound {
+        let mut found = ItemFound::default();
+        let mut events = self.events_of(Operation::RenewItem { target, salt: salt.into() }).await;
+        while let Some(event) = events.next().await {
+            found.take(event);
         }
         found
     }

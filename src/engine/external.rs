@@ -3,6 +3,7 @@
 //! Only responses to queries of ours vote, one vote per /24 or /64, the newest counting; so an attacker needs as many
 //! networks as there are honest voters.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
 use super::contact::subnet;
@@ -11,7 +12,9 @@ use super::limits::ADDRESS_VOTERS;
 /// The voters.
 #[derive(Clone, Debug)]
 pub struct AddressVote {
-    votes: Vec<(u64, SocketAddr)>,
+    /// Who voted, the oldest first, and beside it for what.
+    voters: VecDeque<u64>,
+    votes: VecDeque<SocketAddr>,
     quorum: usize,
     by_subnet: bool,
 }
@@ -20,18 +23,20 @@ impl AddressVote {
     /// A vote that needs `quorum` voters; in a private network voters may share a subnet.
     #[must_use]
     pub const fn new(quorum: usize, private_network: bool) -> Self {
-        Self { votes: Vec::new(), quorum, by_subnet: !private_network }
+        Self { voters: VecDeque::new(), votes: VecDeque::new(), quorum, by_subnet: !private_network }
     }
 
     /// `voter` sees us at `ours`.
     pub fn cast(&mut self, voter: &SocketAddr, ours: SocketAddr) {
         let network =
             if self.by_subnet { subnet(voter.ip()) } else { subnet(voter.ip()) << 8 ^ u64::from(voter.port()) };
-        self.votes.retain(|(other, _)| *other != network);
-        if self.votes.len() >= ADDRESS_VOTERS {
-            self.votes.remove(0);
+        let earlier = self.voters.iter().position(|other| *other == network);
+        if let Some(gone) = earlier.or_else(|| (self.voters.len() >= ADDRESS_VOTERS).then_some(0)) {
+            self.voters.remove(gone);
+            self.votes.remove(gone);
         }
-        self.votes.push((network, ours));
+        self.voters.push_back(network);
+        self.votes.push_back(ours);
     }
 
     /// The address that more than half of a quorum sees, with the port that most of those see.
@@ -40,9 +45,9 @@ impl AddressVote {
         if self.votes.len() < self.quorum {
             return None;
         }
-        let ips: Vec<IpAddr> = self.votes.iter().map(|(_, addr)| addr.ip()).collect();
+        let ips: Vec<IpAddr> = self.votes.iter().map(SocketAddr::ip).collect();
         let (ip, votes) = most_common(&ips)?;
-        let ports: Vec<u16> = self.votes.iter().filter(|(_, addr)| addr.ip() == ip).map(|(_, a)| a.port()).collect();
+        let ports: Vec<u16> = self.votes.iter().filter(|addr| addr.ip() == ip).map(SocketAddr::port).collect();
         let (port, _) = most_common(&ports)?;
         (votes * 2 > self.votes.len()).then(|| SocketAddr::new(ip, port))
     }

@@ -1,7 +1,7 @@
 //! What bounds traffic: budgets for those who ask us, for what we send, and a memory of who changes ids.
 //!
-//! Everything here has a fixed size. Source addresses of UDP can be forged, so a map that grows by them would be the
-//! very hole it is meant to close; instead a keyed hash picks a slot, and sources that meet in one share its budget.
+//! Everything here ends growing at a fixed size. Source addresses of UDP can be forged, so a map that grows by them would
+//! be the very hole it is meant to close; instead a keyed hash picks a slot, and sources that meet in one share its budget.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -62,9 +62,21 @@ impl Budget {
 /// Who may be answered, and how much.
 #[derive(Clone, Debug)]
 pub struct ReplyGuard {
-    sources: Vec<Budget>,
+    /// Grows up to [`SOURCE_SLOTS`], once one source would pay for another: most nodes are asked by few at a time.
+    sources: Vec<Source>,
     bytes: Budget,
     hash: KeyedHash,
+}
+
+/// The budget of a slot, and the hash of the source that took from it last.
+#[derive(Clone, Copy, Debug)]
+struct Source {
+    mark: u64,
+    budget: Budget,
+}
+
+impl Source {
+    const UNUSED: Self = Self { mark: 0, budget: Budget::new(SOURCE_QUERIES_PER_SECOND, SOURCE_BURST) };
 }
 
 impl ReplyGuard {
@@ -72,7 +84,7 @@ impl ReplyGuard {
     #[must_use]
     pub fn new(random: &mut Random) -> Self {
         Self {
-            sources: vec![Budget::new(SOURCE_QUERIES_PER_SECOND, SOURCE_BURST); SOURCE_SLOTS],
+            sources: vec![Source::UNUSED; FEW_SLOTS],
             bytes: Budget::new(REPLY_BYTES_PER_SECOND, REPLY_BYTES_PER_SECOND),
             hash: KeyedHash::new(random),
         }
@@ -85,8 +97,8 @@ impl ReplyGuard {
             IpAddr::V4(ip) => u64::from(u32::from(ip)),
             IpAddr::V6(_) => subnet(ip),
         };
-        let slot = self.hash.of(&source.to_be_bytes()) as usize % SOURCE_SLOTS;
-        self.sources[slot].take(now, 1) && self.bytes.available(now) > 0
+        let mark = self.hash.of(&source.to_be_bytes());
+        self.take(now, mark) && self.bytes.available(now) > 0
     }
 
     /// Counts the bytes of a reply that was sent.
@@ -94,6 +106,35 @@ impl ReplyGuard {
         let bytes = (bytes as u32).min(self.bytes.available(now));
         self.bytes.take(now, bytes);
     }
+
+    fn take(&mut self, now: Instant, mark: u64) -> bool {
+        loop {
+            let slot = slot_of(mark, self.sources.len());
+            let source = &mut self.sources[slot];
+            if source.budget.take(now, 1) {
+                source.mark = mark;
+                return true;
+            }
+            if source.mark == mark || self.sources.len() >= SOURCE_SLOTS {
+                return false;
+            }
+            self.grow();
+        }
+    }
+
+    /// Twice the slots. What a slot has left goes where the source belongs that spent it; the other half begins anew.
+    fn grow(&mut self) {
+        let mut sources = vec![Source::UNUSED; self.sources.len() * 2];
+        for source in self.sources.iter().filter(|source| source.mark != 0) {
+            let slot = slot_of(source.mark, sources.len());
+            sources[slot] = *source;
+        }
+        self.sources = sources;
+    }
+}
+
+const fn slot_of(mark: u64, slots: usize) -> usize {
+    mark as usize & (slots - 1)
 }
 
 /// Paces queries to endpoints that were not contacted lately: home routers and carrier NATs keep state for each.
@@ -134,18 +175,35 @@ impl Pace {
 /// A memory of endpoints of bounded size: beyond it a newer one pushes an older one out.
 #[derive(Clone, Debug)]
 pub struct Endpoints {
-    /// The hash of an endpoint and when it was inserted; hash 0 is an empty slot. Grows with what is remembered, up
-    /// to [`ENDPOINT_SLOTS`]: most nodes remember few.
-    slots: Vec<(u64, Instant)>,
+    /// Grows with what is remembered, up to [`ENDPOINT_SLOTS`]: most nodes remember few.
+    slots: Vec<Memory>,
     filled: usize,
     lifetime: Duration,
     hash: KeyedHash,
 }
 
+/// One endpoint: half of its hash, 0 for an empty slot, and the second in which it was inserted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Memory {
+    mark: u32,
+    second: u32,
+}
+
+impl Memory {
+    const fn new(mark: u32, at: Instant) -> Self {
+        // 136 years.
+        Self { mark, second: at.as_secs() as u32 }
+    }
+
+    fn is_younger(self, than: Duration, now: Instant) -> bool {
+        self.mark != 0 && now.as_secs().saturating_sub(u64::from(self.second)) < than.as_secs()
+    }
+}
+
 /// Slots of a memory that holds little.
 const FEW_SLOTS: usize = 64;
-/// Slots that one endpoint may take.
-const WAYS: usize = 4;
+/// Slots that one endpoint may take: those of one cache line.
+const WAYS: usize = 8;
 
 impl Endpoints {
     /// Remembers each endpoint for `lifetime`.
@@ -158,44 +216,44 @@ impl Endpoints {
     #[must_use]
     pub fn contains(&self, now: Instant, addr: &SocketAddr) -> bool {
         let mark = self.mark(addr);
-        !self.slots.is_empty()
-            && self.slots[self.ways(mark)].iter().any(|&(found, at)| found == mark && now.since(at) < self.lifetime)
+        let is_it = |slot: &Memory| slot.mark == mark && slot.is_younger(self.lifetime, now);
+        !self.slots.is_empty() && self.slots[self.ways(mark)].iter().any(is_it)
     }
 
     /// Remembers `addr` from `now` on.
     pub fn insert(&mut self, now: Instant, addr: &SocketAddr) {
-        if self.filled * 2 >= self.slots.len() && self.slots.len() < ENDPOINT_SLOTS {
+        if self.filled * 3 >= self.slots.len() * 2 && self.slots.len() < ENDPOINT_SLOTS {
             self.make_room(now);
         }
-        self.place(self.mark(addr), now);
+        self.place(Memory::new(self.mark(addr), now));
     }
 
-    fn mark(&self, addr: &SocketAddr) -> u64 {
-        self.hash.of_addr(addr).max(1)
+    fn mark(&self, addr: &SocketAddr) -> u32 {
+        (self.hash.of_addr(addr) as u32).max(1)
     }
 
-    fn ways(&self, mark: u64) -> std::ops::Range<usize> {
+    fn ways(&self, mark: u32) -> std::ops::Range<usize> {
         let first = mark as usize % (self.slots.len() / WAYS) * WAYS;
         first..first + WAYS
     }
 
-    /// Forgets what has expired, and leaves three slots free for each one that is taken.
+    /// Forgets what has expired, and leaves a third of the slots free at least.
     fn make_room(&mut self, now: Instant) {
         let mut live = std::mem::take(&mut self.slots);
-        live.retain(|&(mark, at)| mark != 0 && now.since(at) < self.lifetime);
-        let size = (live.len() * 4).next_power_of_two().clamp(FEW_SLOTS, ENDPOINT_SLOTS);
-        self.slots = vec![(0, Instant::ZERO); size];
+        live.retain(|memory| memory.is_younger(self.lifetime, now));
+        let size = (live.len() * 3 / 2 + 1).next_power_of_two().clamp(FEW_SLOTS, ENDPOINT_SLOTS);
+        self.slots = vec![Memory::default(); size];
         self.filled = 0;
-        live.into_iter().for_each(|(mark, at)| self.place(mark, at));
+        live.into_iter().for_each(|memory| self.place(memory));
     }
 
     /// Takes its own slot again, or an empty one, or the oldest.
-    fn place(&mut self, mark: u64, at: Instant) {
-        let ways = self.ways(mark);
-        let worth = |slot: &(u64, Instant)| (slot.0 != mark, slot.0 != 0, slot.1);
+    fn place(&mut self, memory: Memory) {
+        let ways = self.ways(memory.mark);
+        let worth = |slot: &Memory| (slot.mark != memory.mark, slot.mark != 0, slot.second);
         if let Some(slot) = self.slots[ways].iter_mut().min_by_key(|slot| worth(slot)) {
-            self.filled += usize::from(slot.0 == 0);
-            *slot = (mark, at);
+            self.filled += usize::from(slot.mark == 0);
+            *slot = memory;
         }
     }
 }
@@ -221,6 +279,18 @@ mod tests {
             |guard: &mut ReplyGuard, ip: [u8; 4]| (0..1000).filter(|_| guard.admits(Instant::ZERO, ip.into())).count();
         assert_eq!(admitted(&mut guard, [1, 2, 3, 4]), SOURCE_BURST as usize);
         assert_eq!(admitted(&mut guard, [1, 2, 3, 5]), SOURCE_BURST as usize);
+    }
+
+    #[test]
+    fn a_guard_grows_only_while_one_source_would_pay_for_another() {
+        let mut guard = ReplyGuard::new(&mut Random::new([1; 32]));
+        let source = |n: u32| IpAddr::from((0x0102_0304 + n).to_be_bytes());
+        let flooded = (0..100).filter(|_| guard.admits(Instant::ZERO, source(0))).count();
+        assert_eq!((flooded, guard.sources.len()), (SOURCE_BURST as usize, FEW_SLOTS));
+        let mut flood = |n| (0..100).filter(|_| guard.admits(Instant::ZERO, source(n))).count();
+        assert!((1..100).all(|n| flood(n) == SOURCE_BURST as usize), "a hundred floods, each in a slot of its own");
+        assert!((100..20_000).filter(|&n| flood(n) < SOURCE_BURST as usize).count() > 10_000);
+        assert_eq!(guard.sources.len(), SOURCE_SLOTS);
     }
 
     #[test]

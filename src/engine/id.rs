@@ -58,7 +58,9 @@ impl Id {
         self.head() ^ other.head()
     }
 
-    fn head(&self) -> u64 {
+    /// The first 64 bits.
+    #[must_use]
+    pub fn head(&self) -> u64 {
         u64::from_be_bytes(self.0[..8].try_into().expect("8 of 20 bytes"))
     }
 

@@ -57,14 +57,20 @@ pub const SAMPLE_INTERVAL: Duration = Duration::from_mins(5);
 /// Nodes whose interval between samples is remembered: a survey asks each once, so the youngest are enough.
 pub const SAMPLED_NODES: usize = 1024;
 
+/// Our own announces whose outcome is remembered, while they live (45 minutes): those of a large archive. Beyond that the
+/// oldest are forgotten.
+pub const OWN_ANNOUNCES: usize = 16_384;
+
 /// Items of others (BEP 44). libtorrent keeps 700; a network of 10 million nodes and 8 copies each needs few.
 pub const ITEMS: usize = 8192;
-/// Memory for them, about: the largest item costs 1,364 bytes.
+/// Default memory for them, about: the largest item costs 1,364 bytes.
 pub const ITEM_BYTES: usize = 10 << 20;
-/// Items that came from one /24 or /64: nobody fills the store alone.
-pub const ITEMS_PER_SUBNET: usize = ITEMS / 16;
+/// One /24 or /64 gets this part of the room for items: nobody fills the store alone.
+pub const SUBNETS_OF_ITEMS: usize = 16;
 /// An item that is not stored again (BEP 44: may expire after two hours).
 pub const ITEM_LIFETIME: Duration = Duration::from_hours(2);
+/// How often whoever wants an item to stay stores it again (BEP 44): one of two may be lost.
+pub const ITEM_RENEWAL: Duration = Duration::from_hours(1);
 
 // Traffic.
 
@@ -75,8 +81,8 @@ pub const MAX_RECEIVED: usize = 2048;
 pub const SOURCE_QUERIES_PER_SECOND: u32 = 10;
 /// See [`SOURCE_QUERIES_PER_SECOND`].
 pub const SOURCE_BURST: u32 = 60;
-/// Slots of the table of query budgets: fixed, so that forged addresses cannot grow it. Sources that share a slot
-/// share a budget.
+/// Slots of the table of query budgets at the most, so that forged addresses cannot grow it further. Sources that share
+/// a slot then share a budget.
 pub const SOURCE_SLOTS: usize = 8192;
 /// Bytes of replies a second to everyone, and their burst: what a node may be made to send at strangers' wish.
 pub const REPLY_BYTES_PER_SECOND: u32 = 1 << 20;

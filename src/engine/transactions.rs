@@ -5,9 +5,11 @@
 //! frees a lookup to ask somebody else, and a late answer is still welcome; at the *hard* one it is over.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 use std::time::Duration;
+
+use hashbrown::HashTable;
 
 use super::id::Id;
 use super::limits::TRANSACTIONS;
@@ -40,16 +42,16 @@ pub enum Expired<P> {
     Failed(Transaction<P>),
 }
 
-/// All open transactions of a node. Keys are random bytes of our own, so the map needs no keyed hash of ours.
+/// All open transactions of a node. Keys are random bytes of our own, so the table needs no keyed hash.
 #[derive(Clone, Debug)]
 pub struct Transactions<P> {
-    open: HashMap<u32, Transaction<P>>,
+    open: HashTable<(u32, Transaction<P>)>,
     deadlines: BinaryHeap<Reverse<(Instant, u32, bool)>>,
 }
 
 impl<P: Copy> Default for Transactions<P> {
     fn default() -> Self {
-        Self { open: HashMap::new(), deadlines: BinaryHeap::new() }
+        Self { open: HashTable::new(), deadlines: BinaryHeap::new() }
     }
 }
 
@@ -68,10 +70,11 @@ impl<P: Copy> Transactions<P> {
             return None;
         }
         let mut key = random.wire_u32();
-        while self.open.contains_key(&key) {
+        while self.is_open(key) {
             key = random.wire_u32();
         }
-        self.open.insert(key, Transaction { to, expected, sent: now, purpose, slow: false });
+        let transaction = Transaction { to, expected, sent: now, purpose, slow: false };
+        self.open.insert_unique(hash(key), (key, transaction), |(key, _)| hash(*key));
         if soft_timeout < HARD_TIMEOUT {
             self.deadlines.push(Reverse((now + soft_timeout, key, false)));
         }
@@ -82,13 +85,12 @@ impl<P: Copy> Transactions<P> {
     /// Closes the transaction that a response or error from `from` answers, if there is one.
     pub fn close(&mut self, transaction: &[u8], from: &SocketAddr) -> Option<Transaction<P>> {
         let key = u32::from_be_bytes(transaction.try_into().ok()?);
-        self.open.get(&key).filter(|open| open.to == *from)?;
-        let closed = self.open.remove(&key);
+        let closed = self.remove(key, |open| open.to == *from)?;
         // The deadlines of answered transactions go once they come first: nobody is woken for them.
-        while self.deadlines.peek().is_some_and(|Reverse((_, key, _))| !self.open.contains_key(key)) {
+        while self.deadlines.peek().is_some_and(|Reverse((_, key, _))| !self.is_open(*key)) {
             self.deadlines.pop();
         }
-        closed
+        Some(closed)
     }
 
     /// The next transaction whose deadline has passed at `now`; call until `None`.
@@ -98,10 +100,10 @@ impl<P: Copy> Transactions<P> {
         {
             self.deadlines.pop();
             if hard {
-                if let Some(open) = self.open.remove(&key) {
+                if let Some(open) = self.remove(key, |_| true) {
                     return Some(Expired::Failed(open));
                 }
-            } else if let Some(open) = self.open.get_mut(&key) {
+            } else if let Some((_, open)) = self.open.find_mut(hash(key), |(other, _)| *other == key) {
                 open.slow = true;
                 return Some(Expired::Slow(*open));
             }
@@ -115,6 +117,16 @@ impl<P: Copy> Transactions<P> {
         self.deadlines.peek().map(|Reverse((deadline, ..))| *deadline)
     }
 
+    fn is_open(&self, key: u32) -> bool {
+        self.open.find(hash(key), |(other, _)| *other == key).is_some()
+    }
+
+    /// Takes out the transaction `key` if it is there and `fits`.
+    fn remove(&mut self, key: u32, fits: impl Fn(&Transaction<P>) -> bool) -> Option<Transaction<P>> {
+        let found = self.open.find_entry(hash(key), |(other, open)| *other == key && fits(open));
+        found.ok().map(|found| found.remove().0.1)
+    }
+
     /// How many are open.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -126,6 +138,11 @@ impl<P: Copy> Transactions<P> {
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
+}
+
+/// Spreads a random key over the bits that the table looks at.
+const fn hash(key: u32) -> u64 {
+    (key as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[cfg(test)]

@@ -76,6 +76,13 @@ pub enum Operation {
         /// The salt that it was stored with.
         salt: Box<[u8]>,
     },
+    /// Look for an item, and store it on those of the closest nodes that lack it.
+    RenewItem {
+        /// Where it is found.
+        target: Id,
+        /// The salt that it was stored with.
+        salt: Box<[u8]>,
+    },
     /// Store an item.
     PutItem {
         /// The item.
@@ -106,6 +113,10 @@ pub struct Status {
     pub swarms: usize,
     /// Peers of those.
     pub peers: usize,
+    /// Items that others store with it.
+    pub items: usize,
+    /// Our own announces that live, and of those the ones that another query has seen.
+    pub own_announces: (usize, usize),
     /// What was counted.
     pub stats: Stats,
 }
@@ -345,6 +356,7 @@ impl Driver {
             Operation::Announce { info_hash, port, seed } => self.node.announce(now, info_hash, port, seed),
             Operation::FindNode(target) => self.node.find_node(now, target),
             Operation::GetItem { target, salt } => self.node.get_item(now, target, &salt),
+            Operation::RenewItem { target, salt } => self.node.renew_item(now, target, &salt),
             Operation::PutItem { item, cas } => self.node.put_item(now, item, cas),
             Operation::Scrape(info_hash) => self.node.scrape(now, info_hash),
             Operation::Sample(addr, target) => self.node.sample(now, addr, target),
@@ -353,6 +365,7 @@ impl Driver {
     }
 
     fn status(&self, now: Instant) -> Status {
+        let own = || self.node.own_announces(now);
         Status {
             local_addr: self.local_addr,
             id: *self.node.id(),
@@ -362,6 +375,8 @@ impl Driver {
             network_size: self.node.network_size(),
             swarms: self.node.peers().swarms(),
             peers: self.node.peers().peers(),
+            items: self.node.items().len(),
+            own_announces: (own().count(), own().filter(|announce| announce.verified > 0).count()),
             stats: *self.node.stats(),
         }
     }

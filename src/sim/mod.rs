@@ -34,6 +34,8 @@ pub mod router;
 pub mod task;
 pub mod world;
 
+mod calendar;
+mod map;
 mod queue;
 
 pub use host::{Host, Output};

@@ -6,11 +6,10 @@
 //!
 //! Out of scope: several hosts behind one translator, hairpinning, and translators behind translators.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::map::Map;
 use crate::engine::time::Instant;
 
 /// Who may send to an endpoint that a translator opened.
@@ -33,9 +32,9 @@ pub struct Nat {
     public: SocketAddr,
     expiry: Duration,
     /// When the host last sent, by the part of the destination that this kind looks at.
-    sent: HashMap<Peer, Instant, BuildHasherDefault<DefaultHasher>>,
+    sent: Map<Peer, Instant>,
     /// Symmetric only: the port that a destination sees.
-    ports: HashMap<SocketAddr, u16, BuildHasherDefault<DefaultHasher>>,
+    ports: Map<SocketAddr, u16>,
     next_port: u16,
     next_sweep: Instant,
 }
@@ -47,7 +46,7 @@ impl Nat {
     /// A translator that shows its host as `public` and forgets after `expiry` without a packet from inside.
     #[must_use]
     pub fn new(kind: Kind, public: SocketAddr, expiry: Duration) -> Self {
-        let (sent, ports) = (HashMap::default(), HashMap::default());
+        let (sent, ports) = (Map::default(), Map::default());
         Self { kind, public, expiry, sent, ports, next_port: public.port(), next_sweep: Instant::ZERO }
     }
 

@@ -1,14 +1,13 @@
-//! What will happen, in the order of time; at one instant, in the order in which it was caused.
+//! What will happen, and the packets that are under way.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 
+use super::calendar::Calendar;
 use super::world::HostId;
 use crate::engine::time::Instant;
 
 /// Something that will happen. Small, because a large network has a million of them waiting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
     /// A packet reaches the far end of its link.
     Arrive(PacketId),
@@ -17,7 +16,7 @@ pub(super) enum Event {
 }
 
 /// Names a packet on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PacketId(u32);
 
 /// A datagram on its way.
@@ -31,27 +30,24 @@ pub(super) struct Packet {
 /// The queue of events and the packets that they speak of.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Queue {
-    heap: BinaryHeap<Reverse<(Instant, u64, Event)>>,
-    caused: u64,
+    calendar: Calendar<Event>,
     packets: Vec<Packet>,
     free: Vec<u32>,
 }
 
 impl Queue {
     pub(super) fn wake(&mut self, at: Instant, host: HostId) {
-        self.push(at, Event::Wake(host));
+        self.calendar.push(at, Event::Wake(host));
     }
 
     pub(super) fn arrive(&mut self, at: Instant, from: SocketAddr, to: SocketAddr, payload: &[u8]) {
         let slot = self.store(from, to, payload);
-        self.push(at, Event::Arrive(PacketId(slot)));
+        self.calendar.push(at, Event::Arrive(PacketId(slot)));
     }
 
     /// The next event, if it is due at `until` or before.
     pub(super) fn pop(&mut self, until: Instant) -> Option<(Instant, Event)> {
-        let &Reverse((at, _, event)) = self.heap.peek().filter(|entry| entry.0.0 <= until)?;
-        self.heap.pop();
-        Some((at, event))
+        self.calendar.pop(until)
     }
 
     pub(super) fn packet(&self, id: PacketId) -> &Packet {
@@ -70,12 +66,7 @@ impl Queue {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.heap.len()
-    }
-
-    fn push(&mut self, at: Instant, event: Event) {
-        self.caused += 1;
-        self.heap.push(Reverse((at, self.caused, event)));
+        self.calendar.len()
     }
 
     fn store(&mut self, from: SocketAddr, to: SocketAddr, payload: &[u8]) -> u32 {

@@ -104,7 +104,7 @@ impl Dice {
 }
 
 /// The finalizer of SplitMix64: every bit of the input moves half of the bits of the output.
-const fn scramble(mut x: u64) -> u64 {
+pub(super) const fn scramble(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)

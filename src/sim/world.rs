@@ -10,8 +10,7 @@
 //! Invariants: time never goes backwards; a host sees only datagrams and its own deadlines; the same seed and the
 //! same calls give the same [`World::trace`].
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher, Hasher as _};
+use std::hash::Hasher as _;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use siphasher::sip::SipHasher13;
 use super::host::{Host, Output};
 use super::invariant::Invariant;
 use super::link::Link;
+use super::map::Map;
 use super::nat::Nat;
 use super::queue::{Event, PacketId, Queue};
 use crate::engine::time::Instant;
@@ -85,8 +85,8 @@ impl Home {
 
 #[derive(Clone)]
 struct Slot<H> {
-    /// `None` once killed. Boxed, because a host is taken out while it acts.
-    host: Option<Box<H>>,
+    /// `None` once killed. It is taken out while it acts: large hosts are better boxes.
+    host: Option<H>,
     home: Home,
     /// When it wants to be woken.
     deadline: Instant,
@@ -94,8 +94,6 @@ struct Slot<H> {
     queued: Instant,
     asleep: bool,
 }
-
-type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
 
 /// A simulated network.
 pub struct World<H: Host> {
@@ -197,7 +195,7 @@ impl<H: Host> World<H> {
     /// A host, unless it was killed.
     #[must_use]
     pub fn host(&self, id: HostId) -> Option<&H> {
-        self.slots.get(id.index())?.host.as_deref()
+        self.slots.get(id.index())?.host.as_ref()
     }
 
     /// The endpoint at which a host was settled last.
@@ -208,7 +206,7 @@ impl<H: Host> World<H> {
 
     /// The living hosts, oldest first.
     pub fn hosts(&self) -> impl Iterator<Item = (HostId, &H)> {
-        self.slots.iter().enumerate().filter_map(|(index, slot)| Some((HostId(index as u32), slot.host.as_deref()?)))
+        self.slots.iter().enumerate().filter_map(|(index, slot)| Some((HostId(index as u32), slot.host.as_ref()?)))
     }
 
     /// Settles a host and lets it act.
@@ -218,7 +216,7 @@ impl<H: Host> World<H> {
     pub fn spawn(&mut self, home: Home, host: H) -> HostId {
         let id = HostId(u32::try_from(self.slots.len()).expect("fewer than 2^32 hosts"));
         let (deadline, queued) = (Instant::FAR_FUTURE, Instant::FAR_FUTURE);
-        self.slots.push(Slot { host: Some(Box::new(host)), home, deadline, queued, asleep: false });
+        self.slots.push(Slot { host: Some(host), home, deadline, queued, asleep: false });
         self.settle(id);
         self.record(b'S', id, &[]);
         self.act(id, |_, _| ());
@@ -230,7 +228,7 @@ impl<H: Host> World<H> {
         let host = self.slots[id.index()].host.take()?;
         self.unsettle(id);
         self.record(b'K', id, &[]);
-        Some(*host)
+        Some(host)
     }
 
     /// Moves a host to another endpoint, as a new lease from its provider does. The host is not told.

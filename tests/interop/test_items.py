@@ -1,4 +1,5 @@
-"""What libtorrent puts, `trackerless get` gets, and the other way round; samples of ours are read by libtorrent."""
+"""What libtorrent and npm's bittorrent-dht put, `trackerless get` gets, and the other way round; samples of ours are read
+by libtorrent."""
 
 from __future__ import annotations
 
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import node
 from case import InteropCase, Network
-from clients import Rasterbar
+from clients import Rasterbar, WebTorrent
 
 _SESSION = Path(__file__).parent / "clients" / "rasterbar_items.py"
+_NODE_JS = Path(__file__).parent / "clients" / "webtorrent_items.mjs"
 _SECONDS = 60
 
 # The key pair of BEP 44's test vectors. libtorrent, too, takes the expanded secret, not a seed.
@@ -59,6 +61,32 @@ class Items(InteropCase):
         holder = next(one for one in network.nodes if self.sampled(network, one))
         self.assertEqual(self.sampled(network, holder), [network.torrent.info_hash])
 
+    def test_immutable_from_npm(self) -> None:
+        network = self.network(WebTorrent)
+        put = self.npm(network, "put_immutable", "Hello World!")
+        self.assertEqual(put["target"], _HELLO)
+        self.assertGreater(put["stored_at"], 0)
+        self.assertEqual(self.ours(network, "get", _HELLO)["text"], "Hello World!")
+
+    def test_immutable_to_npm(self) -> None:
+        network = self.network(WebTorrent)
+        self.assertGreater(self.ours(network, "put", "Hello World!")["stored_at"], 0)
+        self.assertEqual(self.npm(network, "get_immutable", _HELLO), {"text": "Hello World!"})
+
+    def test_mutable_from_npm_and_back(self) -> None:
+        """One owner, whose secret both have: each goes on from the value of the other."""
+        network = self.network(WebTorrent)
+        seed, key = "07" * 32, self.lab.fresh_folder("key") / "me.key"
+        key.write_text(seed)
+        put = self.npm(network, "put_mutable", seed, "foobar", 1, "first")
+        self.assertGreater(put["stored_at"], 0)
+        got = self.ours(network, "get", put["target"], "--salt", "foobar")
+        self.assertEqual((got["text"], got["seq"]), ("first", 1))
+        put = self.ours(network, "put", "--mutable", "--key", str(key), "--salt", "foobar", "second")
+        self.assertEqual(put["seq"], 2)
+        got = self.npm(network, "get_mutable", put["target"], "foobar")
+        self.assertEqual(got, {"text": "second", "seq": 2})
+
     def sampled(self, network: Network, holder: node.Endpoint) -> list[str]:
         return self.rasterbar(network, "sample", holder.host, holder.port)["samples"]
 
@@ -70,9 +98,24 @@ class Items(InteropCase):
             "work": work,
             "arguments": arguments,
         }
-        command = [sys.executable, str(_SESSION), json.dumps(order)]
+        return self.outcome(f"libtorrent {work}", [sys.executable, str(_SESSION), json.dumps(order)])
+
+    def npm(self, network: Network, work: str, *arguments: object) -> dict:
+        """What a new node of npm's bittorrent-dht says that came of its work."""
+        listen = self.lab.fresh_endpoint(network.ground)
+        order = {
+            "library": str(WebTorrent.library()),
+            "listen": {"host": listen.host, "port": listen.port},
+            "bootstrap": list(map(str, network.nodes)),
+            "work": work,
+            "arguments": arguments,
+        }
+        return self.outcome(f"bittorrent-dht {work}", ["node", str(_NODE_JS), json.dumps(order)])
+
+    def outcome(self, name: str, command: list[str]) -> dict:
+        """The JSON object on the last line of what the command prints."""
         result = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)
-        self.lab.note(f"libtorrent {work}", result.stderr + result.stdout)
+        self.lab.note(name, result.stderr + result.stdout)
         self.assertEqual(result.returncode, 0, result.stderr[-2000:])
         return json.loads(result.stdout.splitlines()[-1])
 

@@ -55,6 +55,8 @@ fn a_mutable_value_changes_only_forward_and_only_by_its_owner() {
         "{}",
         ended.stderr
     );
+    let ended = put(&["other", "--seq", "2"]).expect_code(1);
+    assert!(ended.stderr.starts_with("error: seq 2 is taken: "), "{}", ended.stderr);
     let ended = put(&["clash", "--cas", "1"]).expect_code(1);
     assert!(ended.stderr.contains("--cas 1 is out of date: the stored item has seq 2"), "{}", ended.stderr);
     put(&["third", "--seq", "7", "--cas", "2"]).expect_code(0);
@@ -142,6 +144,55 @@ fn a_name_stays_while_its_torrent_changes() {
     net.run(&["resolve", &other]).expect_code(1);
     let ended = net.run(&["resolve", "magnet:?xt=urn:btih:x"]).expect_code(2);
     assert!(ended.stderr.contains("no xs=urn:btpk:"), "{}", ended.stderr);
+}
+
+/// Starts a command that stays, waits for the first thing that it says, and asks it to stop.
+#[cfg(unix)]
+fn first_of_what_stays(net: &Net, args: &[&str]) -> serde_json::Value {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    let flags = ["--keep", "--json", "--lan", "--bootstrap", &net.nodes[0].address];
+    let mut command = net.home.command(&[args, &flags].concat());
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(child.try_wait().unwrap().is_none(), "it stays");
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_kept_is_stored_at_once_and_kept_until_somebody_stops_it() {
+    let net = Net::new(3);
+    net.home.run(&["key", "new", "me.key"]).expect_code(0);
+    net.home.write("notes.txt", "x".repeat(3000));
+    let record = first_of_what_stays(&net, &["put", "Hello World!"]);
+    assert_eq!((&record["target"], &record["stored_at"]), (&HELLO.into(), &3.into()), "{record}");
+    let record = first_of_what_stays(&net, &["put", "--file", "notes.txt"]);
+    assert_eq!(record["items"], 3, "two blocks, as three are alike, and the index: {record}");
+    let record = first_of_what_stays(&net, &["publish-torrent", &"a".repeat(40), "--key", "me.key"]);
+    assert_eq!((&record["seq"], &record["stored_at"]), (&1.into(), &3.into()), "{record}");
+    // What is out of date is not kept.
+    let args = ["publish-torrent", &"b".repeat(40), "--key", "me.key", "--seq", "0", "--keep"];
+    let ended = net.run(&args).expect_code(1);
+    assert!(ended.stderr.contains("seq 0 is out of date: the stored item has seq 1\ncure: "), "{}", ended.stderr);
+}
+
+#[test]
+fn whoever_resolves_a_name_gives_it_to_nodes_that_lack_it() {
+    let mut net = Net::new(2);
+    net.home.run(&["key", "new", "me.key"]).expect_code(0);
+    let args = ["publish-torrent", &"a".repeat(40), "--key", "me.key", "--json"];
+    let record = net.run(&args).expect_code(0).json().remove(0);
+    let magnet = record["magnet"].as_str().unwrap().to_owned();
+    let mut newcomer = Daemon::start(&net.home, "newcomer", &[&net.nodes[0].address]);
+    newcomer.wait_for("ready");
+    net.nodes.push(newcomer);
+    let renewed =
+        |net: &Net| net.run(&["resolve", &magnet, "--json"]).expect_code(0).json().remove(0)["renewed_at"].clone();
+    assert_eq!((renewed(&net), renewed(&net)), (1.into(), 0.into()), "once is enough");
 }
 
 #[test]

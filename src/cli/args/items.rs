@@ -4,39 +4,24 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::SettingFlags;
+use super::{Setup, Swarms};
 use crate::daemon::config::HostPort;
 
 /// Files are kept by strangers: larger ones want a torrent.
 const MAX_FILE: u64 = 1 << 20;
 
-/// Swarms of anything that has a name.
-#[derive(Args, Debug)]
-#[group(skip)]
-pub struct KeyStrings {
-    /// Besides or instead of TARGETs: any text, such as a URL; its SHA-1 is the infohash.
-    #[arg(id = "keys", long = "key", value_name = "STRING")]
-    pub strings: Vec<String>,
-}
-
 /// `trackerless scrape`
 #[derive(Args, Debug)]
 pub struct ScrapeArgs {
-    /// Infohash, magnet URI, .torrent file, or - for a list on standard input.
-    #[arg(value_name = "TARGET", required_unless_present = "keys")]
-    pub targets: Vec<String>,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
-    pub keys: KeyStrings,
+    pub swarms: Swarms,
     /// Give up on joining the DHT after this many seconds.
     #[arg(long, value_name = "SECS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     pub timeout: u32,
-    /// One JSON object per infohash, one a line.
-    #[arg(long)]
-    pub json: bool,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
-    pub settings: SettingFlags<false>,
+    pub setup: Setup,
 }
 
 /// `trackerless sample`
@@ -45,12 +30,9 @@ pub struct SampleArgs {
     /// The node.
     #[arg(value_name = "HOST:PORT")]
     pub node: HostPort,
-    /// One JSON object.
-    #[arg(long)]
-    pub json: bool,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
-    pub settings: SettingFlags<false>,
+    pub setup: Setup,
 }
 
 /// `trackerless put`
@@ -81,18 +63,18 @@ pub struct PutArgs {
     /// Store a file, as a tree of immutable items; prints the root that it can be had by.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["mutable", "bencode"])]
     pub file: Option<PathBuf>,
+    /// Stay, and store it again every hour until stopped: nodes forget an item after two.
+    #[arg(long)]
+    pub keep: bool,
     /// Leave alone the parts of the file that the network has.
     #[arg(long, requires = "file")]
     pub resume: bool,
     /// The largest file that is stored.
     #[arg(long, value_name = "BYTES", requires = "file", default_value_t = MAX_FILE)]
     pub max_size: u64,
-    /// One JSON object.
-    #[arg(long)]
-    pub json: bool,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
-    pub settings: SettingFlags<false>,
+    pub setup: Setup,
 }
 
 /// `trackerless get`
@@ -117,12 +99,9 @@ pub struct GetArgs {
     /// The largest file that is fetched.
     #[arg(long, value_name = "BYTES", requires = "file", default_value_t = MAX_FILE)]
     pub max_size: u64,
-    /// One JSON object.
-    #[arg(long)]
-    pub json: bool,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
-    pub settings: SettingFlags<false>,
+    pub setup: Setup,
 }
 
 /// `trackerless key`
@@ -172,12 +151,12 @@ pub struct PublishArgs {
     /// Publish it only where the present torrent has this sequence number.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
     pub cas: Option<i64>,
-    /// One JSON object.
+    /// Stay, and publish it again every hour until stopped: nodes forget it after two.
     #[arg(long)]
-    pub json: bool,
+    pub keep: bool,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
-    pub settings: SettingFlags<false>,
+    pub setup: Setup,
 }
 
 /// `trackerless resolve`
@@ -189,10 +168,7 @@ pub struct ResolveArgs {
     /// The salt as text, instead of the magnet's.
     #[arg(long, value_name = "TEXT")]
     pub salt: Option<String>,
-    /// One JSON object.
-    #[arg(long)]
-    pub json: bool,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
-    pub settings: SettingFlags<false>,
+    pub setup: Setup,
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::PATIENCE;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::output::Output;
+use crate::cli::output::{Output, counted};
 use crate::cli::progress::Progress;
 use crate::cli::session::{AT_ONCE, Session};
 use crate::daemon::config::Config;
@@ -28,7 +28,7 @@ pub(super) async fn run(config: &Config, root: Id, out: &Path, most: u64, output
     session.close().await;
     let Fetched { size, resumed } = fetched?;
     let record = json!({ "root": root.to_string(), "bytes": size, "bytes_resumed": resumed, "file": out });
-    output.result(format_args!("{}  {size} bytes", out.display()), &record)?;
+    output.result(format_args!("{}  {}", out.display(), counted(size as usize, "byte")), &record)?;
     Ok(Exit::Done)
 }
 
@@ -126,7 +126,7 @@ async fn value(session: &Session, target: Id) -> Option<Value> {
 
 fn incomplete(lost: usize, total: usize) -> Failure {
     Failure::nothing(
-        format_args!("{lost} of {total} blocks were not found"),
+        format_args!("{lost} of {} not found", counted(total, "block")),
         "run the same command again later: what was fetched is kept; whoever has the file can put it again",
     )
 }

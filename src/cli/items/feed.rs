@@ -6,18 +6,18 @@ use std::fmt;
 
 use serde_json::json;
 
-use super::put::{What, store};
+use super::put::What;
 use super::{PATIENCE, check_salt, key, public_key};
 use crate::cli::args::{PublishArgs, ResolveArgs};
 use crate::cli::failure::{Exit, Failure, eprintln_quietly};
-use crate::cli::logging;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, counted};
 use crate::cli::progress::Progress;
 use crate::cli::session::{self, Session};
 use crate::cli::target::Target;
 use crate::daemon::config::Config;
+use crate::dht::ItemStored;
 use crate::engine::id::Id;
-use crate::engine::items::{Value, target_of_key};
+use crate::engine::items::{Item, Value, target_of_key};
 
 /// `trackerless publish-torrent`
 pub(in crate::cli) fn publish(args: PublishArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
@@ -28,44 +28,48 @@ pub(in crate::cli) fn publish(args: PublishArgs, environment: &[(String, String)
     let feed = Feed { key: owner.public_key(), salt: salt.clone() };
     check_salt(&salt)?;
     let what = What { value: value_of(&infohash), owner: Some(owner), salt, seq: args.seq, cas: args.cas };
-    let config = Config::load(&args.settings.into_sources(environment))?;
-    logging::start_quiet(&config);
-    let output = Output::new(args.json);
-    session::block_on(async {
-        let (item, stored) = store(&config, &what).await?;
-        let (count, seq) = (stored.stored_at.len(), item.seq());
+    let (config, output) = session::begin(args.setup, environment)?;
+    let report = |item: &Item, stored: &ItemStored| {
+        let count = stored.stored_at.len();
         let record = json!({
-            "magnet": feed.to_string(), "infohash": infohash.to_string(), "seq": seq, "stored_at": count,
+            "magnet": feed.to_string(), "infohash": infohash.to_string(), "seq": item.seq(), "stored_at": count,
         });
         output.result(&feed, &record)?;
         Ok(if count == 0 { Exit::Nothing } else { Exit::Done })
-    })
+    };
+    session::block_on(what.store(&config, args.keep, report))
 }
 
 /// `trackerless resolve`
 pub(in crate::cli) fn resolve(args: ResolveArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
     let feed = Feed::parse(&args.feed, args.salt.as_deref())?;
-    let config = Config::load(&args.settings.into_sources(environment))?;
-    logging::start_quiet(&config);
-    session::block_on(look_up(&config, &feed, Output::new(args.json)))
+    let (config, output) = session::begin(args.setup, environment)?;
+    session::block_on(look_up(&config, &feed, output))
 }
 
 async fn look_up(config: &Config, feed: &Feed, output: Output) -> Result<Exit, Failure> {
     let progress = Progress::new("joining the DHT");
     let session = Session::open(config, PATIENCE).await?;
     progress.say("asking for the torrent of the day");
-    let found = session.get_item(target_of_key(&feed.key, &feed.salt), &feed.salt).await;
+    // BEP 46: whoever follows a feed helps it to stay.
+    let found = session.renew_item(target_of_key(&feed.key, &feed.salt), &feed.salt).await;
     drop(progress);
     session.close().await;
     let Some(item) = found.item else {
-        eprintln_quietly(format_args!("nothing is published under {feed}; {} nodes were asked", found.answered));
+        eprintln_quietly(format_args!(
+            "nothing is published under {feed}; {} answered",
+            counted(found.answered, "node")
+        ));
         return Ok(Exit::Nothing);
     };
     let Some(infohash) = infohash_of(item.value()) else {
         let cure = "get it with `trackerless get --public-key`, to see what it is";
         return Err(Failure::nothing(format_args!("what is stored under {feed} names no torrent"), cure));
     };
-    let record = json!({ "infohash": infohash.to_string(), "seq": item.seq(), "magnet": feed.to_string() });
+    let record = json!({
+        "infohash": infohash.to_string(), "seq": item.seq(), "magnet": feed.to_string(),
+        "renewed_at": found.renewed_at.len(),
+    });
     output.result(infohash, &record)?;
     Ok(Exit::Done)
 }

@@ -5,8 +5,7 @@ use serde_json::json;
 use super::{PATIENCE, download, public_key};
 use crate::cli::args::GetArgs;
 use crate::cli::failure::{Exit, Failure, eprintln_quietly};
-use crate::cli::logging;
-use crate::cli::output::{Output, write_raw};
+use crate::cli::output::{Output, counted, write_raw};
 use crate::cli::progress::Progress;
 use crate::cli::session::{self, Session};
 use crate::daemon::config::Config;
@@ -14,10 +13,8 @@ use crate::engine::id::Id;
 use crate::engine::items::{Item, target_of_key};
 
 pub(in crate::cli) fn run(args: GetArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let output = Output::new(args.json);
     let wanted = Wanted::new(&args)?;
-    let config = Config::load(&args.settings.into_sources(environment))?;
-    logging::start_quiet(&config);
+    let (config, output) = session::begin(args.setup, environment)?;
     match wanted {
         Wanted::Item { target, salt } => session::block_on(get(&config, target, &salt, output)),
         Wanted::File { root, out } => session::block_on(download::run(&config, root, &out, args.max_size, output)),
@@ -58,7 +55,7 @@ async fn get(config: &Config, target: Id, salt: &[u8], output: Output) -> Result
     drop(progress);
     session.close().await;
     let Some(item) = found.item else {
-        eprintln_quietly(format_args!("no item {target} was found at any of {} nodes", found.answered));
+        eprintln_quietly(format_args!("no item {target} was found; {} answered", counted(found.answered, "node")));
         return Ok(Exit::Nothing);
     };
     if output.is_json() {

@@ -1,35 +1,32 @@
 //! `trackerless put`: stores a value on the nodes closest to its target, or a file as a tree of such values.
 
 use std::io::Read;
+use std::time::Duration;
 
 use serde_json::json;
 
-use super::{PATIENCE, check_salt, key, upload};
+use super::upload::Upload;
+use super::{PATIENCE, check_salt, key};
 use crate::cli::args::PutArgs;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::logging;
-use crate::cli::output::Output;
+use crate::cli::keep;
+use crate::cli::output::{Output, counted};
 use crate::cli::progress::Progress;
 use crate::cli::session::{self, Session};
 use crate::daemon::config::Config;
 use crate::dht::ItemStored;
 use crate::engine::items::{Item, MAX_VALUE, Mutable, Owner, Value, target_of_key};
+use crate::engine::limits::ITEM_RENEWAL;
 
 pub(in crate::cli) fn run(args: PutArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let output = Output::new(args.json);
     if let Some(file) = &args.file {
-        let bytes = upload::read(file, args.max_size)?;
-        let config = Config::load(&args.settings.into_sources(environment))?;
-        logging::start_quiet(&config);
-        return session::block_on(upload::run(&config, &bytes, args.resume, output));
+        let upload = Upload::new(file, args.max_size, args.resume)?;
+        let (config, output) = session::begin(args.setup, environment)?;
+        return session::block_on(upload.run(&config, args.keep, output));
     }
     let what = What::new(&args)?;
-    let config = Config::load(&args.settings.into_sources(environment))?;
-    logging::start_quiet(&config);
-    session::block_on(async {
-        let (item, stored) = store(&config, &what).await?;
-        report(&item, &stored, output)
-    })
+    let (config, output) = session::begin(args.setup, environment)?;
+    session::block_on(what.store(&config, args.keep, |item, stored| report(item, stored, output)))
 }
 
 /// What is to be stored.
@@ -54,6 +51,49 @@ impl What {
         check_salt(&salt)?;
         let owner = args.key.as_deref().map(key::read).transpose()?;
         Ok(Self { value: value?, owner, salt, seq: args.seq, cas: args.cas })
+    }
+
+    /// Stores it, and says what exactly, and where; with `keep`, again every hour until somebody stops it or has put a
+    /// newer value. Where every node refuses it for the same reason, that is the failure.
+    pub(super) async fn store(
+        &self,
+        config: &Config,
+        keep: bool,
+        report: impl Fn(&Item, &ItemStored) -> Result<Exit, Failure>,
+    ) -> Result<Exit, Failure> {
+        if keep {
+            return keep::until_stopped(self.keep(config, report)).await;
+        }
+        let progress = Progress::new("joining the DHT");
+        let session = Session::open(config, PATIENCE).await?;
+        progress.say("storing");
+        let item = self.item(&session).await?;
+        let stored = session.put_item(item.clone(), self.cas).await;
+        drop(progress);
+        session.close().await;
+        refusal(&item, self.cas, &stored).map_or_else(|| report(&item, &stored), Err)
+    }
+
+    async fn keep(
+        &self,
+        config: &Config,
+        report: impl Fn(&Item, &ItemStored) -> Result<Exit, Failure>,
+    ) -> Result<Exit, Failure> {
+        let session = Session::open(config, Duration::MAX).await?;
+        let item = self.item(&session).await?;
+        let mut cas = self.cas;
+        let round = async || {
+            let stored = session.put_item(item.clone(), cas).await;
+            if let Some(refusal) = refusal(&item, cas, &stored) {
+                return Err(refusal);
+            }
+            if !stored.stored_at.is_empty() {
+                // From now on it is this very value that is there.
+                cas = None;
+            }
+            report(&item, &stored)
+        };
+        keep::again_and_again(ITEM_RENEWAL, item.target(), round).await
     }
 
     /// The item, signed if it is a mutable one. Without a sequence number it gets the next one.
@@ -87,21 +127,6 @@ fn standard_input() -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// Stores it; what exactly, and where. Where every node refuses it for the same reason, that is the failure.
-pub(super) async fn store(config: &Config, what: &What) -> Result<(Item, ItemStored), Failure> {
-    let progress = Progress::new("joining the DHT");
-    let session = Session::open(config, PATIENCE).await?;
-    progress.say("storing");
-    let item = what.item(&session).await?;
-    let stored = session.put_item(item.clone(), what.cas).await;
-    drop(progress);
-    session.close().await;
-    match refusal(&item, what.cas, &stored) {
-        Some(refusal) if stored.stored_at.is_empty() => Err(refusal),
-        _ => Ok((item, stored)),
-    }
-}
-
 fn report(item: &Item, stored: &ItemStored, output: Output) -> Result<Exit, Failure> {
     let (count, target) = (stored.stored_at.len(), item.target());
     let key = match item {
@@ -110,28 +135,42 @@ fn report(item: &Item, stored: &ItemStored, output: Output) -> Result<Exit, Fail
     };
     let record = json!({ "target": target.to_string(), "public_key": key, "seq": item.seq(), "stored_at": count });
     let seq = item.seq().map(|seq| format!("  seq {seq}")).unwrap_or_default();
-    match count {
-        0 => output.result(format_args!("{target}{seq}  not stored: no node took it"), &record)?,
-        _ => output.result(format_args!("{target}{seq}  stored at {count} nodes"), &record)?,
-    }
+    let outcome = match (count, stored.refused.first()) {
+        (0, Some((_, code))) => format!("not stored: the nodes refuse it with error {code}; try again later"),
+        (0, None) => "not stored: no node took it; try again later".to_owned(),
+        _ => format!("stored at {}", counted(count, "node")),
+    };
+    output.result(format_args!("{target}{seq}  {outcome}"), &record)?;
     Ok(if count == 0 { Exit::Nothing } else { Exit::Done })
 }
 
-/// Why nobody took it, where the nodes said so.
+/// Why it is not what the network has now, where the nodes said so and the user can do something about it.
 fn refusal(item: &Item, cas: Option<i64>, stored: &ItemStored) -> Option<Failure> {
-    let (_, code) = stored.refused.first()?;
-    let there = stored.before.as_ref().and_then(Item::seq).map_or_else(|| "another".to_owned(), |seq| seq.to_string());
-    let seq = item.seq().unwrap_or_default();
-    Some(match code {
-        301 => Failure::refused(
+    let (seq, there) = (item.seq(), stored.before.as_ref().and_then(Item::seq));
+    let code = match stored.refused.first() {
+        Some((_, code)) if stored.stored_at.is_empty() => *code,
+        // Those that took it have not heard of the newer one yet.
+        _ if there > seq => 302,
+        _ => return None,
+    };
+    let taken = seq == there;
+    let (seq, there) = (seq.unwrap_or_default(), there.map_or_else(|| "another".to_owned(), |seq| seq.to_string()));
+    match code {
+        301 => Some(Failure::refused(
             format_args!("--cas {} is out of date: the stored item has seq {there}", cas.unwrap_or_default()),
             format_args!("get the item, see what has changed, and put again with --cas {there}"),
-        ),
-        302 => Failure::refused(
+        )),
+        302 if taken => Some(Failure::refused(
+            format_args!("seq {seq} is taken: the stored item has this number and another value"),
+            "leave --seq out for the next one, or give a higher one",
+        )),
+        302 => Some(Failure::refused(
             format_args!("seq {seq} is out of date: the stored item has seq {there}"),
             "leave --seq out for the next one, or give a higher one",
-        ),
-        206 => Failure::refused("the nodes say that the signature is wrong", "see that --key names the right file"),
-        code => Failure::refused(format_args!("the nodes refused it with error {code}"), "try again later"),
-    })
+        )),
+        206 => {
+            Some(Failure::refused("the nodes say that the signature is wrong", "see that --key names the right file"))
+        }
+        _ => None,
+    }
 }

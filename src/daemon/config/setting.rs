@@ -124,7 +124,7 @@ pub static SETTINGS: [Setting; 18] = [
         key: "peer_memory",
         kind: Kind::Count { least: 1, most: 1 << 20 },
         scope: Scope::Daemon,
-        meaning: "MiB that the peers stored for others may take, per address listened on.",
+        meaning: "MiB that the peers stored for others may take, for all addresses listened on together.",
         default: || Value::Count(PEER_MEMORY_BYTES as u64 >> 20),
     },
     Setting {

@@ -15,7 +15,7 @@ use sha1::{Digest, Sha1};
 use super::bencode::write::{integer, string};
 use super::id::Id;
 
-pub use store::{ItemStore, Refusal};
+pub use store::{ItemStore, Refusal, StoredItem};
 
 /// The most bytes of a value, as bencode.
 pub const MAX_VALUE: usize = 1000;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{Item, MAX_SALT, MAX_VALUE};
 use crate::engine::id::Id;
-use crate::engine::limits::{ITEM_BYTES, ITEM_LIFETIME, ITEMS, ITEMS_PER_SUBNET};
+use crate::engine::limits::{ITEM_BYTES, ITEM_LIFETIME, ITEMS, SUBNETS_OF_ITEMS};
 use crate::engine::time::Instant;
 
 /// What an item costs besides its value and salt, about.
@@ -39,16 +39,41 @@ struct Stored {
     writer: u64,
 }
 
+/// An item as it is kept for another run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredItem {
+    /// The item.
+    pub item: Item,
+    /// What is left of its life.
+    pub left: Duration,
+    /// The subnet that it came from; 0 where none was noted.
+    pub writer: u64,
+}
+
 /// All items of one node.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ItemStore {
     items: BTreeMap<Id, Stored>,
     bytes: usize,
+    most_bytes: usize,
     /// How many items came from each subnet; none has 0.
     writers: BTreeMap<u64, usize>,
 }
 
+impl Default for ItemStore {
+    fn default() -> Self {
+        Self::new(ITEM_BYTES)
+    }
+}
+
 impl ItemStore {
+    /// An empty store that takes about so much memory when it is full, and holds [`ITEMS`] items for each
+    /// [`ITEM_BYTES`] of it.
+    #[must_use]
+    pub const fn new(memory_bytes: usize) -> Self {
+        Self { items: BTreeMap::new(), bytes: 0, most_bytes: memory_bytes, writers: BTreeMap::new() }
+    }
+
     /// How many items there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -59,6 +84,12 @@ impl ItemStore {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
+    }
+
+    /// How many subnets have written what there is.
+    #[cfg(test)]
+    pub(super) fn writers(&self) -> usize {
+        self.writers.len()
     }
 
     /// Memory in use, about.
@@ -108,7 +139,8 @@ impl ItemStore {
             return Ok(());
         }
         self.remove(&target);
-        if writer.is_some_and(|writer| self.writers.get(&writer).is_some_and(|&count| count >= ITEMS_PER_SUBNET)) {
+        let share = self.most_items() / SUBNETS_OF_ITEMS;
+        if writer.is_some_and(|writer| self.writers.get(&writer).is_some_and(|&count| count >= share)) {
             return Err(Refusal::Full);
         }
         while !self.has_room(cost(&item)) {
@@ -133,13 +165,40 @@ impl ItemStore {
         old.len()
     }
 
-    /// Every item and how much of its life is left.
-    pub fn iter(&self, now: Instant) -> impl Iterator<Item = (&Item, Duration)> {
-        self.items.values().map(move |stored| (&stored.item, stored.until.since(now)))
+    /// Takes back an item that was kept from an earlier run, if it lives, is genuine, and there is room for it.
+    pub fn restore(&mut self, now: Instant, own: &Id, stored: StoredItem) {
+        let target = stored.item.target();
+        let usable = !stored.left.is_zero() && stored.item.is_genuine();
+        if usable && self.put(now, own, stored.item, None, None).is_ok() {
+            // The share of its subnet holds for what comes anew; here it is only counted.
+            self.note_writer(&target, stored.writer);
+            let kept = self.items.get_mut(&target).expect("it was just put");
+            kept.until = now + stored.left.min(ITEM_LIFETIME);
+        }
+    }
+
+    fn note_writer(&mut self, target: &Id, writer: u64) {
+        let Some(stored) = self.items.get_mut(target) else { return };
+        let before = std::mem::replace(&mut stored.writer, writer);
+        *self.writers.entry(writer).or_default() += 1;
+        self.forget_writer(before);
+    }
+
+    /// Every item that lives.
+    pub fn iter(&self, now: Instant) -> impl Iterator<Item = StoredItem> {
+        self.items.values().filter(move |stored| stored.until > now).map(move |stored| StoredItem {
+            item: stored.item.clone(),
+            left: stored.until.since(now),
+            writer: stored.writer,
+        })
+    }
+
+    const fn most_items(&self) -> usize {
+        self.most_bytes / (ITEM_BYTES / ITEMS)
     }
 
     fn has_room(&self, bytes: usize) -> bool {
-        self.items.len() < ITEMS && self.bytes + bytes <= ITEM_BYTES
+        self.items.len() < self.most_items() && self.bytes + bytes <= self.most_bytes
     }
 
     fn makes_room_for(&self, own: &Id, target: &Id) -> bool {
@@ -157,10 +216,14 @@ impl ItemStore {
     fn remove(&mut self, target: &Id) {
         let Some(stored) = self.items.remove(target) else { return };
         self.bytes -= cost(&stored.item);
-        if let Some(count) = self.writers.get_mut(&stored.writer) {
+        self.forget_writer(stored.writer);
+    }
+
+    fn forget_writer(&mut self, writer: u64) {
+        if let Some(count) = self.writers.get_mut(&writer) {
             *count -= 1;
             if *count == 0 {
-                self.writers.remove(&stored.writer);
+                self.writers.remove(&writer);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::store::{ItemStore, Refusal};
 use super::*;
-use crate::engine::limits::{ITEM_LIFETIME, ITEMS, ITEMS_PER_SUBNET};
+use crate::engine::limits::{ITEM_BYTES, ITEM_LIFETIME, ITEMS, SUBNETS_OF_ITEMS};
 use crate::engine::time::Instant;
 use proptest::prelude::*;
 
@@ -163,8 +163,42 @@ fn a_full_store_keeps_what_is_close_and_one_subnet_does_not_fill_it() {
 
     let mut store = ItemStore::default();
     let stored = (0..ITEMS).filter(|&number| store.put(now, &own, item(number), None, Some(1)).is_ok()).count();
-    assert_eq!(stored, ITEMS_PER_SUBNET);
+    assert_eq!(stored, ITEMS / SUBNETS_OF_ITEMS);
     assert_eq!(store.put(now, &own, item(ITEMS), None, Some(2)), Ok(()));
+}
+
+#[test]
+fn half_the_memory_holds_half_the_items() {
+    let (mut store, own, now) = (ItemStore::new(ITEM_BYTES / 2), Id::ZERO, Instant::from_secs(1));
+    let small = |number: usize| Item::Immutable(value(&number.to_string()));
+    let stored = |store: &mut ItemStore, item| store.put(now, &own, item, None, None).is_ok();
+    assert!((0..ITEMS / 2).all(|number| stored(&mut store, small(number))));
+    (0..ITEMS).for_each(|number| _ = stored(&mut store, small(number)));
+    assert_eq!(store.len(), ITEMS / 2);
+    let mut store = ItemStore::new(ITEM_BYTES / 2);
+    let large = |number| Item::Immutable(value(&format!("{number:0996}")));
+    (0..ITEMS).for_each(|number| _ = stored(&mut store, large(number)));
+    assert!(store.used_bytes() <= ITEM_BYTES / 2 && store.len() > ITEMS / 3, "{} items", store.len());
+}
+
+#[test]
+fn what_was_kept_goes_on_with_its_life_and_forgeries_do_not() {
+    let (mut store, own, mut now) = (ItemStore::default(), Id::ZERO, Instant::from_secs(1));
+    let (item, plain) = (mutable(5, "five"), Item::Immutable(value("plain")));
+    store.put(now, &own, item.clone(), None, Some(7)).unwrap();
+    store.put(now, &own, plain.clone(), None, None).unwrap();
+    now += ITEM_LIFETIME / 2;
+    let kept: Vec<StoredItem> = store.iter(now).collect();
+    let mut next = ItemStore::default();
+    let at = Instant::from_secs(50);
+    kept.iter().for_each(|stored| next.restore(at, &own, stored.clone()));
+    assert_eq!(next.iter(at).collect::<Vec<_>>(), kept);
+    assert_eq!((next.sweep(at + ITEM_LIFETIME / 2), next.used_bytes(), next.writers()), (2, 0, 0));
+    let Item::Mutable(mut forged) = item else { panic!("it is one") };
+    forged.signature[0] ^= 1;
+    next.restore(at, &own, StoredItem { item: Item::Mutable(forged), left: ITEM_LIFETIME, writer: 0 });
+    next.restore(at, &own, StoredItem { item: plain, left: std::time::Duration::ZERO, writer: 0 });
+    assert!(next.is_empty());
 }
 
 proptest! {

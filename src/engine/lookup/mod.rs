@@ -9,14 +9,18 @@
 //! * once an answer came from inside the estimated radius of the closest nodes, all candidates inside that radius are
 //!   asked at once (the end-game);
 //! * it ends when the [`K`] closest that live have answered, and one more for each timeout seen; late answers of
-//!   close nodes are awaited for [`GRACE`] first;
+//!   close nodes are awaited for [`GRACE`] first, and up to [`ASKED_AGAIN`] of those nodes are asked once more;
+//! * of candidates that share as many bits with the target, those whose id fits their address are asked first (BEP 42);
 //! * when the candidates run out before that, it asks for more: the whole routing table is the fallback. Textbook BEP 5
 //!   stops there and fails twice as often as it must when half of the nodes die.
 //!
+//! What is only heard of proves nothing, so it keeps nobody out who would answer: an endpoint that is named under several
+//! ids is asked, and tells its own; of the candidates heard of in one /24 or /64 the closest is asked, and the next when
+//! that one is slow or fails (not in a private network).
+//!
 //! Invariants: candidates are sorted by distance and at most [`CANDIDATES`]; it asks at most [`QUERIES_PER_LOOKUP`] times,
-//! whatever it is told; an id and an endpoint occur once; of one
-//! /24 or /64 only one heard-of candidate is taken (not in a private network), so that nobody fills the head of a
-//! lookup from one network.
+//! whatever it is told; an endpoint occurs once; no id, and none of those heard of in one subnet, answers twice, so that
+//! nobody fills the head of a lookup from one network.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -32,8 +36,15 @@ pub const ALPHA: usize = 4;
 const END_GAME_ALPHA: usize = 24;
 /// By how much timeouts widen a lookup at the most: where half and more are dead it would otherwise ask everyone.
 const WIDENING: usize = 2 * K;
+/// How many of those that stay silent are asked once more at the end: datagrams get lost, one in a hundred. Where more are
+/// silent, they are dead.
+const ASKED_AGAIN: usize = 2;
 /// How long late answers of close nodes are awaited at the end.
 pub const GRACE: Duration = Duration::from_millis(800);
+
+/// Of the candidates heard of in one subnet so many are asked. A node behind a translator is named at every port that it
+/// ever had, and nobody answers there.
+const TRIES_PER_SUBNET: usize = 2;
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +65,8 @@ enum State {
     Asked,
     /// Past the soft timeout; a late answer still counts.
     Slow,
+    /// Asked a second time; an answer to either query counts until the end.
+    Again,
     Answered,
     Failed,
 }
@@ -89,6 +102,24 @@ struct Candidate {
     compliant: bool,
     state: State,
     token: Option<Box<[u8]>>,
+    /// It was asked under another id before, and this is the one that it answered with.
+    renamed: bool,
+    /// Heard of, but another candidate of its subnet has to be asked first.
+    waits: bool,
+    /// It had its turn because another of its subnet was silent: that it is silent too is no news of the network.
+    stands_in: bool,
+}
+
+impl Candidate {
+    /// Whether the others heard of in its subnet wait for it.
+    const fn has_turn(&self) -> bool {
+        !self.waits && !matches!(self.state, State::Slow | State::Again | State::Failed)
+    }
+
+    /// The subnet of one that was only heard of.
+    fn crowd(&self) -> Option<u64> {
+        (self.origin != Origin::Own).then(|| subnet(self.contact.addr.ip()))
+    }
 }
 
 /// One lookup towards a target.
@@ -101,6 +132,7 @@ pub struct Lookup {
     /// Share of the key space around the target in which the closest nodes are expected; 0 for unknown.
     radius: f64,
     asked: usize,
+    asked_again: usize,
     timeouts: usize,
     starved: bool,
     grace_ends: Option<Instant>,
@@ -118,6 +150,7 @@ impl Lookup {
             compliance: Compliance::Off,
             radius,
             asked: 0,
+            asked_again: 0,
             timeouts: 0,
             starved: false,
             grace_ends: None,
@@ -137,21 +170,72 @@ impl Lookup {
         &self.target
     }
 
-    /// Adds a candidate unless it is known, too far away to matter, or from a subnet that has one already.
+    /// Adds a candidate unless it is known or too far away to matter. Of the ids that an endpoint is said to have, the one
+    /// closest to the target stands until it has been asked.
     pub fn add(&mut self, contact: Contact, origin: Origin) {
+        if let Some(index) = self.candidates.iter().position(|other| other.contact.addr == contact.addr) {
+            let known = &self.candidates[index];
+            let closer = self.target.closer(&contact.id, &known.contact.id).is_lt();
+            if known.state != State::Fresh || known.renamed || !closer {
+                return;
+            }
+            self.remove(index);
+        }
+        self.insert(contact, origin, false);
+    }
+
+    fn insert(&mut self, contact: Contact, origin: Origin, renamed: bool) {
         let place = self.candidates.partition_point(|other| self.target.closer(&other.contact.id, &contact.id).is_lt());
-        let crowded = self.diverse && origin != Origin::Own;
-        let clashes = |other: &Candidate| {
-            other.contact.id == contact.id
-                || other.contact.addr == contact.addr
-                || (crowded && subnet(other.contact.addr.ip()) == subnet(contact.addr.ip()))
-        };
-        if place >= CANDIDATES || self.candidates.iter().any(clashes) {
+        if place >= CANDIDATES {
             return;
         }
         let compliant = self.compliance == Compliance::Off || contact.is_compliant();
-        self.candidates.insert(place, Candidate { contact, origin, compliant, state: State::Fresh, token: None });
-        self.candidates.truncate(CANDIDATES);
+        let candidate = Candidate {
+            contact,
+            origin,
+            compliant,
+            state: State::Fresh,
+            token: None,
+            renamed,
+            waits: false,
+            stands_in: false,
+        };
+        self.candidates.insert(place, candidate);
+        self.queue_up(place);
+        if self.candidates.len() > CANDIDATES {
+            self.remove(CANDIDATES);
+        }
+    }
+
+    fn remove(&mut self, index: usize) -> Candidate {
+        let removed = self.candidates.remove(index);
+        if removed.has_turn() {
+            self.call_next_of(removed.crowd());
+        }
+        removed
+    }
+
+    /// Lets the new candidate at `index` wait for the one of its subnet that has its turn, or that one for it.
+    fn queue_up(&mut self, index: usize) {
+        let crowd = self.candidates[index].crowd().filter(|_| self.diverse);
+        let rival = |(other, candidate): &(usize, &Candidate)| {
+            *other != index && candidate.has_turn() && crowd.is_some() && candidate.crowd() == crowd
+        };
+        if let Some((other, candidate)) = self.candidates.iter().enumerate().find(rival) {
+            let is_closer = index < other && candidate.state == State::Fresh;
+            self.candidates[if is_closer { other } else { index }].waits = true;
+        }
+    }
+
+    /// The next of those heard of in a subnet gets its turn, unless enough of them have had it.
+    fn call_next_of(&mut self, crowd: Option<u64>) {
+        let asked = |other: &&Candidate| other.state != State::Fresh && other.crowd() == crowd;
+        if self.candidates.iter().filter(asked).count() >= TRIES_PER_SUBNET {
+            return;
+        }
+        if let Some(next) = self.candidates.iter_mut().find(|other| other.waits && other.crowd() == crowd) {
+            (next.waits, next.stands_in) = (false, true);
+        }
     }
 
     /// What to do now.
@@ -160,10 +244,7 @@ impl Lookup {
         if let Some(index) = head.fresh
             && head.outstanding < self.alpha(index)
         {
-            let candidate = &mut self.candidates[index];
-            candidate.state = State::Asked;
-            self.asked += 1;
-            return Step::Ask(candidate.contact);
+            return self.ask(index, State::Asked);
         }
         if head.fresh.is_some() || head.asked {
             return Step::Wait(None);
@@ -172,48 +253,96 @@ impl Lookup {
             self.starved = true;
             return Step::Starved;
         }
-        if !head.slow {
+        if head.slow.is_none() && !head.again {
             return Step::Done;
         }
         let grace_ends = *self.grace_ends.get_or_insert(now + GRACE);
-        if now >= grace_ends { Step::Done } else { Step::Wait(Some(grace_ends)) }
+        if now >= grace_ends {
+            return Step::Done;
+        }
+        match head.slow.filter(|_| self.asked_again < ASKED_AGAIN && self.asked < QUERIES_PER_LOOKUP) {
+            Some(index) => {
+                self.asked_again += 1;
+                self.ask(index, State::Again)
+            }
+            None => Step::Wait(Some(grace_ends)),
+        }
+    }
+
+    fn ask(&mut self, index: usize, state: State) -> Step {
+        self.asked += 1;
+        self.candidates[index].state = state;
+        Step::Ask(self.candidates[index].contact)
     }
 
     /// `from` answered as `id`, with a token if it gives one. Returns its origin if it was asked; `None` if it was not
-    /// or if it answered with another id than the one that led us to it: what such a node says is not believed.
+    /// or if it answered with another id than the one that led us to it: what such a node says is not believed, but under
+    /// its own id it may be asked once more.
     pub fn answered(&mut self, from: &SocketAddr, id: &Id, token: Option<&[u8]>) -> Option<Origin> {
-        let candidate = self.candidates.iter_mut().find(|other| other.contact.addr == *from)?;
-        if candidate.contact.id != *id {
-            candidate.state = State::Failed;
+        let index = self.position_of(from)?;
+        if self.candidates[index].contact.id != *id {
+            self.rename(index, *id);
             return None;
         }
-        if !matches!(candidate.state, State::Asked | State::Slow) {
+        if self.has_answer_like(index) {
+            self.fail(index);
             return None;
         }
+        let candidate = &mut self.candidates[index];
         candidate.state = State::Answered;
         candidate.token = token.map(Box::from);
         Some(candidate.origin)
     }
 
-    /// `from` is past its soft timeout.
-    pub fn slow(&mut self, from: &SocketAddr) {
-        if self.change(from, State::Asked, State::Slow) {
-            self.timeouts += 1;
+    /// Whether somebody else has answered under its id, or from its subnet.
+    fn has_answer_like(&self, index: usize) -> bool {
+        let own = &self.candidates[index];
+        let crowd = own.crowd().filter(|_| self.diverse);
+        let like =
+            |other: &Candidate| other.contact.id == own.contact.id || (crowd.is_some() && other.crowd() == crowd);
+        self.answers().any(like)
+    }
+
+    /// What the endpoint is called is now known at first hand.
+    fn rename(&mut self, index: usize, id: Id) {
+        if self.candidates[index].renamed {
+            return self.fail(index);
+        }
+        let Candidate { contact, origin, .. } = self.remove(index);
+        self.insert(Contact { id, ..contact }, origin, true);
+    }
+
+    fn fail(&mut self, index: usize) {
+        let candidate = &mut self.candidates[index];
+        let (had_turn, crowd) = (candidate.has_turn(), candidate.crowd());
+        candidate.state = State::Failed;
+        if had_turn {
+            self.call_next_of(crowd);
         }
     }
 
-    /// `from` will not answer.
+    /// `from` is past its soft timeout.
+    pub fn slow(&mut self, from: &SocketAddr) {
+        if let Some(index) = self.change(from, State::Asked, State::Slow) {
+            self.timeouts += usize::from(!self.candidates[index].stands_in);
+            self.call_next_of(self.candidates[index].crowd());
+        }
+    }
+
+    /// `from` will not answer, unless it has been asked again.
     pub fn failed(&mut self, from: &SocketAddr) {
-        if self.change(from, State::Asked, State::Failed) {
-            self.timeouts += 1;
-        } else {
-            self.change(from, State::Slow, State::Failed);
+        if let Some(index) = self.position_of(from)
+            && self.candidates[index].state != State::Again
+        {
+            let candidate = &self.candidates[index];
+            self.timeouts += usize::from(candidate.state == State::Asked && !candidate.stands_in);
+            self.fail(index);
         }
     }
 
     /// The query to `contact` was not sent after all; it may be asked again.
     pub fn not_asked(&mut self, contact: &Contact) {
-        if self.change(&contact.addr, State::Asked, State::Fresh) {
+        if self.change(&contact.addr, State::Asked, State::Fresh).is_some() {
             self.asked -= 1;
         }
     }
@@ -264,12 +393,20 @@ impl Lookup {
         for (index, candidate) in self.candidates.iter().enumerate() {
             match candidate.state {
                 State::Failed => continue,
+                State::Fresh if candidate.waits => continue,
                 State::Fresh if self.asked >= QUERIES_PER_LOOKUP => continue,
                 State::Slow => {
-                    head.slow = true;
+                    head.slow = head.slow.or(Some(index));
                     continue;
                 }
-                State::Fresh => head.fresh = head.fresh.or(Some(index)),
+                State::Again => {
+                    head.again = true;
+                    continue;
+                }
+                State::Fresh if head.fresh.is_none_or(|fresh| self.goes_before(index, fresh)) => {
+                    head.fresh = Some(index)
+                }
+                State::Fresh => {}
                 State::Asked => head.asked = true,
                 // BEP 42: while ids are enforced, the answer of another node does not count.
                 State::Answered if self.compliance == Compliance::Enforce && !candidate.compliant => continue,
@@ -284,6 +421,14 @@ impl Lookup {
         head
     }
 
+    /// Whether the candidate at `index`, who is farther than the one at `closer`, is asked first all the same. BEP 42
+    /// counts by whole bits of distance: of those that share as many with the target, ids that fit come first.
+    fn goes_before(&self, index: usize, closer: usize) -> bool {
+        let (this, other) = (&self.candidates[index], &self.candidates[closer]);
+        let bits = |candidate: &Candidate| self.target.common_prefix_len(&candidate.contact.id);
+        this.compliant && !other.compliant && bits(this) == bits(other)
+    }
+
     /// How many queries may be outstanding when the next goes to the candidate at `index`.
     fn alpha(&self, index: usize) -> usize {
         let inside = |candidate: &Candidate| candidate.contact.id.distance(&self.target).fraction() <= self.radius;
@@ -291,21 +436,30 @@ impl Lookup {
         if end_game { END_GAME_ALPHA } else { ALPHA }
     }
 
-    fn change(&mut self, addr: &SocketAddr, from: State, to: State) -> bool {
-        let candidate = self.candidates.iter_mut().find(|other| other.contact.addr == *addr && other.state == from);
-        candidate.map(|candidate| candidate.state = to).is_some()
+    /// The place of one that was asked and has not answered.
+    fn position_of(&self, asked: &SocketAddr) -> Option<usize> {
+        let open = |other: &Candidate| matches!(other.state, State::Asked | State::Slow | State::Again);
+        self.candidates.iter().position(|other| other.contact.addr == *asked && open(other))
+    }
+
+    fn change(&mut self, addr: &SocketAddr, from: State, to: State) -> Option<usize> {
+        let index = self.candidates.iter().position(|other| other.contact.addr == *addr && other.state == from)?;
+        self.candidates[index].state = to;
+        Some(index)
     }
 }
 
 /// The state of those that decide whether a lookup goes on.
 #[derive(Default)]
 struct Head {
-    /// The closest that was not asked yet.
+    /// Who is asked next: the closest that was not asked yet, unless [`Lookup::goes_before`] knows a better one.
     fresh: Option<usize>,
     /// One of them is being asked.
     asked: bool,
-    /// One that lies among them is slow.
-    slow: bool,
+    /// The closest that is slow.
+    slow: Option<usize>,
+    /// One was asked again.
+    again: bool,
     /// There are as many as wanted.
     complete: bool,
     /// Queries outstanding in the whole lookup.

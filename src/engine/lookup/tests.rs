@@ -60,12 +60,15 @@ impl Graph {
         sorted.iter().take(K).for_each(|contact| lookup.add(*contact, Origin::Own));
         let mut agenda: VecDeque<(Instant, SocketAddr, u8)> = VecDeque::new();
         let (mut now, mut asked) = (Instant::ZERO, 0);
+        let mut times: BTreeMap<SocketAddr, u8> = BTreeMap::new();
         loop {
             match lookup.step(now) {
                 Step::Ask(contact) => {
                     asked += 1;
-                    assert!(asked <= self.nodes.len(), "a contact is asked twice");
                     let alive = self.answer(&contact.addr, &target).is_some();
+                    let times = times.entry(contact.addr).or_default();
+                    *times += 1;
+                    assert!(*times == 1 || *times == 2 && !alive, "{contact:?} is asked {times} times");
                     let delays: &[(u64, u8)] = if alive { &[(100, 0)] } else { &[(300, 1), (2000, 2)] };
                     for &(millis, what) in delays {
                         let at = now + Duration::from_millis(millis);
@@ -99,6 +102,86 @@ impl Graph {
         }
         (lookup.closest().copied().collect(), asked)
     }
+}
+
+/// Contacts on the mainline, whose ids fit their addresses or not.
+fn on_the_mainline(fits: &[bool]) -> Vec<Contact> {
+    let mut random = Random::new([8; 32]);
+    let contact = |(index, &fits): (usize, &bool)| {
+        let ip = std::net::IpAddr::from([198, 18, index as u8, 1]);
+        let id = if fits { Id::for_address(ip, &mut random) } else { random.wire_id() };
+        Contact { id, addr: (ip, 6881).into() }
+    };
+    fits.iter().enumerate().map(contact).collect()
+}
+
+#[test]
+fn of_candidates_equally_many_bits_away_those_that_obey_bep_42_are_asked_first() {
+    let contacts = on_the_mainline(&[false, true, false, true, false, true]);
+    for compliance in [Compliance::Off, Compliance::Prefer] {
+        for half in [0x00, 0x80] {
+            let same_half: Vec<&Contact> = contacts.iter().filter(|contact| contact.id.0[0] & 0x80 == half).collect();
+            // It differs from all of them in the first bit: one bucket of distance.
+            let mut target = Id([0; 20]);
+            target.0[0] = half ^ 0x80;
+            let mut lookup = Lookup::new(target, true, None).minding(compliance);
+            same_half.iter().for_each(|contact| lookup.add(**contact, Origin::Own));
+            let mut asked = Vec::new();
+            while let Step::Ask(contact) = lookup.step(Instant::ZERO) {
+                lookup.answered(&contact.addr, &contact.id, None).expect("it was asked");
+                asked.push(contact);
+            }
+            let mut expected: Vec<Contact> = same_half.iter().map(|contact| **contact).collect();
+            expected.sort_by_key(|contact| contact.id.distance(&target));
+            if compliance == Compliance::Prefer {
+                expected.sort_by_key(|contact| !contact.is_compliant());
+            }
+            assert_eq!(asked, expected, "{compliance:?}");
+            assert_eq!(lookup.closest().count(), expected.len(), "all of them count");
+        }
+    }
+}
+
+/// BEP 42: the closest that fit, and those that do not where they are among the closest anyway.
+#[test]
+fn what_is_stored_is_stored_on_the_closest_that_fit_first_of_all() {
+    let contacts = on_the_mainline(&[false, true].repeat(12));
+    let copies = K;
+    for compliance in [Compliance::Off, Compliance::Prefer, Compliance::Enforce] {
+        let mut lookup = Lookup::new(Id::ZERO, true, None).minding(compliance);
+        contacts.iter().for_each(|contact| lookup.add(*contact, Origin::Own));
+        // Everyone answers; the closest of all gives no token.
+        let mut sorted = contacts.clone();
+        sorted.sort_by_key(|contact| contact.id);
+        for candidate in &mut lookup.candidates {
+            candidate.state = State::Answered;
+            candidate.token = (candidate.contact != sorted[0]).then(|| b"token"[..].into());
+        }
+        let willing = &sorted[1..];
+        let fitting: Vec<&Contact> = willing.iter().filter(|contact| contact.is_compliant()).take(copies).collect();
+        let expected: Vec<&Contact> = match compliance {
+            Compliance::Off => willing.iter().take(copies).collect(),
+            Compliance::Prefer => {
+                let (near, far) = willing.split_at(copies);
+                near.iter().chain(far.iter().filter(|contact| fitting.contains(contact))).collect()
+            }
+            Compliance::Enforce => fitting,
+        };
+        assert_eq!(lookup.places(copies).collect::<Vec<_>>(), expected, "{compliance:?}");
+    }
+}
+
+#[test]
+fn a_bit_closer_counts_for_more_than_an_id_that_fits() {
+    let far = on_the_mainline(&[true])[0];
+    let mut target = far.id;
+    target.0[0] ^= 0x80;
+    let mut near = Contact { id: target, addr: ([198, 19, 0, 1], 6881).into() };
+    near.id.0[0] ^= 0x40;
+    assert!(!near.is_compliant() && far.is_compliant());
+    let mut lookup = Lookup::new(target, true, None).minding(Compliance::Prefer);
+    [far, near].iter().for_each(|contact| lookup.add(*contact, Origin::Own));
+    assert_eq!(lookup.step(Instant::ZERO), Step::Ask(near));
 }
 
 proptest! {
@@ -164,8 +247,9 @@ fn a_slow_contact_frees_its_slot_and_its_late_answer_counts() {
 }
 
 #[test]
-fn late_answers_are_awaited_for_the_grace_only() {
+fn the_silent_are_asked_once_more_and_awaited_for_the_grace_only() {
     let (mut lookup, contacts) = filled(30);
+    let mut silent = 0;
     let now = Instant::from_secs(1);
     loop {
         let batch = asked(&mut lookup, now);
@@ -174,6 +258,7 @@ fn late_answers_are_awaited_for_the_grace_only() {
         }
         for contact in batch {
             if contact == contacts[2] {
+                silent += 1;
                 lookup.slow(&contact.addr);
             } else {
                 lookup.answered(&contact.addr, &contact.id, None);
@@ -181,17 +266,58 @@ fn late_answers_are_awaited_for_the_grace_only() {
         }
     }
     assert_eq!(lookup.closest().count(), K + 1, "one more for the timeout");
+    assert_eq!(silent, 2, "a datagram may have been lost");
     assert_eq!(lookup.step(now), Step::Wait(Some(now + GRACE)));
+    lookup.failed(&contacts[2].addr);
+    assert_eq!(lookup.step(now), Step::Wait(Some(now + GRACE)), "that was the first query");
     assert_eq!(lookup.step(now + GRACE), Step::Done);
+    assert_eq!(lookup.answered(&contacts[2].addr, &contacts[2].id, None), Some(Origin::Own));
+    assert_eq!(lookup.step(now), Step::Done);
 }
 
 #[test]
-fn another_id_than_expected_is_a_failure() {
+fn who_answers_under_another_id_is_asked_once_more_under_that() {
     let (mut lookup, contacts) = filled(20);
     asked(&mut lookup, Instant::ZERO);
-    assert_eq!(lookup.answered(&contacts[0].addr, &Id([9; 20]), Some(b"t")), None);
-    assert_eq!(lookup.answered(&contacts[0].addr, &contacts[0].id, Some(b"t")), None, "too late");
+    let (addr, real) = (contacts[0].addr, Id([0; 20]));
+    assert_eq!(lookup.answered(&addr, &real, Some(b"t")), None);
+    assert_eq!(asked(&mut lookup, Instant::ZERO), [Contact { id: real, addr }]);
+    assert_eq!(lookup.answered(&addr, &Id([0x01; 20]), Some(b"t")), None, "yet another id");
+    assert!(!asked(&mut lookup, Instant::ZERO).iter().any(|contact| contact.addr == addr), "never again");
     assert_eq!(lookup.closest().count(), 0);
+}
+
+#[test]
+fn a_name_given_by_others_keeps_nobody_out() {
+    let heard = Origin::Heard { hops: 1 };
+    let honest = Contact { id: Id([0x01; 20]), addr: ([9, 9, 9, 9], 6881).into() };
+    let elsewhere = |host: u8| SocketAddr::from(([9, 9, 9, host], 6881));
+    for lie in [
+        Contact { id: Id([0xaa; 20]), addr: honest.addr }, // the endpoint, far away
+        Contact { id: Id([0x00; 20]), addr: honest.addr }, // the endpoint, closer
+        Contact { id: Id([0xaa; 20]), addr: elsewhere(8) }, // the subnet, far away
+        Contact { id: Id([0x00; 20]), addr: elsewhere(8) }, // the subnet, closer
+        Contact { id: honest.id, addr: ([8, 8, 8, 8], 6881).into() }, // the id
+    ] {
+        for lie_first in [true, false] {
+            let mut lookup = Lookup::new(Id::ZERO, true, None);
+            let told = if lie_first { [lie, honest] } else { [honest, lie] };
+            told.into_iter().for_each(|contact| lookup.add(contact, heard));
+            let mut found = false;
+            // Who is asked: the honest one answers, what was made up does not.
+            loop {
+                match lookup.step(Instant::ZERO) {
+                    Step::Ask(contact) if contact.addr == honest.addr => {
+                        found |= lookup.answered(&honest.addr, &honest.id, None).is_some();
+                    }
+                    Step::Ask(contact) => lookup.slow(&contact.addr),
+                    Step::Starved => {}
+                    Step::Wait(_) | Step::Done => break,
+                }
+            }
+            assert!(found, "{lie:?} hides the honest one, told first: {lie_first}");
+        }
+    }
 }
 
 #[test]
@@ -210,8 +336,27 @@ fn one_subnet_gets_one_place_among_the_heard_of() {
             let contact = Contact { id: random.wire_id(), addr: ([60, 1, 1, host], 1).into() };
             lookup.add(contact, Origin::Heard { hops: 1 });
         }
-        assert_eq!(lookup.candidates.len(), places);
+        let mut answers = 0;
+        while let Step::Ask(contact) = lookup.step(Instant::ZERO) {
+            answers += usize::from(lookup.answered(&contact.addr, &contact.id, None).is_some());
+        }
+        assert_eq!((answers, lookup.closest().count()), (places, places));
     }
+}
+
+#[test]
+fn of_one_subnet_the_closest_is_asked_and_the_next_when_it_is_slow_and_one_answer_counts() {
+    let mut lookup = Lookup::new(Id::ZERO, true, None);
+    let contacts = [3, 1, 2].map(|n: u8| Contact { id: Id([n; 20]), addr: ([60, 1, 1, n], 1).into() });
+    contacts.iter().for_each(|contact| lookup.add(*contact, Origin::Heard { hops: 1 }));
+    let [far, near, next] = contacts;
+    assert_eq!(asked(&mut lookup, Instant::ZERO), [near]);
+    lookup.slow(&near.addr);
+    assert_eq!(asked(&mut lookup, Instant::ZERO), [next]);
+    assert!(lookup.answered(&next.addr, &next.id, None).is_some());
+    assert_eq!(lookup.answered(&near.addr, &near.id, None), None, "late, and its subnet has its place");
+    assert_eq!(lookup.closest().collect::<Vec<_>>(), [&next]);
+    assert!(!asked(&mut lookup, Instant::ZERO).contains(&far));
 }
 
 #[test]

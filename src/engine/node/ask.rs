@@ -11,6 +11,7 @@ use super::Node;
 use super::event::{Event, OpId, Summary};
 use super::items::{Search, put_query};
 use super::scrape::Count;
+use super::timer::{CHECK_EVERY, Timer};
 use crate::engine::contact::Contact;
 use crate::engine::id::Id;
 use crate::engine::krpc::encode::{self, Ask};
@@ -58,6 +59,8 @@ pub(super) enum Goal {
     Scrape,
     /// An item.
     Get,
+    /// An item, and that it stays where it is looked for.
+    Renew,
     /// A place for an item.
     Put,
     /// One answer of one node.
@@ -120,7 +123,7 @@ impl Operation {
         match self.goal {
             Goal::Peers | Goal::Announce { .. } => Ask::GetPeers(target),
             Goal::Scrape => Ask::Scrape(target),
-            Goal::Get | Goal::Put => Ask::Get(target),
+            Goal::Get | Goal::Renew | Goal::Put => Ask::Get(target),
             Goal::Nodes | Goal::Join | Goal::One => Ask::FindNode(target),
         }
     }
@@ -131,7 +134,7 @@ impl Operation {
             Goal::Announce { port, seed } => {
                 Some(Ask::AnnouncePeer { info_hash: *self.lookup.target(), port, seed, token })
             }
-            Goal::Put => put_query(&self.cargo, &to.addr, token),
+            Goal::Put | Goal::Renew => put_query(&self.cargo, &to.addr, token),
             _ => None,
         }
     }
@@ -242,7 +245,7 @@ impl Node {
     fn new_lookup(&self, now: Instant, target: Id) -> Lookup {
         let lookup = Lookup::new(target, !self.config.private_network, self.size.nodes());
         let mut lookup = lookup.minding(self.config.compliance);
-        self.table.closest(&target, now).into_iter().for_each(|contact| lookup.add(contact, Origin::Own));
+        self.table.closest(&target).into_iter().for_each(|contact| lookup.add(contact, Origin::Own));
         self.cache.near(&target).for_each(|(contact, _)| lookup.add(contact, Origin::Own));
         if !self.is_settled(now) {
             // A table that is new is thin: whoever answered in an earlier run is worth a question.
@@ -371,6 +374,7 @@ impl Node {
             let contact = Contact { id, addr: transaction.to };
             self.cache.failed(&contact);
             self.table.failed(now, &contact);
+            self.timers.set_at_latest(Timer::Check, now + CHECK_EVERY.0);
         }
         self.operation_failed(now, transaction);
     }
@@ -402,7 +406,7 @@ impl Node {
 
     fn search_ended(&mut self, now: Instant, op: OpId) {
         let Some(operation) = self.operations.get_mut(&op) else { return };
-        if let Goal::Announce { .. } | Goal::Put = operation.goal
+        if let Goal::Announce { .. } | Goal::Put | Goal::Renew = operation.goal
             && !operation.writing
         {
             operation.writing = true;
@@ -457,7 +461,9 @@ impl Node {
         let Some(operation) = self.operations.get_mut(&op) else { return };
         let empty = match operation.goal {
             Goal::Announce { .. } => operation.summary.stored == 0,
-            Goal::Peers | Goal::Nodes | Goal::Scrape | Goal::Get | Goal::Put => operation.summary.answered == 0,
+            Goal::Peers | Goal::Nodes | Goal::Scrape | Goal::Get | Goal::Renew | Goal::Put => {
+                operation.summary.answered == 0
+            }
             Goal::Join | Goal::One => false,
         };
         if !empty || operation.retried || self.table.is_empty() {
@@ -489,6 +495,9 @@ impl Node {
             elapsed = ?summary.elapsed,
             "an operation is over"
         );
+        if let Goal::Announce { .. } = operation.goal {
+            self.note_announced(now, *operation.lookup.target(), &summary);
+        }
         self.events.extend(operation.cargo.into_event(op));
         match operation.goal {
             Goal::Join => self.join_ended(now),

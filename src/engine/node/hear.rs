@@ -93,11 +93,24 @@ impl Node {
         if self.id_changers.contains(now, &contact.addr) || !self.minds_not(&contact) {
             return;
         }
-        self.cache.answered(now, contact, rtt);
-        // Only a change of what we have verified ourselves counts: what third parties say of an endpoint proves nothing.
-        if let Outcome::IdChanged(_) = self.table.answered(now, contact, rtt) {
-            self.stats.id_changes += 1;
-            self.id_changers.insert(now, &contact.addr);
+        match self.table.answered(now, contact, rtt) {
+            Outcome::Refreshed | Outcome::Added | Outcome::Replaced(_) | Outcome::Reserved => {
+                self.cache.answered(now, contact, rtt);
+            }
+            Outcome::IdChanged(old) => self.note_id_change(now, &Contact { id: old, ..contact }, contact, rtt),
+            Outcome::Refused(_) => {}
+        }
+    }
+
+    /// An endpoint that we had verified has another id. (What third parties say of an endpoint proves nothing.) BEP 42
+    /// wants such a change of a node that has learned its address, once; whoever changes otherwise plays with ids.
+    fn note_id_change(&mut self, now: Instant, old: &Contact, new: Contact, rtt: Duration) {
+        self.stats.id_changes += 1;
+        self.cache.failed(old);
+        if new.is_compliant() && !old.is_compliant() {
+            self.note_contact(now, new, rtt);
+        } else {
+            self.id_changers.insert(now, &new.addr);
         }
     }
 

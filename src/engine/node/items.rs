@@ -2,9 +2,10 @@
 //!
 //! A get for an immutable item ends with the first genuine value. A get for a mutable one asks all of the closest
 //! nodes and reports each newer value as it comes. A put asks first, writes to the closest nodes that gave a token, and
-//! sends `cas` only to those that have a value.
+//! sends `cas` only to those that have a value. A renewal is a get that ends with a put of the newest value, to those of
+//! the closest nodes that lack it: BEP 44 and BEP 46 want readers to help what they read to stay.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub(super) struct Search {
     salt: Box<[u8]>,
     /// The newest genuine item so far.
     best: Option<Item>,
+    /// Nodes that say that they have a value, and its sequence number.
+    holders: BTreeMap<SocketAddr, Option<i64>>,
     put: Option<Errand>,
 }
 
@@ -32,17 +35,17 @@ pub(super) struct Search {
 struct Errand {
     item: Arc<Item>,
     cas: Option<i64>,
-    /// Nodes that have a value.
-    holders: BTreeSet<SocketAddr>,
 }
 
 impl Search {
+    const fn new(salt: Box<[u8]>, best: Option<Item>, put: Option<Errand>) -> Self {
+        Self { salt, best, holders: BTreeMap::new(), put }
+    }
+
     /// Whether a response to the lookup of `target` carries an item that is newer than what was found before.
     fn take(&mut self, target: &Id, from: &SocketAddr, response: &Response<'_>) -> bool {
         let Some(item) = item_under(target, &self.salt, response) else { return false };
-        if let Some(errand) = &mut self.put {
-            errand.holders.insert(*from);
-        }
+        self.holders.insert(*from, item.seq());
         let newer = self.best.as_ref().is_none_or(|best| item.seq() > best.seq());
         // The signature last: forgeries of old values cost us nothing.
         let better = newer && item.is_genuine();
@@ -70,14 +73,24 @@ impl Node {
     /// Looks for the item under `target`; a mutable one needs the `salt` that it was stored with. Each newer value
     /// arrives as [`Event::Item`], the end as [`Event::Done`].
     pub fn get_item(&mut self, now: Instant, target: Id, salt: &[u8]) -> OpId {
+        self.look_for_item(now, Goal::Get, target, salt)
+    }
+
+    /// Looks for an item as [`get_item`](Self::get_item) does, and stores the newest that was found on those of the
+    /// closest nodes that lack it. Where it is stored arrives as [`Event::Stored`].
+    pub fn renew_item(&mut self, now: Instant, target: Id, salt: &[u8]) -> OpId {
+        self.look_for_item(now, Goal::Renew, target, salt)
+    }
+
+    fn look_for_item(&mut self, now: Instant, goal: Goal, target: Id, salt: &[u8]) -> OpId {
         let own = self.items.get(now, &target).cloned();
-        let op = self.begin(now, Goal::Get, target);
-        let immutable = matches!(own, Some(Item::Immutable(_)));
+        let op = self.begin(now, goal, target);
+        let enough = goal == Goal::Get && matches!(own, Some(Item::Immutable(_)));
         if let Some(operation) = self.operations.get_mut(&op) {
-            operation.cargo = Cargo::Item(Box::new(Search { salt: salt.into(), best: own.clone(), put: None }));
+            operation.cargo = Cargo::Item(Box::new(Search::new(salt.into(), own.clone(), None)));
             self.events.extend(own.map(|item| Event::Item { op, from: None, item: Box::new(item) }));
         }
-        if immutable {
+        if enough {
             self.finish(now, op)
         } else {
             self.drive(now, op)
@@ -95,8 +108,7 @@ impl Node {
                 Item::Immutable(_) => Box::default(),
                 Item::Mutable(item) => item.salt.clone(),
             };
-            let put = Some(Errand { item, cas, holders: BTreeSet::new() });
-            operation.cargo = Cargo::Item(Box::new(Search { salt, best: None, put }));
+            operation.cargo = Cargo::Item(Box::new(Search::new(salt, None, Some(Errand { item, cas }))));
         }
         self.drive(now, op);
         op
@@ -110,7 +122,7 @@ impl Node {
             return false;
         }
         let item = search.best.clone().expect("a better item was just kept");
-        let over = search.put.is_none() && item.seq().is_none();
+        let over = operation.goal == Goal::Get && item.seq().is_none();
         self.events.push_back(Event::Item { op, from: Some(from), item: Box::new(item) });
         if over {
             self.finish(now, op);
@@ -119,12 +131,21 @@ impl Node {
     }
 }
 
-/// The query that stores on `to` what the operation is to store.
+/// The query that stores on `to` what the operation is to store; none where it has that already.
 pub(super) fn put_query<'a>(cargo: &'a Cargo, to: &SocketAddr, token: &'a [u8]) -> Option<Ask<'a>> {
     let Cargo::Item(search) = cargo else { return None };
-    let errand = search.put.as_ref()?;
-    let cas = errand.cas.filter(|_| errand.holders.contains(to));
-    Some(Ask::Put(match &*errand.item {
+    let held = search.holders.get(to);
+    match &search.put {
+        Some(errand) => Some(ask_to_store(&errand.item, errand.cas.filter(|_| held.is_some()), token)),
+        None => {
+            let newest = search.best.as_ref()?;
+            (held != Some(&newest.seq())).then(|| ask_to_store(newest, None, token))
+        }
+    }
+}
+
+fn ask_to_store<'a>(item: &'a Item, cas: Option<i64>, token: &'a [u8]) -> Ask<'a> {
+    Ask::Put(match item {
         Item::Immutable(value) => PutFields { token, value: value.as_bencode(), signed: None, cas: None },
         Item::Mutable(item) => PutFields {
             token,
@@ -132,5 +153,5 @@ pub(super) fn put_query<'a>(cargo: &'a Cargo, to: &SocketAddr, token: &'a [u8]) 
             signed: Some(Signed { key: &item.key, salt: &item.salt, seq: item.seq, signature: &item.signature }),
             cas,
         },
-    }))
+    })
 }

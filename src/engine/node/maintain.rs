@@ -11,7 +11,7 @@ use super::timer::{
     BOOTSTRAP_RETRY, BOOTSTRAP_WATCH, CHECK_EVERY, NEIGHBOURHOOD_EVERY, NEIGHBOURHOOD_FIRST, REFRESH_EVERY,
     SETTLED_AFTER, SWEEP_EVERY, SWEEP_ITEMS_EVERY, SWEEP_SLICES, Timer, VERIFY_EVERY,
 };
-use super::{Node, StoredPeer};
+use super::{Node, StoredItem, StoredPeer};
 use crate::engine::contact::{Contact, Family, is_admissible, is_local, is_sendable};
 use crate::engine::guard::Endpoints;
 use crate::engine::id::Id;
@@ -116,7 +116,7 @@ impl Node {
 
     pub(super) fn start(&mut self, now: Instant) {
         self.timers.set(Timer::RotateTokens, now + ROTATION);
-        self.timers.set(Timer::Check, now + CHECK_EVERY);
+        self.timers.set(Timer::Check, now + CHECK_EVERY.0);
         self.timers.set(Timer::Refresh, now + REFRESH_EVERY.0);
         self.timers.set(Timer::Bootstrap, now);
     }
@@ -130,6 +130,12 @@ impl Node {
             }
         }
         self.keep_sweeping(now);
+    }
+
+    pub(super) fn restore_items(&mut self, now: Instant, saved: Vec<StoredItem>) {
+        let own = *self.id();
+        saved.into_iter().for_each(|stored| self.items.restore(now, &own, stored));
+        self.keep_sweeping_items(now);
     }
 
     pub(super) fn fire(&mut self, now: Instant, timer: Timer) {
@@ -272,10 +278,10 @@ impl Node {
             && is_admissible(&contact.addr, self.config.private_network)
             && self.minds_not(&contact)
             && !self.joining.is_router(&contact.addr)
-            && self.table.has_room_for(now, &contact)
             && !self.joining.verified.contains(now, &contact.addr)
             && !self.id_changers.contains(now, &contact.addr)
-            && !self.joining.verify.iter().any(|other| other.addr == contact.addr);
+            && !self.joining.verify.iter().any(|other| other.addr == contact.addr)
+            && self.table.has_room_for(&contact);
         if !wanted {
             return;
         }
@@ -290,7 +296,7 @@ impl Node {
             return;
         }
         let contact = self.joining.verify.remove(0);
-        if self.table.has_room_for(now, &contact) && self.may_contact(now, &contact.addr) {
+        if self.table.has_room_for(&contact) && self.may_contact(now, &contact.addr) {
             self.joining.verified.insert(now, &contact.addr);
             self.query(now, contact.addr, Some(contact.id), HARD_TIMEOUT, Purpose::Check, &Ask::Ping);
         }
@@ -300,8 +306,11 @@ impl Node {
     }
 
     fn check_one(&mut self, now: Instant) {
-        self.timers.set(Timer::Check, now + CHECK_EVERY);
-        if let Some(contact) = self.table.take_stalest(now, CHECK_AFTER, RECHECK_AFTER) {
+        let (least, most) = (now + CHECK_EVERY.0, now + CHECK_EVERY.1);
+        let stale = self.table.take_stalest(now, CHECK_AFTER, RECHECK_AFTER);
+        let next = self.table.next_stale(CHECK_AFTER, RECHECK_AFTER).unwrap_or(most);
+        self.timers.set(Timer::Check, next.clamp(least, most));
+        if let Some(contact) = stale {
             self.query(now, contact.addr, Some(contact.id), HARD_TIMEOUT, Purpose::Check, &Ask::Ping);
         }
     }
@@ -315,7 +324,7 @@ impl Node {
         self.joining.refreshed_bucket = bucket;
         let own = *self.id();
         let target = own.random_with_prefix(bucket, &mut self.random);
-        let nearby = self.table.closest(&target, now);
+        let nearby = self.table.closest(&target);
         let Some(contact) = nearby.get(self.random.wire_below(nearby.len())).copied() else { return };
         self.query(now, contact.addr, Some(contact.id), HARD_TIMEOUT, Purpose::Refresh, &Ask::FindNode(target));
     }

@@ -4,8 +4,10 @@
 //!
 //! [`Node`] has four kinds of methods. *Inputs* bring news from outside: [`handle_datagram`](Node::handle_datagram) and
 //! [`handle_timeout`](Node::handle_timeout). *Commands* start something: [`find_peers`](Node::find_peers),
-//! [`announce`](Node::announce), [`find_node`](Node::find_node), [`ping`](Node::ping), [`cancel`](Node::cancel),
-//! [`add_routers`](Node::add_routers). The *output* is [`poll_output`](Node::poll_output). The rest are *getters*.
+//! [`announce`](Node::announce), [`find_node`](Node::find_node), [`scrape`](Node::scrape), [`sample`](Node::sample),
+//! [`get_item`](Node::get_item), [`renew_item`](Node::renew_item), [`put_item`](Node::put_item), [`ping`](Node::ping),
+//! [`cancel`](Node::cancel), [`add_routers`](Node::add_routers). The *output* is [`poll_output`](Node::poll_output).
+//! The rest are *getters*.
 //!
 //! 1. Give it an input or a command, with the time.
 //! 2. Call `poll_output` until it says `Wait`: send each `Transmit`, note each `Event`.
@@ -18,9 +20,10 @@
 //!
 //! # Where things are
 //!
-//! `serve.rs` answers queries (BEP 5, 32, 42, 43), `ask.rs` runs operations, `hear.rs` takes responses, `scrape.rs` counts swarms (BEP 33),
-//! `sample.rs` gives and takes samples of infohashes (BEP 51), `items.rs` and `serve_items.rs` get and put items (BEP 44), `maintain.rs` keeps the node alive:
-//! joining, verifying, checking, refreshing, its own id. `timer.rs` lists everything that happens by the clock.
+//! `serve.rs` answers queries (BEP 5, 32, 42, 43), `ask.rs` runs operations, `hear.rs` takes responses, `scrape.rs`
+//! counts swarms (BEP 33), `sample.rs` gives and takes samples of infohashes (BEP 51), `items.rs` and `serve_items.rs` get
+//! and put items (BEP 44), `verify.rs` looks again at what was announced, `maintain.rs` keeps the node alive: joining,
+//! verifying, checking, refreshing, its own id. `timer.rs` lists everything that happens by the clock.
 
 mod ask;
 mod event;
@@ -44,6 +47,7 @@ use std::time::Duration;
 pub use event::{Event, OpId, Sample, Summary};
 pub use stats::Stats;
 pub use timer::Timer;
+pub use verify::OwnAnnounce;
 
 use self::ask::{Operation, Purpose};
 use self::maintain::Joining;
@@ -51,14 +55,16 @@ use self::outbox::Outbox;
 use self::reach::Reach;
 use self::sample::Samples;
 use self::timer::Timers;
+use self::verify::OwnAnnounces;
 use super::contact::{Compliance, Contact, Family, canonical, is_sendable};
 use super::external::AddressVote;
 use super::guard::{Endpoints, Pace, ReplyGuard};
 use super::id::Id;
-use super::items::ItemStore;
+use super::items::{ItemStore, StoredItem};
 use super::krpc::{Kind, Message};
 use super::limits::{
-    CACHE_WAYS, K, MAX_RECEIVED, NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES, SAVED_PEERS,
+    CACHE_WAYS, ITEM_BYTES, K, MAX_RECEIVED, NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES,
+    SAVED_PEERS,
 };
 use super::peers::{PeerStore, StoredPeer};
 use super::random::Random;
@@ -91,6 +97,8 @@ pub struct Config {
     pub new_destinations: (u32, u32),
     /// Memory for stored peers, in bytes.
     pub peer_memory_bytes: usize,
+    /// Memory for stored items, in bytes.
+    pub item_memory_bytes: usize,
     /// Contacts per first id byte in the passive cache; 0 for no cache.
     pub cache_ways: usize,
     /// Nodes that an announce is written to. Anything but [`K`] is for experiments.
@@ -115,6 +123,7 @@ impl Config {
             compliance: Compliance::Prefer,
             new_destinations: (NEW_DESTINATIONS_PER_SECOND, NEW_DESTINATIONS_BURST),
             peer_memory_bytes: PEER_MEMORY_BYTES,
+            item_memory_bytes: ITEM_BYTES,
             cache_ways: CACHE_WAYS,
             copies: K,
             has_routers: true,
@@ -134,6 +143,10 @@ pub struct Snapshot {
     pub contacts: Vec<Contact>,
     /// Peers that others stored with it.
     pub peers: Vec<StoredPeer>,
+    /// Items that others stored with it.
+    pub items: Vec<StoredItem>,
+    /// What came of its own announces.
+    pub own_announces: Vec<OwnAnnounce>,
     /// The estimated number of nodes, for whoever reads the state.
     pub network_size: Option<u64>,
 }
@@ -183,6 +196,7 @@ pub struct Node {
     tokens: Tokens,
     peers: PeerStore,
     items: ItemStore,
+    own_announces: OwnAnnounces,
     /// `None` once it is known that we can be reached, or where nobody asks.
     reach: Option<Reach>,
     reply_guard: Option<ReplyGuard>,
@@ -219,13 +233,14 @@ impl Node {
         let (rate, burst) = config.new_destinations;
         let mut node = Self {
             table: Table::new(own, !private, config.compliance != Compliance::Off && !private),
-            cache: Cache::new(config.cache_ways),
+            cache: Cache::new(config.cache_ways, !config.private_network),
             transactions: Transactions::default(),
             rtts: RttHistogram::default(),
             size: SizeEstimate::default(),
             tokens: saved.secrets.map_or_else(|| Tokens::new(&mut random), Tokens::restore),
             peers: PeerStore::new(config.family, config.peer_memory_bytes, private, &mut random),
-            items: ItemStore::default(),
+            items: ItemStore::new(config.item_memory_bytes),
+            own_announces: OwnAnnounces::default(),
             reach: config.adaptive.then(|| Reach::new(private, &mut random)),
             reply_guard: limited.then(|| ReplyGuard::new(&mut random)),
             pace: limited.then(|| Pace::new(rate, burst, &mut random)),
@@ -248,6 +263,8 @@ impl Node {
             config,
         };
         node.restore_peers(now, &saved.peers);
+        node.restore_items(now, saved.items);
+        saved.own_announces.iter().for_each(|announce| node.own_announces.note(now, *announce));
         node.start(now);
         node
     }
@@ -402,6 +419,8 @@ impl Node {
             secrets: Some(self.tokens.secrets()),
             contacts: self.contacts_to_save(now),
             peers: self.peers.iter(now).take(SAVED_PEERS).collect(),
+            items: self.items.iter(now).collect(),
+            own_announces: self.own_announces(now).collect(),
             network_size: self.network_size().map(|nodes| nodes.round() as u64),
         }
     }

@@ -76,7 +76,7 @@ impl Node {
     ) {
         self.stats.samples += 1;
         self.renew_samples(now);
-        let nearby = self.nearby(now, target, want);
+        let nearby = self.nearby(target, want);
         self.respond(now, from, transaction, |node, response| {
             let given = &node.samples.given;
             response.interval(SAMPLE_INTERVAL.as_secs() as u32);

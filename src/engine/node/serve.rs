@@ -37,7 +37,7 @@ impl Node {
             }
             Method::FindNode { target, want } => {
                 self.stats.find_nodes += 1;
-                let nearby = self.nearby(now, &target, want);
+                let nearby = self.nearby(&target, want);
                 self.respond(now, from, transaction, |_, response| nearby.write(response));
             }
             Method::GetPeers { info_hash, want, noseed, scrape } => {
@@ -90,7 +90,7 @@ impl Node {
         want: Want,
         noseed: bool,
     ) {
-        let nearby = self.nearby(now, info_hash, want);
+        let nearby = self.nearby(info_hash, want);
         self.respond(now, from, transaction, |node, response| {
             nearby.write(response);
             node.write_peers(response, info_hash, from.ip(), noseed);
@@ -103,7 +103,7 @@ impl Node {
             return self.serve_get_peers(now, from, transaction, info_hash, want, false);
         };
         self.stats.scrapes += 1;
-        let nearby = self.nearby(now, info_hash, want);
+        let nearby = self.nearby(info_hash, want);
         let filters = Filters { seeds: filters.seeds.as_bytes(), peers: filters.peers.as_bytes() };
         self.respond_scrape(now, from, transaction, Some(filters), |node, response| {
             nearby.write(response);
@@ -130,13 +130,13 @@ impl Node {
         self.keep_sweeping(now);
     }
 
-    pub(super) fn nearby(&self, now: Instant, target: &Id, want: Want) -> Nearby {
+    pub(super) fn nearby(&self, target: &Id, want: Want) -> Nearby {
         let transport = self.config.family;
         let of = |family: Family| {
             if !want.includes(family, transport) {
                 None
             } else if family == transport {
-                Some(self.table.closest(target, now))
+                Some(self.table.closest(target))
             } else {
                 Some(closest_of(&self.other_family, target))
             }

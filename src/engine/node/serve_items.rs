@@ -22,7 +22,7 @@ impl Node {
         want: Want,
     ) {
         self.stats.gets += 1;
-        let nearby = self.nearby(now, target, want);
+        let nearby = self.nearby(target, want);
         let family = self.config.family;
         self.respond(now, from, transaction, |node, response| {
             let token = node.items.accepts(node.id(), target).then(|| node.tokens.give(from.ip(), target));

@@ -11,7 +11,9 @@ const DELAY: Duration = Duration::from_millis(10);
 const SWARM: Id = Id([0xaa; 20]);
 
 mod compliance;
+mod hostile;
 mod items;
+mod responses;
 mod sample;
 mod scrape;
 

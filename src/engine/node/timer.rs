@@ -40,8 +40,9 @@ impl Timer {
 
 /// One contact verified at a time, so often at the most.
 pub(super) const VERIFY_EVERY: Duration = Duration::from_millis(100);
-/// A table of 400 entries is gone through in 20 minutes, and entries that query us need no check.
-pub(super) const CHECK_EVERY: Duration = Duration::from_secs(3);
+/// While somebody is due, and at the latest: a table of 400 entries is gone through in 20 minutes, and entries that
+/// query us need no check.
+pub(super) const CHECK_EVERY: (Duration, Duration) = (Duration::from_secs(3), Duration::from_mins(1));
 /// While the table is new, and once it is settled.
 pub(super) const REFRESH_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// How long a table is new.
@@ -72,6 +73,11 @@ impl Timers {
 
     pub(super) const fn set(&mut self, timer: Timer, at: Instant) {
         self.0[timer as usize] = at;
+    }
+
+    /// Sets a timer that is not to come later.
+    pub(super) fn set_at_latest(&mut self, timer: Timer, at: Instant) {
+        self.set(timer, self.0[timer as usize].min(at));
     }
 
     pub(super) fn is_set(&self, timer: Timer) -> bool {

@@ -3,20 +3,80 @@
 //! A node may say that it stored an announce and drop it (jech/dht does so when it is full). What it names is a choice
 //! of its peers, so that to be missing from a large swarm proves nothing; to be named proves all that matters.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::Node;
 use super::ask::{Goal, Purpose};
-use super::event::OpId;
+use super::event::{OpId, Summary};
+use crate::engine::id::Id;
 use crate::engine::krpc::Response;
 use crate::engine::krpc::encode::Ask;
+use crate::engine::limits::{OWN_ANNOUNCES, PEER_LIFETIME};
 use crate::engine::time::Instant;
 use crate::engine::transactions::HARD_TIMEOUT;
 
 /// Nodes that are asked after an announce.
 const ASKED: usize = 2;
 
+/// What came of our last announce of an infohash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnAnnounce {
+    /// The infohash.
+    pub info_hash: Id,
+    /// Since then.
+    pub age: Duration,
+    /// Nodes that said that they had stored it.
+    pub stored: usize,
+    /// Of those, the ones that were asked for it by another query and answered.
+    pub verified_at: usize,
+    /// Of those, the ones that named us.
+    pub verified: usize,
+}
+
+/// Our announces that live: others forget them after 45 minutes, and so do we. At most [`OWN_ANNOUNCES`].
+#[derive(Clone, Debug, Default)]
+pub(super) struct OwnAnnounces(BTreeMap<Id, (Instant, OwnAnnounce)>);
+
+impl OwnAnnounces {
+    /// An announce has come to its end, or is known from an earlier run.
+    pub(super) fn note(&mut self, now: Instant, announce: OwnAnnounce) {
+        if self.0.len() >= OWN_ANNOUNCES && !self.0.contains_key(&announce.info_hash) {
+            self.0.retain(|_, (noted, old)| old.age + now.since(*noted) < PEER_LIFETIME);
+        }
+        if self.0.len() >= OWN_ANNOUNCES && !self.0.contains_key(&announce.info_hash) {
+            let age = |(noted, old): &(Instant, OwnAnnounce)| old.age + now.since(*noted);
+            let oldest = self.0.iter().max_by_key(|(_, noted)| age(noted)).map(|(info_hash, _)| *info_hash);
+            if let Some(oldest) = oldest {
+                self.0.remove(&oldest);
+            }
+        }
+        self.0.insert(announce.info_hash, (now, announce));
+    }
+
+    /// Those that live.
+    pub(super) fn iter(&self, now: Instant) -> impl Iterator<Item = OwnAnnounce> + '_ {
+        let aged = move |(noted, announce): &(Instant, OwnAnnounce)| OwnAnnounce {
+            age: announce.age + now.since(*noted),
+            ..*announce
+        };
+        self.0.values().map(aged).filter(|announce| announce.age < PEER_LIFETIME)
+    }
+}
+
 impl Node {
+    /// What came of our own announces, of those that live.
+    pub fn own_announces(&self, now: Instant) -> impl Iterator<Item = OwnAnnounce> + '_ {
+        self.own_announces.iter(now)
+    }
+
+    pub(super) fn note_announced(&mut self, now: Instant, info_hash: Id, summary: &Summary) {
+        let Summary { stored, verified_at, verified, .. } = *summary;
+        let announce = OwnAnnounce { info_hash, age: Duration::ZERO, stored, verified_at, verified };
+        self.own_announces.note(now, announce);
+    }
+
     /// Asks some of the nodes that stored an announce, once; whether there is anything to wait for.
     pub(super) fn begin_verifying(&mut self, now: Instant, op: OpId) -> bool {
         let Some(operation) = self.operations.get_mut(&op) else { return false };
@@ -55,5 +115,32 @@ impl Node {
             operation.summary.verified_at += 1;
             operation.summary.verified += usize::from(named);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lives_is_kept_and_of_too_many_the_youngest() {
+        let (mut announces, mut now) = (OwnAnnounces::default(), Instant::from_secs(1));
+        let announce = |number: usize| {
+            let mut info_hash = Id::ZERO;
+            info_hash.0[..8].copy_from_slice(&number.to_be_bytes());
+            OwnAnnounce { info_hash, age: Duration::ZERO, stored: 8, verified_at: 2, verified: 1 }
+        };
+        for number in 0..=OWN_ANNOUNCES {
+            announces.note(now, announce(number));
+            now += Duration::from_millis(1);
+        }
+        let all: Vec<OwnAnnounce> = announces.iter(now).collect();
+        assert_eq!((all.len(), all[0].info_hash), (OWN_ANNOUNCES, announce(1).info_hash));
+        announces.note(now, OwnAnnounce { age: Duration::from_mins(30), ..announce(5) });
+        now += Duration::from_mins(20);
+        assert_eq!(announces.iter(now).count(), OWN_ANNOUNCES - 1, "one was older than it looked");
+        now += Duration::from_mins(30);
+        announces.note(now, announce(OWN_ANNOUNCES + 1));
+        assert_eq!((announces.iter(now).count(), announces.0.len()), (1, 1));
     }
 }

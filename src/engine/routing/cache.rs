@@ -2,11 +2,12 @@
 //!
 //! Nothing is ever sent for its sake. For each first byte of an id it keeps the fastest contacts that answered lately,
 //! so that wherever a target lies some are known that share eight bits and more with it. Invariant: at most
-//! `ways` contacts per first byte, of which no two share an endpoint.
+//! `ways` contacts per first byte, of which no two share an endpoint nor, in a public network, a /24 or /64: a lookup
+//! trusts what stands here as it trusts the table, so that one owner may not fill a set.
 
 use std::time::Duration;
 
-use crate::engine::contact::Contact;
+use crate::engine::contact::{Contact, subnet};
 use crate::engine::id::Id;
 use crate::engine::time::Instant;
 
@@ -24,26 +25,35 @@ struct Known {
 #[derive(Clone, Debug)]
 pub struct Cache {
     ways: usize,
+    diverse: bool,
     sets: Vec<Vec<Known>>,
 }
 
 impl Cache {
-    /// A cache of `ways` contacts per first id byte; 0 keeps nothing.
+    /// A cache of `ways` contacts per first id byte; 0 keeps nothing. `diverse` bounds them per subnet.
     #[must_use]
-    pub fn new(ways: usize) -> Self {
-        Self { ways, sets: vec![Vec::new(); if ways == 0 { 0 } else { 256 }] }
+    pub fn new(ways: usize, diverse: bool) -> Self {
+        Self { ways, diverse, sets: vec![Vec::new(); if ways == 0 { 0 } else { 256 }] }
     }
 
-    /// `contact` answered after `rtt`.
+    /// `contact` answered after `rtt`, and the table has nothing against it.
     pub fn answered(&mut self, now: Instant, contact: Contact, rtt: Duration) {
         let Some(set) = self.sets.get_mut(usize::from(contact.id.0[0])) else { return };
         let known = Known { contact, rtt, answered: now };
+        let worth = |known: &Known| (now.since(known.answered) >= FRESH_FOR, known.rtt);
+        let network = subnet(contact.addr.ip());
         if let Some(same) = set.iter_mut().find(|known| known.contact.addr == contact.addr) {
             *same = known;
+        } else if let Some(near) = set.iter_mut().find(|near| self.diverse && subnet(near.contact.addr.ip()) == network)
+        {
+            if worth(near).0 {
+                *near = known;
+            }
         } else if set.len() < self.ways {
+            // A set keeps what it has: room for more would cost as much again.
+            set.reserve_exact(1);
             set.push(known);
         } else {
-            let worth = |known: &Known| (now.since(known.answered) >= FRESH_FOR, known.rtt);
             let worst = set.iter_mut().max_by_key(|known| worth(known));
             if let Some(worst) = worst.filter(|worst| worth(worst) > worth(&known)) {
                 *worst = known;
@@ -88,7 +98,7 @@ mod tests {
 
     #[test]
     fn keeps_the_fastest_and_lets_the_stale_go() {
-        let mut cache = Cache::new(2);
+        let mut cache = Cache::new(2, false);
         for (port, millis) in [(1, 300), (2, 100), (3, 200), (4, 400)] {
             cache.answered(Instant::ZERO, contact(7, port), Duration::from_millis(millis));
         }
@@ -100,6 +110,19 @@ mod tests {
         assert!(ports(&cache).contains(&5));
         cache.failed(&contact(7, 5));
         assert_eq!(cache.len(), 1);
-        assert!(Cache::new(0).is_empty());
+        assert!(Cache::new(0, false).is_empty());
+    }
+
+    #[test]
+    fn one_owner_has_one_place_in_a_set() {
+        for (diverse, places) in [(true, 1), (false, 4)] {
+            let mut cache = Cache::new(8, diverse);
+            for port in 1..=4 {
+                cache.answered(Instant::ZERO, contact(7, port), Duration::from_millis(10));
+            }
+            assert_eq!(cache.len(), places);
+            cache.answered(Instant::from_secs(1800), contact(7, 9), Duration::from_millis(10));
+            assert!(cache.near(&Id([7; 20])).any(|(known, _)| known.addr.port() == 9), "the stale one gave way");
+        }
     }
 }

@@ -34,13 +34,12 @@ pub struct Entry {
     pub rtt: Duration,
     /// When it entered the table.
     pub added: Instant,
-    /// When it last answered us.
-    pub answered: Instant,
     /// When it last showed life: an answer or a query.
     pub seen: Instant,
     /// When we last asked it to find out whether it lives.
     pub checked: Instant,
     failures: u8,
+    compliant: bool,
     failing_since: Instant,
     failed: Instant,
 }
@@ -48,15 +47,15 @@ pub struct Entry {
 impl Entry {
     /// A contact that has just answered.
     #[must_use]
-    pub const fn new(now: Instant, contact: Contact, rtt: Duration) -> Self {
+    pub fn new(now: Instant, contact: Contact, rtt: Duration) -> Self {
         Self {
             contact,
             rtt,
             added: now,
-            answered: now,
             seen: now,
             checked: now,
             failures: 0,
+            compliant: contact.is_compliant(),
             failing_since: now,
             failed: now,
         }
@@ -65,7 +64,7 @@ impl Entry {
     /// Its state at `now`.
     #[must_use]
     pub fn health(&self, now: Instant) -> Health {
-        if self.failures >= FAILURES_TO_BE_BAD && self.failed.since(self.failing_since) >= FAILING_FOR {
+        if self.is_dead() {
             Health::Bad
         } else if self.failures == 0 && now.since(self.seen) < GOOD_FOR {
             Health::Good
@@ -74,16 +73,35 @@ impl Entry {
         }
     }
 
+    /// Whether it is [`Health::Bad`], which no time passed can change.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        self.failures >= FAILURES_TO_BE_BAD && self.failed.since(self.failing_since) >= FAILING_FOR
+    }
+
+    /// Whether its id fits its address (BEP 42).
+    #[must_use]
+    pub const fn is_compliant(&self) -> bool {
+        self.compliant
+    }
+
     /// Failures in a row.
     #[must_use]
     pub const fn failures(&self) -> u8 {
         self.failures
     }
 
+    /// When it should be asked whether it lives: `age` after its last sign of life, at once when it failed since, and
+    /// not before `recheck` has passed since it was last asked.
+    #[must_use]
+    pub fn check_due(&self, age: Duration, recheck: Duration) -> Instant {
+        let stale = if self.failures > 0 { self.checked } else { self.seen + age };
+        stale.max(self.checked + recheck)
+    }
+
     /// It answered a query of ours.
     pub fn note_answer(&mut self, now: Instant, rtt: Duration) {
         self.rtt = (self.rtt * 7 + rtt) / 8;
-        self.answered = now;
         self.seen = now;
         self.failures = 0;
     }

@@ -77,45 +77,42 @@ impl Table {
             return Outcome::Refused(Refusal::OwnOrZeroId);
         }
         let index = self.bucket_index(&contact.id);
-        if let Some(entry) = self.buckets[index].get_mut(&contact.id) {
+        if let Some(entry) = self.buckets[index].by_id(&contact.id) {
             if entry.contact.addr == contact.addr {
-                entry.note_answer(now, rtt);
+                self.buckets[index].note_answer(now, &contact, rtt);
                 return Outcome::Refreshed;
             }
-            if entry.health(now) != Health::Bad {
+            if !entry.is_dead() {
                 return Outcome::Refused(Refusal::IdTaken);
             }
             self.buckets[index].remove(&contact.id);
         }
-        if let Some(old) = self.id_at(&contact) {
+        let refusal = self.refusal(index, &contact);
+        // In a private network an address is no reason, but the very endpoint is.
+        if (refusal == Some(Refusal::AddressTaken) || !self.diverse)
+            && let Some(old) = self.id_at(&contact)
+        {
             self.remove(now, &old);
             return Outcome::IdChanged(old);
         }
-        self.insert(now, index, Entry::new(now, contact, rtt))
+        match refusal {
+            Some(refusal) => Outcome::Refused(refusal),
+            None => self.insert(now, index, Entry::new(now, contact, rtt)),
+        }
     }
 
     /// `contact` queried us. Whether it is in the table: if not, it should be verified before it can be.
     pub fn asked_us(&mut self, now: Instant, contact: &Contact) -> bool {
         let index = self.own.common_prefix_len(&contact.id);
-        let entry = self.buckets.get_mut(index).and_then(|bucket| bucket.get_mut(&contact.id));
-        match entry {
-            Some(entry) if entry.contact.addr == contact.addr => {
-                entry.note_query(now);
-                true
-            }
-            _ => false,
-        }
+        self.buckets.get_mut(index).is_some_and(|bucket| bucket.note_query(now, contact))
     }
 
     /// `contact` did not answer. Returns the id of an entry that left the table because of it.
     pub fn failed(&mut self, now: Instant, contact: &Contact) -> Option<Id> {
         let index = self.own.common_prefix_len(&contact.id);
         let bucket = self.buckets.get_mut(index)?;
-        let has_reserve = bucket.has_reserve();
-        let entry = bucket.get_mut(&contact.id).filter(|entry| entry.contact.addr == contact.addr)?;
-        entry.note_failure(now);
-        let dead = entry.health(now) == Health::Bad;
-        let gone = dead && (has_reserve || entry.failures() >= FAILURES_TO_BE_FORGOTTEN);
+        let entry = bucket.note_failure(now, contact)?;
+        let gone = entry.is_dead() && (bucket.has_reserve() || entry.failures() >= FAILURES_TO_BE_FORGOTTEN);
         gone.then(|| self.remove(now, &contact.id)).flatten().map(|entry| entry.contact.id)
     }
 
@@ -126,7 +123,7 @@ impl Table {
         while let Some(mut entry) = self.buckets[index].take_from_reserve() {
             if self.refusal(index, &entry.contact).is_none() {
                 entry.added = now;
-                self.buckets[index].entries.push(entry);
+                self.buckets[index].push(entry);
                 break;
             }
         }
@@ -141,31 +138,28 @@ impl Table {
 
     /// Whether a contact that is not in the table could enter it now: is it worth a query to verify it?
     #[must_use]
-    pub fn has_room_for(&self, now: Instant, contact: &Contact) -> bool {
+    pub fn has_room_for(&self, contact: &Contact) -> bool {
         if contact.id == self.own || contact.id == Id::ZERO {
             return false;
         }
         let index = self.own.common_prefix_len(&contact.id);
-        self.refusal(index, contact).is_none()
-            && self.buckets.get(index).is_none_or(|bucket| {
-                !bucket.is_full() || bucket.entries.iter().any(|entry| entry.health(now) == Health::Bad)
-            })
+        self.buckets.get(index).is_none_or(Bucket::has_room) && self.refusal(index, contact).is_none()
     }
 
     /// The contacts closest to `target`, at most [`K`], closest first: those without a failure; if they are too few,
     /// also those with one that are not dead.
     #[must_use]
-    pub fn closest(&self, target: &Id, now: Instant) -> ArrayVec<Contact, K> {
+    pub fn closest(&self, target: &Id) -> ArrayVec<Contact, K> {
         let sound = self.closest_where(target, |entry| entry.failures() == 0);
         if sound.is_full() {
             return sound;
         }
-        self.closest_where(target, |entry| entry.health(now) != Health::Bad)
+        self.closest_where(target, |entry| !entry.is_dead())
     }
 
     /// All entries, in no particular but stable order.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.buckets.iter().flat_map(|bucket| &bucket.entries)
+        self.buckets.iter().flat_map(Bucket::entries)
     }
 
     /// Entries that are good at `now`.
@@ -177,7 +171,7 @@ impl Table {
     /// Number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.buckets.iter().map(|bucket| bucket.entries.len()).sum()
+        self.buckets.iter().map(|bucket| bucket.entries().len()).sum()
     }
 
     /// Whether there is no entry.
@@ -189,14 +183,17 @@ impl Table {
     /// The entry that showed no life for longest, if `age` has passed since it did and since it was last checked;
     /// marks it as checked.
     pub fn take_stalest(&mut self, now: Instant, age: Duration, recheck: Duration) -> Option<Contact> {
-        let due = |entry: &&mut Entry| {
-            let failing = entry.failures() > 0;
-            now.since(entry.checked) >= recheck && (failing || now.since(entry.seen) >= age)
-        };
-        let entries = self.buckets.iter_mut().flat_map(|bucket| &mut bucket.entries);
-        let stalest = entries.filter(due).min_by_key(|entry| entry.seen.min(entry.checked))?;
+        let entries = self.buckets.iter_mut().flat_map(Bucket::entries_mut);
+        let due = entries.filter(|entry| entry.check_due(age, recheck) <= now);
+        let stalest = due.min_by_key(|entry| entry.seen.min(entry.checked))?;
         stalest.checked = now;
         Some(stalest.contact)
+    }
+
+    /// When there will be such an entry, if nothing changes.
+    #[must_use]
+    pub fn next_stale(&self, age: Duration, recheck: Duration) -> Option<Instant> {
+        self.entries().map(|entry| entry.check_due(age, recheck)).min()
     }
 
     /// How many buckets there are: one more than the longest prefix that any contact shares with us.
@@ -218,18 +215,18 @@ impl Table {
         for entry in entries {
             if entry.contact.id != own {
                 let index = self.bucket_index(&entry.contact.id);
-                self.insert(now, index, entry);
+                if self.refusal(index, &entry.contact).is_none() {
+                    self.insert(now, index, entry);
+                }
             }
         }
     }
 
+    /// Takes in whom nothing speaks against, or keeps it in reserve.
     fn insert(&mut self, now: Instant, index: usize, entry: Entry) -> Outcome {
-        if let Some(refusal) = self.refusal(index, &entry.contact) {
-            return Outcome::Refused(refusal);
-        }
         let bucket = &mut self.buckets[index];
         if !bucket.is_full() {
-            bucket.entries.push(entry);
+            bucket.push(entry);
             return Outcome::Added;
         }
         let Some(victim) = bucket.victim(now, &entry, self.prefer_compliant) else {
@@ -237,7 +234,7 @@ impl Table {
             return Outcome::Reserved;
         };
         bucket.remove(&victim);
-        bucket.entries.push(entry);
+        bucket.push(entry);
         Outcome::Replaced(victim)
     }
 
@@ -245,21 +242,22 @@ impl Table {
         if !self.diverse {
             return None;
         }
-        if self.entries().any(|entry| entry.contact.addr.ip() == contact.addr.ip()) {
+        let mut neighbours = self.buckets.iter().flat_map(|bucket| bucket.in_subnet_of(&contact.addr));
+        if neighbours.any(|entry| entry.contact.addr.ip() == contact.addr.ip()) {
             return Some(Refusal::AddressTaken);
         }
-        let bucket = self.buckets.get(index)?;
-        bucket.has_subnet_of(contact).then_some(Refusal::SubnetTaken)
+        let has_neighbour = |bucket: &Bucket| bucket.in_subnet_of(&contact.addr).next().is_some();
+        self.buckets.get(index).is_some_and(has_neighbour).then_some(Refusal::SubnetTaken)
     }
 
     fn entry(&self, contact: &Contact) -> Option<&Entry> {
         let bucket = self.buckets.get(self.own.common_prefix_len(&contact.id))?;
-        bucket.entries.iter().find(|entry| entry.contact == *contact)
+        bucket.by_id(&contact.id).filter(|entry| entry.contact.addr == contact.addr)
     }
 
     /// The id of another entry at exactly this endpoint.
     fn id_at(&self, contact: &Contact) -> Option<Id> {
-        self.entries().find(|entry| entry.contact.addr == contact.addr).map(|entry| entry.contact.id)
+        self.buckets.iter().find_map(|bucket| bucket.at(&contact.addr)).map(|entry| entry.contact.id)
     }
 
     /// The bucket of `id`, which must not be our own, created if need be.
@@ -277,37 +275,39 @@ impl Table {
     fn closest_where(&self, target: &Id, keep: impl Fn(&Entry) -> bool + Copy) -> ArrayVec<Contact, K> {
         let shared = self.own.common_prefix_len(target).min(self.buckets.len());
         let (shallower, deeper) = self.buckets.split_at(shared);
-        let mut closest = Closest { target, found: ArrayVec::new() };
+        let mut closest = Closest { target, keep, found: ArrayVec::new() };
         if let Some((same, own_side)) = deeper.split_first() {
-            closest.add(same.entries.iter().filter(|entry| keep(entry)));
-            closest.add(own_side.iter().flat_map(|bucket| &bucket.entries).filter(|entry| keep(entry)));
+            closest.add(same.by_head());
+            closest.add(own_side.iter().flat_map(Bucket::by_head));
         }
         for bucket in shallower.iter().rev() {
-            closest.add(bucket.entries.iter().filter(|entry| keep(entry)));
+            closest.add(bucket.by_head());
         }
         closest.found.iter().map(|(_, entry)| entry.contact).collect()
     }
 }
 
 /// The entries closest to a target, closest first, each with the head of its distance.
-struct Closest<'a> {
+struct Closest<'a, F> {
     target: &'a Id,
+    keep: F,
     found: ArrayVec<(u64, &'a Entry), K>,
 }
 
-impl<'a> Closest<'a> {
+impl<'a, F: Fn(&Entry) -> bool> Closest<'a, F> {
     /// Adds the closest of `entries` as far as there is room. All of them are further away than what is there already.
-    fn add(&mut self, entries: impl Iterator<Item = &'a Entry>) {
+    fn add(&mut self, entries: impl Iterator<Item = (u64, &'a Entry)>) {
         let fixed = self.found.len();
         if fixed == K {
             return;
         }
-        for entry in entries {
-            let candidate = (self.target.distance_head(&entry.contact.id), entry);
+        let own_head = self.target.head();
+        for (head, entry) in entries {
+            let candidate = (head ^ own_head, entry);
+            if self.found.is_full() && !self.is_nearer(candidate, self.found[K - 1]) || !(self.keep)(entry) {
+                continue;
+            }
             if self.found.is_full() {
-                if !self.is_nearer(candidate, self.found[K - 1]) {
-                    continue;
-                }
                 self.found.pop();
             }
             let nearer = self.found[fixed..].iter().take_while(|other| !self.is_nearer(candidate, **other)).count();

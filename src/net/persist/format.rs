@@ -2,8 +2,11 @@
 //!
 //! ```text
 //! { "format": 1, "nodes": [ node... ], "saved": seconds since 1970 }
-//! node = { "asked": compact address, "bound": compact address, "contacts": compact contacts,
-//!          "id": 20 bytes, "peers": { infohash: records }, "secrets": 32 bytes, "size": estimated nodes }
+//! node = { "announced": own announces, "asked": compact address, "bound": compact address,
+//!          "contacts": compact contacts, "id": 20 bytes, "items": [ item... ], "peers": { infohash: records },
+//!          "secrets": 32 bytes, "size": estimated nodes }
+//! own announce = infohash, 4 bytes: seconds since 1970, 3 bytes: nodes that stored it, that were asked for it, that named us
+//! item = { "by": subnet, "until": seconds since 1970, "v": string of bencode } and, if it is mutable, "k", "salt", "seq", "sig"
 //! record = compact peer, 4 bytes: seconds since 1970 of its announce, 1 byte: 1 for a seed
 //! ```
 
@@ -17,14 +20,17 @@ use bendy::encoding::{AsString, Encoder, SingleItemEncoder};
 use super::{SavedNode, State};
 use crate::engine::contact::{CompactAddr, Contact, Family, decode_addr};
 use crate::engine::id::Id;
+use crate::engine::items::{Item, Mutable, StoredItem, Value};
 use crate::engine::limits::PEER_LIFETIME;
-use crate::engine::node::Snapshot;
+use crate::engine::node::{OwnAnnounce, Snapshot};
 use crate::engine::peers::StoredPeer;
 use crate::engine::tokens::{ROTATION, Secrets};
 
 const FORMAT: u64 = 1;
 /// Seconds of the announce and the seed flag.
 const TAIL: usize = 5;
+/// Bytes of an announce of our own.
+const OWN_ANNOUNCE: usize = 27;
 
 /// Why a file is no state.
 #[derive(Debug, thiserror::Error)]
@@ -64,12 +70,18 @@ pub(super) fn encode(state: &State) -> Vec<u8> {
 fn encode_node(item: SingleItemEncoder<'_>, node: &SavedNode, now: u64) -> Result<(), bendy::encoding::Error> {
     let snapshot = &node.snapshot;
     item.emit_dict(|mut dict| {
+        dict.emit_pair(b"announced", AsString(own_announces(&snapshot.own_announces, now)))?;
         dict.emit_pair(b"asked", AsString(CompactAddr::new(&node.asked).as_bytes()))?;
         dict.emit_pair(b"bound", AsString(CompactAddr::new(&node.bound).as_bytes()))?;
         dict.emit_pair(b"contacts", AsString(compact_contacts(&snapshot.contacts)))?;
         if let Some(id) = snapshot.id {
             dict.emit_pair(b"id", AsString(id.0))?;
         }
+        dict.emit_pair_with(b"items", |items| {
+            items.emit_list(|list| {
+                snapshot.items.iter().try_for_each(|stored| list.emit_with(|item| encode_item(item, stored, now)))
+            })
+        })?;
         dict.emit_pair_with(b"peers", |peers| {
             peers.emit_dict(|mut swarms| {
                 let sorted = records_by_swarm(&snapshot.peers, now);
@@ -86,6 +98,39 @@ fn encode_node(item: SingleItemEncoder<'_>, node: &SavedNode, now: u64) -> Resul
     })
 }
 
+fn encode_item(item: SingleItemEncoder<'_>, stored: &StoredItem, now: u64) -> Result<(), bendy::encoding::Error> {
+    let mutable = match &stored.item {
+        Item::Immutable(_) => None,
+        Item::Mutable(mutable) => Some(mutable),
+    };
+    item.emit_dict(|mut dict| {
+        dict.emit_pair(b"by", stored.writer)?;
+        if let Some(mutable) = mutable {
+            dict.emit_pair(b"k", AsString(mutable.key))?;
+            dict.emit_pair(b"salt", AsString(&mutable.salt))?;
+            dict.emit_pair(b"seq", mutable.seq)?;
+            dict.emit_pair(b"sig", AsString(mutable.signature))?;
+        }
+        dict.emit_pair(b"until", now + stored.left.as_secs())?;
+        dict.emit_pair(b"v", AsString(stored.item.value().as_bencode()))
+    })
+}
+
+fn own_announces(announces: &[OwnAnnounce], now: u64) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(announces.len() * OWN_ANNOUNCE);
+    for announce in announces {
+        bytes.extend_from_slice(&announce.info_hash.0);
+        bytes.extend_from_slice(&seconds(now.saturating_sub(announce.age.as_secs())));
+        let counts = [announce.stored, announce.verified_at, announce.verified];
+        bytes.extend(counts.map(|count| u8::try_from(count).unwrap_or(u8::MAX)));
+    }
+    bytes
+}
+
+fn seconds(since_1970: u64) -> [u8; 4] {
+    u32::try_from(since_1970).unwrap_or(u32::MAX).to_be_bytes()
+}
+
 fn compact_contacts(contacts: &[Contact]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for contact in contacts {
@@ -98,10 +143,9 @@ fn compact_contacts(contacts: &[Contact]) -> Vec<u8> {
 fn records_by_swarm(peers: &[StoredPeer], now: u64) -> BTreeMap<Id, Vec<u8>> {
     let mut swarms: BTreeMap<Id, Vec<u8>> = BTreeMap::new();
     for stored in peers {
-        let announced = u32::try_from(now.saturating_sub(stored.age.as_secs())).unwrap_or(u32::MAX);
         let records = swarms.entry(stored.info_hash).or_default();
         records.extend_from_slice(CompactAddr::new(&stored.peer).as_bytes());
-        records.extend_from_slice(&announced.to_be_bytes());
+        records.extend_from_slice(&seconds(now.saturating_sub(stored.age.as_secs())));
         records.push(u8::from(stored.seed));
     }
     swarms
@@ -141,6 +185,12 @@ fn decode_node(mut dict: DictDecoder<'_, '_>, now: u64) -> Result<SavedNode, Unr
     let (mut asked, mut bound, mut snapshot) = (None, None, Snapshot::default());
     while let Some((key, value)) = dict.next_pair()? {
         match (key, value) {
+            (b"announced", Object::Bytes(bytes)) => snapshot.own_announces = decode_own_announces(bytes, now).collect(),
+            (b"items", Object::List(mut items)) => {
+                while let Some(Object::Dict(item)) = items.next_object()? {
+                    snapshot.items.extend(decode_item(item, now)?);
+                }
+            }
             (b"asked", Object::Bytes(bytes)) => asked = decode_addr(bytes),
             (b"bound", Object::Bytes(bytes)) => bound = decode_addr(bytes),
             (b"id", Object::Bytes(bytes)) => snapshot.id = Id::from_bytes(bytes),
@@ -171,6 +221,40 @@ fn decode_secrets(bytes: &[u8]) -> Option<Secrets> {
     Some(Secrets { current: current.try_into().ok()?, previous: previous.try_into().ok()? })
 }
 
+/// `None` for one that has expired, or is none.
+fn decode_item(mut dict: DictDecoder<'_, '_>, now: u64) -> Result<Option<StoredItem>, Unreadable> {
+    let (mut writer, mut until, mut value) = (0, 0u64, None);
+    let (mut key, mut salt, mut seq, mut signature) = (None, Box::default(), None, None);
+    while let Some((name, object)) = dict.next_pair()? {
+        match (name, object) {
+            (b"by", Object::Integer(digits)) => writer = digits.parse().unwrap_or_default(),
+            (b"k", Object::Bytes(bytes)) => key = bytes.try_into().ok(),
+            (b"salt", Object::Bytes(bytes)) => salt = Box::from(bytes),
+            (b"seq", Object::Integer(digits)) => seq = digits.parse().ok(),
+            (b"sig", Object::Bytes(bytes)) => signature = bytes.try_into().ok(),
+            (b"until", Object::Integer(digits)) => until = digits.parse().unwrap_or_default(),
+            (b"v", Object::Bytes(bytes)) => value = Value::from_bencode(bytes).ok(),
+            _ => {}
+        }
+    }
+    let left = Duration::from_secs(until.saturating_sub(now));
+    let item = value.map(|value| match (key, seq, signature) {
+        (Some(key), Some(seq), Some(signature)) => Item::Mutable(Mutable { key, salt, seq, signature, value }),
+        _ => Item::Immutable(value),
+    });
+    Ok(item.filter(|_| !left.is_zero()).map(|item| StoredItem { item, left, writer }))
+}
+
+fn decode_own_announces(bytes: &[u8], now: u64) -> impl Iterator<Item = OwnAnnounce> {
+    bytes.chunks_exact(OWN_ANNOUNCE).filter_map(move |record| {
+        let at = u32::from_be_bytes(record[20..24].try_into().ok()?);
+        let age = Duration::from_secs(now.saturating_sub(u64::from(at)));
+        let [stored, verified_at, verified] = [record[24], record[25], record[26]].map(usize::from);
+        let announce = OwnAnnounce { info_hash: Id::from_bytes(&record[..20])?, age, stored, verified_at, verified };
+        (age < PEER_LIFETIME).then_some(announce)
+    })
+}
+
 fn decode_records(info_hash: Id, bytes: &[u8], family: Family, now: u64) -> impl Iterator<Item = StoredPeer> {
     bytes.chunks_exact(family.peer_len() + TAIL).filter_map(move |record| {
         let (peer, tail) = record.split_at(family.peer_len());
@@ -198,6 +282,10 @@ mod tests {
             let peer = (id(), addr(v6), any::<bool>(), 0u64..2700).prop_map(|(info_hash, peer, seed, age)| {
                 StoredPeer { info_hash, peer, seed, age: Duration::from_secs(age) }
             });
+            let announce = (id(), 0u64..2700, any::<(u8, u8, u8)>()).prop_map(|(info_hash, age, (stored, at, by))| {
+                let (stored, verified_at, verified) = (stored.into(), at.into(), by.into());
+                OwnAnnounce { info_hash, age: Duration::from_secs(age), stored, verified_at, verified }
+            });
             let secrets = any::<([u8; 16], [u8; 16])>().prop_map(|(current, previous)| Secrets { current, previous });
             (
                 addr(v6),
@@ -206,18 +294,35 @@ mod tests {
                 prop::option::of(secrets),
                 prop::collection::vec(contact, 0..20),
                 prop::collection::vec(peer, 0..20),
+                prop::collection::vec(item(), 0..5),
+                prop::collection::vec(announce, 0..5),
             )
-                .prop_map(|(asked, bound, id, secrets, contacts, mut peers)| {
+                .prop_map(|(asked, bound, id, secrets, contacts, mut peers, items, own_announces)| {
                     // The file groups peers by infohash.
                     peers.sort_by_key(|peer| peer.info_hash);
-                    SavedNode {
-                        asked,
-                        bound,
-                        snapshot: Snapshot { id, secrets, contacts, peers, network_size: id.map(|id| id.0[0].into()) },
-                    }
+                    let network_size = id.map(|id| id.0[0].into());
+                    let snapshot = Snapshot { id, secrets, contacts, peers, items, own_announces, network_size };
+                    SavedNode { asked, bound, snapshot }
                 })
         });
         prop::collection::vec(node, 0..3).prop_map(|nodes| State { saved_at: 1_700_000_000, nodes })
+    }
+
+    fn item() -> impl Strategy<Value = StoredItem> {
+        let contents = prop::collection::vec(any::<u8>(), 0..900);
+        let signed = any::<([u8; 32], [u8; 32], [u8; 32])>();
+        let signed = prop::option::of((signed, prop::collection::vec(any::<u8>(), 0..64), 0i64..));
+        (contents, signed, 1u64..7200, any::<u64>()).prop_map(|(contents, signed, left, writer)| {
+            let value = Value::from_contents(&contents).expect("short");
+            let item = match signed {
+                None => Item::Immutable(value),
+                Some(((key, head, tail), salt, seq)) => {
+                    let signature = [head, tail].concat().try_into().expect("64 bytes");
+                    Item::Mutable(Mutable { key, salt: salt.into(), seq, signature, value })
+                }
+            };
+            StoredItem { item, left: Duration::from_secs(left), writer }
+        })
     }
 
     proptest! {
@@ -245,12 +350,29 @@ mod tests {
             age: Duration::from_secs(age),
         };
         let secrets = Some(Secrets { current: [1; 16], previous: [2; 16] });
-        let snapshot = Snapshot { peers: vec![peer(0), peer(2000)], secrets, ..Snapshot::default() };
+        let value = Value::from_contents(b"x").expect("short");
+        let item =
+            |left| StoredItem { item: Item::Immutable(value.clone()), left: Duration::from_secs(left), writer: 3 };
+        let announce = |age| OwnAnnounce {
+            info_hash: Id([2; 20]),
+            age: Duration::from_secs(age),
+            stored: 8,
+            verified_at: 2,
+            verified: 1,
+        };
+        let snapshot = Snapshot {
+            peers: vec![peer(0), peer(2000)],
+            items: vec![item(7200), item(600)],
+            own_announces: vec![announce(0), announce(2000)],
+            secrets,
+            ..Snapshot::default()
+        };
         let addr = ([0, 0, 0, 0], 6880).into();
         let state = State { saved_at: 10_000, nodes: vec![SavedNode { asked: addr, bound: addr, snapshot }] };
         let later = |secs: u64| decode(&encode(&state), 10_000 + secs).expect("readable").nodes.remove(0).snapshot;
         assert_eq!((later(299).peers.len(), later(299).secrets), (2, secrets));
         assert_eq!((later(1000).peers, later(1000).secrets), (vec![peer(1000)], None));
+        assert_eq!((later(1000).items, later(1000).own_announces), (vec![item(6200)], vec![announce(1000)]));
     }
 
     #[test]

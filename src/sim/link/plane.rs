@@ -7,12 +7,11 @@
 //! The place of an address follows from the seed and the address alone. The model was fitted to p10 47, p25 89, p50
 //! 156, p75 216, p90 273, p99 567 ms; a test below holds it there. Plane and heights: Vivaldi (SIGCOMM 2004).
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{Copies, Element, Passing};
+use crate::sim::map::Map;
 use crate::sim::random::{Dice, name_of};
 
 const PLACE: u64 = 10;
@@ -50,14 +49,14 @@ struct Place {
 #[derive(Clone, Debug)]
 pub struct Plane {
     seed: u64,
-    places: HashMap<IpAddr, Place, BuildHasherDefault<DefaultHasher>>,
+    places: Map<IpAddr, Place>,
 }
 
 impl Plane {
     /// The plane of this seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { seed, places: HashMap::default() }
+        Self { seed, places: Map::default() }
     }
 
     /// The round-trip time between two addresses, without jitter.

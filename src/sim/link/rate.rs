@@ -1,12 +1,11 @@
 //! An uplink of limited rate with a queue that drops what does not fit.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{Copies, Element, Passing};
 use crate::engine::time::Instant;
+use crate::sim::map::Map;
 
 /// IPv4 and UDP headers.
 const HEADERS_BYTES: usize = 28;
@@ -17,14 +16,14 @@ pub struct Rate {
     bytes_per_second: f64,
     queue: Duration,
     /// When the uplink of an address has sent everything that it was given.
-    idle_at: HashMap<IpAddr, Instant, BuildHasherDefault<DefaultHasher>>,
+    idle_at: Map<IpAddr, Instant>,
 }
 
 impl Rate {
     /// An uplink of this rate, whose queue holds as much as it sends in `queue`.
     #[must_use]
     pub fn new(bytes_per_second: f64, queue: Duration) -> Self {
-        Self { bytes_per_second, queue, idle_at: HashMap::default() }
+        Self { bytes_per_second, queue, idle_at: Map::default() }
     }
 }
 

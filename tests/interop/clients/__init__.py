@@ -5,5 +5,6 @@ from clients.client import Client
 from clients.rasterbar import Rasterbar
 from clients.rtorrent import RTorrent
 from clients.transmission import Transmission
+from clients.webtorrent import WebTorrent
 
-__all__ = ["Aria2", "Client", "RTorrent", "Rasterbar", "Transmission"]
+__all__ = ["Aria2", "Client", "RTorrent", "Rasterbar", "Transmission", "WebTorrent"]

@@ -71,4 +71,28 @@ fn what_was_announced_is_looked_at_again() {
     assert_eq!((summary.stored, summary.verified_at, summary.verified), (8, 2, 2));
     let found = net.peers(op, 7);
     assert!(found.is_empty(), "what verifies is no news: {found:?}");
+    let outcome = |net: &mut Net| {
+        let now = net.now;
+        net.node(7).own_announces(now).map(|own| (own.info_hash, own.stored, own.verified)).collect::<Vec<_>>()
+    };
+    assert_eq!(outcome(&mut net), [(SWARM, 8, 2)], "what came of it is kept");
+    let (now, saved) = (net.now, net.nodes[&addr(7)].snapshot(net.now));
+    net.nodes.insert(addr(7), Node::new(Config { saved, ..config() }, [77; 32], now));
+    assert_eq!(outcome(&mut net), [(SWARM, 8, 2)], "also over a restart");
+    net.now += crate::engine::limits::PEER_LIFETIME;
+    assert_eq!(outcome(&mut net), [], "as long as it lives");
+}
+
+#[test]
+fn items_survive_a_restart_with_what_is_left_of_their_life() {
+    use crate::engine::items::{Item, Value};
+    let (mut bench, item) = (Bench::new(config()), Item::Immutable(Value::from_contents(b"kept").expect("short")));
+    let own = *bench.node.id();
+    bench.node.items.put(bench.now, &own, item.clone(), None, None).expect("room");
+    bench.now += Duration::from_hours(1);
+    let saved = bench.node.snapshot(bench.now);
+    let mut next = Node::new(Config { saved, ..config() }, [5; 32], bench.now);
+    assert_eq!(next.items().get(bench.now, &item.target()), Some(&item));
+    next.handle_timeout(bench.now + Duration::from_hours(1));
+    assert!(next.items().is_empty(), "its two hours are over");
 }

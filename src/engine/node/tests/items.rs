@@ -277,6 +277,68 @@ fn a_get_finds_the_newest_value_and_a_wrong_salt_nothing() {
     assert!(net.items(op, 11).iter().all(|_| net.nodes[&addr(11)].items().len() == 1));
 }
 
+impl Net {
+    fn renew(&mut self, index: u8, item: &Item) -> OpId {
+        let now = self.now;
+        let op = self.node(index).renew_item(now, item.target(), b"foobar");
+        self.run_for(secs(5));
+        op
+    }
+
+    /// Nodes that have this very item.
+    fn holders(&self, item: &Item) -> Vec<SocketAddr> {
+        let has = |node: &Node| node.items().get(self.now, &item.target()) == Some(item);
+        self.nodes.iter().filter(|(_, node)| has(node)).map(|(addr, _)| *addr).collect()
+    }
+}
+
+#[test]
+fn whoever_renews_an_item_gives_it_to_the_closest_that_lack_it() {
+    for item in [Item::Immutable(value("Hello World!")), mutable(2, "two")] {
+        let mut net = Net::new(30);
+        net.run_for(secs(30));
+        if item.seq().is_some() {
+            net.put(7, &mutable(1, "one"), None);
+        }
+        let newest = *net.holders(&mutable(1, "one")).first().unwrap_or(&addr(3));
+        let (now, node) = (net.now, net.nodes.get_mut(&newest).expect("a node"));
+        let own = *node.id();
+        node.items.put(now, &own, item.clone(), None, None).expect("newer");
+        let reader = (0..30).find(|&index| addr(index) != newest).expect("another node");
+        let op = net.renew(reader, &item);
+        assert_eq!(net.items(op, reader).last(), Some(&item));
+        let (stored, holders) = (net.done(op, reader).stored, net.holders(&item));
+        assert!(stored >= 7 && holders.len() == stored + 1, "stored at {stored}, {holders:?}");
+        let op = net.renew(reader, &item);
+        assert_eq!(net.done(op, reader).stored, 0, "they all have it: nothing is sent");
+    }
+}
+
+#[test]
+fn a_renewal_of_what_nobody_has_stores_nothing() {
+    let mut net = Net::new(10);
+    net.run_for(secs(30));
+    let op = net.renew(4, &mutable(1, "one"));
+    assert_eq!((net.done(op, 4).stored, net.items(op, 4)), (0, vec![]));
+}
+
+#[test]
+fn an_item_that_is_put_every_hour_outlives_its_holders() {
+    let mut net = Net::new(20);
+    net.run_for(secs(30));
+    let (kept, left) = (mutable(1, "kept"), Item::Immutable(value("left alone")));
+    net.put(19, &left, None);
+    net.put(19, &kept, None);
+    let first = net.holders(&kept);
+    for half in first.chunks(4) {
+        half.iter().filter(|holder| **holder != addr(19)).for_each(|gone| drop(net.nodes.remove(gone)));
+        net.run_for(crate::engine::limits::ITEM_RENEWAL);
+        net.put(19, &kept, None);
+    }
+    assert!(net.holders(&kept).len() >= 8, "{:?} and at first {first:?}", net.holders(&kept));
+    assert!(net.holders(&left).is_empty(), "two hours are over");
+}
+
 #[test]
 fn a_stale_number_and_a_wrong_cas_are_refused_by_all() {
     let mut net = Net::new(20);

@@ -1,0 +1,80 @@
+//! What a response or an error in answer to our query makes of the operation and of the contact.
+
+use super::*;
+
+const THEIRS: Id = Id([0x55; 20]);
+
+/// A node that knows one contact and has just asked it for the nodes closest to [`SWARM`]; and its query.
+fn asking() -> (Bench, OpId, Vec<u8>) {
+    let mut bench = Bench::new(Config { has_routers: false, ..config() });
+    bench.node.table.answered(bench.now, Contact { id: THEIRS, addr: addr(1) }, DELAY);
+    let op = bench.node.find_node(bench.now, SWARM);
+    let (to, query) = bench.drain().pop().expect("a query");
+    assert_eq!(to, addr(1));
+    (bench, op, query)
+}
+
+/// The end of the operation, which comes without further delay.
+fn summary(bench: &mut Bench, op: OpId) -> Option<Summary> {
+    loop {
+        match bench.node.poll_output() {
+            Output::Event(Event::Done { op: other, summary }) if other == op => return Some(summary),
+            Output::Wait(..) => return None,
+            _ => {}
+        }
+    }
+}
+
+fn reply(query: &[u8], head: &[u8], kind: &[u8]) -> Vec<u8> {
+    let transaction = Message::decode(query).expect("a query").transaction;
+    [head, b"1:t4:", transaction, b"1:y1:", kind, b"e"].concat()
+}
+
+fn response_from(id: &Id, query: &[u8]) -> Vec<u8> {
+    reply(query, &[&b"d1:rd2:id20:"[..], &id.0, b"e"].concat(), b"r")
+}
+
+#[test]
+fn a_response_is_one_only_under_an_id_that_is_not_ours_nor_zero() {
+    let own = *Bench::new(Config { has_routers: false, ..config() }).node.id();
+    for (id, answered) in [(THEIRS, 1), (own, 0), (Id::ZERO, 0)] {
+        let (mut bench, op, query) = asking();
+        assert_eq!(*bench.node.id(), own);
+        bench.node.handle_datagram(bench.now, addr(1), &response_from(&id, &query));
+        // One that reached nobody is tried once more.
+        let counted = bench.node.stats().responses;
+        assert_eq!(counted, answered, "{id}");
+        if answered == 1 {
+            assert_eq!(summary(&mut bench, op).map(|summary| summary.closest.len()), Some(1));
+        }
+        assert!(bench.node.entries().all(|entry| entry.contact.id == THEIRS));
+    }
+}
+
+#[test]
+fn an_error_is_no_answer_but_no_death_either() {
+    for error in [&b"d1:eli202e6:Servere"[..], b"d1:eli201ee", b"d1:e5:Oops!"] {
+        let (mut bench, _, query) = asking();
+        let errors = (0..5).map(|_| {
+            bench.node.handle_datagram(bench.now, addr(1), &reply(&query, error, b"e"));
+            bench.node.stats().errors
+        });
+        assert_eq!(errors.last(), Some(1), "once for one query");
+        assert!(bench.node.entries().all(|entry| entry.health(bench.now) == Health::Good), "it lives");
+    }
+}
+
+#[test]
+fn nothing_is_written_to_a_node_that_gives_no_token_or_one_too_long() {
+    for (token, written) in [(8, true), (64, true), (65, false), (0, false)] {
+        let mut bench = Bench::new(Config { has_routers: false, ..config() });
+        bench.node.table.answered(bench.now, Contact { id: THEIRS, addr: addr(1) }, DELAY);
+        bench.node.announce(bench.now, SWARM, 1, false);
+        let (_, query) = bench.drain().pop().expect("a query");
+        let token = [format!("5:token{token}:").into_bytes(), vec![b'x'; token]].concat();
+        let head = [&b"d1:rd2:id20:"[..], &THEIRS.0, &token, b"e"].concat();
+        bench.node.handle_datagram(bench.now, addr(1), &reply(&query, &head, b"r"));
+        let announces = |query: &[u8]| query.windows(13).any(|bytes| bytes == b"announce_peer");
+        assert_eq!(bench.drain().iter().any(|(_, query)| announces(query)), written);
+    }
+}

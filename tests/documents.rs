@@ -1,0 +1,70 @@
+//! docs/PROTOCOL.md names a place and a test for every requirement: all of them must exist.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Every file of this repository that may be named, by its path from the root.
+fn files() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    let mut folders: Vec<PathBuf> = ["src", "tests", "fuzz"].map(|folder| root.join(folder)).into();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    files.into_iter().map(|file| file.strip_prefix(root).expect("below the root").to_owned()).collect()
+}
+
+/// `a::{b, c}` stands for `a::b` and `a::c`.
+fn alternatives(name: &str) -> Vec<String> {
+    match (name.find('{'), name.find('}')) {
+        (Some(open), Some(close)) if open < close => name[open + 1..close]
+            .split(',')
+            .map(|middle| [&name[..open], middle.trim(), &name[close + 1..]].concat())
+            .collect(),
+        _ => vec![name.to_owned()],
+    }
+}
+
+/// What stands between backticks in a cell.
+fn names(cell: &str) -> Vec<String> {
+    cell.split('`').skip(1).step_by(2).flat_map(alternatives).collect()
+}
+
+#[test]
+fn every_place_and_every_test_of_the_protocol_page_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = files();
+    let source = |file: &PathBuf| file.extension().is_some_and(|kind| kind == "rs" || kind == "py");
+    let text: String = files
+        .iter()
+        .filter(|file| source(file))
+        .map(|file| fs::read_to_string(root.join(file)).expect("text"))
+        .collect();
+    let is_path = |name: &str| {
+        files.iter().any(|file| file.ends_with(name) || file.starts_with(name))
+            || files.iter().any(|file| file.starts_with(Path::new("src").join(name)))
+    };
+    let is_test = |name: &str| {
+        let last = name.rsplit("::").next().unwrap_or(name);
+        let of_module =
+            |module: &str| files.iter().any(|file| file.with_extension("").ends_with(module.replace("::", "/")));
+        ["fn ", "def "].iter().any(|kind| text.contains(&format!("{kind}{last}(")))
+            || text.contains(&format!("\"{last}\""))
+            || name.strip_suffix("::tests").is_some_and(of_module)
+            || of_module(name)
+            || is_path(&format!("fuzz/fuzz_targets/{name}.rs"))
+    };
+    let page = fs::read_to_string(root.join("docs/PROTOCOL.md")).expect("the page");
+    let mut gone = Vec::new();
+    let mut tables = page.split("\n## Otherwise on purpose").next().expect("a first part").lines();
+    for row in tables.by_ref().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
+        let [_, places, tests] = cells[..] else { panic!("three cells: {row}") };
+        gone.extend(names(places).into_iter().filter(|place| !is_path(place)));
+        gone.extend(names(tests).into_iter().filter(|test| !is_path(test) && !is_test(test)));
+    }
+    assert!(gone.is_empty(), "named in docs/PROTOCOL.md, but not there: {gone:#?}");
+}
