@@ -2,28 +2,42 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
+
+use serde::Serialize;
 
 use super::args::LabArgs;
-use super::failure::{Exit, Failure};
+use super::failure::{Exit, Failure, eprintln_quietly};
 use super::output::Output;
 use super::progress::Progress;
 use crate::lab::{Experiment, Outcome, Plan};
 
 pub(super) fn run(args: LabArgs) -> Result<Exit, Failure> {
     fs::create_dir_all(&args.out).map_err(|error| unwritable(&args.out, &error))?;
-    let output = Output::new(false);
+    let output = Output::new(args.json);
     let plan = plan(&args);
+    let seconds: f64 =
+        args.experiment.0.iter().map(|each| wall_seconds(&each.seconds(&plan), each.threads(&plan))).sum();
+    eprintln_quietly(format_args!("this takes about {}, on {} threads", rough(seconds), plan.threads));
     let mut holds = true;
     for &experiment in &args.experiment.0 {
         let outcome = watch(experiment, &plan);
         save(experiment, &outcome, &args.out)?;
         for verdict in &outcome.verdicts {
-            output.result(format!("{experiment}: {verdict}"), &verdict.to_string())?;
+            let record = Record { experiment: experiment.name(), holds: verdict.holds, verdict: &verdict.text };
+            output.result(format_args!("{experiment}: {verdict}"), &record)?;
         }
         holds &= outcome.holds();
     }
     Ok(if holds { Exit::Done } else { Exit::Nothing })
+}
+
+/// A verdict, for programs.
+#[derive(Serialize)]
+struct Record<'a> {
+    experiment: &'static str,
+    holds: bool,
+    verdict: &'a str,
 }
 
 fn plan(args: &LabArgs) -> Plan {
@@ -37,14 +51,27 @@ fn plan(args: &LabArgs) -> Plan {
     }
 }
 
-/// Runs it and shows how far it is.
+/// Runs it and shows how far it is: by the weight of the jobs done, not by their number.
 fn watch(experiment: Experiment, plan: &Plan) -> Outcome {
-    let (jobs, done) = (experiment.jobs(plan), AtomicUsize::new(0));
+    let seconds = experiment.seconds(plan);
+    let (all, done) = (seconds.iter().sum::<f64>(), Mutex::new(0.0));
     let progress = Progress::new(format_args!("{experiment}: {}", experiment.question()));
-    experiment.run(plan, &|| {
-        let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-        progress.say(format_args!("{experiment}: {} ({done} of {jobs})", experiment.question()));
+    experiment.run(plan, &|job| {
+        let mut done = done.lock().expect("no thread panics with the lock held");
+        *done += seconds[job];
+        let left = rough(progress.elapsed().as_secs_f64() * (all / *done - 1.0));
+        progress.say(format_args!("{experiment}: {} {:.0} %, {left} left", experiment.question(), 100.0 * *done / all));
     })
+}
+
+/// How long jobs that take so long take together on so many threads: no less than the longest of them.
+fn wall_seconds(jobs: &[f64], threads: usize) -> f64 {
+    jobs.iter().copied().fold(jobs.iter().sum::<f64>() / threads as f64, f64::max)
+}
+
+/// A time as people say it.
+fn rough(seconds: f64) -> String {
+    if seconds < 90.0 { format!("{seconds:.0} s") } else { format!("{:.0} min", seconds / 60.0) }
 }
 
 fn save(experiment: Experiment, outcome: &Outcome, folder: &Path) -> Result<(), Failure> {

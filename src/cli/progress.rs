@@ -27,6 +27,11 @@ impl Progress {
         self.0.set_message(message.to_string());
     }
 
+    /// How long it has been there.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
     /// Lets `print` write results while the line is out of the way.
     pub(super) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
         self.0.suspend(print)

@@ -113,6 +113,12 @@ pub(super) struct Job {
     pairs: usize,
 }
 
+impl Job {
+    pub(super) fn seconds(&self) -> f64 {
+        1e-6 * self.pairs as f64
+    }
+}
+
 pub(super) fn jobs(plan: &Plan) -> Vec<Job> {
     let (trials, pairs) = (plan.trials_or(2, 10) as u64, if plan.quick { 5_000 } else { 20_000 });
     (0..trials).flat_map(|trial| FAIL_PCT.map(|fail_pct| Job { trial, fail_pct, pairs })).collect()
@@ -166,10 +172,10 @@ fn picture(rows: &[(usize, Failed)]) -> String {
         Axis::linear("nodes that died, %", 0.0, 90.0),
         Axis::linear("failed paths between living nodes, %", 0.0, 100.0),
     );
-    let curve =
-        |law: fn(f64) -> f64| (0..=90).map(|pct| (f64::from(pct), law(f64::from(pct) / 100.0))).collect::<Vec<_>>();
-    chart.add(Series::dashed("closed forms", &curve(tree_law)));
-    chart.add(Series::dashed("", &curve(hypercube_law)));
+    let curve = |law: Law| (0..=90).map(|pct| (f64::from(pct), law(f64::from(pct) / 100.0))).collect::<Vec<_>>();
+    for (name, shape, law) in LAWS {
+        chart.add(Series::dashed(format!("{name}, closed form"), &curve(law)).of_colour(Colour::nth(shape)));
+    }
     for (shape, geometry) in Geometry::ALL.into_iter().enumerate() {
         let points: Vec<(f64, f64)> = rows.iter().map(|(pct, failed)| (*pct as f64, failed[shape])).collect();
         chart.add(Series::new(geometry.to_string(), Colour::nth(shape), &points));
@@ -194,12 +200,18 @@ fn hypercube_law(q: f64) -> f64 {
     over_distances(|h| (2..=h).fold(1.0, |lives, m| lives * (1.0 - (0..m).fold(1.0, |all, _| all * q))))
 }
 
+/// The failed share of paths, in percent, over the share of dead nodes.
+type Law = fn(f64) -> f64;
+
+/// The shapes that have a closed form, with their place among all.
+const LAWS: [(&str, usize, Law); 2] = [("tree", 3, tree_law), ("hypercube", 1, hypercube_law)];
+
 /// What a direct simulation of the XOR shape gave elsewhere (20,000 pairs), by percent of dead nodes.
 const XOR_REFERENCE: [(usize, f64); 5] = [(10, 6.8), (20, 17.1), (30, 30.2), (40, 47.6), (50, 68.0)];
 
 fn verdicts(rows: &[(usize, Failed)]) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
-    for (name, shape, law) in [("tree", 3, tree_law as fn(f64) -> f64), ("hypercube", 1, hypercube_law)] {
+    for (name, shape, law) in LAWS {
         let off = rows.iter().map(|(pct, failed)| (failed[shape] - law(*pct as f64 / 100.0)).abs()).fold(0.0, f64::max);
         verdicts.push(Verdict::at_most(&format!("{name}: points off its closed form"), off, 3.0));
     }

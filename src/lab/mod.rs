@@ -9,7 +9,7 @@
 //!
 //! | question | look in |
 //! |---|---|
-//! | how long is a path? | [`hops`] |
+//! | how long is a path? | [`hops`], and of ours by theory: [`model`] |
 //! | what still works when many nodes die at once? | [`failures`] |
 //! | which shape of a network leaves the most ways? | [`geometry`] |
 //! | do lookups succeed while nodes come and go? | [`churn`] |
@@ -20,6 +20,7 @@ pub mod experiment;
 pub mod failures;
 pub mod geometry;
 pub mod hops;
+pub mod model;
 pub mod overlay;
 pub mod parallel;
 pub mod plot;

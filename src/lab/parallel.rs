@@ -19,7 +19,7 @@ pub fn map<J: Sync, R: Send>(
             let Some(job) = jobs.get(index) else { break };
             let result = work(job);
             done.lock().expect("no thread panics with the lock held").push((index, result));
-            progress();
+            progress(index);
         }
     };
     std::thread::scope(|scope| {
@@ -43,10 +43,10 @@ mod tests {
         let squares: Vec<u64> = jobs.iter().map(|n| n * n).collect();
         for threads in [1, 2, 7, 200] {
             let count = AtomicUsize::new(0);
-            let progress = || _ = count.fetch_add(1, Ordering::Relaxed);
+            let progress = |job: usize| _ = count.fetch_add(job, Ordering::Relaxed);
             assert_eq!(map(&jobs, threads, &progress, |n| n * n), squares);
-            assert_eq!(count.into_inner(), 100);
+            assert_eq!(count.into_inner(), (0..100).sum::<usize>());
         }
-        assert_eq!(map(&[], 4, &|| (), |n: &u64| *n), Vec::<u64>::new());
+        assert_eq!(map(&[], 4, &|_| (), |n: &u64| *n), Vec::<u64>::new());
     }
 }

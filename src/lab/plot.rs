@@ -1,7 +1,8 @@
 //! Pictures: lines over axes with units, in colours that survive printing.
 //!
 //! The colours are Okabe and Ito's, which the colour-blind can tell apart; every line has its own marker besides, so
-//! that a grey print can be read too. The legend lists the lines in the order in which they end.
+//! that a grey print can be read too. A variant of a system has its colour, a thin line and a hollow marker. Laws and
+//! limits are dashed. The legend lists the lines in the order in which they end.
 
 use plotters::chart::{ChartBuilder, ChartContext};
 use plotters::coord::Shift;
@@ -17,7 +18,9 @@ use plotters_backend::{BackendCoord, DrawingErrorKind};
 use super::systems::System;
 
 const SIZE: (u32, u32) = (960, 600);
-const LEGEND_PX: i32 = 170;
+const LEGEND_PX: i32 = 190;
+/// A line of more points has a marker on some of them only.
+const MARKERS: usize = 24;
 const INK: RGBColor = RGBColor(0x33, 0x33, 0x33);
 const FAINT: RGBColor = RGBColor(0xe4, 0xe4, 0xe4);
 const GREY: RGBColor = RGBColor(0x77, 0x77, 0x77);
@@ -37,6 +40,7 @@ enum Marker {
     Diamond,
     Cross,
     Ring,
+    Frame,
 }
 
 const PALETTE: [Colour; 9] = [
@@ -66,8 +70,9 @@ impl Colour {
             System::Chord => PALETTE[1],
             System::Pastry => PALETTE[2],
             System::Tapestry => PALETTE[3],
-            System::Bep5 | System::Kademlia5 => PALETTE[4],
-            System::Chord6 => PALETTE[5],
+            System::Bep5 => PALETTE[4],
+            System::Kademlia5 => Self { marker: Marker::Ring, ..PALETTE[0] },
+            System::Chord6 => Self { marker: Marker::Frame, ..PALETTE[1] },
             System::Can2 => PALETTE[6],
             System::Can4 => PALETTE[7],
             System::Viceroy => PALETTE[8],
@@ -81,31 +86,50 @@ pub struct Series {
     name: String,
     colour: Colour,
     dashed: bool,
-    bold: bool,
+    width: u32,
     points: Vec<(f64, f64)>,
+    /// Half the width of each point's interval of confidence, if it has one.
+    intervals: Vec<f64>,
 }
 
 impl Series {
     /// A measured line.
     #[must_use]
     pub fn new(name: impl Into<String>, colour: Colour, points: &[(f64, f64)]) -> Self {
-        Self { name: name.into(), colour, dashed: false, bold: false, points: points.to_vec() }
+        Self { name: name.into(), colour, dashed: false, width: 2, points: points.to_vec(), intervals: Vec::new() }
     }
 
-    /// The line of a system; that of this project's node is bold.
+    /// The line of a system; that of this project's node is bold, those of variants are thin.
     #[must_use]
     pub fn of(system: System, points: &[(f64, f64)]) -> Self {
-        Self { bold: system == System::Kademlia, ..Self::new(system.name(), Colour::of(system), points) }
+        let width = match system {
+            System::Kademlia => 3,
+            System::Kademlia5 | System::Chord6 => 1,
+            _ => 2,
+        };
+        Self { width, ..Self::new(system.name(), Colour::of(system), points) }
     }
 
     /// A law or a limit, drawn grey and dashed. Without a name it has no entry in the legend.
     #[must_use]
     pub fn dashed(name: impl Into<String>, points: &[(f64, f64)]) -> Self {
-        Self { dashed: true, ..Self::new(name, Colour { ink: GREY, marker: Marker::Dot }, points) }
+        Self { dashed: true, width: 1, ..Self::new(name, Colour { ink: GREY, marker: Marker::Dot }, points) }
+    }
+
+    /// The same line in the colour of the one that it belongs to.
+    #[must_use]
+    pub fn of_colour(self, colour: Colour) -> Self {
+        Self { colour, width: 2, ..self }
+    }
+
+    /// The same line with an interval of confidence around each point.
+    #[must_use]
+    pub fn with_intervals(self, intervals: Vec<f64>) -> Self {
+        Self { intervals, ..self }
     }
 
     fn stroke(&self) -> ShapeStyle {
-        self.colour.ink.stroke_width(if self.bold { 3 } else { 2 - u32::from(self.dashed) })
+        self.colour.ink.stroke_width(self.width)
     }
 
     /// The part of the line below the upper edge: it leaves the picture where it crosses that.
@@ -237,8 +261,13 @@ fn draw_line<'b>(plane: &mut Plane<'_, 'b>, series: &Series) -> Result<(), Failu
         plane.draw_series(DashedLineSeries::new(series.points.iter().copied(), 6, 4, series.stroke()))?;
         return Ok(());
     }
+    let bar = |(&(x, y), half): (&(f64, f64), &f64)| {
+        PathElement::new(vec![(x, (y - half).max(0.0)), (x, y + half)], series.colour.ink.stroke_width(1))
+    };
+    plane.draw_series(series.points.iter().zip(&series.intervals).map(bar))?;
     plane.draw_series(LineSeries::new(series.points.iter().copied(), series.stroke()))?;
-    plane.draw_series(series.points.iter().map(|&point| Mark { at: point, colour: series.colour }))?;
+    let every = series.points.len().div_ceil(MARKERS).max(1);
+    plane.draw_series(series.points.iter().step_by(every).map(|&point| Mark { at: point, colour: series.colour }))?;
     Ok(())
 }
 
@@ -272,7 +301,8 @@ impl<C, DB: DrawingBackend> Drawable<DB> for Mark<C> {
                 Marker::Triangle => polygon(&[(0, -5), (5, 4), (-5, 4)])?,
                 Marker::Diamond => polygon(&[(0, -6), (5, 0), (0, 6), (-5, 0)])?,
                 Marker::Dot => backend.draw_circle((x, y), 4, &solid, true)?,
-                Marker::Ring => backend.draw_circle((x, y), 4, &thin, false)?,
+                Marker::Ring => backend.draw_circle((x, y), 5, &thin, false)?,
+                Marker::Frame => backend.draw_rect((x - 4, y - 4), (x + 4, y + 4), &thin, false)?,
                 Marker::Cross => {
                     backend.draw_line((x - 4, y - 4), (x + 4, y + 4), &thin)?;
                     backend.draw_line((x - 4, y + 4), (x + 4, y - 4), &thin)?;

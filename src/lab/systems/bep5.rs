@@ -31,7 +31,7 @@ impl Bep5 {
     #[must_use]
     pub fn new(ids: &[Id], seed: u64) -> Self {
         let ring = Ring::new(ids);
-        let table = |node: usize| (0..64).flat_map(|bits| bucket(&ring, node, bits, seed)).collect();
+        let table = |node: usize| (0..64).flat_map(|bits| bucket(&ring, node, bits, K, seed)).collect();
         let tables = (0..ids.len()).map(table).collect();
         Self { ring, tables }
     }
@@ -49,13 +49,13 @@ impl Bep5 {
     }
 }
 
-/// Up to 8 random nodes that share exactly `bits` bits with `node`.
-fn bucket(ring: &Ring, node: usize, bits: u32, seed: u64) -> Vec<u32> {
+/// Up to `width` random nodes that share exactly `bits` bits with `node`.
+pub(in crate::lab) fn bucket(ring: &Ring, node: usize, bits: u32, width: usize, seed: u64) -> Vec<u32> {
     let range = ring.sharing(ring.point(node) ^ 1 << (63 - bits), bits + 1);
     let mut dice = Dice::keyed(seed, &[node as u64, u64::from(bits)]);
     let mut places = BTreeSet::new();
-    while places.len() < K.min(range.len()) {
-        places.insert(if range.len() <= K {
+    while places.len() < width.min(range.len()) {
+        places.insert(if range.len() <= width {
             range.start + places.len()
         } else {
             range.start + dice.below(range.len())
