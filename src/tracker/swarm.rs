@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::guard::Reach;
 use super::{Counts, MAX_WANTED};
+use crate::engine::bloom::{Filter, SwarmFilters};
 use crate::engine::contact::{self, Family};
 use crate::engine::time::Instant;
 
@@ -45,6 +46,10 @@ pub struct Member {
     pub cursor: u32,
     /// When it is announced to the DHT next; `None` while it must not be.
     pub announce_at: Option<Instant>,
+    /// The same for other trackers.
+    pub relay_at: Option<Instant>,
+    /// Whether other trackers know of it.
+    pub relayed: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +76,24 @@ pub struct Asker<'a> {
     pub external: &'a [IpAddr],
 }
 
+/// How many addresses are in a swarm, as the DHT counts them (BEP 33).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Those that have everything.
+    pub seeds: u32,
+    /// The others.
+    pub others: u32,
+}
+
+impl Size {
+    /// What the filters tell.
+    #[must_use]
+    pub fn of(filters: &SwarmFilters) -> Self {
+        let rounded = |filter: &Filter| filter.estimate().count.round() as u32;
+        Self { seeds: rounded(&filters.seeds), others: rounded(&filters.peers) }
+    }
+}
+
 /// The peers of one infohash.
 #[derive(Debug, Default)]
 pub struct Swarm {
@@ -95,7 +118,8 @@ impl Swarm {
     pub fn join(&mut self, member: Member) {
         if let Some(known) = self.member_mut(member.addr) {
             let (cursor, announce_at) = (known.cursor, known.announce_at);
-            *known = Member { cursor, announce_at, ..member };
+            let (relay_at, relayed) = (known.relay_at, known.relayed);
+            *known = Member { cursor, announce_at, relay_at, relayed, ..member };
             return;
         }
         if self.members.len() == MAX_MEMBERS {
@@ -114,9 +138,10 @@ impl Swarm {
         self.members.retain(|member| member.addr != addr);
     }
 
-    /// Sets the time of the next announce for every member that the DHT knows by `port`.
-    pub fn postpone_announces(&mut self, port: u16, until: Instant) {
-        let known = self.members.iter_mut().filter(|member| member.addr.port() == port);
+    /// Sets the time of the next announce for every member that the DHT knows by `port`, in these `families`.
+    pub fn postpone_announces(&mut self, port: u16, families: &[Family], until: Instant) {
+        let is_known = |addr: &SocketAddr| addr.port() == port && families.contains(&Family::of(addr));
+        let known = self.members.iter_mut().filter(|member| is_known(&member.addr));
         known.filter_map(|member| member.announce_at.as_mut()).for_each(|at| *at = until);
     }
 
@@ -170,10 +195,26 @@ impl Swarm {
         self.members.is_empty() && self.found.is_empty()
     }
 
-    /// How large the swarm is, as far as this gateway knows. What the DHT knows of our own members, under one of our
+    /// Adds everybody who is known here to what the DHT counted (BEP 33): members under the address by which the world
+    /// knows them, and found peers that it knows neither as seeds nor otherwise.
+    pub fn add_to(&self, filters: &mut SwarmFilters, external: &[IpAddr]) {
+        let public = |ip: IpAddr| external.iter().find(|ours| contact::is_local(ip) && ours.is_ipv4() == ip.is_ipv4());
+        for member in &self.members {
+            let ip = member.addr.ip();
+            filters.insert(*public(ip).unwrap_or(&ip), member.seed);
+        }
+        for ip in self.found.iter().map(|found| found.addr.ip()) {
+            if !filters.seeds.may_contain(ip) {
+                filters.insert(ip, false);
+            }
+        }
+    }
+
+    /// How large the swarm is: what was counted lately, but no less than announced here. Where nothing was counted, every
+    /// found peer is one that may have everything or not; what the DHT knows of our own members, under one of our
     /// `external` addresses, is not counted twice.
     #[must_use]
-    pub fn counts(&self, external: &[IpAddr]) -> Counts {
+    pub fn counts(&self, external: &[IpAddr], counted: Option<Size>) -> Counts {
         let count = |seed: bool| {
             let mut names: Vec<_> = self.members.iter().filter(|m| m.seed == seed).map(|m| m.peer_id).collect();
             names.sort_unstable();
@@ -184,9 +225,13 @@ impl Swarm {
             member.addr == addr || (member.addr.port() == addr.port() && external.contains(&addr.ip()))
         };
         let elsewhere = |found: &&Found| !self.members.iter().any(|member| is(member, found.addr));
-        let incomplete = count(false) + self.found.iter().filter(elsewhere).count();
         let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Counts { complete: small(count(true)), incomplete: small(incomplete), downloaded: self.downloaded }
+        let (seeds, others) = (small(count(true)), small(count(false)));
+        let (complete, incomplete) = match counted {
+            Some(size) => (size.seeds.max(seeds), size.others.max(others)),
+            None => (seeds, others.saturating_add(small(self.found.iter().filter(elsewhere).count()))),
+        };
+        Counts { complete, incomplete, downloaded: self.downloaded }
     }
 
     /// At most `wanted` peers for `asker`, the ring entered at `cursor`; and where the next batch begins.
@@ -266,7 +311,18 @@ mod tests {
     fn member(text: &str, reach: Reach) -> Member {
         let (addr, here) = (addr(text), "192.168.1.2".parse().unwrap());
         let (peer_id, last) = ([addr.port() as u8; 20], Instant::from_secs(addr.port().into()));
-        Member { addr, here, reach, peer_id, seed: false, last, cursor: 0, announce_at: None }
+        Member {
+            addr,
+            here,
+            reach,
+            peer_id,
+            seed: false,
+            last,
+            cursor: 0,
+            announce_at: None,
+            relay_at: None,
+            relayed: false,
+        }
     }
 
     fn asker(text: &str, reach: Reach) -> Asker<'static> {
@@ -333,7 +389,7 @@ mod tests {
         let mut swarm = Swarm::default();
         swarm.join(member("203.0.113.9:5", Reach::Remote));
         swarm.join(member("[2001:db8::9]:5", Reach::Remote));
-        assert_eq!(swarm.counts(&[]).incomplete, 1);
+        assert_eq!(swarm.counts(&[], None).incomplete, 1);
     }
 
     proptest! {
