@@ -236,8 +236,11 @@ fn render_peer(peer: &SocketAddr, item: bendy::encoding::SingleItemEncoder<'_>) 
 
 /// The compact form of those `peers` that belong to `family`.
 pub(super) fn compact(peers: &[SocketAddr], family: Family) -> Vec<u8> {
-    let peers = peers.iter().filter(|peer| Family::of(peer) == family);
-    peers.flat_map(|peer| CompactAddr::new(peer).as_bytes().to_vec()).collect()
+    let mut bytes = Vec::with_capacity(peers.len() * family.peer_len());
+    for peer in peers.iter().filter(|peer| Family::of(peer) == family) {
+        bytes.extend_from_slice(CompactAddr::new(peer).as_bytes());
+    }
+    bytes
 }
 
 fn ip_bytes(ip: IpAddr) -> Vec<u8> {

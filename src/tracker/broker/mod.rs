@@ -269,11 +269,19 @@ impl Broker {
         if let Some(member) = leaver.filter(|member| member.relayed) {
             self.outputs.push_back(Output::Relay(relay_of(id, member, Event::Stopped)));
         }
-        torrent.enter(now, &client, &request, Onward { announce: announceable, relay: announceable && self.relaying });
+        let news = torrent.enter(
+            now,
+            &client,
+            &request,
+            Onward { announce: announceable, relay: announceable && self.relaying },
+        );
         let stale = torrent.is_stale(now) && request.wanted() > 0;
         torrent.asked |= stale && self.clients.may_look_up(now, client.addr.ip(), client.reach);
+        let due = news || torrent.asked || torrent.due <= now || torrent.is_listed_late();
         let decision = self.hold_or_answer(now, client, request);
-        self.advance(now, id);
+        if due || matches!(decision, Decision::Held(_)) {
+            self.advance(now, id);
+        }
         decision
     }
 
@@ -290,6 +298,9 @@ impl Broker {
 
     /// What is known about our place in the network has changed.
     pub fn set_network(&mut self, network: Network) {
+        if self.network.external != network.external {
+            self.torrents.values_mut().for_each(|torrent| torrent.swarm.recount());
+        }
         self.network = network;
         self.pump();
     }
@@ -438,18 +449,25 @@ impl Broker {
     /// Moves the torrent to its new place in both orders, or forgets it.
     fn reindex(&mut self, now: Instant, id: Id) {
         let torrent = self.torrents.get_mut(&id).expect("the caller has it");
-        self.calendar.remove(&(torrent.due, id));
-        self.order.remove(&(torrent.rank, torrent.listed, id));
         if torrent.is_forgotten(now) {
+            self.calendar.remove(&(torrent.due, id));
+            self.order.remove(&(torrent.rank, torrent.listed, id));
             self.torrents.remove(&id);
             return;
         }
-        let due = torrent.next_due(self.policy);
         // What is due already waits for a place in line.
-        torrent.due = if due > now { due } else { now + Duration::from_secs(1) };
-        (torrent.rank, torrent.listed) = (torrent.new_rank(), torrent.touched);
-        self.calendar.insert((torrent.due, id));
-        self.order.insert((torrent.rank, torrent.listed, id));
+        let due = Some(torrent.next_due(self.policy)).filter(|due| *due > now).unwrap_or(now + Duration::from_secs(1));
+        if due != torrent.due {
+            self.calendar.remove(&(torrent.due, id));
+            self.calendar.insert((due, id));
+            torrent.due = due;
+        }
+        let rank = torrent.new_rank();
+        if rank != torrent.rank || torrent.is_listed_late() {
+            self.order.remove(&(torrent.rank, torrent.listed, id));
+            (torrent.rank, torrent.listed) = (rank, torrent.touched);
+            self.order.insert((torrent.rank, torrent.listed, id));
+        }
     }
 
     /// Sees to it that there is a place for `id`; `false` if everything that is remembered is busy.

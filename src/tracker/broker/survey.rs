@@ -215,14 +215,14 @@ impl Broker {
         self.network.ready && !self.denied.contains(&id) && (harmless || self.policy == Policy::Always)
     }
 
-    fn files(&self, now: Instant, ids: &[Id]) -> Files {
+    fn files(&mut self, now: Instant, ids: &[Id]) -> Files {
         ids.iter().map(|id| (*id, self.counts(now, *id))).collect()
     }
 
     /// What is known about the size of a swarm.
-    pub(super) fn counts(&self, now: Instant, id: Id) -> Option<Counts> {
+    pub(super) fn counts(&mut self, now: Instant, id: Id) -> Option<Counts> {
         let counted = self.surveys.size(now, id).filter(|_| !self.denied.contains(&id));
-        let Some(torrent) = self.torrents.get(&id) else {
+        let Some(torrent) = self.torrents.get_mut(&id) else {
             return counted.map(|Size { seeds, others }| Counts { complete: seeds, incomplete: others, downloaded: 0 });
         };
         let open = torrent.refusal(now, self.policy).is_none() && torrent.is_cleared(self.policy);

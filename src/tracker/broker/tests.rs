@@ -73,7 +73,7 @@ impl Scene {
     }
 
     /// What a scrape would say without a count.
-    fn known(&self) -> Option<Counts> {
+    fn known(&mut self) -> Option<Counts> {
         self.broker.counts(self.now, HASH)
     }
 
@@ -545,15 +545,15 @@ fn a_scrape_waits_for_one_count_and_is_told_the_union() {
     scene.answered(client("192.0.2.1:4000", Transport::Udp), Announce { wanted: Some(0), ..leech(1112) });
     scene.take_work();
     scene.counted(HASH, 6, 3);
-    let counts = Some(Counts { complete: 6, incomplete: 3, downloaded: 0 });
-    let (files, now) = (vec![(HASH, counts)], scene.now);
+    let counts = Counts { complete: 6, incomplete: 3, downloaded: 0 };
+    let (files, now) = (vec![(HASH, Some(counts))], scene.now);
     let answers = [(now, one, [&files[..], &files[..]].concat()), (now, other, files.clone())];
     assert_eq!(scene.scraped, answers);
     // Known for ten minutes, to announces too, whatever they find.
     scene.found(&peers(9));
     scene.pass(599 * SECOND);
     assert_eq!(scene.scrape(local(), &[HASH]), Scraping::Now(files));
-    assert_eq!(scene.answered(local(), leech(1113)).counts, counts.unwrap());
+    assert_eq!(scene.answered(local(), leech(1113)).counts, counts);
     scene.pass(SECOND);
     assert!(matches!(scene.scrape(local(), &[HASH]), Scraping::Held(_)));
     assert_eq!(scene.broker.load().held, 1);

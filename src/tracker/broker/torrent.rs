@@ -85,19 +85,20 @@ pub(super) struct Torrent {
 }
 
 impl Torrent {
-    /// Takes in who announced, and decides anew whether the client may be announced in turn, to the DHT and to other
+    /// Takes in who announced; whether that is news. Decides anew whether the client may be announced in turn, to the DHT and to other
     /// trackers.
-    pub(super) fn enter(&mut self, now: Instant, client: &Client, request: &Announce, may: Onward) {
+    pub(super) fn enter(&mut self, now: Instant, client: &Client, request: &Announce, may: Onward) -> bool {
         self.touched = now;
         let addr = client.peer(request);
         if request.event == Event::Stopped {
-            return self.swarm.leave(addr);
+            self.swarm.leave(addr);
+            return true;
         }
         if request.event == Event::Completed {
             self.swarm.count_download();
         }
         if !request.is_reachable() {
-            return;
+            return true;
         }
         let (here, reach, peer_id, seed) = (client.here, client.reach, request.peer_id, request.is_seed());
         let known = self.swarm.member_mut(addr).map(|member| *member);
@@ -112,6 +113,8 @@ impl Torrent {
         if news && reach != Reach::Remote {
             self.probe_at = Some(now);
         }
+        // A client that comes again, as it should, changes nothing that would be due earlier.
+        news || known.is_some_and(|known| known.announce_at.is_some() != may.announce)
     }
 
     /// Why the torrent is not served, if it is not.
@@ -202,8 +205,8 @@ impl Torrent {
             Policy::VerifiedPublic => matches!(self.verdict, Some((Verdict::Public, _))),
             Policy::Always => true,
         };
-        let due = self.swarm.members().iter().filter_map(|member| Some((at(member)?, *member)));
-        due.min_by_key(|(at, _)| *at).filter(|_| allowed)
+        let due = self.swarm.members().iter().filter_map(|member| Some((at(member)?, member)));
+        due.min_by_key(|(at, _)| *at).filter(|_| allowed).map(|(at, member)| (at, *member))
     }
 
     /// Whether the client would gain by waiting, and there is something to wait for.
@@ -273,6 +276,11 @@ impl Torrent {
     /// Whether something refers to this torrent from outside.
     pub(super) fn is_busy(&self) -> bool {
         !self.held.is_empty() || [self.probe, self.lookup, self.announce, self.relay].contains(&Stage::Running)
+    }
+
+    /// Whether its place in the order of eviction, which may be a minute behind, is to be set anew.
+    pub(super) fn is_listed_late(&self) -> bool {
+        self.listed == Instant::ZERO || self.touched.since(self.listed) >= Duration::from_secs(60)
     }
 
     /// Who makes room for a new torrent first: 0 nobody near is in it, 1 somebody is, 2 it is busy and stays.

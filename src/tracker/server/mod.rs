@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinSet;
 
 use super::broker::{Broker, Client, Decision, Files, Load, Output, Policy, ScrapeTicket, Scraping, Ticket, Transport};
 use super::guard::{self, Guard};
@@ -159,11 +160,19 @@ impl<D: Directory> Gateway<D> {
     /// Serves until the future is dropped.
     pub async fn run(self) {
         let Self { shared, directory, listener, work } = self;
-        tokio::select! {
-            () = http::serve(&shared, &listener) => {}
-            () = udp::serve(&shared) => {}
-            () = work::perform(&shared, &directory, work) => {}
-            () = work::observe(&shared, &directory) => {}
+        let mut tasks = JoinSet::new();
+        // Tasks of their own: the thread that hears of a datagram answers it, where one big future would be woken elsewhere.
+        let of_http = Arc::clone(&shared);
+        tasks.spawn(async move { http::serve(&of_http, &listener).await });
+        let of_udp = Arc::clone(&shared);
+        tasks.spawn(async move { udp::serve(&of_udp).await });
+        let (for_work, directory_for_work) = (Arc::clone(&shared), directory.clone());
+        tasks.spawn(async move { work::perform(&for_work, &directory_for_work, work).await });
+        tasks.spawn(async move { work::observe(&shared, &directory).await });
+        if let Some(Err(error)) = tasks.join_next().await
+            && let Ok(panic) = error.try_into_panic()
+        {
+            std::panic::resume_unwind(panic);
         }
     }
 }
