@@ -207,3 +207,49 @@ fn saves_that_are_given_up_do_not_meet_the_last_one() {
         ));
     });
 }
+
+/// The gateway's own words for what the DHT says: a client here, announced through one node, is counted by another.
+#[cfg(feature = "gateway")]
+#[test]
+fn a_scrape_at_one_node_counts_a_client_of_another() {
+    use trackerless::tracker::broker::Policy;
+    use trackerless::tracker::server::{Directory as _, Gateway, Settings};
+
+    run(async {
+        let any = "127.0.0.1:0".parse().expect("an address");
+        let nodes = network(4, any).await;
+        let stored = nodes[1].announce(swarm(3), 6881, true).await.stored_at.len();
+        assert!(stored > 0);
+        let settings = Settings { policy: Policy::Always, ..Settings::default() };
+        let gateway = Gateway::bind(any, settings, nodes[3].clone(), [9; 32]).await.expect("a gateway");
+        let addr = gateway.local_addr();
+        nodes[3].joined().await;
+        let client = async {
+            let query: String = swarm(3).0.iter().map(|byte| format!("%{byte:02x}")).collect();
+            loop {
+                let body = get(addr, &format!("/scrape?info_hash={query}")).await;
+                // The gateway may be asked before it has heard that the DHT is ready: it knows nothing then.
+                if body.contains("d5:filesd20:") {
+                    return body;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let body = tokio::select! {
+            () = gateway.run() => unreachable!("a gateway serves for ever"),
+            body = client => body,
+        };
+        assert!(body.contains("d8:completei1e10:downloadedi0e10:incompletei0ee"), "{body}");
+    });
+}
+
+#[cfg(feature = "gateway")]
+async fn get(addr: SocketAddr, path: &str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let mut stream = tokio::net::TcpStream::connect(addr).await.expect("a connection");
+    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await.expect("a request");
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).await.expect("a response");
+    String::from_utf8_lossy(&response).into_owned()
+}

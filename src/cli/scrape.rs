@@ -57,7 +57,7 @@ struct Count {
 
 impl Count {
     fn new(infohash: Id, scraped: &Scraped) -> Self {
-        let Scraped { seeds, peers, reported, answered, asked } = *scraped;
+        let Scraped { seeds, peers, reported, answered, asked, .. } = *scraped;
         let whole = |number: f64| number.round() as u64;
         Self {
             infohash,
@@ -102,7 +102,10 @@ mod tests {
     fn text_names_the_spread_where_there_is_one() {
         let seeds = Estimate { count: 1.000_2, spread: 0.01, saturated: false };
         let peers = Estimate { count: 999.7, spread: 18.6, saturated: false };
-        let count = Count::new(Id([0xab; 20]), &Scraped { seeds, peers, reported: 7, answered: 9, asked: 12 });
+        let count = Count::new(
+            Id([0xab; 20]),
+            &Scraped { seeds, peers, reported: 7, answered: 9, asked: 12, ..Scraped::default() },
+        );
         let expected = format!("{}  seeds 1  peers 1000 ± 19  counted by 7 of 9 nodes", "ab".repeat(20));
         assert_eq!(count.text(), expected);
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Dht, Running};
-use crate::engine::bloom::Estimate;
+use crate::engine::bloom::{Estimate, SwarmFilters};
 use crate::engine::contact::{Contact, Family};
 use crate::engine::id::Id;
 use crate::engine::node::{Event, Sample};
@@ -17,6 +17,8 @@ pub struct Scraped {
     pub seeds: Estimate,
     /// The other peers.
     pub peers: Estimate,
+    /// The addresses of both, of all families: to add more to them.
+    pub filters: SwarmFilters,
     /// Nodes that counted for us.
     pub reported: usize,
     /// Nodes that answered at all.
@@ -113,6 +115,7 @@ impl Scraped {
                 // An address is of one family, so what two networks know has nothing in common.
                 self.seeds = self.seeds.plus(filters.seeds.estimate());
                 self.peers = self.peers.plus(filters.peers.estimate());
+                self.filters.unite(&filters);
                 self.reported += reported;
             }
             Event::Done { summary, .. } => {

@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::guard::Reach;
 use super::server::Directory;
 use crate::dht::{Dht, Progress};
+use crate::engine::bloom::SwarmFilters;
 use crate::engine::contact::Family;
 use crate::engine::id::Id;
 
@@ -18,13 +18,21 @@ impl Directory for Dht {
         }
     }
 
-    async fn announce(&self, info_hash: Id, port: u16, seed: bool, reach: Reach) -> usize {
-        let announced = match reach {
-            Reach::Host => self.announce(info_hash, port, seed).await,
-            // A neighbour shares our public IPv4 address and nothing else.
-            Reach::Lan | Reach::Remote => self.announce_in(Family::V4, info_hash, port, seed).await,
+    async fn announce(&self, info_hash: Id, port: u16, seed: bool, families: &[Family]) -> usize {
+        let announced = match families {
+            [family] => self.announce_in(*family, info_hash, port, seed).await,
+            _ => self.announce(info_hash, port, seed).await,
         };
         announced.stored_at.len()
+    }
+
+    fn address(&self, family: Family) -> Option<IpAddr> {
+        self.local_addrs().into_iter().find(|addr| Family::of(addr) == family).map(|addr| addr.ip())
+    }
+
+    async fn count(&self, info_hash: Id) -> Option<SwarmFilters> {
+        let scraped = self.scrape(info_hash).await;
+        (scraped.answered > 0).then_some(scraped.filters)
     }
 
     async fn joined(&self) {

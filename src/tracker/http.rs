@@ -56,8 +56,8 @@ pub fn parse_announce(query: &[u8]) -> Result<(Announce, Form), Refusal> {
     let value = |key: &str| value(query, key);
     let number = |key: &str| value(key).and_then(|value| parse_number(&value));
     let text = |key: &str| value(key).and_then(|value| String::from_utf8(value.into_owned()).ok());
-    let claim = |key: &str| text(key).or_else(|| text("ip")).and_then(|text| parse_claim(&text));
     let info_hash = value("info_hash").ok_or(Refusal::malformed("info_hash is missing"))?;
+    let (claimed_v4, claimed_v6) = parse_claims(query);
     let announce = Announce {
         info_hash: Id::from_bytes(&info_hash).ok_or(Refusal::malformed("info_hash must have 20 bytes"))?,
         peer_id: value("peer_id").and_then(|id| (*id).try_into().ok()).unwrap_or_default(),
@@ -67,12 +67,19 @@ pub fn parse_announce(query: &[u8]) -> Result<(Announce, Form), Refusal> {
         event: value("event").map_or(Event::Update, |event| parse_event(&event)),
         wanted: number("numwant").map(|wanted| usize::try_from(wanted).unwrap_or(usize::MAX)),
         cursor: text("trackerid").and_then(|cursor| cursor.parse().ok()),
-        claimed_v4: claim("ipv4").and_then(v4),
-        claimed_v6: claim("ipv6").and_then(v6),
+        claimed_v4,
+        claimed_v6,
     };
     // BEP 23 lets a tracker prefer the compact form; a client that says nothing may predate it.
     let form = if value("compact").as_deref() == Some(b"1") { Form::Compact } else { Form::Dictionaries };
     Ok((announce, form))
+}
+
+/// The addresses that the client says it has (BEP 3 `ip`, BEP 7 `ipv4` and `ipv6`).
+pub(super) fn parse_claims(query: &[u8]) -> (Option<Ipv4Addr>, Option<Ipv6Addr>) {
+    let claim = |key| value(query, key).and_then(|claim| parse_claim(str::from_utf8(&claim).ok()?));
+    let either = |key| claim(key).or_else(|| claim("ip"));
+    (either("ipv4").and_then(v4), either("ipv6").and_then(v6))
 }
 
 /// Reads the query of a scrape: its infohashes, at most [`MAX_SCRAPED`] (BEP 48).
@@ -229,8 +236,11 @@ fn render_peer(peer: &SocketAddr, item: bendy::encoding::SingleItemEncoder<'_>) 
 
 /// The compact form of those `peers` that belong to `family`.
 pub(super) fn compact(peers: &[SocketAddr], family: Family) -> Vec<u8> {
-    let peers = peers.iter().filter(|peer| Family::of(peer) == family);
-    peers.flat_map(|peer| CompactAddr::new(peer).as_bytes().to_vec()).collect()
+    let mut bytes = Vec::with_capacity(peers.len() * family.peer_len());
+    for peer in peers.iter().filter(|peer| Family::of(peer) == family) {
+        bytes.extend_from_slice(CompactAddr::new(peer).as_bytes());
+    }
+    bytes
 }
 
 fn ip_bytes(ip: IpAddr) -> Vec<u8> {

@@ -6,7 +6,8 @@
 //!
 //! Four parts are pure and are told the time: [`http`] and [`udp`] turn bytes into the words below and back,
 //! [`swarm`] remembers the peers of one infohash, [`broker`] decides what is answered now, what is held, and what is
-//! asked of the DHT. [`guard`] says whom we may announce for, [`metadata`] finds out whether a torrent is private.
+//! asked of the DHT. [`guard`] says whom we may announce for, [`metadata`] finds out whether a torrent is private,
+//! [`upstream`] speaks to other trackers.
 #![forbid(unsafe_code)]
 
 pub mod broker;
@@ -17,6 +18,7 @@ pub mod metadata;
 pub mod server;
 pub mod swarm;
 pub mod udp;
+pub mod upstream;
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

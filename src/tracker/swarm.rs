@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::guard::Reach;
 use super::{Counts, MAX_WANTED};
+use crate::engine::bloom::{Filter, SwarmFilters};
 use crate::engine::contact::{self, Family};
 use crate::engine::time::Instant;
 
@@ -45,6 +46,10 @@ pub struct Member {
     pub cursor: u32,
     /// When it is announced to the DHT next; `None` while it must not be.
     pub announce_at: Option<Instant>,
+    /// The same for other trackers.
+    pub relay_at: Option<Instant>,
+    /// Whether other trackers know of it.
+    pub relayed: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -71,12 +76,40 @@ pub struct Asker<'a> {
     pub external: &'a [IpAddr],
 }
 
+/// How many addresses are in a swarm, as the DHT counts them (BEP 33).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Those that have everything.
+    pub seeds: u32,
+    /// The others.
+    pub others: u32,
+}
+
+impl Size {
+    /// What the filters tell.
+    #[must_use]
+    pub fn of(filters: &SwarmFilters) -> Self {
+        let rounded = |filter: &Filter| filter.estimate().count.round() as u32;
+        Self { seeds: rounded(&filters.seeds), others: rounded(&filters.peers) }
+    }
+}
+
 /// The peers of one infohash.
 #[derive(Debug, Default)]
 pub struct Swarm {
     members: Vec<Member>,
     found: Vec<Found>,
     downloaded: u32,
+    /// What [`Swarm::counts`] counted, until something changes.
+    tally: Option<Tally>,
+}
+
+/// Members, dual-stack ones once, and found peers who are none of them.
+#[derive(Clone, Copy, Debug)]
+struct Tally {
+    seeds: u32,
+    others: u32,
+    elsewhere: u32,
 }
 
 impl Swarm {
@@ -95,9 +128,13 @@ impl Swarm {
     pub fn join(&mut self, member: Member) {
         if let Some(known) = self.member_mut(member.addr) {
             let (cursor, announce_at) = (known.cursor, known.announce_at);
-            *known = Member { cursor, announce_at, ..member };
+            let (relay_at, relayed) = (known.relay_at, known.relayed);
+            let same = known.seed == member.seed && known.peer_id == member.peer_id;
+            *known = Member { cursor, announce_at, relay_at, relayed, ..member };
+            self.tally = self.tally.filter(|_| same);
             return;
         }
+        self.tally = None;
         if self.members.len() == MAX_MEMBERS {
             // The remote ones go first: they can find each other elsewhere.
             let oldest = (0..MAX_MEMBERS).min_by_key(|&i| {
@@ -112,11 +149,13 @@ impl Swarm {
     /// Forgets the member at `addr`.
     pub fn leave(&mut self, addr: SocketAddr) {
         self.members.retain(|member| member.addr != addr);
+        self.tally = None;
     }
 
-    /// Sets the time of the next announce for every member that the DHT knows by `port`.
-    pub fn postpone_announces(&mut self, port: u16, until: Instant) {
-        let known = self.members.iter_mut().filter(|member| member.addr.port() == port);
+    /// Sets the time of the next announce for every member that the DHT knows by `port`, in these `families`.
+    pub fn postpone_announces(&mut self, port: u16, families: &[Family], until: Instant) {
+        let is_known = |addr: &SocketAddr| addr.port() == port && families.contains(&Family::of(addr));
+        let known = self.members.iter_mut().filter(|member| is_known(&member.addr));
         known.filter_map(|member| member.announce_at.as_mut()).for_each(|at| *at = until);
     }
 
@@ -135,6 +174,7 @@ impl Swarm {
             return;
         }
         let found = Found { addr, seen: now, sightings: 1 };
+        self.tally = None;
         if self.found.len() < MAX_FOUND {
             self.found.push(found);
         } else if let Some(oldest) = self.found.iter_mut().min_by_key(|found| found.seen) {
@@ -149,13 +189,16 @@ impl Swarm {
 
     /// Forgets members and peers that are long gone.
     pub fn expire(&mut self, now: Instant) {
+        let before = self.members.len() + self.found.len();
         self.members.retain(|member| now.since(member.last) < MEMBER_LIFETIME);
         self.found.retain(|found| now.since(found.seen) < FOUND_LIFETIME);
+        self.tally = self.tally.filter(|_| self.members.len() + self.found.len() == before);
     }
 
     /// Forgets every found peer.
     pub fn clear_found(&mut self) {
         self.found = Vec::new();
+        self.tally = None;
     }
 
     /// How many found peers are as good as new.
@@ -170,39 +213,60 @@ impl Swarm {
         self.members.is_empty() && self.found.is_empty()
     }
 
-    /// How large the swarm is, as far as this gateway knows. What the DHT knows of our own members, under one of our
+    /// Adds everybody who is known here to what the DHT counted (BEP 33): members under the address by which the world
+    /// knows them, and found peers that it knows neither as seeds nor otherwise.
+    pub fn add_to(&self, filters: &mut SwarmFilters, external: &[IpAddr]) {
+        let public = |ip: IpAddr| external.iter().find(|ours| contact::is_local(ip) && ours.is_ipv4() == ip.is_ipv4());
+        for member in &self.members {
+            let ip = member.addr.ip();
+            filters.insert(*public(ip).unwrap_or(&ip), member.seed);
+        }
+        for ip in self.found.iter().map(|found| found.addr.ip()) {
+            if !filters.seeds.may_contain(ip) {
+                filters.insert(ip, false);
+            }
+        }
+    }
+
+    /// How large the swarm is: what was counted lately, but no less than announced here. Where nothing was counted, every
+    /// found peer is one that may have everything or not; what the DHT knows of our own members, under one of our
     /// `external` addresses, is not counted twice.
     #[must_use]
-    pub fn counts(&self, external: &[IpAddr]) -> Counts {
-        let count = |seed: bool| {
-            let mut names: Vec<_> = self.members.iter().filter(|m| m.seed == seed).map(|m| m.peer_id).collect();
-            names.sort_unstable();
-            names.dedup();
-            names.len()
+    pub fn counts(&mut self, external: &[IpAddr], counted: Option<Size>) -> Counts {
+        let tally = *self.tally.get_or_insert_with(|| Tally::of(&self.members, &self.found, external));
+        let (complete, incomplete) = match counted {
+            Some(size) => (size.seeds.max(tally.seeds), size.others.max(tally.others)),
+            None => (tally.seeds, tally.others.saturating_add(tally.elsewhere)),
         };
-        let is = |member: &Member, addr: SocketAddr| {
-            member.addr == addr || (member.addr.port() == addr.port() && external.contains(&addr.ip()))
-        };
-        let elsewhere = |found: &&Found| !self.members.iter().any(|member| is(member, found.addr));
-        let incomplete = count(false) + self.found.iter().filter(elsewhere).count();
-        let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Counts { complete: small(count(true)), incomplete: small(incomplete), downloaded: self.downloaded }
+        Counts { complete, incomplete, downloaded: self.downloaded }
+    }
+
+    /// Has everything counted anew: our own addresses have changed.
+    pub const fn recount(&mut self) {
+        self.tally = None;
     }
 
     /// At most `wanted` peers for `asker`, the ring entered at `cursor`; and where the next batch begins.
     #[must_use]
     pub fn select(&self, asker: &Asker<'_>, wanted: usize, cursor: u32) -> (Vec<SocketAddr>, u32) {
         let (near, far): (Vec<&Member>, Vec<&Member>) = self.members.iter().partition(|member| member.is_near(asker));
-        let mut known = self.own_endpoints(asker);
-        let mut peers = Vec::with_capacity(wanted.min(self.members.len() + self.found.len()));
-        let add = |peers: &mut Vec<_>, known: &[_], peer: Option<SocketAddr>| {
+        let most = wanted.min(self.members.len() + self.found.len());
+        let (mut peers, mut known) = (Vec::with_capacity(most), Seen::with_capacity(2 * near.len() + most));
+        for (index, member) in near.iter().enumerate() {
+            let seen_as = member.seen_by(asker).filter(|_| index < wanted);
             // Two members behind our public address can look the same to a stranger.
-            peers.extend(peer.filter(|peer| !known.contains(peer) && !peers.contains(peer)));
-        };
-        for member in near.iter().take(wanted) {
-            add(&mut peers, &[], member.seen_by(asker));
+            peers.extend(seen_as.filter(|peer| known.add(*peer)));
+            if seen_as != Some(member.addr) {
+                known.add(member.addr);
+            }
         }
-        known.extend(near.iter().map(|member| member.addr));
+        // Under our public address the DHT knows the asker, and its neighbours, who are in the answer already.
+        let is_own = |addr: SocketAddr| {
+            let here = asker.reach != Reach::Remote && asker.external.contains(&addr.ip());
+            let port = addr.port();
+            addr == asker.addr
+                || (here && (port == asker.addr.port() || near.iter().any(|member| member.addr.port() == port)))
+        };
 
         let ring_len = far.len() + self.found.len();
         let at = |index: usize| match far.get(index) {
@@ -211,18 +275,62 @@ impl Swarm {
         };
         let (start, mut walked) = (cursor as usize % ring_len.max(1), 0);
         while peers.len() < wanted && walked < ring_len {
-            add(&mut peers, &known, at((start + walked) % ring_len));
+            let peer = at((start + walked) % ring_len).filter(|peer| !is_own(*peer));
+            peers.extend(peer.filter(|peer| known.add(*peer)));
             walked += 1;
         }
         (peers, u32::try_from((start + walked) % ring_len.max(1)).unwrap_or(0))
     }
+}
 
-    /// The endpoints under which the DHT knows the asker and its neighbours, who are in the answer already.
-    fn own_endpoints(&self, asker: &Asker<'_>) -> Vec<SocketAddr> {
-        let near = self.members.iter().filter(|member| member.is_near(asker));
-        let ports: Vec<u16> = near.map(|member| member.addr.port()).chain([asker.addr.port()]).collect();
-        let public = asker.external.iter().flat_map(|ip| ports.iter().map(|&port| SocketAddr::new(*ip, port)));
-        public.filter(|_| asker.reach != Reach::Remote).chain([asker.addr]).collect()
+impl Tally {
+    fn of(members: &[Member], found: &[Found], external: &[IpAddr]) -> Self {
+        let count = |seed: bool| {
+            let mut names: Vec<_> = members.iter().filter(|member| member.seed == seed).map(|m| m.peer_id).collect();
+            names.sort_unstable();
+            names.dedup();
+            names.len()
+        };
+        let is = |member: &Member, addr: SocketAddr| {
+            member.addr == addr || (member.addr.port() == addr.port() && external.contains(&addr.ip()))
+        };
+        let elsewhere = found.iter().filter(|found| !members.iter().any(|member| is(member, found.addr))).count();
+        let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Self { seeds: small(count(true)), others: small(count(false)), elsewhere: small(elsewhere) }
+    }
+}
+
+/// A set of addresses, at most half full: a table of where each stands in the list (open addressing).
+struct Seen {
+    /// One more than the place in the list; 0 for none.
+    places: Vec<u16>,
+    addrs: Vec<SocketAddr>,
+}
+
+impl Seen {
+    /// A set for at most `most` addresses, far fewer than 65,535: members and an answer.
+    fn with_capacity(most: usize) -> Self {
+        Self { places: vec![0; (2 * most + 1).next_power_of_two()], addrs: Vec::with_capacity(most) }
+    }
+
+    /// Adds an address; `false` if it was there.
+    fn add(&mut self, addr: SocketAddr) -> bool {
+        let ip = match addr.ip() {
+            IpAddr::V4(ip) => u64::from(ip.to_bits()),
+            IpAddr::V6(ip) => (ip.to_bits() ^ (ip.to_bits() >> 64)) as u64,
+        };
+        // Multiplied by the golden ratio, the upper bits depend on all (Knuth).
+        let hash = ((ip << 16) ^ u64::from(addr.port())).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let mut slot = hash as usize % self.places.len();
+        while let Some(&place @ 1..) = self.places.get(slot) {
+            if self.addrs[usize::from(place) - 1] == addr {
+                return false;
+            }
+            slot = (slot + 1) % self.places.len();
+        }
+        self.addrs.push(addr);
+        self.places[slot] = u16::try_from(self.addrs.len()).expect("a few hundred at most");
+        true
     }
 }
 
@@ -266,7 +374,18 @@ mod tests {
     fn member(text: &str, reach: Reach) -> Member {
         let (addr, here) = (addr(text), "192.168.1.2".parse().unwrap());
         let (peer_id, last) = ([addr.port() as u8; 20], Instant::from_secs(addr.port().into()));
-        Member { addr, here, reach, peer_id, seed: false, last, cursor: 0, announce_at: None }
+        Member {
+            addr,
+            here,
+            reach,
+            peer_id,
+            seed: false,
+            last,
+            cursor: 0,
+            announce_at: None,
+            relay_at: None,
+            relayed: false,
+        }
     }
 
     fn asker(text: &str, reach: Reach) -> Asker<'static> {
@@ -333,7 +452,10 @@ mod tests {
         let mut swarm = Swarm::default();
         swarm.join(member("203.0.113.9:5", Reach::Remote));
         swarm.join(member("[2001:db8::9]:5", Reach::Remote));
-        assert_eq!(swarm.counts(&[]).incomplete, 1);
+        assert_eq!(swarm.counts(&[], None).incomplete, 1);
+        swarm.leave(addr("203.0.113.9:5"));
+        swarm.leave(addr("[2001:db8::9]:5"));
+        assert_eq!(swarm.counts(&[], None).incomplete, 0);
     }
 
     proptest! {

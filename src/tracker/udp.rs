@@ -1,7 +1,7 @@
 //! Announces and scrapes over UDP: datagrams in, datagrams out (BEP 15).
 //!
-//! Pure. Longer requests than the BEP describes are read as if they ended where it ends: what follows an announce are
-//! options (BEP 41), of which only the URL is defined, and every path of this gateway serves the same swarms.
+//! Pure. What follows an announce are options (BEP 41), of which only the URL is defined. Every path of this gateway serves
+//! the same swarms, so of the URL only a query counts that says where the client is. Other bytes that follow are skipped.
 //!
 //! Invariant: no reply is longer than its request, except to a source that sent a valid [`ConnectionIds`] id and has thus
 //! shown that it receives what is sent to it.
@@ -18,7 +18,7 @@ use crate::engine::id::Id;
 use crate::engine::time::Instant;
 
 /// What a connect request carries instead of a connection id.
-const PROTOCOL: u64 = 0x0417_2710_1980;
+pub(super) const PROTOCOL: u64 = 0x0417_2710_1980;
 /// Peers that fit in a datagram that no network splits: 1452 bytes of UDP over IPv6, less the head, by 18.
 const MAX_PEERS_V6: usize = 74;
 
@@ -61,9 +61,12 @@ pub fn parse(datagram: &[u8]) -> Option<Request> {
 fn parse_announce(mut reader: Reader<'_>) -> Option<Announce> {
     let (info_hash, peer_id) = (Id(reader.bytes()?), reader.bytes()?);
     let (downloaded, left, _uploaded) = (reader.u64()?, reader.u64()?, reader.u64()?);
-    // The address (BEP 15: "IP address, default: 0") is not even claimed: only HTTP clients are asked what they think.
+    // The address (BEP 15: "IP address, default: 0") is not even claimed: most clients fill it with anything.
     let (event, _address, _key) = (reader.u32()?, reader.u32()?, reader.u32()?);
     let (wanted, port) = (reader.u32()?.cast_signed(), u16::from_be_bytes(reader.bytes()?));
+    let url = read_url(reader);
+    let query = url.iter().position(|&byte| byte == b'?').map_or(&[][..], |at| &url[at + 1..]);
+    let (claimed_v4, claimed_v6) = super::http::parse_claims(query);
     Some(Announce {
         info_hash,
         peer_id,
@@ -74,9 +77,26 @@ fn parse_announce(mut reader: Reader<'_>) -> Option<Announce> {
         event: parse_event(event),
         wanted: usize::try_from(wanted).ok(),
         cursor: None,
-        claimed_v4: None,
-        claimed_v6: None,
+        claimed_v4,
+        claimed_v6,
     })
+}
+
+/// Path and query of the URL that the client was given, in pieces of at most 255 bytes (BEP 41).
+fn read_url(mut reader: Reader<'_>) -> Vec<u8> {
+    let mut url = Vec::new();
+    while let Some([option]) = reader.bytes() {
+        match option {
+            1 => {}
+            // Options may be invented, but all have this form.
+            2.. => {
+                let Some(piece) = reader.piece() else { break };
+                url.extend_from_slice(if option == 2 { piece } else { &[] });
+            }
+            0 => break,
+        }
+    }
+    url
 }
 
 /// libtorrent sends 4 for `paused` (BEP 21), which is an ordinary announce.
@@ -97,7 +117,15 @@ fn parse_scrape(mut reader: Reader<'_>) -> Option<Vec<Id>> {
 /// Takes big-endian numbers off the front of a datagram.
 struct Reader<'a>(&'a [u8]);
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    /// As many bytes as the first one says.
+    fn piece(&mut self) -> Option<&'a [u8]> {
+        let [length] = self.bytes()?;
+        let (head, tail) = self.0.split_at_checked(length.into())?;
+        self.0 = tail;
+        Some(head)
+    }
+
     fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, tail) = self.0.split_first_chunk()?;
         self.0 = tail;
@@ -142,11 +170,16 @@ pub const fn max_peers(family: Family) -> usize {
     }
 }
 
-/// The answer to a scrape, in the order asked. The form has no word for "unknown": it is written as nobody.
+/// The answer to a scrape, in the order asked. The form has no word for "unknown", so it ends before the first swarm of
+/// which nothing is known, as an answer of a tracker that was asked for too many does.
 #[must_use]
 pub fn render_scrape(transaction: u32, files: &[(Id, Option<Counts>)]) -> Vec<u8> {
+    if let [(_, None), ..] = files {
+        let reason = "nothing is known of this swarm yet".into();
+        return render_refusal(transaction, &Refusal { reason, interval: Duration::from_secs(60) });
+    }
     let mut datagram = head(2, transaction).to_vec();
-    for counts in files.iter().map(|(_, counts)| counts.unwrap_or_default()) {
+    for counts in files.iter().map_while(|(_, counts)| *counts) {
         for number in [counts.complete, counts.downloaded, counts.incomplete] {
             datagram.extend(number.to_be_bytes());
         }
@@ -269,6 +302,18 @@ mod tests {
     }
 
     #[test]
+    fn the_url_may_say_where_the_client_is() {
+        for tail in [
+            &b"\x02\x1f/announce-token?ip=203.0.113.77"[..],
+            b"\x01\x02\x10/announce?x=1&ip\x01\x02\x0e=203.0.113.77&",
+            b"\x09\x03new\x02\x1e/announce?ipv4=203.0.113.77:80\x00\x02\x01&",
+        ] {
+            let claimed = parse_announce_of(&announce(0, 0, 1, tail)).claimed_v4;
+            assert_eq!(claimed, Some([203, 0, 113, 77].into()), "{}", tail.escape_ascii());
+        }
+    }
+
+    #[test]
     fn connects_and_scrapes_are_read() {
         let connect = hex::decode("00000417271019800000000012345678").unwrap();
         let request = Request { transaction: 0x1234_5678, connection: None, action: Action::Connect };
@@ -300,8 +345,10 @@ mod tests {
         assert_eq!(v4, "0000000100000009000003840000000200000001010203040005");
         let v6 = hex::encode(render_announce(9, &reply, Family::V6));
         assert_eq!(v6, "000000010000000900000384000000020000000120010db80000000000000000000000010006");
-        let scrape = hex::encode(render_scrape(9, &[(Id::ZERO, Some(counts)), (Id::ZERO, None)]));
-        assert_eq!(scrape, format!("0000000200000009000000010000000300000002{}", "0".repeat(24)));
+        let scrape =
+            hex::encode(render_scrape(9, &[(Id::ZERO, Some(counts)), (Id::ZERO, None), (Id::ZERO, Some(counts))]));
+        assert_eq!(scrape, "0000000200000009000000010000000300000002");
+        assert!(render_scrape(9, &[(Id::ZERO, None)]).starts_with(b"\0\0\0\x03\0\0\0\x09nothing"));
         assert_eq!(hex::encode(render_connect(9, 7)), "00000000000000090000000000000007");
         assert_eq!(render_refusal(9, &Refusal::malformed("no")), b"\0\0\0\x03\0\0\0\x09no");
     }
@@ -312,7 +359,7 @@ mod tests {
             let peers = vec![addr.parse::<SocketAddr>().unwrap(); 1000];
             assert!(render_announce(1, &Reply { peers, ..Reply::default() }, family).len() <= payload);
         }
-        assert!(render_scrape(1, &[(Id::ZERO, None); MAX_SCRAPED]).len() <= 1452);
+        assert!(render_scrape(1, &[(Id::ZERO, Some(Counts::default())); MAX_SCRAPED]).len() <= 1452);
     }
 
     #[test]

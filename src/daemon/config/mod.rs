@@ -248,7 +248,8 @@ fn gateway_settings(entries: &[Entry]) -> GatewaySettings {
         _ => Policy::VerifiedPublic,
     };
     let (guard, trusted_proxies) = (Guard::new(networks("gateway_lan")), networks("gateway_trusted_proxies"));
-    GatewaySettings { policy, denied: denied.iter().copied().collect(), guard, trusted_proxies }
+    let Value::Trackers(upstream) = entry(entries, "gateway_upstream").value.clone() else { unreachable!("trackers") };
+    GatewaySettings { policy, denied: denied.iter().copied().collect(), guard, trusted_proxies, upstream }
 }
 
 fn switch(entries: &[Entry], key: &str) -> bool {

@@ -32,7 +32,7 @@ pub enum Scope {
 }
 
 /// All settings, in the order in which people read them.
-pub static SETTINGS: [Setting; 18] = [
+pub static SETTINGS: [Setting; 19] = [
     Setting {
         key: "data_dir",
         kind: Kind::Folder,
@@ -166,6 +166,14 @@ pub static SETTINGS: [Setting; 18] = [
         meaning: "Network of reverse proxies in front of the gateway; may be given several times. \
                   From there, and from nowhere else, X-Forwarded-For names the client.",
         default: || Value::Networks(Vec::new()),
+    },
+    Setting {
+        key: "gateway_upstream",
+        kind: Kind::Trackers,
+        scope: Scope::Daemon,
+        meaning: "URL of another tracker, http:// or udp://; may be given several times. \
+                  The gateway announces there whom it announces to the DHT, and passes on the peers that it is told.",
+        default: || Value::Trackers(Vec::new()),
     },
     Setting {
         key: "log",

@@ -10,6 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::engine::id::Id;
 use crate::tracker::guard::Network;
+use crate::tracker::upstream::Upstream;
 
 /// What the value of a setting may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub enum Kind {
     Networks,
     /// Infohashes, possibly none.
     Infohashes,
+    /// URLs of trackers, possibly none.
+    Trackers,
 }
 
 /// The value of a setting.
@@ -55,13 +58,14 @@ pub enum Value {
     Choice(&'static str),
     Networks(Vec<Network>),
     Infohashes(Vec<Id>),
+    Trackers(Vec<Upstream>),
 }
 
 impl Kind {
     /// Whether several values may be given.
     #[must_use]
     pub const fn is_list(self) -> bool {
-        matches!(self, Self::Addresses | Self::Hosts | Self::Networks | Self::Infohashes)
+        matches!(self, Self::Addresses | Self::Hosts | Self::Networks | Self::Infohashes | Self::Trackers)
     }
 
     /// The name of a value in `--help`.
@@ -78,6 +82,7 @@ impl Kind {
             Self::Choice(_) => "WORD",
             Self::Networks => "NETWORK",
             Self::Infohashes => "INFOHASH",
+            Self::Trackers => "URL",
         }
     }
 
@@ -97,6 +102,9 @@ impl Kind {
             Self::Choice(words) => format!("give {}", words.join(" or ")),
             Self::Networks => "give an address and the length of its prefix, as in 192.168.0.0/16".to_owned(),
             Self::Infohashes => "give infohashes of 40 hexadecimal digits".to_owned(),
+            Self::Trackers => {
+                "give URLs as in udp://tracker.example:6969/announce or http://tracker.example/announce".to_owned()
+            }
         }
     }
 
@@ -121,6 +129,7 @@ impl Kind {
             Self::Choice(words) => choice(single(), words).map(Value::Choice),
             Self::Networks => parts().map(parsed).collect::<Result<_, _>>().map(Value::Networks),
             Self::Infohashes => parts().map(parsed).collect::<Result<_, _>>().map(Value::Infohashes),
+            Self::Trackers => parts().map(parsed).collect::<Result<_, _>>().map(Value::Trackers),
         }
     }
 
@@ -156,6 +165,7 @@ impl Value {
             Self::Choice(word) => vec![(*word).to_owned()],
             Self::Networks(networks) => networks.iter().map(ToString::to_string).collect(),
             Self::Infohashes(ids) => ids.iter().map(ToString::to_string).collect(),
+            Self::Trackers(trackers) => trackers.iter().map(ToString::to_string).collect(),
         }
     }
 
@@ -166,7 +176,9 @@ impl Value {
             Self::Switch(on) => (*on).into(),
             Self::Count(number) => i64::try_from(*number).expect("counts are bounded by their kind").into(),
             Self::Folder(_) | Self::Filter(_) | Self::Service(_) | Self::Choice(_) => self.texts().concat().into(),
-            Self::Addresses(_) | Self::Hosts(_) | Self::Networks(_) | Self::Infohashes(_) => self.texts().into(),
+            Self::Addresses(_) | Self::Hosts(_) | Self::Networks(_) | Self::Infohashes(_) | Self::Trackers(_) => {
+                self.texts().into()
+            }
         }
     }
 }
@@ -305,5 +317,8 @@ mod tests {
         assert_eq!(read(Kind::Networks, "10.0.0.0/8,fd00::/8").unwrap(), ["10.0.0.0/8", "fd00::/8"]);
         assert!(read(Kind::Networks, "10.0.0.0/99").unwrap_err().contains("10.0.0.0/99"));
         assert_eq!(read(Kind::Infohashes, &"0f".repeat(20)).unwrap(), ["0f".repeat(20)]);
+        let trackers = ["udp://t.example:1/announce", "http://u.example/x?key=1"];
+        assert_eq!(read(Kind::Trackers, &trackers.join(",")).unwrap(), trackers);
+        assert!(read(Kind::Trackers, "https://t.example/announce").unwrap_err().contains("https is not spoken"));
     }
 }

@@ -20,13 +20,14 @@ impl Broker {
         let family = (client.transport == Transport::Udp).then(|| Family::of(&client.addr));
         let asker = Asker { addr, here: client.here, reach: client.reach, seed: request.is_seed(), family, external };
         let own_cursor = torrent.swarm.member_mut(addr).map_or(0, |member| member.cursor);
-        let (peers, cursor) = torrent.swarm.select(&asker, request.wanted(), request.cursor.unwrap_or(own_cursor));
+        let wanted = if torrent.is_cleared(self.policy) { request.wanted() } else { 0 };
+        let (peers, cursor) = torrent.swarm.select(&asker, wanted, request.cursor.unwrap_or(own_cursor));
         if let Some(member) = torrent.swarm.member_mut(addr) {
             member.cursor = cursor;
         }
         let seen_as = external.iter().find(|ip| ip.is_ipv4() == client.addr.is_ipv4()).copied();
         let external_ip = if client.reach == Reach::Remote { Some(client.addr.ip()) } else { seen_as };
-        let counts = torrent.swarm.counts(external);
+        let counts = torrent.swarm.counts(external, self.surveys.size(now, request.info_hash));
         let (interval, min_interval) = self.intervals(now, request, peers.len());
         let warning = self.warning(request, client, peers.len());
         Reply { interval, min_interval, counts, peers, cursor, external_ip, warning }
@@ -39,6 +40,8 @@ impl Broker {
         let few = torrent.looked_up.is_none() || (downloads && torrent.swarm.fresh(now) < ENOUGH);
         let (interval, min_interval) = match () {
             () if request.event == Event::Stopped => (900, 60),
+            // In a moment it is known whether the torrent is private, and the client should hear that.
+            () if !torrent.is_cleared(self.policy) => (60, 30),
             () if downloads && peers == 0 => (120, 30),
             () if few => (300, 60),
             // A tenth more or less, so that the torrents of a client do not all come at once.

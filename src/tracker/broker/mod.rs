@@ -10,6 +10,7 @@
 //!   five minutes at the earliest and rTorrent after ten. Everybody else is answered at once: libtorrent has only 50
 //!   announces under way for all its trackers together.
 //! * One lookup per infohash, however many ask. What it found is good for ten minutes, and asked again from two minutes on.
+//! * One count (BEP 33) per infohash, however many scrape it, and only of swarms that are no secret.
 //! * Who announced here is known here at once, and announced to the DHT if that is safe ([`guard`](super::guard)) and
 //!   allowed ([`Policy`]).
 //!
@@ -18,6 +19,7 @@
 mod answer;
 mod clients;
 mod lane;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod torrent;
@@ -29,23 +31,31 @@ use std::time::Duration;
 
 use self::clients::Clients;
 use self::lane::Lane;
-use self::torrent::{Held, Stage, Torrent};
+use self::survey::Surveys;
+use self::torrent::{Held, Onward, Stage, Torrent};
 use super::guard::{Reach, is_elsewhere};
 use super::metadata::Verdict;
-use super::{Announce, Answer, Counts, Refusal};
+use super::swarm::Member;
+use super::upstream::Relay;
+use super::{Announce, Answer, Counts, Event, Refusal};
+use crate::engine::contact::Family;
 use crate::engine::id::Id;
 use crate::engine::random::Random;
 use crate::engine::time::Instant;
 
 /// Infohashes that are remembered. When there are more, those that nobody near has go first, the oldest ahead.
 const MAX_TORRENTS: usize = 20_000;
-/// Answers held at a time: in all, and for one client.
+/// Answers held at a time, for all clients together.
 const MAX_HELD: usize = 4_096;
-const MAX_HELD_PER_CLIENT: usize = 8;
-/// Lookups, announces and metadata requests under way at a time.
+/// Lookups, announces, metadata requests and counts under way at a time.
 const LOOKUPS: usize = 16;
 const ANNOUNCES: usize = 8;
 const PROBES: usize = 8;
+const SURVEYS: usize = 4;
+const RELAYS: usize = 8;
+/// How soon and how late other trackers are told of a client again, whatever interval they ask for: members are remembered
+/// for little longer than half an hour.
+const RELAY_PAUSES: (Duration, Duration) = (Duration::from_secs(5 * 60), Duration::from_secs(30 * 60));
 
 /// Which local clients are announced to the DHT.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,6 +105,22 @@ pub struct Ticket {
     number: u64,
 }
 
+/// Names a held scrape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ScrapeTicket(u64);
+
+/// The swarms of a scrape, in the order asked; `None` where nothing is known.
+pub type Files = Vec<(Id, Option<Counts>)>;
+
+/// What becomes of a scrape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scraping {
+    /// It is answered.
+    Now(Files),
+    /// The answer comes as an [`Output::Scraped`].
+    Held(ScrapeTicket),
+}
+
 /// What becomes of an announce.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -109,19 +135,28 @@ pub enum Decision {
 pub enum Output {
     /// Give this held answer.
     Answer(Ticket, Answer),
+    /// Answer this held scrape.
+    Scraped(ScrapeTicket, Files),
+    /// Count a swarm (BEP 33); then [`Broker::survey_finished`].
+    Survey(Id),
     /// Look for peers: [`Broker::peers_found`] as they come, then [`Broker::lookup_finished`].
     Lookup(Id),
-    /// Announce that a client of ours is at `port`; then [`Broker::announce_finished`].
+    /// Announce a client of ours; then [`Broker::announce_finished`].
     Announce {
         /// Which swarm.
         info_hash: Id,
-        /// Where the client accepts connections.
-        port: u16,
+        /// Where the client accepts connections, as seen from here.
+        client: SocketAddr,
         /// Whether it has everything.
         seed: bool,
         /// Which of our addresses it shares: all of them, or the public IPv4 address only.
         reach: Reach,
+        /// Whether it announced over both families.
+        dual: bool,
     },
+    /// Tell other trackers of a client of ours: [`Broker::peers_found`] as they come, then, unless it has
+    /// stopped, [`Broker::relay_finished`].
+    Relay(Relay),
     /// Ask a client for its metadata ([`metadata`](super::metadata)); then [`Broker::probe_finished`].
     Probe {
         /// Which torrent.
@@ -144,6 +179,11 @@ pub struct Network {
     pub external: Vec<IpAddr>,
 }
 
+fn relay_of(info_hash: Id, member: &Member, event: Event) -> Relay {
+    let (client, peer_id, seed) = (member.addr, member.peer_id, member.seed);
+    Relay { info_hash, peer_id, client, port: client.port(), seed, event }
+}
+
 /// What the broker holds, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Load {
@@ -158,6 +198,7 @@ pub struct Load {
 pub struct Broker {
     policy: Policy,
     denied: BTreeSet<Id>,
+    relaying: bool,
     network: Network,
     random: Random,
     torrents: BTreeMap<Id, Torrent>,
@@ -171,6 +212,8 @@ pub struct Broker {
     lookups: Lane,
     announces: Lane,
     probes: Lane,
+    surveys: Surveys,
+    relays: Lane,
     outputs: VecDeque<Output>,
 }
 
@@ -181,6 +224,7 @@ impl Broker {
         Self {
             policy,
             denied,
+            relaying: false,
             network: Network::default(),
             random: Random::new(seed),
             torrents: BTreeMap::new(),
@@ -192,8 +236,15 @@ impl Broker {
             lookups: Lane::new(LOOKUPS),
             announces: Lane::new(ANNOUNCES),
             probes: Lane::new(PROBES),
+            surveys: Surveys::new(SURVEYS),
+            relays: Lane::new(RELAYS),
             outputs: VecDeque::new(),
         }
+    }
+
+    /// Has other trackers told of clients, too.
+    pub const fn relay_to_trackers(&mut self) {
+        self.relaying = true;
     }
 
     /// How much the broker remembers.
@@ -214,23 +265,24 @@ impl Broker {
         }
         let announceable = client.reach != Reach::Remote && !is_elsewhere(&request, &self.network.external);
         let torrent = self.torrents.entry(id).or_default();
-        torrent.enter(now, &client, &request, announceable);
+        let leaver = torrent.swarm.member_mut(client.peer(&request)).filter(|_| request.event == Event::Stopped);
+        if let Some(member) = leaver.filter(|member| member.relayed) {
+            self.outputs.push_back(Output::Relay(relay_of(id, member, Event::Stopped)));
+        }
+        let news = torrent.enter(
+            now,
+            &client,
+            &request,
+            Onward { announce: announceable, relay: announceable && self.relaying },
+        );
         let stale = torrent.is_stale(now) && request.wanted() > 0;
         torrent.asked |= stale && self.clients.may_look_up(now, client.addr.ip(), client.reach);
+        let due = news || torrent.asked || torrent.due <= now || torrent.is_listed_late();
         let decision = self.hold_or_answer(now, client, request);
-        self.advance(now, id);
+        if due || matches!(decision, Decision::Held(_)) {
+            self.advance(now, id);
+        }
         decision
-    }
-
-    /// What is known about the sizes of swarms. Asking leaves no trace.
-    #[must_use]
-    pub fn scrape(&self, now: Instant, ids: &[Id]) -> Vec<(Id, Option<Counts>)> {
-        let counts = |id: &Id| {
-            let torrent = self.torrents.get(id).filter(|torrent| torrent.refusal(now, self.policy).is_none())?;
-            let known = torrent.looked_up.is_some() || !torrent.swarm.is_empty();
-            known.then(|| torrent.swarm.counts(&self.network.external))
-        };
-        ids.iter().map(|id| (*id, counts(id))).collect()
     }
 
     /// A client with a held answer went away.
@@ -246,13 +298,18 @@ impl Broker {
 
     /// What is known about our place in the network has changed.
     pub fn set_network(&mut self, network: Network) {
+        if self.network.external != network.external {
+            self.torrents.values_mut().for_each(|torrent| torrent.swarm.recount());
+        }
         self.network = network;
         self.pump();
     }
 
-    /// A lookup reported peers.
+    /// A lookup, or another tracker, reported peers.
     pub fn peers_found(&mut self, now: Instant, id: Id, peers: &[SocketAddr]) {
-        let Some(torrent) = self.torrents.get_mut(&id).filter(|torrent| torrent.lookup == Stage::Running) else {
+        let Some(torrent) =
+            self.torrents.get_mut(&id).filter(|torrent| [torrent.lookup, torrent.relay].contains(&Stage::Running))
+        else {
             return;
         };
         peers.iter().for_each(|peer| torrent.swarm.find(now, *peer));
@@ -270,14 +327,33 @@ impl Broker {
         self.pump();
     }
 
-    /// An announce is over: `stored` nodes keep it.
-    pub fn announce_finished(&mut self, now: Instant, id: Id, port: u16, stored: usize) {
+    /// An announce of the client on `port`, in these `families`, is over: `stored` nodes keep it.
+    pub fn announce_finished(&mut self, now: Instant, id: Id, port: u16, families: &[Family], stored: usize) {
         self.announces.finish();
         // Nodes forget a peer after about half an hour (BEP 5 leaves it open); jitter keeps torrents from marching in step.
         let pause = if stored == 0 { 120 } else { 900 + self.random.wire_below(600) as u64 };
         if let Some(torrent) = self.torrents.get_mut(&id) {
             torrent.announce = Stage::Idle;
-            torrent.swarm.postpone_announces(port, now + Duration::from_secs(pause));
+            torrent.swarm.postpone_announces(port, families, now + Duration::from_secs(pause));
+        }
+        self.advance(now, id);
+        self.pump();
+    }
+
+    /// Other trackers were told of `client`. `interval` is the longest that they asked for; `None`: nobody took it.
+    pub fn relay_finished(&mut self, now: Instant, id: Id, client: SocketAddr, interval: Option<Duration>) {
+        self.relays.finish();
+        let (soonest, latest) = RELAY_PAUSES;
+        let pause = interval.unwrap_or(soonest).clamp(soonest, latest);
+        if let Some(torrent) = self.torrents.get_mut(&id) {
+            torrent.relay = Stage::Idle;
+            if let Some(member) = torrent.swarm.member_mut(client) {
+                member.relay_at = member.relay_at.map(|_| now + pause);
+                member.relayed |= interval.is_some();
+            }
+            if torrent.is_forbidden(self.policy) {
+                torrent.swarm.clear_found();
+            }
         }
         self.advance(now, id);
         self.pump();
@@ -295,6 +371,7 @@ impl Broker {
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.answer_late_scrapes(now);
         while let Some((due, id)) = self.calendar.first().copied().filter(|(due, _)| *due <= now) {
             debug_assert!(
                 self.torrents.get(&id).is_some_and(|torrent| torrent.due == due),
@@ -307,7 +384,7 @@ impl Broker {
     /// When [`Broker::handle_timeout`] wants to be called.
     #[must_use]
     pub fn next_timeout(&self) -> Instant {
-        self.calendar.first().map_or(Instant::FAR_FUTURE, |(due, _)| *due)
+        self.calendar.first().map_or(Instant::FAR_FUTURE, |(due, _)| *due).min(self.surveys.next_deadline())
     }
 
     /// The next thing to be done, until there is none.
@@ -327,8 +404,8 @@ impl Broker {
             held.request = request;
             return Decision::Held(held.ticket);
         }
-        let worth = torrent.is_worth_holding(now, &client, &request) && self.held < MAX_HELD;
-        if !(worth && self.clients.hold(now, client.addr.ip(), MAX_HELD_PER_CLIENT)) {
+        let worth = torrent.is_worth_holding(now, &client, &request, self.policy) && self.held < MAX_HELD;
+        if !(worth && self.clients.hold(now, client.addr.ip(), client.transport.most_held())) {
             return Decision::Now(Ok(self.reply(now, &client, &request)));
         }
         self.tickets += 1;
@@ -343,7 +420,7 @@ impl Broker {
     fn advance(&mut self, now: Instant, id: Id) {
         let Some(torrent) = self.torrents.get_mut(&id) else { return };
         torrent.swarm.expire(now);
-        torrent.note_peers(now);
+        torrent.note_peers(now, self.policy);
         self.release(now, id);
         self.order_work(now, id);
         self.pump();
@@ -372,18 +449,25 @@ impl Broker {
     /// Moves the torrent to its new place in both orders, or forgets it.
     fn reindex(&mut self, now: Instant, id: Id) {
         let torrent = self.torrents.get_mut(&id).expect("the caller has it");
-        self.calendar.remove(&(torrent.due, id));
-        self.order.remove(&(torrent.rank, torrent.listed, id));
         if torrent.is_forgotten(now) {
+            self.calendar.remove(&(torrent.due, id));
+            self.order.remove(&(torrent.rank, torrent.listed, id));
             self.torrents.remove(&id);
             return;
         }
-        let due = torrent.next_due(self.policy);
         // What is due already waits for a place in line.
-        torrent.due = if due > now { due } else { now + Duration::from_secs(1) };
-        (torrent.rank, torrent.listed) = (torrent.new_rank(), torrent.touched);
-        self.calendar.insert((torrent.due, id));
-        self.order.insert((torrent.rank, torrent.listed, id));
+        let due = Some(torrent.next_due(self.policy)).filter(|due| *due > now).unwrap_or(now + Duration::from_secs(1));
+        if due != torrent.due {
+            self.calendar.remove(&(torrent.due, id));
+            self.calendar.insert((due, id));
+            torrent.due = due;
+        }
+        let rank = torrent.new_rank();
+        if rank != torrent.rank || torrent.is_listed_late() {
+            self.order.remove(&(torrent.rank, torrent.listed, id));
+            (torrent.rank, torrent.listed) = (rank, torrent.touched);
+            self.order.insert((torrent.rank, torrent.listed, id));
+        }
     }
 
     /// Sees to it that there is a place for `id`; `false` if everything that is remembered is busy.

@@ -1,8 +1,10 @@
 //! The broker in virtual time: a script of announces and of what the DHT does, and what clients are told when.
 
+mod script;
+
 use super::*;
+use crate::engine::bloom::SwarmFilters;
 use crate::tracker::{Event, MAX_WANTED, Reply};
-use proptest::prelude::*;
 
 const HASH: Id = Id([7; 20]);
 const SECOND: Duration = Duration::from_secs(1);
@@ -12,6 +14,7 @@ struct Scene {
     broker: Broker,
     now: Instant,
     answers: Vec<(Instant, Ticket, Answer)>,
+    scraped: Vec<(Instant, ScrapeTicket, Files)>,
     work: Vec<Output>,
 }
 
@@ -19,7 +22,7 @@ impl Scene {
     fn new(policy: Policy) -> Self {
         let mut broker = Broker::new(policy, BTreeSet::new(), [1; 32]);
         broker.set_network(Network { ready: true, nodes: 100, external: vec![ip("198.51.100.1")] });
-        Self { broker, now: Instant::from_secs(1000), answers: Vec::new(), work: Vec::new() }
+        Self { broker, now: Instant::from_secs(1000), answers: Vec::new(), scraped: Vec::new(), work: Vec::new() }
     }
 
     fn announce(&mut self, client: Client, request: Announce) -> Decision {
@@ -58,9 +61,29 @@ impl Scene {
         while let Some(output) = self.broker.poll_output() {
             match output {
                 Output::Answer(ticket, answer) => self.answers.push((self.now, ticket, answer)),
+                Output::Scraped(ticket, files) => self.scraped.push((self.now, ticket, files)),
                 work => self.work.push(work),
             }
         }
+    }
+
+    fn scrape(&mut self, client: Client, ids: &[Id]) -> Scraping {
+        let scraping = self.broker.scrape(self.now, client, ids.to_vec());
+        self.drain();
+        scraping
+    }
+
+    /// What a scrape would say without a count.
+    fn known(&mut self) -> Option<Counts> {
+        self.broker.counts(self.now, HASH)
+    }
+
+    fn counted(&mut self, id: Id, seeds: u8, others: u8) {
+        let mut filters = SwarmFilters::default();
+        (0..seeds).for_each(|i| filters.insert([203, 0, 113, i].into(), true));
+        (0..others).for_each(|i| filters.insert([192, 0, 2, i].into(), false));
+        self.broker.survey_finished(self.now, id, Some(filters));
+        self.drain();
     }
 
     fn take_work(&mut self) -> Vec<Output> {
@@ -83,7 +106,7 @@ impl Scene {
     }
 
     fn announce_ends(&mut self, port: u16, stored: usize) {
-        self.broker.announce_finished(self.now, HASH, port, stored);
+        self.broker.announce_finished(self.now, HASH, port, &[Family::V4], stored);
         self.drain();
     }
 }
@@ -115,6 +138,10 @@ fn leech(port: u16) -> Announce {
 
 fn seed(port: u16) -> Announce {
     Announce { left: Some(0), ..leech(port) }
+}
+
+fn announce_of(client: &str, seed: bool, reach: Reach) -> Output {
+    Output::Announce { info_hash: HASH, client: client.parse().unwrap(), seed, reach, dual: false }
 }
 
 fn peers(count: usize) -> Vec<SocketAddr> {
@@ -209,7 +236,7 @@ fn a_swarm_that_was_empty_a_minute_ago_is_not_waited_for() {
 fn one_lookup_serves_all_who_ask() {
     let mut scene = Scene::new(Policy::Always);
     for port in 0..8 {
-        scene.held(client(&format!("127.0.0.1:{}", 50_000 + port), Transport::Http), leech(2000 + port));
+        scene.held(client(&format!("127.0.0.1:{}", 50_000 + port), Transport::Udp), leech(2000 + port));
     }
     let lookups = scene.take_work().into_iter().filter(|work| *work == Output::Lookup(HASH)).count();
     assert_eq!(lookups, 1);
@@ -234,14 +261,14 @@ fn few_answers_are_held_for_one_client_and_not_too_many_in_all() {
     let mut scene = Scene::new(Policy::Always);
     let other = |i: u16| Announce { info_hash: Id([(i % 250) as u8; 20]), ..leech(1000 + i) };
     let held = (0..100).filter(|&i| matches!(scene.announce(local(), other(i)), Decision::Held(_))).count();
-    assert_eq!(held, 8);
+    assert_eq!(held, 4);
     let mut held = 0;
     for i in 0..10_000u32 {
         let addr = SocketAddr::new(std::net::Ipv4Addr::from(0x0a00_0000 + i).into(), 1);
         let client = Client { addr, reach: Reach::Lan, ..local() };
         held += usize::from(matches!(scene.announce(client, other(i as u16)), Decision::Held(_)));
     }
-    assert_eq!((held + 8, scene.broker.load().held), (MAX_HELD, MAX_HELD));
+    assert_eq!((held + 4, scene.broker.load().held), (MAX_HELD, MAX_HELD));
     scene.pass(8 * SECOND);
     assert_eq!((scene.answers.len(), scene.broker.load().held), (MAX_HELD, 0));
     scene.held(local(), Announce { info_hash: Id([255; 20]), ..leech(1) });
@@ -313,7 +340,7 @@ fn a_download_next_door_keeps_its_swarm_warm() {
 fn who_shares_our_address_is_announced_while_it_is_there() {
     let mut scene = Scene::new(Policy::Always);
     scene.answered(local(), seed(1111));
-    let announce = |seed, reach| Output::Announce { info_hash: HASH, port: 1111, seed, reach };
+    let announce = |seed, reach| announce_of("127.0.0.1:1111", seed, reach);
     assert_eq!(scene.take_work(), [Output::Lookup(HASH), announce(true, Reach::Host)]);
     scene.lookup_ends();
     scene.announce_ends(1111, 8);
@@ -340,12 +367,9 @@ fn a_finished_download_is_announced_as_a_seed_at_once() {
     scene.announce_ends(1111, 8);
     scene.take_work();
     scene.answered(lan, Announce { event: Event::Completed, left: Some(0), ..leech(1111) });
-    let announce = Output::Announce { info_hash: HASH, port: 1111, seed: true, reach: Reach::Lan };
+    let announce = announce_of("192.168.1.7:1111", true, Reach::Lan);
     assert_eq!(scene.take_work(), [announce]);
-    assert_eq!(
-        scene.broker.scrape(scene.now, &[HASH])[0].1,
-        Some(Counts { complete: 1, incomplete: 0, downloaded: 1 })
-    );
+    assert_eq!(scene.known(), Some(Counts { complete: 1, incomplete: 0, downloaded: 1 }));
 }
 
 #[test]
@@ -376,7 +400,7 @@ fn the_dht_hears_of_a_torrent_only_when_it_is_proven_public() {
     let probe = Output::Probe { info_hash: HASH, peer: "127.0.0.1:1111".parse().unwrap(), complete: false };
     assert_eq!(scene.take_work(), [probe]);
     scene.probe_says(Verdict::Public);
-    let announce = Output::Announce { info_hash: HASH, port: 1111, seed: false, reach: Reach::Host };
+    let announce = announce_of("127.0.0.1:1111", false, Reach::Host);
     assert_eq!(scene.take_work(), [Output::Lookup(HASH), announce]);
     // Proven once, proven for good.
     scene.found(&peers(40));
@@ -398,7 +422,7 @@ fn a_private_torrent_is_refused_and_kept_from_the_dht() {
             assert_eq!(again, Decision::Now(Err(refusal)));
             scene.pass(25 * 60 * SECOND);
             assert_eq!(scene.take_work(), []);
-            assert_eq!(scene.broker.scrape(scene.now, &[HASH])[0].1, None);
+            assert_eq!(scene.known(), None);
         }
     }
 }
@@ -495,18 +519,165 @@ fn a_big_swarm_is_walked_batch_by_batch() {
 #[test]
 fn counts_say_what_is_known() {
     let mut scene = Scene::new(Policy::Always);
-    assert_eq!(scene.broker.scrape(scene.now, &[HASH]), [(HASH, None)]);
+    assert_eq!(scene.known(), None);
     assert_eq!(scene.broker.load().torrents, 0, "a scrape leaves no trace");
     scene.answered(local(), seed(1111));
     // The DHT knows our own client as well, under our public address.
     let own = "198.51.100.1:1111".parse().unwrap();
     scene.found(&[peers(9), vec![own]].concat());
     let counts = Counts { complete: 1, incomplete: 9, downloaded: 0 };
-    assert_eq!(scene.broker.scrape(scene.now, &[HASH])[0].1, Some(counts));
+    assert_eq!(scene.known(), Some(counts));
     let reply = scene.answered(local(), leech(1112));
     assert_eq!(reply.peers.len(), 10);
     assert!(!reply.peers.contains(&own), "its own neighbour, under the address that leads back here");
     assert_eq!(reply.external_ip, Some(ip("198.51.100.1")));
+}
+
+#[test]
+fn a_scrape_waits_for_one_count_and_is_told_the_union() {
+    let mut scene = Scene::new(Policy::Always);
+    let one = scene.scrape(local(), &[HASH, HASH]);
+    let (Scraping::Held(one), Scraping::Held(other)) = (one, scene.scrape(remote(), &[HASH])) else {
+        panic!("answered")
+    };
+    assert_eq!(scene.take_work(), [Output::Survey(HASH)]);
+    // Two more announce here meanwhile: one whom the DHT knows, one whom it does not.
+    scene.answered(remote(), seed(1111));
+    scene.answered(client("192.0.2.1:4000", Transport::Udp), Announce { wanted: Some(0), ..leech(1112) });
+    scene.take_work();
+    scene.counted(HASH, 6, 3);
+    let counts = Counts { complete: 6, incomplete: 3, downloaded: 0 };
+    let (files, now) = (vec![(HASH, Some(counts))], scene.now);
+    let answers = [(now, one, [&files[..], &files[..]].concat()), (now, other, files.clone())];
+    assert_eq!(scene.scraped, answers);
+    // Known for ten minutes, to announces too, whatever they find.
+    scene.found(&peers(9));
+    scene.pass(599 * SECOND);
+    assert_eq!(scene.scrape(local(), &[HASH]), Scraping::Now(files));
+    assert_eq!(scene.answered(local(), leech(1113)).counts, counts);
+    scene.pass(SECOND);
+    assert!(matches!(scene.scrape(local(), &[HASH]), Scraping::Held(_)));
+    assert_eq!(scene.broker.load().held, 1);
+}
+
+#[test]
+fn what_announced_here_is_added_to_what_the_dht_counted() {
+    let mut scene = Scene::new(Policy::Always);
+    scene.scrape(local(), &[HASH]);
+    for (addr, request) in [("198.51.100.7:1", seed(1111)), ("198.51.100.8:1", seed(1)), ("127.0.0.1:1", seed(1112))] {
+        scene.answered(client(addr, Transport::Udp), request);
+    }
+    scene.counted(HASH, 5, 0);
+    let counts = scene.known().unwrap();
+    assert_eq!((counts.complete, counts.incomplete), (7, 0), "five, a stranger that can be reached, and this host");
+}
+
+#[test]
+fn nobody_answering_is_not_nobody_there() {
+    let mut scene = Scene::new(Policy::Always);
+    scene.scrape(local(), &[HASH]);
+    scene.broker.survey_finished(scene.now, HASH, None);
+    scene.drain();
+    assert_eq!(scene.scraped.pop().unwrap().2, [(HASH, None)]);
+    // Nor does a scrape wait longer than its client.
+    let Scraping::Held(ticket) = scene.scrape(client("127.0.0.1:1", Transport::Udp), &[HASH]) else {
+        panic!("answered")
+    };
+    scene.pass(60 * SECOND);
+    assert_eq!(scene.scraped, [(Instant::from_secs(1004), ticket, vec![(HASH, None)])]);
+}
+
+#[test]
+fn a_scrape_gives_no_secret_away() {
+    // Somebody near may ask for a private torrent: nobody can tell, and the DHT is not asked.
+    let mut scene = Scene::new(Policy::VerifiedPublic);
+    assert_eq!(scene.scrape(local(), &[HASH]), Scraping::Now(vec![(HASH, None)]));
+    scene.answered(local(), seed(1111));
+    for asker in [local(), remote()] {
+        assert_eq!(scene.scrape(asker, &[HASH]), Scraping::Now(vec![(HASH, None)]));
+    }
+    assert!(!scene.take_work().contains(&Output::Survey(HASH)));
+    scene.probe_says(Verdict::Public);
+    scene.lookup_ends();
+    assert!(matches!(scene.scrape(local(), &[HASH]), Scraping::Held(_)));
+    // A stranger's infohash is no secret of ours.
+    let other = Id([8; 20]);
+    assert!(matches!(scene.scrape(remote(), &[other]), Scraping::Held(_)));
+    let mut scene = Scene::new(Policy::VerifiedPublic);
+    let many: Vec<Id> = (0..70).map(|i| Id([i; 20])).collect();
+    scene.scrape(remote(), &many);
+    assert_eq!(scene.broker.load().torrents, 0, "a scrape leaves no trace");
+    (0..70).for_each(|i| scene.counted(Id([i; 20]), 1, 1));
+    assert_eq!(scene.take_work().len(), 30, "the budget of a stranger");
+}
+
+#[test]
+fn other_trackers_are_told_of_whom_the_dht_is_told_and_their_peers_count() {
+    let mut scene = Scene::new(Policy::VerifiedPublic);
+    scene.broker.relay_to_trackers();
+    scene.answered(remote(), seed(3333));
+    let ticket = scene.held(local(), leech(1111));
+    assert!(
+        matches!(scene.take_work()[..], [Output::Lookup(_), Output::Probe { .. }]),
+        "not before it is proven public"
+    );
+    scene.probe_says(Verdict::Public);
+    let relays = |scene: &mut Scene| -> Vec<Relay> {
+        let relay = |work| if let Output::Relay(relay) = work { Some(relay) } else { None };
+        scene.take_work().into_iter().filter_map(relay).collect()
+    };
+    let addr: SocketAddr = "127.0.0.1:1111".parse().unwrap();
+    let told = |event| {
+        let (info_hash, peer_id, seed) = (HASH, [1111u16 as u8; 20], false);
+        [Relay { info_hash, peer_id, client: addr, port: 1111, seed, event }]
+    };
+    assert_eq!(relays(&mut scene), told(Event::Started), "the near one, not the stranger");
+    // The DHT knows nobody; the answer waits for the trackers.
+    scene.lookup_ends();
+    assert_eq!(scene.answers, []);
+    scene.found(&peers(3));
+    scene.broker.relay_finished(scene.now, HASH, addr, Some(1700 * SECOND));
+    scene.drain();
+    let (_, answered, reply) = scene.answers.pop().unwrap();
+    assert_eq!((answered, reply.unwrap().peers.len()), (ticket, 4));
+    // Again when the trackers said, and at the end.
+    scene.pass(1700 * SECOND);
+    assert_eq!(relays(&mut scene), told(Event::Update));
+    scene.broker.relay_finished(scene.now, HASH, addr, None);
+    scene.answered(local(), Announce { event: Event::Stopped, ..leech(1111) });
+    assert_eq!(relays(&mut scene), told(Event::Stopped));
+    scene.answered(local(), Announce { event: Event::Stopped, ..leech(1111) });
+    assert_eq!(relays(&mut scene), []);
+}
+
+#[test]
+fn both_addresses_of_a_client_are_recognised() {
+    let mut scene = Scene::new(Policy::Always);
+    scene.answered(client("[::1]:4000", Transport::Http), seed(1111));
+    scene.take_work();
+    scene.answered(local(), seed(1111));
+    scene.broker.announce_finished(scene.now, HASH, 1111, &[Family::V6], 8);
+    scene.drain();
+    let dual = |work: &Output| matches!(work, Output::Announce { client, dual: true, .. } if client.is_ipv4());
+    assert!(scene.take_work().iter().any(dual));
+}
+
+#[test]
+fn until_it_is_known_whether_a_torrent_is_private_nobody_is_told_of_anybody() {
+    let mut scene = Scene::new(Policy::VerifiedPublic);
+    let first = scene.answered(local(), seed(1111));
+    assert_eq!((first.interval, first.min_interval), (60 * SECOND, 30 * SECOND), "it should hear the verdict soon");
+    let stranger = scene.held(remote(), leech(2222));
+    let neighbour = scene.held(client("192.168.1.7:4", Transport::Http), leech(3333));
+    assert_eq!(scene.answered(client("192.168.1.8:4", Transport::Http), seed(4444)).peers, []);
+    assert_eq!(scene.answers, []);
+    assert!(!scene.take_work().contains(&Output::Lookup(HASH)));
+    scene.probe_says(Verdict::Public);
+    scene.found(&peers(1));
+    scene.lookup_ends();
+    let told: BTreeSet<Ticket> = scene.answers.iter().map(|(_, ticket, _)| *ticket).collect();
+    assert_eq!(told, BTreeSet::from([stranger, neighbour]));
+    assert!(scene.answers.iter().all(|(_, _, answer)| answer.as_ref().is_ok_and(|reply| reply.peers.len() >= 3)));
 }
 
 #[test]
@@ -521,139 +692,11 @@ fn a_flood_of_infohashes_costs_a_bounded_amount() {
     }
     assert_eq!(scene.broker.load().torrents, MAX_TORRENTS);
     // Strangers push out strangers, not our own.
-    assert!(scene.broker.scrape(scene.now, &[HASH])[0].1.is_some());
+    assert!(scene.known().is_some());
     scene.drain();
     let lookups = scene.take_work().iter().filter(|work| matches!(work, Output::Lookup(_))).count();
     assert!(lookups <= LOOKUPS);
     // All of it is forgotten when nobody asks.
     scene.pass(2 * 3600 * SECOND);
     assert!(scene.broker.load().torrents <= LOOKUPS + 1, "{:?}", scene.broker.load());
-}
-
-/// One step of a random script.
-#[derive(Clone, Debug)]
-enum Step {
-    Announce { client: u8, torrent: u8, port: u16, left: u8, event: u8, wanted: u8, udp: bool },
-    Work { which: u8, peers: u8, verdict: u8 },
-    HangUp { which: u8 },
-    Network { ready: bool },
-    Pass { seconds: u16 },
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        4 => (0..4u8, 0..3u8, 0..5u16, 0..2u8, 0..4u8, any::<u8>(), any::<bool>()).prop_map(
-            |(client, torrent, port, left, event, wanted, udp)| Step::Announce { client, torrent, port, left, event, wanted, udp }
-        ),
-        4 => (any::<u8>(), 0..60u8, 0..5u8).prop_map(|(which, peers, verdict)| Step::Work { which, peers, verdict }),
-        1 => any::<u8>().prop_map(|which| Step::HangUp { which }),
-        1 => any::<bool>().prop_map(|ready| Step::Network { ready }),
-        3 => (0..1000u16).prop_map(|seconds| Step::Pass { seconds }),
-    ]
-}
-
-/// Plays a script and keeps account of what is held, looked up and known to be private.
-struct Player {
-    scene: Scene,
-    waiting: BTreeMap<Ticket, Instant>,
-    work: Vec<Output>,
-    private: BTreeSet<Id>,
-}
-
-impl Player {
-    fn play(&mut self, step: Step) {
-        match step {
-            Step::Announce { client: who, torrent, port, left, event, wanted, udp } => {
-                let transport = if udp { Transport::Udp } else { Transport::Http };
-                let addr =
-                    ["127.0.0.1:40000", "192.168.1.7:40000", "203.0.113.5:4", "[2001:db8::7]:4"][usize::from(who)];
-                let event = [Event::Update, Event::Started, Event::Completed, Event::Stopped][usize::from(event)];
-                let (left, wanted) = (Some(left.into()), Some(wanted.into()));
-                let request = Announce { info_hash: Id([torrent; 20]), left, event, wanted, ..leech(port) };
-                self.announce(client(addr, transport), request);
-            }
-            Step::Work { which, peers: count, verdict } if !self.work.is_empty() => {
-                let work = self.work.swap_remove(usize::from(which) % self.work.len());
-                self.finish(work, usize::from(count), verdict);
-            }
-            Step::HangUp { which } if !self.waiting.is_empty() => {
-                let ticket = *self.waiting.keys().nth(usize::from(which) % self.waiting.len()).unwrap();
-                self.waiting.remove(&ticket);
-                self.scene.broker.gone(self.scene.now, ticket);
-            }
-            Step::Network { ready } => self.scene.broker.set_network(Network { ready, ..Network::default() }),
-            Step::Pass { seconds } => self.scene.pass(Duration::from_secs(seconds.into())),
-            Step::Work { .. } | Step::HangUp { .. } => {}
-        }
-        self.scene.drain();
-        self.check();
-    }
-
-    fn announce(&mut self, client: Client, request: Announce) {
-        let asker = client.peer(&request);
-        match self.scene.announce(client, request.clone()) {
-            Decision::Held(ticket) => {
-                let deadline = self.scene.now + client.transport.patience();
-                self.waiting.entry(ticket).or_insert(deadline);
-            }
-            Decision::Now(Ok(reply)) => {
-                assert!(!self.private.contains(&request.info_hash), "a private torrent was served");
-                assert!(reply.peers.len() <= request.wanted().min(MAX_WANTED));
-                assert!(!reply.peers.contains(&asker));
-                let distinct: BTreeSet<_> = reply.peers.iter().collect();
-                assert_eq!(distinct.len(), reply.peers.len());
-            }
-            Decision::Now(Err(_)) => {}
-        }
-    }
-
-    fn finish(&mut self, work: Output, count: usize, verdict: u8) {
-        let (broker, now) = (&mut self.scene.broker, self.scene.now);
-        match work {
-            Output::Lookup(id) => {
-                broker.peers_found(now, id, &peers(count));
-                broker.lookup_finished(now, id);
-            }
-            Output::Announce { info_hash, port, .. } => broker.announce_finished(now, info_hash, port, count),
-            Output::Probe { info_hash, .. } => {
-                let verdicts =
-                    [Verdict::Public, Verdict::Private, Verdict::Withheld, Verdict::NotYet, Verdict::Unknown];
-                broker.probe_finished(now, info_hash, verdicts[usize::from(verdict)]);
-                if verdict == 1 {
-                    self.private.insert(info_hash);
-                }
-            }
-            Output::Answer(..) => unreachable!("answers are no work"),
-        }
-    }
-
-    fn check(&mut self) {
-        for (at, ticket, _) in self.scene.answers.drain(..) {
-            let deadline = self.waiting.remove(&ticket).expect("an answer to a request that waits, and only one");
-            assert!(at <= deadline, "an answer after its deadline");
-        }
-        assert_eq!(self.scene.broker.load().held, self.waiting.len());
-        for work in self.scene.take_work() {
-            let id = match work {
-                Output::Lookup(id) | Output::Announce { info_hash: id, .. } => Some(id),
-                _ => None,
-            };
-            assert!(id.is_none_or(|id| !self.private.contains(&id)), "the DHT was asked about a private torrent");
-            assert!(!self.work.contains(&work), "the same work twice at a time");
-            self.work.push(work);
-        }
-    }
-}
-
-proptest! {
-    #[test]
-    fn whatever_happens_every_held_answer_is_given_in_time_and_privacy_holds(
-        steps in prop::collection::vec(step(), 1..120),
-    ) {
-        let (waiting, work, private) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
-        let mut player = Player { scene: Scene::new(Policy::VerifiedPublic), waiting, work, private };
-        steps.into_iter().for_each(|step| player.play(step));
-        player.play(Step::Pass { seconds: 10 });
-        prop_assert!(player.waiting.is_empty());
-    }
 }

@@ -42,6 +42,13 @@ pub(super) enum Stage {
     Running,
 }
 
+/// Where a client may be announced in turn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Onward {
+    pub(super) announce: bool,
+    pub(super) relay: bool,
+}
+
 /// An answer that waits for peers.
 #[derive(Debug)]
 pub(super) struct Held {
@@ -68,6 +75,7 @@ pub(super) struct Torrent {
     /// When the last lookup ended.
     pub(super) looked_up: Option<Instant>,
     pub(super) announce: Stage,
+    pub(super) relay: Stage,
     pub(super) held: Vec<Held>,
     pub(super) touched: Instant,
     /// Where the torrent stands in the broker's two orders.
@@ -77,33 +85,36 @@ pub(super) struct Torrent {
 }
 
 impl Torrent {
-    /// Takes in who announced, and decides anew whether the client may be announced in turn (`announceable`).
-    pub(super) fn enter(&mut self, now: Instant, client: &Client, request: &Announce, announceable: bool) {
+    /// Takes in who announced; whether that is news. Decides anew whether the client may be announced in turn, to the DHT and to other
+    /// trackers.
+    pub(super) fn enter(&mut self, now: Instant, client: &Client, request: &Announce, may: Onward) -> bool {
         self.touched = now;
         let addr = client.peer(request);
         if request.event == Event::Stopped {
-            return self.swarm.leave(addr);
+            self.swarm.leave(addr);
+            return true;
         }
         if request.event == Event::Completed {
             self.swarm.count_download();
         }
         if !request.is_reachable() {
-            return;
+            return true;
         }
         let (here, reach, peer_id, seed) = (client.here, client.reach, request.peer_id, request.is_seed());
         let known = self.swarm.member_mut(addr).map(|member| *member);
-        self.swarm.join(Member { addr, here, reach, peer_id, seed, last: now, cursor: 0, announce_at: None });
+        let (cursor, announce_at, relay_at, relayed) = (0, None, None, false);
+        self.swarm.join(Member { addr, here, reach, peer_id, seed, last: now, cursor, announce_at, relay_at, relayed });
         let member = self.swarm.member_mut(addr).expect("it has just joined");
         let news = known.is_none_or(|known| known.seed != seed);
-        member.announce_at = match member.announce_at {
-            _ if !announceable => None,
-            Some(at) if !news => Some(at),
-            _ => Some(now),
-        };
+        let next = |may: bool, at: Option<Instant>| at.filter(|_| !news).or(Some(now)).filter(|_| may);
+        member.announce_at = next(may.announce, member.announce_at);
+        member.relay_at = next(may.relay, member.relay_at);
         // A new client, or one that is complete now, may have the metadata that others had not.
         if news && reach != Reach::Remote {
             self.probe_at = Some(now);
         }
+        // A client that comes again, as it should, changes nothing that would be due earlier.
+        news || known.is_some_and(|known| known.announce_at.is_some() != may.announce)
     }
 
     /// Why the torrent is not served, if it is not.
@@ -152,8 +163,9 @@ impl Torrent {
         policy != Policy::Always && self.verdict.is_some_and(|(verdict, _)| verdict.forbids())
     }
 
-    /// Whether the DHT may be asked about the torrent. As long as someone can say that it is private, not before that.
-    pub(super) fn may_look_up(&self, policy: Policy) -> bool {
+    /// Whether the DHT may be asked about the torrent, and its peers be named. As long as someone near can say that it is
+    /// private, not before that.
+    pub(super) fn is_cleared(&self, policy: Policy) -> bool {
         let known = self.verdict.is_some() || self.witness().is_none();
         policy == Policy::Always || (known && !self.is_forbidden(policy))
     }
@@ -162,7 +174,7 @@ impl Torrent {
     pub(super) fn wants_lookup(&self, now: Instant, policy: Policy) -> bool {
         let cooling = self.warm_until().is_some_and(|until| until <= now);
         let wanted = self.asked || !self.held.is_empty() || cooling;
-        wanted && self.is_stale(now) && self.may_look_up(policy)
+        wanted && self.is_stale(now) && self.is_cleared(policy)
     }
 
     /// Whether the last lookup is long ago.
@@ -177,36 +189,45 @@ impl Torrent {
         self.looked_up.filter(|_| downloads).map(|at| at + KEEP_WARM)
     }
 
-    /// The near member that is to be announced next, and when.
+    /// The near member that is to be announced to the DHT next, and when.
     pub(super) fn next_announce(&self, policy: Policy) -> Option<(Instant, Member)> {
+        self.next_onward(policy, |member| member.announce_at)
+    }
+
+    /// The same for other trackers.
+    pub(super) fn next_relay(&self, policy: Policy) -> Option<(Instant, Member)> {
+        self.next_onward(policy, |member| member.relay_at)
+    }
+
+    fn next_onward(&self, policy: Policy, at: impl Fn(&Member) -> Option<Instant>) -> Option<(Instant, Member)> {
         let allowed = match policy {
             Policy::Never => false,
             Policy::VerifiedPublic => matches!(self.verdict, Some((Verdict::Public, _))),
             Policy::Always => true,
         };
-        let due = self.swarm.members().iter().filter_map(|member| Some((member.announce_at?, *member)));
-        due.min_by_key(|(at, _)| *at).filter(|_| allowed)
+        let due = self.swarm.members().iter().filter_map(|member| Some((at(member)?, member)));
+        due.min_by_key(|(at, _)| *at).filter(|_| allowed).map(|(at, member)| (at, *member))
     }
 
     /// Whether the client would gain by waiting, and there is something to wait for.
-    pub(super) fn is_worth_holding(&self, now: Instant, client: &Client, request: &Announce) -> bool {
+    pub(super) fn is_worth_holding(&self, now: Instant, client: &Client, request: &Announce, policy: Policy) -> bool {
         let leaves_or_has_all = request.event == Event::Stopped || request.is_seed();
         let gains = !leaves_or_has_all && request.wanted() > 0;
-        gains && self.is_stale(now) && !self.has_peers(now, client, request)
+        gains && self.is_stale(now) && !self.has_peers(now, client, request, policy)
     }
 
     /// Whether there is somebody to give to this client: a fresh peer, or a near seed.
-    fn has_peers(&self, now: Instant, client: &Client, request: &Announce) -> bool {
+    fn has_peers(&self, now: Instant, client: &Client, request: &Announce, policy: Policy) -> bool {
         let near_seed = |member: &Member| {
             let near = member.reach != Reach::Remote && client.reach != Reach::Remote;
             near && member.seed && member.addr != client.peer(request)
         };
-        self.swarm.fresh(now) > 0 || self.swarm.members().iter().any(near_seed)
+        self.is_cleared(policy) && (self.swarm.fresh(now) > 0 || self.swarm.members().iter().any(near_seed))
     }
 
     /// Notes for every held answer since when there is somebody to give.
-    pub(super) fn note_peers(&mut self, now: Instant) {
-        let has = |held: &Held| held.peers_since.is_none() && self.has_peers(now, &held.client, &held.request);
+    pub(super) fn note_peers(&mut self, now: Instant, policy: Policy) {
+        let has = |held: &Held| held.peers_since.is_none() && self.has_peers(now, &held.client, &held.request, policy);
         let found: Vec<bool> = self.held.iter().map(has).collect();
         for (held, _) in self.held.iter_mut().zip(found).filter(|(_, found)| *found) {
             held.peers_since = Some(now);
@@ -218,7 +239,12 @@ impl Torrent {
         let looked_up = self.lookup != Stage::Running && self.looked_up.is_some_and(|at| at >= held.since);
         let enough = self.swarm.fresh(now) >= held.request.wanted().min(ENOUGH);
         let settled = held.peers_since.is_some_and(|since| now.since(since) >= SETTLE);
-        now >= held.deadline || looked_up || enough || settled || self.refusal(now, policy).is_some()
+        let trackers_asked = self.relay == Stage::Idle && self.next_relay(policy).is_none_or(|(at, _)| at > now);
+        now >= held.deadline
+            || (looked_up && trackers_asked)
+            || enough
+            || settled
+            || self.refusal(now, policy).is_some()
     }
 
     /// When something must be done about this torrent, if nothing happens before.
@@ -229,10 +255,11 @@ impl Torrent {
         });
         let idle = |stage: Stage, at: Option<Instant>| at.filter(|_| stage == Stage::Idle);
         let probe = idle(self.probe, self.probe_at).filter(|at| self.wants_probe(*at, policy));
-        let warm = idle(self.lookup, self.warm_until()).filter(|_| self.may_look_up(policy));
+        let warm = idle(self.lookup, self.warm_until()).filter(|_| self.is_cleared(policy));
         let announce = idle(self.announce, self.next_announce(policy).map(|(at, _)| at));
+        let relay = idle(self.relay, self.next_relay(policy).map(|(at, _)| at));
         let leaves = self.swarm.members().iter().map(|member| member.last + MEMBER_LIFETIME);
-        let times = held.chain(probe).chain(warm).chain(announce).chain(leaves);
+        let times = held.chain(probe).chain(warm).chain(announce).chain(relay).chain(leaves);
         times.min().unwrap_or(Instant::FAR_FUTURE).min(self.touched + self.lifetime())
     }
 
@@ -248,7 +275,12 @@ impl Torrent {
 
     /// Whether something refers to this torrent from outside.
     pub(super) fn is_busy(&self) -> bool {
-        !self.held.is_empty() || [self.probe, self.lookup, self.announce].contains(&Stage::Running)
+        !self.held.is_empty() || [self.probe, self.lookup, self.announce, self.relay].contains(&Stage::Running)
+    }
+
+    /// Whether its place in the order of eviction, which may be a minute behind, is to be set anew.
+    pub(super) fn is_listed_late(&self) -> bool {
+        self.listed == Instant::ZERO || self.touched.since(self.listed) >= Duration::from_secs(60)
     }
 
     /// Who makes room for a new torrent first: 0 nobody near is in it, 1 somebody is, 2 it is busy and stays.
@@ -264,6 +296,15 @@ impl Transport {
         match self {
             Self::Http => Duration::from_secs(8),
             Self::Udp => Duration::from_secs(4),
+        }
+    }
+
+    /// Answers held for one client at a time. libtorrent has 50 HTTP announces under way for all its trackers together:
+    /// four of them leave the others within a tenth of their speed. Its UDP announces have no such limit.
+    pub(super) const fn most_held(self) -> usize {
+        match self {
+            Self::Http => 4,
+            Self::Udp => 8,
         }
     }
 }

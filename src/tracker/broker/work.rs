@@ -2,9 +2,12 @@
 
 use super::lane::Lane;
 use super::torrent::{Stage, Torrent};
-use super::{Broker, Output};
+use super::{Broker, Output, relay_of};
+use crate::engine::contact::Family;
 use crate::engine::id::Id;
 use crate::engine::time::Instant;
+use crate::tracker::Event;
+use crate::tracker::swarm::Member;
 
 impl Broker {
     /// Puts the torrent in line for what it wants done.
@@ -27,6 +30,9 @@ impl Broker {
         if torrent.next_announce(self.policy).is_some_and(|(at, _)| at <= now) {
             line_up(&mut self.announces, &mut torrent.announce);
         }
+        if torrent.next_relay(self.policy).is_some_and(|(at, _)| at <= now) {
+            line_up(&mut self.relays, &mut torrent.relay);
+        }
     }
 
     /// Starts what is in line, as far as workers are free. The DHT is not asked before it is ready.
@@ -44,6 +50,10 @@ impl Broker {
         {
             self.start_announce(id);
         }
+        while let Some(id) = self.relays.pop() {
+            self.start_relay(id);
+        }
+        self.pump_surveys();
     }
 
     fn start_probe(&mut self, id: Id) {
@@ -76,8 +86,26 @@ impl Broker {
         if let Some((_, member)) = torrent.next_announce(self.policy) {
             torrent.announce = Stage::Running;
             self.announces.start();
-            let (port, seed, reach) = (member.addr.port(), member.seed, member.reach);
-            self.outputs.push_back(Output::Announce { info_hash: id, port, seed, reach });
+            let (client, seed, reach) = (member.addr, member.seed, member.reach);
+            let twin = |other: &Member| {
+                let same =
+                    other.peer_id == member.peer_id && other.addr.port() == client.port() && other.reach == reach;
+                same && Family::of(&other.addr) != Family::of(&client)
+            };
+            let dual = torrent.swarm.members().iter().any(twin);
+            self.outputs.push_back(Output::Announce { info_hash: id, client, seed, reach, dual });
+        }
+    }
+
+    fn start_relay(&mut self, id: Id) {
+        let queued = |torrent: &&mut Torrent| matches!(torrent.relay, Stage::Queued { .. });
+        let Some(torrent) = self.torrents.get_mut(&id).filter(queued) else { return };
+        torrent.relay = Stage::Idle;
+        if let Some((_, member)) = torrent.next_relay(self.policy) {
+            torrent.relay = Stage::Running;
+            self.relays.start();
+            let event = if member.relayed { Event::Update } else { Event::Started };
+            self.outputs.push_back(Output::Relay(relay_of(id, &member, event)));
         }
     }
 }

@@ -17,9 +17,10 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tracing::{debug, trace};
 
-use super::{Shared, Waiter};
+use super::{ScrapeWaiter, Shared, Waiter};
 use crate::engine::contact::canonical;
-use crate::tracker::broker::{Decision, Ticket, Transport};
+use crate::engine::id::Id;
+use crate::tracker::broker::{Decision, Files, ScrapeTicket, Scraping, Ticket, Transport};
 use crate::tracker::guard::Network;
 use crate::tracker::http::{self, Route};
 use crate::tracker::{Announce, Answer};
@@ -83,7 +84,10 @@ async fn answer<B>(shared: &Shared, from: SocketAddr, here: IpAddr, request: &Re
             Err(refusal) => http::render_refusal(&refusal),
         },
         Route::Scrape => match http::parse_scrape(query) {
-            Ok(ids) => http::render_scrape(&shared.scrape(&ids)),
+            Ok(ids) => {
+                let addr = client_addr(from, request.headers(), &shared.trusted_proxies);
+                http::render_scrape(&serve_scrape(shared, addr, here, ids).await)
+            }
             Err(refusal) => http::render_refusal(&refusal),
         },
         Route::Other => help(shared).into_bytes(),
@@ -99,8 +103,20 @@ async fn serve_announce(shared: &Shared, addr: SocketAddr, here: IpAddr, request
     match shared.announce(client, request, || Waiter::Http(sender)) {
         Decision::Now(answer) => answer,
         Decision::Held(ticket) => {
-            let _place = Place { shared, ticket };
+            let _place = Place { shared, ticket: Held::Announce(ticket) };
             receiver.await.expect("every held answer is given")
+        }
+    }
+}
+
+async fn serve_scrape(shared: &Shared, addr: SocketAddr, here: IpAddr, ids: Vec<Id>) -> Files {
+    let client = shared.client(addr, here, Transport::Http);
+    let (sender, receiver) = oneshot::channel();
+    match shared.scrape(client, ids, || ScrapeWaiter::Http(sender)) {
+        Scraping::Now(files) => files,
+        Scraping::Held(ticket) => {
+            let _place = Place { shared, ticket: Held::Scrape(ticket) };
+            receiver.await.expect("every held scrape is answered")
         }
     }
 }
@@ -108,14 +124,23 @@ async fn serve_announce(shared: &Shared, addr: SocketAddr, here: IpAddr, request
 /// The place of a client that waits. It is left when the answer came, or when the client hung up and hyper drops us.
 struct Place<'a> {
     shared: &'a Shared,
-    ticket: Ticket,
+    ticket: Held,
+}
+
+/// What the client waits for.
+#[derive(Clone, Copy)]
+enum Held {
+    Announce(Ticket),
+    Scrape(ScrapeTicket),
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        if self.shared.state().waiting.remove(&self.ticket).is_some() {
-            self.shared.with_broker(|broker, now| broker.gone(now, self.ticket));
-        }
+        self.shared.with_state(|state, now| match self.ticket {
+            Held::Announce(ticket) if state.waiting.remove(&ticket).is_some() => state.broker.gone(now, ticket),
+            Held::Scrape(ticket) if state.scrapes.remove(&ticket).is_some() => state.broker.scrape_gone(ticket),
+            Held::Announce(_) | Held::Scrape(_) => {}
+        });
     }
 }
 

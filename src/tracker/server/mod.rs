@@ -8,22 +8,27 @@ mod probe;
 #[cfg(test)]
 mod tests;
 mod udp;
+mod upstream;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket as StdUdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinSet;
 
-use super::broker::{Broker, Client, Decision, Load, Output, Policy, Ticket, Transport};
-use super::guard::{self, Guard, Reach};
+use super::broker::{Broker, Client, Decision, Files, Load, Output, Policy, ScrapeTicket, Scraping, Ticket, Transport};
+use super::guard::{self, Guard};
 use super::udp::ConnectionIds;
-use super::{Announce, Answer, Counts};
+use super::upstream::Upstream;
+use super::{Announce, Answer};
+use crate::engine::bloom::SwarmFilters;
+use crate::engine::contact::Family;
 use crate::engine::id::Id;
 use crate::engine::random::Random;
 use crate::engine::time::Instant;
@@ -33,8 +38,15 @@ pub trait Directory: Clone + Send + Sync + 'static {
     /// Looks for the peers of `info_hash` and reports them as they are found.
     fn find_peers(&self, info_hash: Id, found: impl FnMut(&[SocketAddr]) + Send) -> impl Future<Output = ()> + Send;
 
-    /// Announces a client of this host ([`Reach::Host`]) or of its network, and says how many nodes keep that.
-    fn announce(&self, info_hash: Id, port: u16, seed: bool, reach: Reach) -> impl Future<Output = usize> + Send;
+    /// Announces that a client at our own address of each of these `families` takes part, and says how many nodes keep that.
+    fn announce(&self, info_hash: Id, port: u16, seed: bool, families: &[Family])
+    -> impl Future<Output = usize> + Send;
+
+    /// The address from which it announces in `family`, if it does.
+    fn address(&self, family: Family) -> Option<IpAddr>;
+
+    /// Counts the peers of `info_hash` (BEP 33); `None` if nobody answered.
+    fn count(&self, info_hash: Id) -> impl Future<Output = Option<SwarmFilters>> + Send;
 
     /// Waits until the DHT can be asked.
     fn joined(&self) -> impl Future<Output = ()> + Send;
@@ -54,6 +66,8 @@ pub struct Settings {
     pub guard: Guard,
     /// Proxies in front of the gateway, whose word on the client's address counts.
     pub trusted_proxies: Vec<guard::Network>,
+    /// Other trackers that are told of clients, and asked for peers.
+    pub upstream: Vec<Upstream>,
 }
 
 /// A gateway that is bound and does not run yet.
@@ -72,10 +86,11 @@ struct Shared {
     /// The broker wants to be woken earlier than before.
     earlier: Notify,
     start: tokio::time::Instant,
-    socket: UdpSocket,
+    udp: udp::Socket,
     local: SocketAddr,
     guard: Guard,
     trusted_proxies: Vec<guard::Network>,
+    upstream: Arc<[Upstream]>,
     connection_ids: ConnectionIds,
     our_peer_id: [u8; 20],
 }
@@ -84,14 +99,22 @@ struct Shared {
 struct State {
     broker: Broker,
     waiting: BTreeMap<Ticket, Waiter>,
+    scrapes: BTreeMap<ScrapeTicket, ScrapeWaiter>,
     work: mpsc::UnboundedSender<Output>,
+}
+
+/// Where a held scrape goes.
+#[derive(Debug)]
+enum ScrapeWaiter {
+    Http(oneshot::Sender<Files>),
+    Udp(udp::Return),
 }
 
 /// Where a held answer goes.
 #[derive(Debug)]
 enum Waiter {
     Http(oneshot::Sender<Answer>),
-    Udp { client: SocketAddr, transaction: u32 },
+    Udp(udp::Return),
 }
 
 impl<D: Directory> Gateway<D> {
@@ -103,15 +126,19 @@ impl<D: Directory> Gateway<D> {
         let (listener, socket) = bind_both(addr).await?;
         let mut random = Random::new(seed);
         let (sender, work) = mpsc::unbounded_channel();
-        let broker = Broker::new(settings.policy, settings.denied, secret_seed(&mut random));
+        let mut broker = Broker::new(settings.policy, settings.denied, secret_seed(&mut random));
+        if !settings.upstream.is_empty() {
+            broker.relay_to_trackers();
+        }
         let shared = Shared {
-            state: Mutex::new(State { broker, waiting: BTreeMap::new(), work: sender }),
+            state: Mutex::new(State { broker, waiting: BTreeMap::new(), scrapes: BTreeMap::new(), work: sender }),
             earlier: Notify::new(),
             start: tokio::time::Instant::now(),
             local: listener.local_addr()?,
-            socket,
+            udp: udp::Socket::new(socket)?,
             guard: settings.guard,
             trusted_proxies: settings.trusted_proxies,
+            upstream: settings.upstream.into(),
             connection_ids: ConnectionIds::new(random.secret_key()),
             our_peer_id: peer_id(&mut random),
         };
@@ -133,11 +160,19 @@ impl<D: Directory> Gateway<D> {
     /// Serves until the future is dropped.
     pub async fn run(self) {
         let Self { shared, directory, listener, work } = self;
-        tokio::select! {
-            () = http::serve(&shared, &listener) => {}
-            () = udp::serve(&shared) => {}
-            () = work::perform(&shared, &directory, work) => {}
-            () = work::observe(&shared, &directory) => {}
+        let mut tasks = JoinSet::new();
+        // Tasks of their own: the thread that hears of a datagram answers it, where one big future would be woken elsewhere.
+        let of_http = Arc::clone(&shared);
+        tasks.spawn(async move { http::serve(&of_http, &listener).await });
+        let of_udp = Arc::clone(&shared);
+        tasks.spawn(async move { udp::serve(&of_udp).await });
+        let (for_work, directory_for_work) = (Arc::clone(&shared), directory.clone());
+        tasks.spawn(async move { work::perform(&for_work, &directory_for_work, work).await });
+        tasks.spawn(async move { work::observe(&shared, &directory).await });
+        if let Some(Err(error)) = tasks.join_next().await
+            && let Ok(panic) = error.try_into_panic()
+        {
+            std::panic::resume_unwind(panic);
         }
     }
 }
@@ -165,10 +200,14 @@ impl Shared {
 
     /// Lets the broker act, hands out what came of it, and wakes the timer if it must ring earlier.
     fn with_broker<T>(&self, act: impl FnOnce(&mut Broker, Instant) -> T) -> T {
+        self.with_state(|state, now| act(&mut state.broker, now))
+    }
+
+    fn with_state<T>(&self, act: impl FnOnce(&mut State, Instant) -> T) -> T {
         let now = self.now();
         let mut state = self.state();
         let before = state.broker.next_timeout();
-        let result = act(&mut state.broker, now);
+        let result = act(&mut state, now);
         self.hand_out(&mut state);
         if state.broker.next_timeout() < before {
             self.earlier.notify_one();
@@ -182,7 +221,12 @@ impl Shared {
             match output {
                 Output::Answer(ticket, answer) => match state.waiting.remove(&ticket) {
                     Some(Waiter::Http(sender)) => drop(sender.send(answer)),
-                    Some(Waiter::Udp { client, transaction }) => udp::send_answer(self, client, transaction, &answer),
+                    Some(Waiter::Udp(path)) => udp::send_answer(self, path, &answer),
+                    None => {}
+                },
+                Output::Scraped(ticket, files) => match state.scrapes.remove(&ticket) {
+                    Some(ScrapeWaiter::Http(sender)) => drop(sender.send(files)),
+                    Some(ScrapeWaiter::Udp(path)) => udp::send_scrape(self, path, &files),
                     None => {}
                 },
                 // The receiver ends with the gateway; nothing is owed after that.
@@ -193,23 +237,24 @@ impl Shared {
 
     /// Asks the broker; an answer that is held will go to the waiter.
     fn announce(&self, client: Client, request: Announce, waiter: impl FnOnce() -> Waiter) -> Decision {
-        let now = self.now();
-        let mut state = self.state();
-        let before = state.broker.next_timeout();
-        let decision = state.broker.announce(now, client, request);
-        if let Decision::Held(ticket) = &decision {
-            state.waiting.insert(*ticket, waiter());
-        }
-        self.hand_out(&mut state);
-        if state.broker.next_timeout() < before {
-            self.earlier.notify_one();
-        }
-        decision
+        self.with_state(|state, now| {
+            let decision = state.broker.announce(now, client, request);
+            if let Decision::Held(ticket) = &decision {
+                state.waiting.insert(*ticket, waiter());
+            }
+            decision
+        })
     }
 
-    fn scrape(&self, ids: &[Id]) -> Vec<(Id, Option<Counts>)> {
-        let now = self.now();
-        self.state().broker.scrape(now, ids)
+    /// The same for a scrape.
+    fn scrape(&self, client: Client, ids: Vec<Id>, waiter: impl FnOnce() -> ScrapeWaiter) -> Scraping {
+        self.with_state(|state, now| {
+            let scraping = state.broker.scrape(now, client, ids);
+            if let Scraping::Held(ticket) = &scraping {
+                state.scrapes.insert(*ticket, waiter());
+            }
+            scraping
+        })
     }
 
     fn client(&self, addr: SocketAddr, here: IpAddr, transport: Transport) -> Client {
@@ -229,17 +274,6 @@ async fn bind_both(addr: SocketAddr) -> io::Result<(TcpListener, UdpSocket)> {
             Err(_) => {}
         }
     }
-}
-
-/// Which of our addresses faces `client`, for a socket bound to all of them: the one that the system would send from.
-fn facing(local: SocketAddr, client: SocketAddr) -> IpAddr {
-    let unspecified = if client.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-    let ask = || -> io::Result<IpAddr> {
-        let socket = StdUdpSocket::bind(unspecified)?;
-        socket.connect(client)?;
-        Ok(socket.local_addr()?.ip())
-    };
-    if local.ip().is_unspecified() { ask().unwrap_or(local.ip()) } else { local.ip() }
 }
 
 fn secret_seed(random: &mut Random) -> [u8; 32] {

@@ -12,13 +12,16 @@ use super::*;
 /// Long enough for a loaded machine, and only waited for when the test fails.
 const LONG: Duration = Duration::from_secs(60);
 
+/// Infohash, port, whether it is a seed, and where.
+type Announced = (Id, u16, bool, Vec<Family>);
+
 /// A DHT that holds its answers until the test lets it go.
 #[derive(Clone, Debug)]
 struct Script {
     peers: Arc<Vec<SocketAddr>>,
     go: Arc<tokio::sync::Semaphore>,
     lookups: Arc<AtomicUsize>,
-    announced: mpsc::UnboundedSender<(Id, u16, bool, Reach)>,
+    announced: mpsc::UnboundedSender<Announced>,
 }
 
 impl Directory for Script {
@@ -28,9 +31,20 @@ impl Directory for Script {
         found(&self.peers);
     }
 
-    async fn announce(&self, info_hash: Id, port: u16, seed: bool, reach: Reach) -> usize {
-        self.announced.send((info_hash, port, seed, reach)).unwrap();
+    async fn announce(&self, info_hash: Id, port: u16, seed: bool, families: &[Family]) -> usize {
+        self.announced.send((info_hash, port, seed, families.to_vec())).unwrap();
         8
+    }
+
+    fn address(&self, family: Family) -> Option<IpAddr> {
+        Some(if family == Family::V4 { [0; 4].into() } else { [0; 16].into() })
+    }
+
+    async fn count(&self, _: Id) -> Option<SwarmFilters> {
+        let mut filters = SwarmFilters::default();
+        filters.insert("203.0.113.77".parse().unwrap(), true);
+        filters.insert("203.0.113.78".parse().unwrap(), true);
+        Some(filters)
     }
 
     async fn joined(&self) {}
@@ -45,17 +59,20 @@ struct Fixture {
     addr: SocketAddr,
     monitor: Monitor,
     script: Script,
-    announced: mpsc::UnboundedReceiver<(Id, u16, bool, Reach)>,
+    announced: mpsc::UnboundedReceiver<Announced>,
     _running: JoinSet<()>,
 }
 
 async fn gateway(policy: Policy, lets_go: usize) -> Fixture {
+    gateway_with("127.0.0.1:0", Settings { policy, ..Settings::default() }, lets_go).await
+}
+
+async fn gateway_with(addr: &str, settings: Settings, lets_go: usize) -> Fixture {
     let (sender, announced) = mpsc::unbounded_channel();
     let peers: Vec<_> = (1..=40).map(|i| SocketAddr::from(([198, 18, 0, i], 6881))).collect();
     let go = Arc::new(tokio::sync::Semaphore::new(lets_go));
     let script = Script { peers: Arc::new(peers), go, lookups: Arc::default(), announced: sender };
-    let settings = Settings { policy, ..Settings::default() };
-    let gateway = Gateway::bind("127.0.0.1:0".parse().unwrap(), settings, script.clone(), [5; 32]).await.unwrap();
+    let gateway = Gateway::bind(addr.parse().unwrap(), settings, script.clone(), [5; 32]).await.unwrap();
     let (addr, monitor) = (gateway.local_addr(), gateway.monitor());
     let mut running = JoinSet::new();
     running.spawn(gateway.run());
@@ -143,7 +160,64 @@ async fn local_clients_are_announced_to_the_dht() {
     let mut gateway = gateway(Policy::Always, 9).await;
     gateway.get(&path('a', "port=6881&left=0")).await;
     let announced = timeout(LONG, gateway.announced.recv()).await.unwrap();
-    assert_eq!(announced, Some((Id([b'a'; 20]), 6881, true, Reach::Host)));
+    assert_eq!(announced, Some((Id([b'a'; 20]), 6881, true, vec![Family::V4])));
+}
+
+#[tokio::test]
+async fn a_client_is_announced_in_the_other_family_if_it_is_there() {
+    let mut gateway = gateway(Policy::Always, 9).await;
+    let listener = TcpListener::bind("[::1]:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (path, client) = (path('a', &format!("port={port}&left=0")), withholding_client(listener));
+    tokio::join!(gateway.get(&path), client);
+    let announced = timeout(LONG, gateway.announced.recv()).await.unwrap();
+    assert_eq!(announced, Some((Id([b'a'; 20]), port, true, vec![Family::V4, Family::V6])));
+}
+
+#[tokio::test]
+async fn another_program_in_the_other_family_is_not_announced() {
+    let mut gateway = gateway(Policy::Always, 9).await;
+    let listener = TcpListener::bind("[::1]:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let path = path('a', &format!("port={port}&left=0"));
+    let stranger = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"220 some other service\r\n").await.unwrap();
+    };
+    tokio::join!(gateway.get(&path), stranger);
+    let announced = timeout(LONG, gateway.announced.recv()).await.unwrap();
+    assert_eq!(announced, Some((Id([b'a'; 20]), port, true, vec![Family::V4])));
+}
+
+#[tokio::test]
+async fn an_answer_leaves_from_the_address_that_was_asked() {
+    for (bound, asked) in [("0.0.0.0:0", "127.0.0.2"), ("[::]:0", "127.0.0.3"), ("[::]:0", "::1")] {
+        let gateway = gateway_with(bound, Settings::default(), 9).await;
+        let asked: IpAddr = asked.parse().unwrap();
+        let any = if asked.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        let socket = UdpSocket::bind(any).await.unwrap();
+        // A connected socket takes nothing from any other address.
+        socket.connect((asked, gateway.addr.port())).await.unwrap();
+        socket.send(&hex::decode("00000417271019800000000000000063").unwrap()).await.unwrap();
+        assert_eq!(receive(&socket).await.len(), 16, "{bound} asked as {asked}");
+    }
+}
+
+#[tokio::test]
+async fn one_gateway_is_the_upstream_of_another() {
+    for scheme in ["http", "udp"] {
+        let above = gateway(Policy::Always, 9).await;
+        above.get(&path('a', "port=1111&left=0")).await;
+        let urls = [format!("{scheme}://{}/announce", above.addr), "http://127.0.0.1:1/announce".to_owned()];
+        let upstream = urls.map(|url| url.parse().unwrap()).to_vec();
+        let settings = Settings { policy: Policy::Always, upstream, ..Settings::default() };
+        let below = gateway_with("127.0.0.1:0", settings, 0).await;
+        // The lookup below is never let go: what comes, comes from above.
+        let answer = below.get(&path('a', "port=2222&left=5")).await;
+        assert!(answer.contains("5:peers246:\u{7f}\0\0\u{1}\u{4}W"), "{scheme}: {answer:?}");
+        let again = above.get(&path('a', "port=3333&left=5")).await;
+        assert!(again.contains("\u{7f}\0\0\u{1}\u{8}\u{fffd}"), "{scheme}: the client below is known above: {again:?}");
+    }
 }
 
 #[tokio::test]
@@ -187,9 +261,10 @@ async fn udp_clients_connect_announce_and_scrape() {
     let scrape = [&id.to_be_bytes()[..], &[0, 0, 0, 2, 0, 0, 0, 7], &[b'b'; 20]].concat();
     socket.send(&scrape).await.unwrap();
     let scraped = receive(&socket).await;
-    assert_eq!((&scraped[..8], &scraped[8..12]), (&[0, 0, 0, 2, 0, 0, 0, 7][..], &[0, 0, 0, 1][..]));
+    // Two seeds that the DHT counts, and one that has announced here.
+    assert_eq!((&scraped[..8], &scraped[8..12]), (&[0, 0, 0, 2, 0, 0, 0, 7][..], &[0, 0, 0, 3][..]));
     let over_http = gateway.get("/scrape?info_hash=bbbbbbbbbbbbbbbbbbbb").await;
-    assert!(over_http.contains("d5:filesd20:bbbbbbbbbbbbbbbbbbbbd8:completei1e"), "{over_http}");
+    assert!(over_http.contains("d5:filesd20:bbbbbbbbbbbbbbbbbbbbd8:completei3e"), "{over_http}");
 }
 
 #[tokio::test]

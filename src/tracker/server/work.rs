@@ -1,5 +1,6 @@
 //! What the broker orders: lookups, announces and questions to clients, each a task; and its timer.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +10,14 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until, timeout};
 use tracing::debug;
 
-use super::{Directory, PATIENCE_WITH_DHT, Shared, probe};
+use super::{Directory, PATIENCE_WITH_DHT, Shared, probe, upstream};
+use crate::engine::contact::Family;
+use crate::engine::id::Id;
 use crate::engine::time::Instant;
+use crate::tracker::Event;
 use crate::tracker::broker::{Network, Output};
+use crate::tracker::guard::Reach;
+use crate::tracker::metadata::Verdict;
 
 /// How often the DHT is asked how it is, while it starts and later.
 const OFTEN: Duration = Duration::from_secs(1);
@@ -52,18 +58,67 @@ async fn execute(shared: Arc<Shared>, directory: impl Directory, order: Output) 
             debug!(%id, in_time, "a lookup for the gateway is over");
             shared.with_broker(|broker, now| broker.lookup_finished(now, id));
         }
-        Output::Announce { info_hash, port, seed, reach } => {
-            let announce = directory.announce(info_hash, port, seed, reach);
+        Output::Announce { info_hash, client, seed, reach, dual } => {
+            let families = families(&shared, &directory, info_hash, client, (reach, dual)).await;
+            let announce = directory.announce(info_hash, client.port(), seed, &families);
             let stored = timeout(PATIENCE_WITH_DHT, announce).await.unwrap_or(0);
-            debug!(id = %info_hash, port, seed, stored, "a client of the gateway was announced");
-            shared.with_broker(|broker, now| broker.announce_finished(now, info_hash, port, stored));
+            debug!(id = %info_hash, %client, seed, ?families, stored, "a client of the gateway was announced");
+            shared.with_broker(|broker, now| {
+                broker.announce_finished(now, info_hash, client.port(), &families, stored);
+            });
+        }
+        Output::Relay(relay) => {
+            let (id, client) = (relay.info_hash, relay.client);
+            let found = |peers: &[_]| shared.with_broker(|broker, now| broker.peers_found(now, id, peers));
+            let interval = upstream::announce(&shared.upstream, &relay, found).await;
+            if relay.event != Event::Stopped {
+                shared.with_broker(|broker, now| broker.relay_finished(now, id, client, interval));
+            }
         }
         Output::Probe { info_hash, peer, complete } => {
             let verdict = probe::ask(info_hash, peer, complete, shared.our_peer_id).await;
             debug!(id = %info_hash, %peer, ?verdict, "a client was asked for metadata");
             shared.with_broker(|broker, now| broker.probe_finished(now, info_hash, verdict));
         }
-        Output::Answer(..) => unreachable!("answers are handed out, not ordered"),
+        Output::Survey(id) => {
+            let filters = timeout(PATIENCE_WITH_DHT, directory.count(id)).await.ok().flatten();
+            debug!(%id, counted = filters.is_some(), "a swarm was counted for a scrape");
+            shared.with_broker(|broker, now| broker.survey_finished(now, id, filters));
+        }
+        Output::Answer(..) | Output::Scraped(..) => unreachable!("answers are handed out, not ordered"),
+    }
+}
+
+/// In which families a client may be announced: in its own, and, on this host, in the other one if it is there as well.
+/// A neighbour shares our public IPv4 address and nothing else.
+async fn families(
+    shared: &Shared,
+    directory: &impl Directory,
+    info_hash: Id,
+    client: SocketAddr,
+    (reach, dual): (Reach, bool),
+) -> Vec<Family> {
+    let own = Family::of(&client);
+    let other = if own == Family::V4 { Family::V6 } else { Family::V4 };
+    match directory.address(other).filter(|_| reach == Reach::Host) {
+        Some(ours) if dual || is_there(shared, info_hash, SocketAddr::new(on_this_host(ours), client.port())).await => {
+            vec![own, other]
+        }
+        _ => vec![own],
+    }
+}
+
+/// Whether a client that takes part in the torrent listens at `addr`. Another program may have that port in this family.
+async fn is_there(shared: &Shared, info_hash: Id, addr: SocketAddr) -> bool {
+    probe::ask(info_hash, addr, false, shared.our_peer_id).await != Verdict::Unknown
+}
+
+/// An address at which this host reaches what is bound to `ip`.
+const fn on_this_host(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
     }
 }
 

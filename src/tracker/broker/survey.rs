@@ -1,0 +1,232 @@
+//! Scrapes: how large swarms are, as the DHT counts them (BEP 33, BEP 48).
+//!
+//! What was counted is kept beside the torrents, so that a scrape makes no torrent known. A scrape waits for the counts
+//! that it lacks, as an announce waits for peers; what is not known by then is left out.
+//!
+//! A count asks dozens of nodes for the infohash. So it is made only where that tells nobody anything: the DHT was asked
+//! about the torrent before, or a stranger names it, or nothing is private here. A scrape names no port at which its
+//! client could be asked whether the torrent is private.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::lane::Lane;
+use super::{Broker, Client, Counts, Files, MAX_HELD, Output, Policy, ScrapeTicket, Scraping};
+use crate::engine::bloom::SwarmFilters;
+use crate::engine::id::Id;
+use crate::engine::time::Instant;
+use crate::tracker::guard::Reach;
+use crate::tracker::swarm::Size;
+
+/// Swarms whose size is remembered.
+const MAX_SURVEYS: usize = 10_000;
+/// How long a count is good. BEP 33 leaves it open; swarms do not change much while a client waits to scrape again.
+const LIFETIME: Duration = Duration::from_secs(10 * 60);
+
+#[derive(Debug)]
+struct Survey {
+    began: Instant,
+    running: bool,
+    size: Option<(Size, Instant)>,
+    waiting: Vec<ScrapeTicket>,
+}
+
+#[derive(Debug)]
+struct Scrape {
+    ids: Vec<Id>,
+    client: Client,
+    /// Counts that have not come yet.
+    missing: usize,
+    deadline: Instant,
+}
+
+/// All counts, and the scrapes that wait for them.
+#[derive(Debug)]
+pub(super) struct Surveys {
+    table: BTreeMap<Id, Survey>,
+    /// The table by age: the oldest makes room.
+    order: BTreeSet<(Instant, Id)>,
+    scrapes: BTreeMap<ScrapeTicket, Scrape>,
+    deadlines: BTreeSet<(Instant, ScrapeTicket)>,
+    lane: Lane,
+}
+
+impl Surveys {
+    /// Nothing is counted yet; at most `limit` counts will run at a time.
+    pub(super) const fn new(limit: usize) -> Self {
+        Self {
+            table: BTreeMap::new(),
+            order: BTreeSet::new(),
+            scrapes: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            lane: Lane::new(limit),
+        }
+    }
+
+    /// What was counted lately.
+    pub(super) fn size(&self, now: Instant, id: Id) -> Option<Size> {
+        let (size, at) = self.table.get(&id)?.size?;
+        (now.since(at) < LIFETIME).then_some(size)
+    }
+
+    /// When the next scrape has waited long enough.
+    pub(super) fn next_deadline(&self) -> Instant {
+        self.deadlines.first().map_or(Instant::FAR_FUTURE, |(deadline, _)| *deadline)
+    }
+
+    fn is_under_way(&self, id: &Id) -> bool {
+        self.table.get(id).is_some_and(|survey| survey.running)
+    }
+
+    /// Puts a count in line; `false` if there is no room for it.
+    fn begin(&mut self, now: Instant, id: Id) -> bool {
+        if self.table.len() >= MAX_SURVEYS && !self.table.contains_key(&id) && !self.forget_oldest() {
+            return false;
+        }
+        if !self.lane.push(id, true) {
+            return false;
+        }
+        let old = self.table.insert(id, Survey { began: now, running: true, size: None, waiting: Vec::new() });
+        if let Some(old) = old {
+            self.order.remove(&(old.began, id));
+        }
+        self.order.insert((now, id))
+    }
+
+    /// Forgets the oldest count; `false` if that still runs, as then all do.
+    fn forget_oldest(&mut self) -> bool {
+        let oldest = self.order.first().copied().filter(|(_, id)| !self.is_under_way(id));
+        oldest.is_some_and(|(began, id)| self.order.remove(&(began, id)) && self.table.remove(&id).is_some())
+    }
+
+    /// Notes what a count came to, and names the scrapes that wait for nothing else.
+    fn finish(&mut self, now: Instant, id: Id, size: Option<Size>) -> Vec<ScrapeTicket> {
+        self.lane.finish();
+        let Some(survey) = self.table.get_mut(&id) else { return Vec::new() };
+        (survey.running, survey.size) = (false, size.map(|size| (size, now)));
+        let mut waiting = std::mem::take(&mut survey.waiting);
+        waiting.retain(|ticket| {
+            self.scrapes.get_mut(ticket).is_some_and(|scrape| {
+                scrape.missing -= 1;
+                scrape.missing == 0
+            })
+        });
+        waiting
+    }
+
+    fn hold(&mut self, ticket: ScrapeTicket, scrape: Scrape, missing: &BTreeSet<Id>) {
+        for id in missing {
+            self.table.get_mut(id).expect("it is under way").waiting.push(ticket);
+        }
+        self.deadlines.insert((scrape.deadline, ticket));
+        self.scrapes.insert(ticket, scrape);
+    }
+
+    /// Takes a scrape out of all that refers to it.
+    fn release(&mut self, ticket: ScrapeTicket) -> Option<Scrape> {
+        let scrape = self.scrapes.remove(&ticket)?;
+        self.deadlines.remove(&(scrape.deadline, ticket));
+        for id in &scrape.ids {
+            if let Some(survey) = self.table.get_mut(id) {
+                survey.waiting.retain(|waiting| *waiting != ticket);
+            }
+        }
+        Some(scrape)
+    }
+}
+
+impl Broker {
+    /// Takes in a scrape.
+    pub fn scrape(&mut self, now: Instant, client: Client, ids: Vec<Id>) -> Scraping {
+        for id in &ids {
+            self.count_if_wanted(now, &client, *id);
+        }
+        self.pump();
+        let missing: BTreeSet<Id> = ids.iter().filter(|id| self.surveys.is_under_way(id)).copied().collect();
+        let worth = !missing.is_empty() && self.held < MAX_HELD;
+        if !(worth && self.clients.hold(now, client.addr.ip(), client.transport.most_held())) {
+            return Scraping::Now(self.files(now, &ids));
+        }
+        self.tickets += 1;
+        self.held += 1;
+        let (ticket, deadline) = (ScrapeTicket(self.tickets), now + client.transport.patience());
+        self.surveys.hold(ticket, Scrape { ids, client, missing: missing.len(), deadline }, &missing);
+        Scraping::Held(ticket)
+    }
+
+    /// A count is over: `filters` hold what the DHT knows, unless nobody answered.
+    pub fn survey_finished(&mut self, now: Instant, id: Id, filters: Option<SwarmFilters>) {
+        let size = filters.map(|mut filters| {
+            if let Some(torrent) = self.torrents.get(&id) {
+                torrent.swarm.add_to(&mut filters, &self.network.external);
+            }
+            Size::of(&filters)
+        });
+        for ticket in self.surveys.finish(now, id, size) {
+            self.answer_scrape(now, ticket);
+        }
+        self.pump();
+    }
+
+    /// A client with a held scrape went away.
+    pub fn scrape_gone(&mut self, ticket: ScrapeTicket) {
+        if let Some(scrape) = self.surveys.release(ticket) {
+            self.held -= 1;
+            self.clients.release(scrape.client.addr.ip());
+        }
+    }
+
+    /// Answers the scrapes that have waited long enough.
+    pub(super) fn answer_late_scrapes(&mut self, now: Instant) {
+        while let Some((_, ticket)) = self.surveys.deadlines.first().copied().filter(|(deadline, _)| *deadline <= now) {
+            self.answer_scrape(now, ticket);
+        }
+    }
+
+    /// Starts what is in line, as far as workers are free.
+    pub(super) fn pump_surveys(&mut self) {
+        while let Some(id) = self.surveys.lane.pop() {
+            self.surveys.lane.start();
+            self.outputs.push_back(Output::Survey(id));
+        }
+    }
+
+    fn answer_scrape(&mut self, now: Instant, ticket: ScrapeTicket) {
+        let Some(scrape) = self.surveys.release(ticket) else { return };
+        self.held -= 1;
+        self.clients.release(scrape.client.addr.ip());
+        let files = self.files(now, &scrape.ids);
+        self.outputs.push_back(Output::Scraped(ticket, files));
+    }
+
+    fn count_if_wanted(&mut self, now: Instant, client: &Client, id: Id) {
+        let known = self.surveys.is_under_way(&id) || self.surveys.size(now, id).is_some();
+        if !known && self.may_count(client, id) && self.clients.may_look_up(now, client.addr.ip(), client.reach) {
+            self.surveys.begin(now, id);
+        }
+    }
+
+    /// Whether asking the DHT for the size of this swarm gives nothing away.
+    fn may_count(&self, client: &Client, id: Id) -> bool {
+        let public = |torrent: &super::Torrent| {
+            torrent.is_cleared(self.policy) && (torrent.looked_up.is_some() || client.reach == Reach::Remote)
+        };
+        let harmless = self.torrents.get(&id).map_or(client.reach == Reach::Remote, public);
+        self.network.ready && !self.denied.contains(&id) && (harmless || self.policy == Policy::Always)
+    }
+
+    fn files(&mut self, now: Instant, ids: &[Id]) -> Files {
+        ids.iter().map(|id| (*id, self.counts(now, *id))).collect()
+    }
+
+    /// What is known about the size of a swarm.
+    pub(super) fn counts(&mut self, now: Instant, id: Id) -> Option<Counts> {
+        let counted = self.surveys.size(now, id).filter(|_| !self.denied.contains(&id));
+        let Some(torrent) = self.torrents.get_mut(&id) else {
+            return counted.map(|Size { seeds, others }| Counts { complete: seeds, incomplete: others, downloaded: 0 });
+        };
+        let open = torrent.refusal(now, self.policy).is_none() && torrent.is_cleared(self.policy);
+        let known = counted.is_some() || torrent.looked_up.is_some() || !torrent.swarm.is_empty();
+        (open && known).then(|| torrent.swarm.counts(&self.network.external, counted))
+    }
+}

@@ -1,0 +1,339 @@
+//! Other trackers, which the gateway asks on behalf of a client: the request out, the answer in (BEP 3, 7, 15, 23).
+//!
+//! Pure. Answers are read as liberally as datagrams of the DHT are: trackers write all sorts of bencoding.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+use std::time::Duration;
+
+use hyper::Uri;
+
+use super::Event;
+use crate::engine::bencode::scan::{Kind, Malformed, Scanner};
+use crate::engine::contact::{Family, decode_addr};
+use crate::engine::id::Id;
+
+/// Peers to ask for.
+const WANTED: u32 = 100;
+/// What is named as missing where that is unknown: libtorrent does the same for a magnet link.
+const SOME: u64 = 16_384;
+
+/// The URL of a tracker, `http://` or `udp://`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    uri: Uri,
+    udp: bool,
+}
+
+impl Upstream {
+    /// Whether it is asked by UDP, else by HTTP.
+    #[must_use]
+    pub const fn is_udp(&self) -> bool {
+        self.udp
+    }
+
+    /// Its name or address, without brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// Its port. 80 where an HTTP URL names none.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.uri.port_u16().unwrap_or(80)
+    }
+
+    /// The value of the `Host` header.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.uri.authority().map_or("", |authority| authority.as_str())
+    }
+
+    /// Path and query of an announce by HTTP. What the URL has as a query already stays: it may be a key.
+    #[must_use]
+    pub fn target(&self, relay: &Relay) -> String {
+        let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let (info_hash, peer_id) = (escape(&relay.info_hash.0), escape(&relay.peer_id));
+        let (port, left) = (relay.port, relay.left());
+        let event = match relay.event {
+            Event::Started => "&event=started",
+            Event::Stopped => "&event=stopped",
+            Event::Completed | Event::Update => "",
+        };
+        format!(
+            "{path}{joint}info_hash={info_hash}&peer_id={peer_id}&port={port}&uploaded=0&downloaded=0&left={left}\
+             &compact=1&numwant={WANTED}{event}"
+        )
+    }
+}
+
+impl fmt::Display for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.uri.fmt(f)
+    }
+}
+
+/// The text is not the URL of a tracker that can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseUpstreamError {
+    /// No URL at all.
+    #[error("it is not a URL")]
+    Malformed,
+    /// TLS.
+    #[error("https is not spoken; most trackers answer at http:// or udp:// too")]
+    Tls,
+    /// Another protocol.
+    #[error("it begins with neither http:// nor udp://")]
+    Scheme,
+    /// A UDP URL without a port.
+    #[error("a udp:// URL names a port")]
+    Port,
+}
+
+impl FromStr for Upstream {
+    type Err = ParseUpstreamError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let uri: Uri = text.parse().map_err(|_| ParseUpstreamError::Malformed)?;
+        let udp = match uri.scheme_str() {
+            Some("http") => false,
+            Some("udp") => true,
+            Some("https") => return Err(ParseUpstreamError::Tls),
+            _ => return Err(ParseUpstreamError::Scheme),
+        };
+        if udp && uri.port_u16().is_none() {
+            return Err(ParseUpstreamError::Port);
+        }
+        if uri.port_u16() == Some(0) { Err(ParseUpstreamError::Malformed) } else { Ok(Self { uri, udp }) }
+    }
+}
+
+/// What a tracker is told of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relay {
+    /// Which swarm.
+    pub info_hash: Id,
+    /// The client's name.
+    pub peer_id: [u8; 20],
+    /// The client, as it announced here: the tracker is asked over this family only, so that it sees an address which
+    /// client and gateway share.
+    pub client: SocketAddr,
+    /// Where the client accepts connections.
+    pub port: u16,
+    /// Whether it has everything.
+    pub seed: bool,
+    /// Why it announces.
+    pub event: Event,
+}
+
+impl Relay {
+    /// The family over which the client is reached.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        Family::of(&self.client)
+    }
+
+    const fn left(&self) -> u64 {
+        if self.seed { 0 } else { SOME }
+    }
+}
+
+/// What a tracker answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Peers of both families.
+    pub peers: Vec<SocketAddr>,
+    /// When it wants to hear of the client again.
+    pub interval: Duration,
+}
+
+/// Reads the body of an answer by HTTP; `None` if it is none, or refuses.
+#[must_use]
+pub fn parse_body(body: &[u8]) -> Option<Told> {
+    let (mut told, mut refused) = (Told::default(), false);
+    let read = Scanner::new(body).dict(|scanner, key| {
+        match key {
+            b"failure reason" => refused = true,
+            b"interval" => told.interval = seconds(scanner.integer_if_any()?),
+            b"peers" if scanner.kind()? == Kind::List => read_list(scanner, &mut told.peers)?,
+            b"peers" | b"peers6" => {
+                let compact = scanner.string_if_any()?.unwrap_or_default();
+                let length = if key == b"peers" { 6 } else { 18 };
+                told.peers.extend(compact.chunks_exact(length).filter_map(decode_addr));
+            }
+            _ => {}
+        }
+        Ok(())
+    });
+    (read.is_ok() && !refused).then_some(told)
+}
+
+/// The form of BEP 3: a dictionary for each peer.
+fn read_list(scanner: &mut Scanner<'_>, peers: &mut Vec<SocketAddr>) -> Result<(), Malformed> {
+    scanner.list(|scanner| {
+        let (mut ip, mut port) = (None, None);
+        scanner.dict(|scanner, key| {
+            match key {
+                b"ip" => {
+                    ip = scanner.string_if_any()?.and_then(|text| str::from_utf8(text).ok()?.parse::<IpAddr>().ok())
+                }
+                b"port" => port = scanner.integer_if_any()?.and_then(|port| u16::try_from(port).ok()),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        peers.extend(ip.zip(port).map(SocketAddr::from));
+        Ok(())
+    })
+}
+
+fn seconds(number: Option<i64>) -> Duration {
+    Duration::from_secs(number.and_then(|number| u64::try_from(number).ok()).unwrap_or(0))
+}
+
+fn escape(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("%{byte:02x}")).collect()
+}
+
+/// The datagram that asks for a connection id (BEP 15).
+#[must_use]
+pub fn connect_request(transaction: u32) -> Vec<u8> {
+    [&super::udp::PROTOCOL.to_be_bytes()[..], &0u32.to_be_bytes(), &transaction.to_be_bytes()].concat()
+}
+
+/// The connection id that answers it.
+#[must_use]
+pub fn parse_connected(datagram: &[u8], transaction: u32) -> Option<u64> {
+    let id = body_of(datagram, 0, transaction)?.first_chunk()?;
+    Some(u64::from_be_bytes(*id))
+}
+
+/// The datagram that announces.
+#[must_use]
+pub fn announce_request(connection: u64, transaction: u32, relay: &Relay) -> Vec<u8> {
+    let event: u32 = match relay.event {
+        Event::Update => 0,
+        Event::Completed => 1,
+        Event::Started => 2,
+        Event::Stopped => 3,
+    };
+    let mut datagram = [&connection.to_be_bytes()[..], &1u32.to_be_bytes(), &transaction.to_be_bytes()].concat();
+    datagram.extend([&relay.info_hash.0[..], &relay.peer_id].concat());
+    datagram.extend([0, relay.left(), 0].map(u64::to_be_bytes).concat());
+    // Its address is the one that it sends from; its key may be any number, and the same each time.
+    datagram.extend([event, 0, u32::from(relay.port), WANTED].map(u32::to_be_bytes).concat());
+    datagram.extend(relay.port.to_be_bytes());
+    datagram
+}
+
+/// The answer to that, from a tracker of `family`.
+#[must_use]
+pub fn parse_announced(datagram: &[u8], transaction: u32, family: Family) -> Option<Told> {
+    let (interval, rest) = body_of(datagram, 1, transaction)?.split_first_chunk::<4>()?;
+    let peers = rest.get(8..)?.chunks_exact(family.peer_len()).filter_map(decode_addr).collect();
+    Some(Told { peers, interval: Duration::from_secs(u32::from_be_bytes(*interval).into()) })
+}
+
+/// Whether the datagram answers `transaction` at all, be it with an error.
+#[must_use]
+pub fn is_answer(datagram: &[u8], transaction: u32) -> bool {
+    datagram.get(4..8) == Some(&transaction.to_be_bytes())
+}
+
+fn body_of(datagram: &[u8], action: u32, transaction: u32) -> Option<&[u8]> {
+    let head = [action.to_be_bytes(), transaction.to_be_bytes()].concat();
+    datagram.strip_prefix(&head[..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tracker::{Reply, http, udp};
+    use proptest::prelude::*;
+
+    fn relay(event: Event) -> Relay {
+        let client = "127.0.0.1:9".parse().unwrap();
+        Relay { info_hash: Id([0xfe; 20]), peer_id: *b"-XX0000-abcdefghijk&", client, port: 6881, seed: true, event }
+    }
+
+    fn reply() -> Reply {
+        let peers = ["198.18.0.1:5", "[2001:db8::1]:6"].map(|peer| peer.parse().unwrap()).to_vec();
+        Reply { interval: Duration::from_secs(900), peers, ..Reply::default() }
+    }
+
+    #[test]
+    fn our_own_gateway_understands_the_request() {
+        let upstream: Upstream = "http://tracker.example/x/announce?key=7".parse().unwrap();
+        for event in [Event::Started, Event::Update, Event::Stopped] {
+            let target = upstream.target(&relay(event));
+            let query = target.strip_prefix("/x/announce?").unwrap();
+            assert!(query.starts_with("key=7&"));
+            let (announce, form) = http::parse_announce(query.as_bytes()).unwrap();
+            assert_eq!((announce.info_hash, announce.peer_id), (Id([0xfe; 20]), relay(event).peer_id));
+            assert_eq!((announce.port, announce.left, announce.event), (6881, Some(0), event));
+            assert_eq!(form, http::Form::Compact);
+            let request = udp::parse(&announce_request(5, 6, &relay(event))).unwrap();
+            assert_eq!((request.connection, request.transaction), (Some(5), 6));
+            let udp::Action::Announce(by_udp) = request.action else { panic!("no announce") };
+            assert_eq!((by_udp.info_hash, by_udp.port, by_udp.event), (announce.info_hash, 6881, event));
+        }
+        assert_eq!(udp::parse(&connect_request(6)).unwrap().action, udp::Action::Connect);
+    }
+
+    #[test]
+    fn answers_are_read_back() {
+        for form in [http::Form::Compact, http::Form::Dictionaries] {
+            let told = parse_body(&http::render_answer(&Ok(reply()), form)).unwrap();
+            assert_eq!(told, Told { peers: reply().peers, interval: reply().interval }, "{form:?}");
+        }
+        for family in [Family::V4, Family::V6] {
+            let told = parse_announced(&udp::render_announce(6, &reply(), family), 6, family).unwrap();
+            let peers: Vec<_> = reply().peers.into_iter().filter(|peer| Family::of(peer) == family).collect();
+            assert_eq!(told, Told { peers, interval: reply().interval });
+        }
+        assert_eq!(parse_connected(&udp::render_connect(6, 99), 6), Some(99));
+        assert_eq!(parse_connected(&udp::render_connect(7, 99), 6), None);
+    }
+
+    #[test]
+    fn refusals_and_rubbish_tell_nothing() {
+        let refusal = crate::tracker::Refusal::malformed("no");
+        assert_eq!(parse_body(&http::render_refusal(&refusal)), None);
+        assert_eq!(parse_announced(&udp::render_refusal(6, &refusal), 6, Family::V4), None);
+        assert!(is_answer(&udp::render_refusal(6, &refusal), 6) && !is_answer(b"short", 6));
+        assert_eq!(parse_body(b"<html>"), None);
+    }
+
+    #[test]
+    fn urls_are_read_and_wrong_ones_say_why() {
+        let url = |text: &str| text.parse::<Upstream>();
+        let plain = url("http://tracker.example").unwrap();
+        assert_eq!((plain.host(), plain.port(), plain.is_udp()), ("tracker.example", 80, false));
+        let v6 = url("udp://[2001:db8::1]:6969/announce").unwrap();
+        assert_eq!((v6.host(), v6.port(), v6.is_udp()), ("2001:db8::1", 6969, true));
+        assert_eq!(v6.to_string(), "udp://[2001:db8::1]:6969/announce");
+        for (text, error) in [
+            ("https://tracker.example/announce", ParseUpstreamError::Tls),
+            ("udp://tracker.example/announce", ParseUpstreamError::Port),
+            ("wss://tracker.example:1/", ParseUpstreamError::Scheme),
+            ("http://tracker.example:0/", ParseUpstreamError::Malformed),
+            ("tracker.example:80", ParseUpstreamError::Scheme),
+            ("", ParseUpstreamError::Malformed),
+        ] {
+            assert_eq!(url(text), Err(error), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "\\PC{0,40}") {
+            let _ = parse_body(&bytes);
+            let _ = parse_connected(&bytes, 0);
+            let _ = parse_announced(&bytes, 0, Family::V6);
+            let _ = text.parse::<Upstream>();
+        }
+    }
+}
