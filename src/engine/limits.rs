@@ -30,6 +30,9 @@ pub const CANDIDATES: usize = 256;
 /// Queries that one lookup sends. Honest networks need some 20 to 60; whoever holds many networks could otherwise name
 /// somebody closer in every answer, and keep a lookup going for ever.
 pub const QUERIES_PER_LOOKUP: usize = 256;
+/// Nodes that an announce or an item is written to: the [`K`] closest, and where ids that fit their addresses come
+/// first, the [`K`] closest of those (BEP 42).
+pub const PLACES: usize = 2 * K;
 /// Distinct peers that one lookup reports. A swarm of more is not needed by any client.
 pub const PEERS_PER_LOOKUP: usize = 2000;
 
