@@ -43,7 +43,7 @@ impl Node {
             Method::GetPeers { info_hash, want, noseed, scrape } => {
                 self.stats.get_peers += 1;
                 if scrape {
-                    self.serve_scrape(now, from, transaction, &info_hash, want);
+                    self.serve_scrape(now, from, transaction, &info_hash, want, noseed);
                 } else {
                     self.serve_get_peers(now, from, transaction, &info_hash, want, noseed);
                 }
@@ -98,16 +98,24 @@ impl Node {
     }
 
     /// The same with filters of the whole swarm (BEP 33); the values are what room is left for.
-    fn serve_scrape(&mut self, now: Instant, from: SocketAddr, transaction: &[u8], info_hash: &Id, want: Want) {
+    fn serve_scrape(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        transaction: &[u8],
+        info_hash: &Id,
+        want: Want,
+        noseed: bool,
+    ) {
         let Some(filters) = self.swarm_filters(info_hash) else {
-            return self.serve_get_peers(now, from, transaction, info_hash, want, false);
+            return self.serve_get_peers(now, from, transaction, info_hash, want, noseed);
         };
         self.stats.scrapes += 1;
         let nearby = self.nearby(info_hash, want);
         let filters = Filters { seeds: filters.seeds.as_bytes(), peers: filters.peers.as_bytes() };
         self.respond_scrape(now, from, transaction, Some(filters), |node, response| {
             nearby.write(response);
-            node.write_peers(response, info_hash, from.ip(), false);
+            node.write_peers(response, info_hash, from.ip(), noseed);
         });
     }
 

@@ -82,3 +82,19 @@ fn a_reply_has_both_filters_and_as_many_values_as_fit() {
     assert!((1017..=1024).contains(&reply.len()), "{}", reply.len());
     assert_eq!(bench.node.stats().scrapes, 1);
 }
+
+#[test]
+fn whoever_scrapes_may_leave_out_seeds() {
+    let mut bench = Bench::new(config());
+    for number in 0..200 {
+        bench.node.plant(bench.now, &SWARM, peer(number), number >= 20);
+    }
+    let mut query = b"d1:ad2:id20:abcdefghij01234567899:info_hash20:".to_vec();
+    query.extend(SWARM.0);
+    query.extend(b"6:noseedi1e6:scrapei1ee1:q9:get_peers1:t4:aaaa1:y1:qe");
+    let reply = bench.handle("10.9.8.7:4321".parse().unwrap(), &query).remove(0);
+    let Kind::Response(response) = Message::decode(&reply).expect("a message").kind else { panic!("no response") };
+    let leechers: Vec<SocketAddr> = (0..20).map(peer).collect();
+    let named: Vec<SocketAddr> = response.values.iter().collect();
+    assert!(leechers.iter().all(|leecher| named.contains(leecher)), "{named:?}");
+}
