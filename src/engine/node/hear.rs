@@ -123,7 +123,7 @@ impl Node {
             return self.drive(now, op);
         };
         operation.summary.answered += 1;
-        operation.cargo.take(response);
+        operation.cargo.take(operation.lookup.target(), response);
         let (hops, reported) = (origin.hops(), operation.is_of_the_caller());
         let closer = self.hand_over(op, Origin::Heard { hops: hops.saturating_add(1) }, response);
         let peers = response.values.iter().count();
