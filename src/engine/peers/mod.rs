@@ -9,6 +9,7 @@
 //! * a peer that is not announced again is gone after 45 minutes, found by a sweep in small slices, never in a pause.
 
 mod records;
+mod rivals;
 mod store;
 mod writers;
 

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use hashbrown::HashTable;
 
-use super::records::{HalfMinute, Record, Records};
+use super::records::{HalfMinute, Records};
+use super::rivals::{Bounds, competitor};
 use super::writers::{Writer, Writers};
 use crate::engine::contact::{CompactAddr, Family, decode_addr};
 use crate::engine::id::Id;
-use crate::engine::limits::{
-    PEER_LIFETIME, PEERS_PER_SUBNET, PEERS_PER_SWARM, PORTS_PER_ADDRESS, SWARMS_PER_WRITER, WRITERS_TO_FILL_STORE,
-};
+use crate::engine::limits::{PEER_LIFETIME, SWARMS_PER_WRITER, WRITERS_TO_FILL_STORE};
 use crate::engine::random::{KeyedHash, Random};
 use crate::engine::time::Instant;
 
@@ -82,13 +81,6 @@ pub struct PeerStore {
     hash: KeyedHash,
 }
 
-/// How many peers may share an address or a subnet in one swarm.
-#[derive(Clone, Copy, Debug)]
-struct Bounds {
-    per_address: usize,
-    per_subnet: usize,
-}
-
 /// A random choice of a swarm's peers.
 #[derive(Debug)]
 pub struct Sample<'a> {
@@ -109,15 +101,10 @@ impl PeerStore {
     /// share an address.
     #[must_use]
     pub fn new(family: Family, memory_bytes: usize, private_network: bool, random: &mut Random) -> Self {
-        let bounds = if private_network {
-            Bounds { per_address: PEERS_PER_SWARM, per_subnet: PEERS_PER_SWARM }
-        } else {
-            Bounds { per_address: PORTS_PER_ADDRESS, per_subnet: PEERS_PER_SUBNET }
-        };
         let most = (memory_bytes / SWARM_BYTES / WRITERS_TO_FILL_STORE).max(SWARMS_PER_WRITER);
         Self {
             family,
-            bounds,
+            bounds: Bounds::new(private_network),
             shards: (0..SHARDS).map(|_| HashTable::new()).collect(),
             blocks: Vec::new(),
             swarms: 0,
@@ -179,7 +166,8 @@ impl PeerStore {
         let (width, bounds) = (self.width(), self.bounds);
         let records = &mut swarm_mut(&mut self.blocks, place).records;
         let before = records.heap_bytes();
-        let stored = match competitor(records, width, peer.as_bytes(), half_minutes(now), bounds, full) {
+        let stored = match competitor(records, width, peer.as_bytes(), HalfMinute::new(half_minutes(now)), bounds, full)
+        {
             Some((index, stored)) => {
                 records.set(index, peer.as_bytes(), at, seed);
                 stored
@@ -288,7 +276,7 @@ impl PeerStore {
         let looked_at = std::iter::repeat_with(|| {
             // Knuth's MMIX generator; its high bits are the good ones.
             dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            ((dice >> 32) * self.swarms as u64 >> 32) as u32
+            (((dice >> 32) * self.swarms as u64) >> 32) as u32
         });
         let value = |&place: &u32| {
             let swarm = swarm(&self.blocks, place);
@@ -380,56 +368,6 @@ impl std::fmt::Debug for PeerStore {
 /// swarm of twice the peers serves twice as many.
 fn worth(own: &Id, info_hash: &Id, peers: usize) -> u32 {
     own.common_prefix_len(info_hash).min(CLOSENESS_BITS) as u32 + peers.max(1).ilog2()
-}
-
-/// The record that the newcomer `peer` takes the place of: itself, or the oldest of those that it competes with.
-fn competitor(
-    records: &Records,
-    width: usize,
-    peer: &[u8],
-    now: u64,
-    bounds: Bounds,
-    full: bool,
-) -> Option<(usize, Stored)> {
-    let ip = &peer[..peer.len() - 2];
-    let subnet = &ip[..if ip.len() == 4 { 3 } else { 8 }];
-    let now = HalfMinute::new(now);
-    let [mut same_ip, mut same_subnet, mut any] = [Rivals::default(); 3];
-    for (index, record) in records.iter(width).enumerate() {
-        if record.peer() == peer {
-            return Some((index, Stored::Refreshed));
-        }
-        any.note(index, record, now);
-        if record.peer().starts_with(subnet) {
-            same_subnet.note(index, record, now);
-            if record.peer().starts_with(ip) {
-                same_ip.note(index, record, now);
-            }
-        }
-    }
-    let bound = |rivals: &Rivals, most: usize| (rivals.count >= most).then_some(rivals.oldest);
-    bound(&same_ip, bounds.per_address)
-        .or_else(|| bound(&same_subnet, bounds.per_subnet))
-        .or_else(|| bound(&any, if full { any.count.clamp(1, PEERS_PER_SWARM) } else { PEERS_PER_SWARM }))
-        .map(|index| (index, Stored::Displaced))
-}
-
-/// Records that a newcomer competes with.
-#[derive(Clone, Copy, Default)]
-struct Rivals {
-    count: usize,
-    oldest: usize,
-    age: u8,
-}
-
-impl Rivals {
-    fn note(&mut self, index: usize, record: Record<'_>, now: HalfMinute) {
-        let age = now.since(record.announced());
-        if self.count == 0 || age > self.age {
-            (self.oldest, self.age) = (index, age);
-        }
-        self.count += 1;
-    }
 }
 
 const fn half_minutes(now: Instant) -> u64 {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::engine::limits::{PEERS_PER_SUBNET, PEERS_PER_SWARM, PORTS_PER_ADDRESS};
 use proptest::prelude::*;
 
 fn store(private: bool) -> (PeerStore, Random) {
