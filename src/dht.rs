@@ -255,25 +255,40 @@ impl Dht {
         let Some(data_dir) = &self.inner.data_dir else { return Ok(()) };
         let saving = Arc::clone(&self.inner.saving).lock_owned().await;
         let state = self.snapshot().await;
-        // Nodes that have stopped say nothing; what was saved of them when they stopped stays.
-        let all_spoke = state.nodes.len() == self.inner.nodes.len() + self.inner.waiting.len();
-        if all_spoke { write(data_dir, state, saving).await } else { Ok(()) }
+        if self.is_whole(&state) { write(data_dir, state, saving).await } else { Ok(()) }
     }
 
-    /// Stops the nodes, for all clones, and saves their state.
+    /// Stops the nodes, for all clones, and saves their state; also if the caller gives up waiting.
     ///
     /// # Errors
     /// The nodes have stopped, but their state could not be saved.
     pub async fn shutdown(&self) -> Result<(), PersistError> {
+        let dht = self.clone();
+        #[expect(clippy::disallowed_methods, reason = "ends with the nodes; what they say last is said only once")]
+        let stopping = tokio::spawn(async move { dht.stop().await });
+        match stopping.await.map_err(tokio::task::JoinError::try_into_panic) {
+            Ok(saved) => saved,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            // The runtime ends, and everything with it.
+            Err(Err(_)) => Ok(()),
+        }
+    }
+
+    async fn stop(&self) -> Result<(), PersistError> {
         let saving = Arc::clone(&self.inner.saving).lock_owned().await;
         let state = self.collect(Command::Shutdown).await;
         for task in self.inner.tasks.lock().await.drain(..) {
             let _ = task.await;
         }
         match &self.inner.data_dir {
-            Some(data_dir) if state.nodes.len() > self.inner.waiting.len() => write(data_dir, state, saving).await,
+            Some(data_dir) if self.is_whole(&state) => write(data_dir, state, saving).await,
             _ => Ok(()),
         }
+    }
+
+    /// Whether every node has spoken. Those that have stopped say nothing; what was saved of them before must stay.
+    fn is_whole(&self, state: &State) -> bool {
+        state.nodes.len() == self.inner.nodes.len() + self.inner.waiting.len()
     }
 
     async fn collect(

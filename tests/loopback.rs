@@ -124,6 +124,31 @@ fn whoever_saves_after_the_shutdown_does_not_wipe_the_state() {
 }
 
 #[test]
+fn a_shutdown_that_is_given_up_loses_no_node() {
+    run(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let any = "127.0.0.1:0".parse().unwrap();
+        let start = || Dht::builder().private_network(true).bind(any).bind(any).data_dir(folder.path()).start();
+        let mut before: Option<Vec<Id>> = None;
+        for polls in 0..20 {
+            let nodes = start().await.expect("two nodes");
+            let ids: Vec<Id> = nodes.status().await.iter().map(|node| node.id).collect();
+            assert_eq!(*before.get_or_insert_with(|| ids.clone()), ids, "after a shutdown of {polls} polls");
+            let mut shutdown = Box::pin(nodes.shutdown());
+            for _ in 0..polls {
+                tokio::select! {
+                    biased;
+                    _ = &mut shutdown => break,
+                    () = tokio::task::yield_now() => {}
+                }
+            }
+            drop(shutdown);
+            nodes.shutdown().await.expect("saved");
+        }
+    });
+}
+
+#[test]
 fn nodes_that_were_asked_for_alike_each_keep_their_own_identity() {
     run(async {
         let folder = tempfile::tempdir().expect("a folder");

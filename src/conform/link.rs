@@ -13,6 +13,8 @@ pub enum Source {
     SecondPort,
     /// Never answers the target.
     Mute,
+    /// Never answers the target either, and has asked nothing before the one check that it is for.
+    Unheard,
     /// Says that it is read-only (BEP 43).
     ReadOnly,
     /// One of many, each with its own IP address: only where addresses cost nothing, on IPv4 loopback.

@@ -124,17 +124,21 @@ impl<'a> Probe<'a> {
     /// The answer to a query from `source`.
     pub(super) fn ask_from(&mut self, source: Source, query: &[u8], fields: &[Field<'_>]) -> Result<Reply, Trouble> {
         self.address(source)?;
-        let first_serial = self.serial + 1;
         let query = self.filled(source, query, fields);
+        let transaction = self.transaction_of(&query);
+        let mut nothing = "no answer";
         for _ in 0..TRIES {
             self.send(source, &query, false);
             while let Some((at, reply)) = self.receive(Wait::Answer) {
-                if at == source && !self.is_stale(&reply, first_serial) {
+                if at == source && reply.transaction() == transaction {
                     return Ok(reply);
+                }
+                if at == source && self.serial_of(&reply).is_none() {
+                    nothing = "no answer with the transaction id of the query, but one with another";
                 }
             }
         }
-        Err(failed("no answer"))
+        Err(failed(nothing))
     }
 
     /// How long the response to a query is.
@@ -185,7 +189,7 @@ impl<'a> Probe<'a> {
         while replies.len() < count
             && let Some((at, reply)) = self.receive(Wait::Answer)
         {
-            if at == Source::Main && !self.is_stale(&reply, first_serial) {
+            if at == Source::Main && self.serial_of(&reply).is_some_and(|serial| serial >= first_serial) {
                 replies.push(reply);
             }
         }
@@ -279,10 +283,17 @@ impl<'a> Probe<'a> {
                 self.looks = self.looks.min(look * 2 + 8);
                 break;
             }
-            while self.receive(Wait::Moment).is_some() {}
+            self.wait(1);
         }
         self.known.insert(source, known);
         Ok(known)
+    }
+
+    /// Lets so many moments pass; what the target asks meanwhile is answered.
+    pub(super) fn wait(&mut self, moments: usize) {
+        for _ in 0..moments {
+            while self.receive(Wait::Moment).is_some() {}
+        }
     }
 
     /// Whether a search for the id of `source` names it, now.
@@ -382,7 +393,7 @@ impl<'a> Probe<'a> {
                 self.note(false, source, &reply.bytes);
                 return Some((source, reply));
             }
-            if source != Source::Mute {
+            if !matches!(source, Source::Mute | Source::Unheard) {
                 let t = reply.transaction().to_vec();
                 let pong = b"d1:rd2:id20:{id}5:nodes0:6:nodes60:e1:t{#theirs}1:y1:re";
                 let pong = self.filled(source, pong, &[("theirs", &t)]);
@@ -397,6 +408,14 @@ impl<'a> Probe<'a> {
             self.transcript.remove(0);
         }
         self.transcript.push(Passed { sent, source, bytes: bytes.to_vec() });
+    }
+
+    /// The transaction id of a query that was just filled: the one that it names itself, if it can be read.
+    fn transaction_of(&self, query: &[u8]) -> Vec<u8> {
+        match Reply::new(query.to_vec()).transaction() {
+            [] => transaction(self.serial).to_vec(),
+            named => named.to_vec(),
+        }
     }
 
     /// Whether `reply` answers something older than the question at hand.

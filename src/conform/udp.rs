@@ -73,14 +73,14 @@ impl Sockets {
     /// per /24), and those of four parts cancel out when XORed, which the check of the tokens needs.
     fn ip_of(&self, source: Source) -> Option<IpAddr> {
         if !(self.target.ip().is_loopback() && self.target.is_ipv4()) {
-            return matches!(source, Source::Main | Source::SecondPort | Source::Mute | Source::ReadOnly)
-                .then_some(self.local);
+            return (!matches!(source, Source::Other | Source::Crowd(_))).then_some(self.local);
         }
         let network = match source {
             Source::Main | Source::SecondPort => 4,
             Source::Other => 5,
             Source::Mute => 6,
             Source::ReadOnly => 7,
+            Source::Unheard => 8,
             Source::Crowd(number) => return Some(Ipv4Addr::new(127, 241, number, 1).into()),
         };
         Some(Ipv4Addr::new(127, 240, network, 1).into())

@@ -152,6 +152,12 @@ impl SwarmFilters {
         self.peers.unite(&other.peers);
     }
 
+    /// About how many addresses were added.
+    #[must_use]
+    pub fn count(&self) -> f64 {
+        self.seeds.estimate().count + self.peers.estimate().count
+    }
+
     /// Whether `ip` may be in one of them.
     #[must_use]
     pub fn may_contain(&self, ip: IpAddr) -> bool {

@@ -149,8 +149,14 @@ pub fn is_sendable(addr: &SocketAddr) -> bool {
         && match addr.ip() {
             // 0/8 is "this network"; 240/4 is reserved and holds the broadcast address.
             IpAddr::V4(ip) => ip.octets()[0] != 0 && ip.octets()[0] < 224,
-            IpAddr::V6(ip) => !ip.is_unspecified() && !ip.is_multicast(),
+            IpAddr::V6(ip) => !ip.is_multicast() && (!holds_ipv4(ip) || ip.is_loopback()),
         }
+}
+
+/// Whether `ip` is an IPv4 address in the guise of IPv6: mapped (`::ffff:0:0/96`), or in the old form (`::/96`, in which
+/// `::` and `::1` lie too). No node is sent to by such a name, and the rules for IPv4 addresses would not see it.
+fn holds_ipv4(ip: Ipv6Addr) -> bool {
+    matches!(ip.segments(), [0, 0, 0, 0, 0, 0 | 0xffff, _, _])
 }
 
 /// Whether `ip` means something only inside one site or host: loopback, private, link-local, shared (carrier NAT).
@@ -208,6 +214,11 @@ mod tests {
         for unusable in ["0.1.2.3:1", "8.8.8.8:0", "224.0.0.1:1", "255.255.255.255:1", "[::]:1", "[ff02::1]:1"] {
             assert!(!is_admissible(&addr(unusable), true), "{unusable}");
         }
+        for ipv4 in ["[::ffff:127.0.0.1]:1", "[::ffff:192.168.1.1]:1", "[::ffff:8.8.8.8]:1", "[::8.8.8.8]:1", "[::2]:1"]
+        {
+            assert!(!is_admissible(&addr(ipv4), true), "{ipv4}");
+        }
+        assert!(is_admissible(&addr("[::1]:1"), true) && !is_admissible(&addr("[::1]:1"), false));
     }
 
     #[test]

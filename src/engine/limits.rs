@@ -30,6 +30,9 @@ pub const CANDIDATES: usize = 256;
 /// Queries that one lookup sends. Honest networks need some 20 to 60; whoever holds many networks could otherwise name
 /// somebody closer in every answer, and keep a lookup going for ever.
 pub const QUERIES_PER_LOOKUP: usize = 256;
+/// Nodes that an announce or an item is written to: the [`K`] closest, and where ids that fit their addresses come
+/// first, the [`K`] closest of those (BEP 42).
+pub const PLACES: usize = 2 * K;
 /// Distinct peers that one lookup reports. A swarm of more is not needed by any client.
 pub const PEERS_PER_LOOKUP: usize = 2000;
 
@@ -42,6 +45,13 @@ pub const PEERS_PER_SWARM: usize = 1000;
 pub const PEERS_PER_SUBNET: usize = 64;
 /// Ports of one address per infohash: several users behind one NAT, not one user with a thousand ports.
 pub const PORTS_PER_ADDRESS: usize = 4;
+/// Networks (/24 or /48) that must join forces to fill the store with swarms that they began: one may begin 2,259 in the
+/// default memory. Of 10,000 torrents on the mainline, a node sees fewer than ten.
+pub const WRITERS_TO_FILL_STORE: usize = 512;
+/// Swarms that one network may begin also where the store is small.
+pub const SWARMS_PER_WRITER: usize = 64;
+/// Slots of the table that counts them. Networks that share a slot share its count.
+pub const WRITER_SLOTS: usize = 4096;
 /// Default memory for stored peers and their index.
 pub const PEER_MEMORY_BYTES: usize = 64 << 20;
 /// Stored peers that survive a restart, of each node: some 20 MB in the state file. Beyond that they are announced again

@@ -18,12 +18,13 @@ use super::socket::Socket;
 use crate::engine::contact::{Contact, Family};
 use crate::engine::id::Id;
 use crate::engine::items::Item;
-use crate::engine::limits::{K, QUERIES_PER_LOOKUP};
+use crate::engine::limits::{PLACES, QUERIES_PER_LOOKUP};
 use crate::engine::node::{Event, Node, OpId, Output, Snapshot, Stats};
 use crate::engine::time::Instant;
 
-/// More than the events of any operation: each query may bring an answer and peers, and some store; twice if it is retried.
-const EVENTS: usize = 2 * (2 * QUERIES_PER_LOOKUP + K) + 8;
+/// More than the events of any operation: each query may bring an answer and peers, and each place
+/// stores or refuses; twice if it is retried.
+const EVENTS: usize = 2 * (2 * QUERIES_PER_LOOKUP + PLACES) + 8;
 /// Commands that wait.
 const COMMANDS: usize = 256;
 /// Batches of datagrams between two looks at commands and timers.

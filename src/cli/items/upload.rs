@@ -3,7 +3,6 @@
 //! To store an item again changes nothing but its age, so that a run which lost the network is resumed by running it
 //! again; with `--resume`, what the network has is left alone.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,7 +17,6 @@ use crate::cli::progress::Progress;
 use crate::cli::session::{AT_ONCE, Session};
 use crate::daemon::config::Config;
 use crate::dht::tree::Tree;
-use crate::engine::id::Id;
 use crate::engine::items::Item;
 use crate::engine::limits::ITEM_RENEWAL;
 
@@ -45,10 +43,10 @@ impl Upload {
         }
         let progress = Progress::new("joining the DHT");
         let session = Session::open(config, PATIENCE).await?;
-        let missing = self.store(&session, self.resume, &progress).await;
+        let stored = self.store(&session, self.resume, &progress).await;
         drop(progress);
         session.close().await;
-        self.report(&missing, output)
+        self.report(stored, output)
     }
 
     async fn keep(&self, config: &Config, output: Output) -> Result<Exit, Failure> {
@@ -57,31 +55,22 @@ impl Upload {
         let mut resume = self.resume;
         let round = async || {
             let progress = Progress::new("storing");
-            let missing = self.store(&session, std::mem::take(&mut resume), &progress).await;
+            let stored = self.store(&session, std::mem::take(&mut resume), &progress).await;
             drop(progress);
-            self.report(&missing, output)
+            self.report(stored, output)
         };
         keep::again_and_again(ITEM_RENEWAL, self.tree.root, round).await
     }
 
-    /// Stores every item once; those that no node took.
-    async fn store(&self, session: &Session, resume: bool, progress: &Progress) -> BTreeSet<Id> {
+    /// Stores every item once; how many some node took.
+    async fn store(&self, session: &Session, resume: bool, progress: &Progress) -> usize {
         let items = &self.tree.items;
-        let mut missing: BTreeSet<Id> = items.iter().map(Item::target).collect();
-        let puts = stream::iter(items).map(|item| store(session, item, resume));
-        let mut puts = puts.buffer_unordered(AT_ONCE);
-        while let Some((target, stored)) = puts.next().await {
-            if stored {
-                missing.remove(&target);
-            }
-            progress.say(format_args!("{} of {} items stored", items.len() - missing.len(), items.len()));
-        }
-        missing
+        let say = |stored| progress.say(format_args!("{stored} of {} items stored", items.len()));
+        store_all(items, |item| store(session, item, resume), say).await
     }
 
-    fn report(&self, missing: &BTreeSet<Id>, output: Output) -> Result<Exit, Failure> {
+    fn report(&self, stored: usize, output: Output) -> Result<Exit, Failure> {
         let (root, total) = (self.tree.root, self.tree.items.len());
-        let stored = total - missing.len();
         if stored < total {
             return Err(Failure::no_network(
                 format_args!("{stored} of {} of {root} stored", counted(total, "item")),
@@ -109,11 +98,69 @@ fn read(file: &Path, most: u64) -> Result<Vec<u8>, Failure> {
     std::fs::read(file).map_err(unreadable)
 }
 
-/// Stores one item, unless it should be left alone where it is; whether the network has it then.
-async fn store(session: &Session, item: &Item, resume: bool) -> (Id, bool) {
-    let target = item.target();
-    if resume && session.get_item(target, b"").await.item.is_some() {
-        return (target, true);
+/// Stores the items, several at a time, and the last one, the root, when all others are there: once it can be found,
+/// everything can. How many are stored.
+async fn store_all<'a, Storing: Future<Output = bool>>(
+    items: &'a [Item],
+    store: impl Fn(&'a Item) -> Storing,
+    say: impl Fn(usize),
+) -> usize {
+    let (root, below) = items.split_last().expect("a tree has a root");
+    let mut stored = 0;
+    let mut storing = stream::iter(below).map(&store).buffer_unordered(AT_ONCE);
+    while let Some(is_stored) = storing.next().await {
+        stored += usize::from(is_stored);
+        say(stored);
     }
-    (target, !session.put_item(item.clone(), None).await.stored_at.is_empty())
+    drop(storing);
+    if stored == below.len() {
+        stored += usize::from(store(root).await);
+        say(stored);
+    }
+    stored
+}
+
+/// Stores one item, unless it should be left alone where it is; whether the network has it then.
+async fn store(session: &Session, item: &Item, resume: bool) -> bool {
+    (resume && session.get_item(item.target(), b"").await.item.is_some())
+        || !session.put_item(item.clone(), None).await.stored_at.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::engine::id::Id;
+
+    /// The items in the order in which their storing ended, and how many were counted; `lost` is refused.
+    async fn upload(tree: &Tree, lost: Option<Id>) -> (Vec<Id>, usize) {
+        let ended = RefCell::new(Vec::new());
+        let store = |item: &Item| {
+            let (target, ended) = (item.target(), &ended);
+            async move {
+                // Whoever begins first ends last: an order that only waiting can keep.
+                let before = ended.borrow().len();
+                for _ in before..40 {
+                    tokio::task::yield_now().await;
+                }
+                ended.borrow_mut().push(target);
+                Some(target) != lost
+            }
+        };
+        let stored = store_all(&tree.items, store, |_| {}).await;
+        (ended.into_inner(), stored)
+    }
+
+    #[tokio::test]
+    async fn the_root_is_stored_when_everything_below_it_is() {
+        let bytes: Vec<u8> = (0..60_000u32).map(|index| (index / 7 % 251) as u8).collect();
+        let tree = Tree::cut(&bytes).expect("a tree");
+        let total = tree.items.len();
+        assert!(total > 2 * AT_ONCE);
+        let (ended, stored) = upload(&tree, None).await;
+        assert_eq!((ended.last(), stored, ended.len()), (Some(&tree.root), total, total));
+        let (ended, stored) = upload(&tree, Some(tree.items[total / 2].target())).await;
+        assert_eq!((ended.contains(&tree.root), stored), (false, total - 2), "a part is missing");
+    }
 }

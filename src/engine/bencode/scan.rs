@@ -72,6 +72,16 @@ impl<'a> Scanner<'a> {
         self.irregular
     }
 
+    /// The same, and begins anew: what follows is judged by itself.
+    pub const fn take_irregular(&mut self) -> bool {
+        std::mem::replace(&mut self.irregular, false)
+    }
+
+    /// Notes an earlier answer of [`take_irregular`](Self::take_irregular) again.
+    pub const fn note_irregular(&mut self, irregular: bool) {
+        self.irregular |= irregular;
+    }
+
     /// The kind of the next value.
     ///
     /// # Errors

@@ -230,16 +230,19 @@ impl ItemStore {
 }
 
 /// BEP 44: whether `new` may take the place of `old`. Equal numbers with equal values start the life again; with
-/// another value the BEP says "MUST reject", and so do we, though libtorrent answers as if it had stored it.
+/// another value the BEP says "MUST reject", and so do we, though libtorrent answers as if it had stored it. What is
+/// stored already is no change that `cas` could forbid: its writer asks again because our answer was lost.
 fn may_follow(old: &Item, new: &Item, cas: Option<i64>) -> Result<(), Refusal> {
     match (old, new) {
         (Item::Immutable(_), Item::Immutable(_)) => Ok(()),
         (Item::Mutable(old), Item::Mutable(new)) => {
+            if new.seq == old.seq && new.value == old.value {
+                return Ok(());
+            }
             if cas.is_some_and(|cas| cas != old.seq) {
                 return Err(Refusal::Cas);
             }
-            let same = new.seq == old.seq && new.value == old.value;
-            if new.seq > old.seq || same { Ok(()) } else { Err(Refusal::OldSeq) }
+            if new.seq > old.seq { Ok(()) } else { Err(Refusal::OldSeq) }
         }
         _ => Err(Refusal::OtherKind),
     }

@@ -129,7 +129,7 @@ fn fields<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Fields<'a>>, Malformed
     if scanner.kind()? != scan::Kind::Dict {
         return scanner.skip().map(|_| None);
     }
-    let regular_before = !scanner.irregular();
+    let irregular_before = scanner.take_irregular();
     let mut fields = Fields::default();
     scanner.dict(|scanner, key| match key {
         b"id" => first(&mut fields.id, scanner, Scanner::string_if_any),
@@ -159,7 +159,8 @@ fn fields<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Fields<'a>>, Malformed
         b"cas" => first(&mut fields.cas, scanner, Scanner::integer_if_any),
         _ => Ok(()),
     })?;
-    fields.irregular = scanner.irregular() && regular_before;
+    fields.irregular = scanner.irregular();
+    scanner.note_irregular(irregular_before);
     Ok(Some(fields))
 }
 
@@ -497,6 +498,12 @@ mod tests {
         assert_eq!(put(&mutable), Ok((14, Some(2), 3, Some(4), Some(3))));
         assert_eq!(put(&format!("5:token1:x{id}1:v0:")), Err(203), "keys out of order");
         assert_eq!(put(&format!("{id}5:token1:x1:v0:1:v0:")), Err(203), "a key twice");
+        let in_disorder = |arguments: &str| {
+            let bytes = format!("d1:y1:q1:t2:aa1:q3:put1:ad{arguments}ee");
+            matches!(Message::decode(bytes.as_bytes()).map(|message| message.kind), Ok(Kind::Query(_)))
+        };
+        assert!(in_disorder(&format!("{id}5:token1:x1:v0:")), "only the arguments must be in order");
+        assert!(!in_disorder(&format!("5:token1:x{id}1:v0:")), "whatever was in disorder before them");
         assert_eq!(put(&format!("{id}5:token1:x")), Err(203), "no value");
         assert_eq!(put(&format!("{id}1:v0:")), Err(203), "no token");
     }

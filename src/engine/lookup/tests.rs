@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::*;
+use crate::engine::limits::PLACES;
 use crate::engine::random::Random;
 use proptest::prelude::*;
 
@@ -273,6 +274,30 @@ fn the_silent_are_asked_once_more_and_awaited_for_the_grace_only() {
     assert_eq!(lookup.step(now + GRACE), Step::Done);
     assert_eq!(lookup.answered(&contacts[2].addr, &contacts[2].id, None), Some(Origin::Own));
     assert_eq!(lookup.step(now), Step::Done);
+}
+
+#[test]
+fn no_more_is_written_to_than_the_limit_says() {
+    let mut random = Random::new([4; 32]);
+    let target = Id([0xff; 20]);
+    let mut lookup = Lookup::new(target, true, None).minding(Compliance::Prefer);
+    let mut fitting = |index: u8| {
+        let addr = SocketAddr::from(([50, 2, index, 1], 6881));
+        Contact { id: Id::for_address(addr.ip(), &mut random), addr }
+    };
+    let far: Vec<Contact> = (0..K as u8).map(&mut fitting).collect();
+    let close = (0..K as u8).map(|index| Contact { id: Id([!index; 20]), addr: ([50, 1, index, 1], 6881).into() });
+    let close: Vec<Contact> = close.collect();
+    assert!(close.iter().all(|contact| !contact.is_compliant()), "none of the closest obeys");
+    for known in [far, close] {
+        known.iter().for_each(|contact| lookup.add(*contact, Origin::Own));
+        for _ in 0..K {
+            for contact in asked(&mut lookup, Instant::ZERO) {
+                lookup.answered(&contact.addr, &contact.id, Some(b"token"));
+            }
+        }
+    }
+    assert_eq!(lookup.places(K).count(), PLACES);
 }
 
 #[test]

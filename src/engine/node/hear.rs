@@ -11,7 +11,7 @@ use super::ask::Purpose;
 use super::event::{Event, OpId};
 use crate::engine::contact::{Compliance, Contact, Family, is_admissible};
 use crate::engine::id::Id;
-use crate::engine::krpc::{Message, Response};
+use crate::engine::krpc::{Fault, Message, Response};
 use crate::engine::limits::PEERS_PER_LOOKUP;
 use crate::engine::lookup::Origin;
 use crate::engine::routing::Outcome;
@@ -71,8 +71,11 @@ impl Node {
         };
         tracing::trace!(%from, code, "an error in answer to a query");
         self.stats.errors += 1;
+        // The first try may have been stored, and its answer lost: then it is our own item that `cas` fails on.
+        let unclear = matches!(transaction.purpose, Purpose::Store { again: true, .. }) && code == Fault::Cas.code();
         if let Purpose::Store { op, .. } = transaction.purpose
             && self.operations.contains_key(&op)
+            && !unclear
         {
             let by = Contact { id: transaction.expected.unwrap_or_default(), addr: from };
             self.events.push_back(Event::Refused { op, by, code });
@@ -120,7 +123,7 @@ impl Node {
             return self.drive(now, op);
         };
         operation.summary.answered += 1;
-        operation.cargo.take(response);
+        operation.cargo.take(operation.lookup.target(), response);
         let (hops, reported) = (origin.hops(), operation.is_of_the_caller());
         let closer = self.hand_over(op, Origin::Heard { hops: hops.saturating_add(1) }, response);
         let peers = response.values.iter().count();

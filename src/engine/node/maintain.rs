@@ -126,7 +126,7 @@ impl Node {
             // The folder may have served a private network before.
             let admissible = is_admissible(&stored.peer, self.config.private_network);
             if admissible && Family::of(&stored.peer) == self.config.family {
-                self.peers.announce(now, &stored.info_hash, stored.peer, stored.seed, stored.age);
+                self.peers.announce(now, self.table.own(), stored);
             }
         }
         self.keep_sweeping(now);

@@ -1,8 +1,8 @@
 //! How many seeds and peers a swarm has (BEP 33): asked by a lookup, answered from the store.
 //!
-//! As the asker: the filters of all nodes of the lookup are united. What a node sends is believed only if it can be
-//! true: neither filter says nothing because nearly every bit is set, and every peer that came with the filters is in
-//! one of them. The peers of nodes that know no filters count as peers unless a filter of seeds has them.
+//! As the asker: the filters of the [`K`] closest nodes that sent some are united. What a node sends is believed only if
+//! it can be true: neither filter says nothing because nearly every bit is set, every peer that came with the filters is
+//! in one of them, and they do not count many times what the other nodes do. The peers of nodes that know no filters count as peers unless a filter of seeds has them.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -14,27 +14,30 @@ use crate::engine::bloom::{Filter, SwarmFilters};
 use crate::engine::contact::decode_addr;
 use crate::engine::id::Id;
 use crate::engine::krpc::Response;
-use crate::engine::limits::PEERS_PER_LOOKUP;
+use crate::engine::limits::{K, PEERS_PER_LOOKUP};
 use crate::engine::time::Instant;
+
+/// So many times the median of the others is too much,
+const OUT_OF_PROPORTION: f64 = 4.0;
+/// unless it is by less than this.
+const OF_NO_MATTER: f64 = 32.0;
 
 /// What a scrape has counted so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Count {
-    filters: SwarmFilters,
-    /// Nodes that sent filters which can be believed.
-    reported: usize,
+    /// What we store ourselves.
+    own: SwarmFilters,
+    /// The filters of the closest nodes that sent some which can be believed, closest first.
+    reports: Vec<(Id, SwarmFilters)>,
     /// Addresses from nodes that sent no filters: seeds or not, nobody knows.
     unsorted: BTreeSet<IpAddr>,
 }
 
 impl Count {
     /// Adds what a node says.
-    fn add(&mut self, response: &Response<'_>) {
+    fn add(&mut self, target: &Id, response: &Response<'_>) {
         match believable(response) {
-            Some(filters) => {
-                self.filters.unite(&filters);
-                self.reported += 1;
-            }
+            Some(filters) => self.note(target, response.id, filters),
             None if response.filters.seeds.is_none() && response.filters.peers.is_none() => {
                 let room = PEERS_PER_LOOKUP.saturating_sub(self.unsorted.len());
                 self.unsorted.extend(response.values.iter().map(|peer| peer.ip()).take(room));
@@ -43,14 +46,39 @@ impl Count {
         }
     }
 
-    fn total(mut self) -> (SwarmFilters, usize) {
-        for ip in self.unsorted {
-            if !self.filters.seeds.may_contain(ip) {
-                self.filters.peers.insert(ip);
+    fn note(&mut self, target: &Id, by: Id, filters: SwarmFilters) {
+        // An operation that is tried once more may ask a node again.
+        self.reports.retain(|(other, _)| *other != by);
+        let place = self.reports.partition_point(|(other, _)| target.closer(other, &by).is_lt());
+        self.reports.insert(place, (by, filters));
+        self.reports.truncate(K);
+    }
+
+    fn total(self) -> (SwarmFilters, usize) {
+        let sizes: Vec<f64> = self.reports.iter().map(|(_, filters)| filters.count()).collect();
+        let (mut total, mut reported) = (self.own, 0);
+        for (place, (_, filters)) in self.reports.iter().enumerate() {
+            if is_plausible(&sizes, place) {
+                total.unite(filters);
+                reported += 1;
             }
         }
-        (self.filters, self.reported)
+        for ip in self.unsorted {
+            if !total.seeds.may_contain(ip) {
+                total.peers.insert(ip);
+            }
+        }
+        (total, reported)
     }
+}
+
+/// Whether the size at `place` is not out of all proportion to the others: one node must not make a swarm of three one
+/// of thousands. Nodes that are new to the neighbourhood know less than the others, hence the room that is left.
+fn is_plausible(sizes: &[f64], place: usize) -> bool {
+    let mut others = [&sizes[..place], &sizes[place + 1..]].concat();
+    others.sort_by(f64::total_cmp);
+    let median = others.get(others.len() / 2);
+    median.is_none_or(|median| sizes[place] <= OUT_OF_PROPORTION * median + OF_NO_MATTER)
 }
 
 /// The filters of a response, unless they cannot be true.
@@ -66,10 +94,10 @@ fn believable(response: &Response<'_>) -> Option<SwarmFilters> {
 
 impl Cargo {
     /// Adds what a node of the lookup says.
-    pub(super) fn take(&mut self, response: &Response<'_>) {
+    pub(super) fn take(&mut self, target: &Id, response: &Response<'_>) {
         match self {
             Self::Nothing | Self::Item(_) => {}
-            Self::Scrape(count) => count.add(response),
+            Self::Scrape(count) => count.add(target, response),
         }
     }
 
@@ -92,7 +120,7 @@ impl Node {
         let own = self.swarm_filters(&info_hash).unwrap_or_default();
         let op = self.begin(now, Goal::Scrape, info_hash);
         if let Some(operation) = self.operations.get_mut(&op) {
-            operation.cargo = Cargo::Scrape(Box::new(Count { filters: own, ..Count::default() }));
+            operation.cargo = Cargo::Scrape(Box::new(Count { own, ..Count::default() }));
         }
         self.drive(now, op);
         op
@@ -117,11 +145,11 @@ mod tests {
 
     fn count(responses: &[Vec<u8>]) -> (SwarmFilters, usize) {
         let mut count = Count::default();
-        for bytes in responses {
+        for (index, bytes) in responses.iter().enumerate() {
             let Kind::Response(response) = Message::decode(bytes).expect("a message").kind else {
                 panic!("no response")
             };
-            count.add(&response);
+            count.add(&Id::ZERO, &Response { id: Id([index as u8; 20]), ..response });
         }
         count.total()
     }
@@ -158,6 +186,31 @@ mod tests {
         let known = filters(b"d", &[]);
         assert_eq!(count(&[response(Some(&known), "6:abcdxx")]), (known, 1));
         assert_eq!(count(&[response(Some(&known), "6:abcdxx6:zzzzxx")]), (SwarmFilters::default(), 0));
+    }
+
+    #[test]
+    fn one_node_does_not_make_a_small_swarm_a_large_one() {
+        // As many bits as can be set without the filter saying nothing.
+        let mut bytes = [0xff; 256];
+        bytes[0] = 0b11;
+        let many = Filter::from_bytes(bytes);
+        assert!(!many.is_saturated() && many.estimate().count > 5000.0);
+        let lie = response(Some(&SwarmFilters { seeds: many, peers: many }), "");
+        let truth = filters(&[1, 2], &[3]);
+        let honest = || response(Some(&truth), "");
+        assert_eq!(count(&[lie.clone(), honest(), honest()]), (truth, 2), "also as the closest");
+        assert_eq!(count(&[honest(), lie.clone()]), (truth, 1));
+        let eight = (0..8).map(|_| honest());
+        assert_eq!(count(&eight.chain([response(Some(&filters(&[9], &[])), "")]).collect::<Vec<_>>()), (truth, 8));
+    }
+
+    #[test]
+    fn nodes_that_know_less_than_others_make_no_swarm_smaller() {
+        let (few, all) = (filters(&[1, 2], &[3]), filters(&(0..30).collect::<Vec<u8>>(), &[]));
+        let total = count(&[response(Some(&few), ""), response(Some(&all), ""), response(Some(&few), "")]);
+        let mut union = all;
+        union.unite(&few);
+        assert_eq!(total, (union, 3));
     }
 
     #[test]

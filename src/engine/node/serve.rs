@@ -1,6 +1,7 @@
 //! Answering queries (BEP 5, Queries; BEP 32, `want`; BEP 33, scrapes; BEP 42, `ip`; BEP 43, read-only nodes).
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use arrayvec::ArrayVec;
 
@@ -10,7 +11,7 @@ use crate::engine::id::Id;
 use crate::engine::krpc::encode::{self, Filters, Response};
 use crate::engine::krpc::{Fault, Method, Query, Want};
 use crate::engine::limits::K;
-use crate::engine::peers::Stored;
+use crate::engine::peers::{Stored, StoredPeer};
 use crate::engine::time::Instant;
 
 impl Node {
@@ -43,7 +44,7 @@ impl Node {
             Method::GetPeers { info_hash, want, noseed, scrape } => {
                 self.stats.get_peers += 1;
                 if scrape {
-                    self.serve_scrape(now, from, transaction, &info_hash, want);
+                    self.serve_scrape(now, from, transaction, &info_hash, want, noseed);
                 } else {
                     self.serve_get_peers(now, from, transaction, &info_hash, want, noseed);
                 }
@@ -98,22 +99,30 @@ impl Node {
     }
 
     /// The same with filters of the whole swarm (BEP 33); the values are what room is left for.
-    fn serve_scrape(&mut self, now: Instant, from: SocketAddr, transaction: &[u8], info_hash: &Id, want: Want) {
+    fn serve_scrape(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        transaction: &[u8],
+        info_hash: &Id,
+        want: Want,
+        noseed: bool,
+    ) {
         let Some(filters) = self.swarm_filters(info_hash) else {
-            return self.serve_get_peers(now, from, transaction, info_hash, want, false);
+            return self.serve_get_peers(now, from, transaction, info_hash, want, noseed);
         };
         self.stats.scrapes += 1;
         let nearby = self.nearby(info_hash, want);
         let filters = Filters { seeds: filters.seeds.as_bytes(), peers: filters.peers.as_bytes() };
         self.respond_scrape(now, from, transaction, Some(filters), |node, response| {
             nearby.write(response);
-            node.write_peers(response, info_hash, from.ip(), false);
+            node.write_peers(response, info_hash, from.ip(), noseed);
         });
     }
 
     /// A token unless full, and values when known.
     fn write_peers(&mut self, response: &mut Response<'_>, info_hash: &Id, asker: IpAddr, noseed: bool) {
-        if self.peers.accepts(info_hash) {
+        if self.peers.accepts(self.id(), info_hash, asker) {
             response.token(&self.tokens.give(asker, info_hash));
         }
         let family = self.config.family;
@@ -124,9 +133,14 @@ impl Node {
     }
 
     fn store(&mut self, now: Instant, info_hash: &Id, peer: SocketAddr, seed: bool) {
-        let stored = is_admissible(&peer, self.config.private_network)
-            && self.peers.announce(now, info_hash, peer, seed, std::time::Duration::ZERO) != Stored::Full;
-        self.stats.announces_not_stored += u64::from(!stored);
+        let announced = StoredPeer { info_hash: *info_hash, peer, seed, age: Duration::ZERO };
+        let stored = if is_admissible(&peer, self.config.private_network) {
+            self.peers.announce(now, self.table.own(), &announced)
+        } else {
+            Stored::Full
+        };
+        self.stats.announces_not_stored += u64::from(stored == Stored::Full);
+        self.stats.displaced_swarms += u64::from(stored == Stored::DisplacedSwarm);
         self.keep_sweeping(now);
     }
 

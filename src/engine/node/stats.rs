@@ -35,8 +35,10 @@ pub struct Stats {
     pub puts: u64,
     /// Items that expired.
     pub expired_items: u64,
-    /// Announces that were not stored: no memory, or an address that has no place in this network.
+    /// Announces that were not stored: no room, or an address that has no place in this network.
     pub announces_not_stored: u64,
+    /// Swarms that gave way to others because the memory for peers is spent.
+    pub displaced_swarms: u64,
     /// Queries answered with an error.
     pub refused: u64,
     /// Announces and puts with a token that was not valid.

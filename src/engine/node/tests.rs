@@ -114,6 +114,14 @@ impl Net {
     }
 }
 
+impl Node {
+    /// Stores a peer that has just been announced.
+    fn plant(&mut self, now: Instant, info_hash: &Id, peer: SocketAddr, seed: bool) {
+        let announced = StoredPeer { info_hash: *info_hash, peer, seed, age: Duration::ZERO };
+        self.peers.announce(now, self.table.own(), &announced);
+    }
+}
+
 fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
@@ -532,7 +540,7 @@ proptest! {
             let contact = Contact { id: Id([index; 20]), addr: addr(index) };
             bench.node.table.answered(bench.now, contact, DELAY);
             let hash = Id(*b"aaaaaaaaaaaaaaaaaaaa");
-            bench.node.peers.announce(bench.now, &hash, addr(index), false, Duration::ZERO);
+            bench.node.plant(bench.now, &hash, addr(index), false);
         }
         for query in queries {
             let replies = bench.handle("10.9.8.7:4321".parse().unwrap(), &query);

@@ -1,14 +1,16 @@
 //! Swarms by infohash, bounded in memory, swept in slices.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hashbrown::HashTable;
 
-use super::records::{HalfMinute, Record, Records};
+use super::records::{HalfMinute, Records};
+use super::rivals::{Bounds, competitor};
+use super::writers::{Writer, Writers};
 use crate::engine::contact::{CompactAddr, Family, decode_addr};
 use crate::engine::id::Id;
-use crate::engine::limits::{PEER_LIFETIME, PEERS_PER_SUBNET, PEERS_PER_SWARM, PORTS_PER_ADDRESS};
+use crate::engine::limits::{PEER_LIFETIME, SWARMS_PER_WRITER, WRITERS_TO_FILL_STORE};
 use crate::engine::random::{KeyedHash, Random};
 use crate::engine::time::Instant;
 
@@ -18,8 +20,13 @@ const SHARDS: usize = 64;
 const BLOCK: usize = 1024;
 const HALF_MINUTE: Duration = Duration::from_secs(30);
 const LIFETIME: u8 = (PEER_LIFETIME.as_secs() / HALF_MINUTE.as_secs()) as u8;
-/// What an index entry costs, at its usual load.
-const INDEX_BYTES: usize = 10;
+/// What a swarm costs without what it has on the heap; its index entry 10, at the usual load.
+const SWARM_BYTES: usize = size_of::<Swarm>() + 10;
+/// Swarms that are looked at to find one that gives way.
+const LOOKED_AT: usize = 8;
+/// Bits in common with our id that count. Those that a network of ten million nodes decides by, and a few more: the
+/// rest proves only that somebody has made up an infohash next to our id.
+const CLOSENESS_BITS: usize = 24;
 
 /// What became of an announce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +37,9 @@ pub enum Stored {
     Refreshed,
     /// A new peer in the place of an older one: a bound was met.
     Displaced,
-    /// Not stored: the memory budget is spent.
+    /// The first peer of a new swarm in the place of another swarm: the memory budget is spent.
+    DisplacedSwarm,
+    /// Not stored: there is no room for a new swarm so far from our id, or of this writer.
     Full,
 }
 
@@ -50,6 +59,8 @@ pub struct StoredPeer {
 #[derive(Clone)]
 struct Swarm {
     info_hash: Id,
+    /// Who began it.
+    writer: Writer,
     records: Records,
 }
 
@@ -65,14 +76,9 @@ pub struct PeerStore {
     heap_bytes: usize,
     memory_bytes: usize,
     sweep: usize,
+    /// `None` in a private network, where one host may well hold everything.
+    writers: Option<Writers>,
     hash: KeyedHash,
-}
-
-/// How many peers may share an address or a subnet in one swarm.
-#[derive(Clone, Copy, Debug)]
-struct Bounds {
-    per_address: usize,
-    per_subnet: usize,
 }
 
 /// A random choice of a swarm's peers.
@@ -95,14 +101,10 @@ impl PeerStore {
     /// share an address.
     #[must_use]
     pub fn new(family: Family, memory_bytes: usize, private_network: bool, random: &mut Random) -> Self {
-        let bounds = if private_network {
-            Bounds { per_address: PEERS_PER_SWARM, per_subnet: PEERS_PER_SWARM }
-        } else {
-            Bounds { per_address: PORTS_PER_ADDRESS, per_subnet: PEERS_PER_SUBNET }
-        };
+        let most = (memory_bytes / SWARM_BYTES / WRITERS_TO_FILL_STORE).max(SWARMS_PER_WRITER);
         Self {
             family,
-            bounds,
+            bounds: Bounds::new(private_network),
             shards: (0..SHARDS).map(|_| HashTable::new()).collect(),
             blocks: Vec::new(),
             swarms: 0,
@@ -110,6 +112,7 @@ impl PeerStore {
             heap_bytes: 0,
             memory_bytes,
             sweep: 0,
+            writers: (!private_network).then(|| Writers::new(most)),
             hash: KeyedHash::new(random),
         }
     }
@@ -129,31 +132,42 @@ impl PeerStore {
     /// Memory in use, about: what the budget is held against.
     #[must_use]
     pub const fn used_bytes(&self) -> usize {
-        self.heap_bytes + self.swarms * (size_of::<Swarm>() + INDEX_BYTES)
+        self.heap_bytes + self.swarms * SWARM_BYTES
     }
 
-    /// Whether an announce to `info_hash` would be stored. If not, no token is given, which sends the announcer on to
-    /// other nodes.
+    /// Whether an announce to `info_hash` by `writer` would be stored by a node with the id `own`. If not, no token is
+    /// given, which sends the announcer on to other nodes.
     #[must_use]
-    pub fn accepts(&self, info_hash: &Id) -> bool {
-        self.used_bytes() < self.memory_bytes || self.find(info_hash).is_some()
+    pub fn accepts(&self, own: &Id, info_hash: &Id, writer: IpAddr) -> bool {
+        let may_begin = self.may_begin(self.writer(writer));
+        may_begin && !self.is_full()
+            || self.find(info_hash).is_some()
+            || may_begin && self.giving_way(own, info_hash).is_some()
     }
 
-    /// Stores `peer` in the swarm of `info_hash`; `age` is how long ago it was announced.
-    pub fn announce(&mut self, now: Instant, info_hash: &Id, peer: SocketAddr, seed: bool, age: Duration) -> Stored {
-        debug_assert_eq!(Family::of(&peer), self.family, "one store holds one family");
-        let peer = CompactAddr::new(&peer);
-        let at = HalfMinute::new(half_minutes(now) + 128 - half_minutes_in(age).min(127));
-        let full = self.used_bytes() >= self.memory_bytes;
-        let place = match self.find(info_hash) {
-            Some(place) => place,
-            None if full => return Stored::Full,
-            None => self.add_swarm(*info_hash),
+    /// Stores a peer; `own` is the id of the node.
+    pub fn announce(&mut self, now: Instant, own: &Id, announced: &StoredPeer) -> Stored {
+        let StoredPeer { info_hash, peer, seed, age } = announced;
+        debug_assert_eq!(Family::of(peer), self.family, "one store holds one family");
+        let full = self.is_full();
+        let (place, made_room) = match self.find(info_hash) {
+            Some(place) => (place, false),
+            None => match self.begin_swarm(own, info_hash, peer.ip()) {
+                Some(place) => (place, full),
+                None => return Stored::Full,
+            },
         };
+        let at = HalfMinute::new(half_minutes(now) + 128 - half_minutes_in(*age).min(127));
+        let stored = self.put(place, &CompactAddr::new(peer), now, at, *seed, full);
+        if made_room { Stored::DisplacedSwarm } else { stored }
+    }
+
+    fn put(&mut self, place: u32, peer: &CompactAddr, now: Instant, at: HalfMinute, seed: bool, full: bool) -> Stored {
         let (width, bounds) = (self.width(), self.bounds);
         let records = &mut swarm_mut(&mut self.blocks, place).records;
         let before = records.heap_bytes();
-        let stored = match competitor(records, width, peer.as_bytes(), half_minutes(now), bounds, full) {
+        let stored = match competitor(records, width, peer.as_bytes(), HalfMinute::new(half_minutes(now)), bounds, full)
+        {
             Some((index, stored)) => {
                 records.set(index, peer.as_bytes(), at, seed);
                 stored
@@ -229,6 +243,57 @@ impl PeerStore {
         })
     }
 
+    const fn is_full(&self) -> bool {
+        self.used_bytes() >= self.memory_bytes
+    }
+
+    fn writer(&self, ip: IpAddr) -> Writer {
+        if self.writers.is_some() { Writers::slot(&self.hash, ip) } else { 0 }
+    }
+
+    fn may_begin(&self, writer: Writer) -> bool {
+        self.writers.as_ref().is_none_or(|writers| writers.may_begin(writer))
+    }
+
+    /// A place for the first peer of a swarm, if need be that of another swarm.
+    fn begin_swarm(&mut self, own: &Id, info_hash: &Id, writer: IpAddr) -> Option<u32> {
+        let writer = self.writer(writer);
+        if !self.may_begin(writer) {
+            return None;
+        }
+        if self.is_full() {
+            let place = self.giving_way(own, info_hash)?;
+            self.forget_swarm(place);
+        }
+        Some(self.add_swarm(*info_hash, writer))
+    }
+
+    /// The swarm that gives way to `info_hash`: of a few, the one that is worth least, if it is worth less than a swarm
+    /// of one peer there. Which few is up to a keyed hash: nobody can aim, and to ask for a token and to announce see
+    /// the same.
+    fn giving_way(&self, own: &Id, info_hash: &Id) -> Option<u32> {
+        let mut dice = self.hash.of(&info_hash.0);
+        let looked_at = std::iter::repeat_with(|| {
+            // Knuth's MMIX generator; its high bits are the good ones.
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (((dice >> 32) * self.swarms as u64) >> 32) as u32
+        });
+        let value = |&place: &u32| {
+            let swarm = swarm(&self.blocks, place);
+            worth(own, &swarm.info_hash, swarm.records.count(self.width()))
+        };
+        let least = looked_at.take(if self.swarms > 0 { LOOKED_AT } else { 0 }).min_by_key(value)?;
+        (value(&least) < worth(own, info_hash, 1)).then_some(least)
+    }
+
+    /// Removes a swarm with all that is in it.
+    fn forget_swarm(&mut self, place: u32) {
+        let records = &swarm(&self.blocks, place).records;
+        self.peers -= records.count(self.width());
+        self.heap_bytes -= records.heap_bytes();
+        self.remove_swarm(place);
+    }
+
     const fn width(&self) -> usize {
         self.family.peer_len() + 1
     }
@@ -239,22 +304,29 @@ impl PeerStore {
         self.shards[shard(hash)].find(hash, |&place| swarm(blocks, place).info_hash == *info_hash).copied()
     }
 
-    fn add_swarm(&mut self, info_hash: Id) -> u32 {
+    fn add_swarm(&mut self, info_hash: Id, writer: Writer) -> u32 {
         let place = self.swarms as u32;
         if self.swarms.is_multiple_of(BLOCK) {
             self.blocks.push(Vec::with_capacity(BLOCK));
         }
         let block = self.blocks.last_mut().expect("a block was just added if there was none with room");
-        block.push(Swarm { info_hash, records: Records::new() });
+        block.push(Swarm { info_hash, writer, records: Records::new() });
         self.swarms += 1;
+        if let Some(writers) = &mut self.writers {
+            writers.begun(writer);
+        }
         let (hash, hasher, blocks) = (self.hash.of(&info_hash.0), self.hash, &self.blocks);
         let rehash = |&place: &u32| hasher.of(&swarm(blocks, place).info_hash.0);
         self.shards[shard(hash)].insert_unique(hash, place, rehash);
         place
     }
 
-    /// Removes a swarm; the last one moves into its place, so that blocks stay dense.
+    /// Removes a swarm that is empty, or not counted any more; the last one moves into its place, so that blocks stay
+    /// dense.
     fn remove_swarm(&mut self, place: u32) {
+        if let Some(writers) = &mut self.writers {
+            writers.gone(swarm(&self.blocks, place).writer);
+        }
         let last = self.swarms as u32 - 1;
         let (gone, moved) = (swarm(&self.blocks, place).info_hash, swarm(&self.blocks, last).info_hash);
         self.unindex(&gone, place);
@@ -292,54 +364,10 @@ impl std::fmt::Debug for PeerStore {
     }
 }
 
-/// The record that the newcomer `peer` takes the place of: itself, or the oldest of those that it competes with.
-fn competitor(
-    records: &Records,
-    width: usize,
-    peer: &[u8],
-    now: u64,
-    bounds: Bounds,
-    full: bool,
-) -> Option<(usize, Stored)> {
-    let ip = &peer[..peer.len() - 2];
-    let subnet = &ip[..if ip.len() == 4 { 3 } else { 8 }];
-    let now = HalfMinute::new(now);
-    let [mut same_ip, mut same_subnet, mut any] = [Rivals::default(); 3];
-    for (index, record) in records.iter(width).enumerate() {
-        if record.peer() == peer {
-            return Some((index, Stored::Refreshed));
-        }
-        any.note(index, record, now);
-        if record.peer().starts_with(subnet) {
-            same_subnet.note(index, record, now);
-            if record.peer().starts_with(ip) {
-                same_ip.note(index, record, now);
-            }
-        }
-    }
-    let bound = |rivals: &Rivals, most: usize| (rivals.count >= most).then_some(rivals.oldest);
-    bound(&same_ip, bounds.per_address)
-        .or_else(|| bound(&same_subnet, bounds.per_subnet))
-        .or_else(|| bound(&any, if full { any.count.clamp(1, PEERS_PER_SWARM) } else { PEERS_PER_SWARM }))
-        .map(|index| (index, Stored::Displaced))
-}
-
-/// Records that a newcomer competes with.
-#[derive(Clone, Copy, Default)]
-struct Rivals {
-    count: usize,
-    oldest: usize,
-    age: u8,
-}
-
-impl Rivals {
-    fn note(&mut self, index: usize, record: Record<'_>, now: HalfMinute) {
-        let age = now.since(record.announced());
-        if self.count == 0 || age > self.age {
-            (self.oldest, self.age) = (index, age);
-        }
-        self.count += 1;
-    }
+/// What a swarm is worth to us: lookups come to us for what is close to our id, and each bit halves how many do; a
+/// swarm of twice the peers serves twice as many.
+fn worth(own: &Id, info_hash: &Id, peers: usize) -> u32 {
+    own.common_prefix_len(info_hash).min(CLOSENESS_BITS) as u32 + peers.max(1).ilog2()
 }
 
 const fn half_minutes(now: Instant) -> u64 {

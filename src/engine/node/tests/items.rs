@@ -353,3 +353,49 @@ fn a_stale_number_and_a_wrong_cas_are_refused_by_all() {
     let right = net.put(4, &mutable(6, "six"), Some(5));
     assert_eq!(net.done(right, 4).stored, 8);
 }
+
+/// The nodes store a new value under `cas`, their answers get lost, and they are asked again.
+#[test]
+fn a_put_whose_answer_was_lost_is_not_refused() {
+    let mut net = Net::new(12);
+    net.run_for(secs(30));
+    let now = net.now;
+    net.node(3).put_item(now, Arc::new(mutable(5, "five")), None);
+    net.run_for(secs(5));
+    let now = net.now;
+    let op = net.node(3).put_item(now, Arc::new(mutable(6, "six")), Some(5));
+    let writes =
+        |net: &Net| net.wire.iter().filter(|(.., bytes)| bytes.windows(8).any(|part| part == b"1:q3:put")).count();
+    while writes(&net) < 8 {
+        net.run_for(DELAY / 10);
+    }
+    net.cut = true;
+    net.run_for(secs(1));
+    net.cut = false;
+    net.run_for(secs(10));
+    let refused = |(_, event): &(SocketAddr, Event)| matches!(event, Event::Refused { op: other, .. } if *other == op);
+    assert!(!net.events.iter().any(refused));
+    assert_eq!(net.done(op, 3).stored, 8);
+}
+
+/// The same where the nodes are of a kind that looks at `cas` first.
+#[test]
+fn a_wrong_cas_in_answer_to_a_second_try_says_nothing() {
+    for (again, code, told) in [(false, 301, true), (true, 301, false), (true, 302, true)] {
+        let mut bench = Bench::new(config());
+        let (now, to) = (bench.now, addr(7));
+        let op = bench.node.begin(now, ask::Goal::Put, SWARM);
+        let purpose = Purpose::Store { op, again };
+        let Node { transactions, random, .. } = &mut bench.node;
+        let transaction = transactions.open(now, to, Some(Id([7; 20])), DELAY, purpose, random).expect("room");
+        let mut error = format!("d1:eli{code}e1:xe1:t4:").into_bytes();
+        error.extend(transaction);
+        error.extend(b"1:y1:ee");
+        bench.node.handle_datagram(now, to, &error);
+        let refused = std::iter::from_fn(|| match bench.node.poll_output() {
+            Output::Event(event) => Some(event),
+            _ => None,
+        });
+        assert_eq!(refused.filter(|event| matches!(event, Event::Refused { .. })).count(), usize::from(told), "{code}");
+    }
+}

@@ -26,7 +26,7 @@ fn a_sample_is_a_fixed_choice_of_all_infohashes_until_the_interval_is_over() {
     for total in [0_u32, 5, 20, 10_000] {
         let mut bench = Bench::new(config());
         for number in 0..total {
-            bench.node.peers.announce(bench.now, &swarm(number), addr(1), false, Duration::ZERO);
+            bench.node.plant(bench.now, &swarm(number), addr(1), false);
         }
         let (first, count, interval) = sampled(&mut bench);
         assert_eq!((count, interval), (u64::from(total), SAMPLE_INTERVAL.as_secs() as u32));
@@ -45,7 +45,7 @@ fn a_node_is_not_asked_again_before_its_interval_is_over() {
     let mut net = Net::new(3);
     net.run_for(secs(10));
     let now = net.now;
-    net.node(1).peers.announce(now, &SWARM, addr(9), false, Duration::ZERO);
+    net.node(1).plant(now, &SWARM, addr(9), false);
     let sample = |net: &mut Net, op| {
         net.run_for(secs(3));
         let events = net.events.drain(..).map(|(_, event)| event).filter(|event| event.op() == Some(op));

@@ -28,7 +28,7 @@ fn a_thousand_peers_spread_over_eight_nodes_are_counted_within_a_tenth() {
         let Some(rank) = nodes[..8].iter().position(|id| id == node.id()) else { continue };
         // Each node knows a part that overlaps with its neighbours'; every peer is stored somewhere.
         for number in (0..1000).filter(|number| number % 8 == rank as u32 || number % 5 == 0) {
-            node.peers.announce(now, &SWARM, peer(number), number < 400, Duration::ZERO);
+            node.plant(now, &SWARM, peer(number), number < 400);
         }
     }
     let op = net.node(11).scrape(now, SWARM);
@@ -57,7 +57,7 @@ fn the_own_store_counts_too() {
     let mut net = Net::new(1);
     net.run_for(secs(5));
     let now = net.now;
-    net.node(0).peers.announce(now, &SWARM, peer(1), true, Duration::ZERO);
+    net.node(0).plant(now, &SWARM, peer(1), true);
     let op = net.node(0).scrape(now, SWARM);
     net.run_for(secs(5));
     assert!((net.scraped(op).0.seeds.estimate().count - 1.0).abs() < 0.01);
@@ -70,7 +70,7 @@ fn a_reply_has_both_filters_and_as_many_values_as_fit() {
         bench.node.table.answered(bench.now, Contact { id: Id([index; 20]), addr: addr(index) }, DELAY);
     }
     for number in 0..200 {
-        bench.node.peers.announce(bench.now, &SWARM, peer(number), number < 50, Duration::ZERO);
+        bench.node.plant(bench.now, &SWARM, peer(number), number < 50);
     }
     let mut query = b"d1:ad2:id20:abcdefghij01234567899:info_hash20:".to_vec();
     query.extend(SWARM.0);
@@ -81,4 +81,20 @@ fn a_reply_has_both_filters_and_as_many_values_as_fit() {
     assert_eq!((response.contacts(Family::V4).count(), response.values.iter().count()), (8, 22));
     assert!((1017..=1024).contains(&reply.len()), "{}", reply.len());
     assert_eq!(bench.node.stats().scrapes, 1);
+}
+
+#[test]
+fn whoever_scrapes_may_leave_out_seeds() {
+    let mut bench = Bench::new(config());
+    for number in 0..200 {
+        bench.node.plant(bench.now, &SWARM, peer(number), number >= 20);
+    }
+    let mut query = b"d1:ad2:id20:abcdefghij01234567899:info_hash20:".to_vec();
+    query.extend(SWARM.0);
+    query.extend(b"6:noseedi1e6:scrapei1ee1:q9:get_peers1:t4:aaaa1:y1:qe");
+    let reply = bench.handle("10.9.8.7:4321".parse().unwrap(), &query).remove(0);
+    let Kind::Response(response) = Message::decode(&reply).expect("a message").kind else { panic!("no response") };
+    let leechers: Vec<SocketAddr> = (0..20).map(peer).collect();
+    let named: Vec<SocketAddr> = response.values.iter().collect();
+    assert!(leechers.iter().all(|leecher| named.contains(leecher)), "{named:?}");
 }

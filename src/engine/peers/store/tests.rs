@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::engine::limits::{PEERS_PER_SUBNET, PEERS_PER_SWARM, PORTS_PER_ADDRESS};
 use proptest::prelude::*;
 
 fn store(private: bool) -> (PeerStore, Random) {
@@ -12,6 +13,34 @@ fn store(private: bool) -> (PeerStore, Random) {
 
 fn peer(a: u8, b: u8, port: u16) -> SocketAddr {
     ([9, 8, a, b], port).into()
+}
+
+const OWN: Id = Id::ZERO;
+
+impl PeerStore {
+    fn plant(&mut self, now: Instant, info_hash: &Id, peer: SocketAddr, seed: bool, age: Duration) -> Stored {
+        self.announce(now, &OWN, &StoredPeer { info_hash: *info_hash, peer, seed, age })
+    }
+}
+
+/// An infohash with so many bits in common with ours, and not one more.
+fn close(bits: usize, random: &mut Random) -> Id {
+    let mut id = random.wire_id();
+    (0..=bits).for_each(|bit| id.0[bit / 8] &= !(0x80 >> (bit % 8)));
+    id.0[bits / 8] |= 0x80 >> (bits % 8);
+    id
+}
+
+/// The numbers that the store keeps are those that it would count.
+fn assert_books_balance(store: &PeerStore) {
+    let swarms: Vec<&Swarm> = store.blocks.iter().flatten().collect();
+    assert!(swarms.iter().enumerate().all(|(place, swarm)| store.find(&swarm.info_hash) == Some(place as u32)));
+    assert_eq!(store.swarms, swarms.len());
+    assert_eq!(store.peers, swarms.iter().map(|swarm| swarm.records.count(store.width())).sum::<usize>());
+    assert_eq!(store.heap_bytes, swarms.iter().map(|swarm| swarm.records.heap_bytes()).sum::<usize>());
+    if let Some(writers) = &store.writers {
+        assert_eq!(writers.total(), swarms.len());
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -44,7 +73,7 @@ proptest! {
                 Step::Announce { swarm, host, port, seed } => {
                     let key = (Id([swarm; 20]), peer(1, host, port));
                     let known = twin.insert(key, (now, seed)).is_some();
-                    let stored = store.announce(now, &key.0, key.1, seed, Duration::ZERO);
+                    let stored = store.plant(now, &key.0, key.1, seed, Duration::ZERO);
                     prop_assert_eq!(stored, if known { Stored::Refreshed } else { Stored::New });
                 }
                 Step::Wait { minutes } => {
@@ -83,7 +112,7 @@ proptest! {
 fn ages_survive_saving() {
     let (mut store, _) = store(true);
     let now = Instant::from_secs(5);
-    store.announce(now, &Id([1; 20]), peer(1, 1, 1), true, Duration::from_mins(40));
+    store.plant(now, &Id([1; 20]), peer(1, 1, 1), true, Duration::from_mins(40));
     let saved: Vec<_> = store.iter(now).collect();
     assert_eq!((saved[0].age, saved[0].seed), (Duration::from_mins(40), true));
     assert_eq!(store.sweep(now + Duration::from_secs(240), 10), 0);
@@ -95,13 +124,13 @@ fn ages_survive_saving() {
 fn one_address_and_one_subnet_cannot_fill_a_swarm() {
     let (mut store, _) = store(false);
     let (now, swarm) = (Instant::ZERO, Id([1; 20]));
-    store.announce(now, &swarm, peer(200, 1, 1), false, Duration::ZERO);
+    store.plant(now, &swarm, peer(200, 1, 1), false, Duration::ZERO);
     for port in 1..=100 {
-        store.announce(now, &swarm, peer(1, 1, port), false, Duration::ZERO);
+        store.plant(now, &swarm, peer(1, 1, port), false, Duration::ZERO);
     }
     assert_eq!(store.peers(), 1 + PORTS_PER_ADDRESS);
     for host in 0..=255 {
-        store.announce(now, &swarm, peer(1, host, 1), false, Duration::ZERO);
+        store.plant(now, &swarm, peer(1, host, 1), false, Duration::ZERO);
     }
     assert_eq!(store.peers(), 1 + PEERS_PER_SUBNET);
     assert!(store.iter(now).any(|found| found.peer == peer(200, 1, 1)), "the others were not displaced");
@@ -113,9 +142,9 @@ fn a_full_swarm_takes_the_newest_for_the_oldest() {
     let swarm = Id([1; 20]);
     for index in 0..PEERS_PER_SWARM {
         let age = if index == 77 { Duration::from_mins(10) } else { Duration::ZERO };
-        store.announce(Instant::from_secs(9000), &swarm, peer((index >> 8) as u8, index as u8, 1), false, age);
+        store.plant(Instant::from_secs(9000), &swarm, peer((index >> 8) as u8, index as u8, 1), false, age);
     }
-    let stored = store.announce(Instant::from_secs(9000), &swarm, peer(99, 99, 1), false, Duration::ZERO);
+    let stored = store.plant(Instant::from_secs(9000), &swarm, peer(99, 99, 1), false, Duration::ZERO);
     assert_eq!((stored, store.peers()), (Stored::Displaced, PEERS_PER_SWARM));
     assert!(store.iter(Instant::from_secs(9000)).all(|found| found.peer != peer(0, 77, 1)));
 }
@@ -127,14 +156,117 @@ fn memory_is_bounded_and_known_swarms_stay_writable() {
     let now = Instant::ZERO;
     let ids: Vec<Id> = (0..10_000).map(|_| random.wire_id()).collect();
     for (index, id) in ids.iter().enumerate() {
-        store.announce(now, id, peer((index >> 8) as u8, index as u8, 1), false, Duration::ZERO);
+        store.plant(now, id, peer((index >> 8) as u8, index as u8, 1), false, Duration::ZERO);
     }
     assert!(store.used_bytes() <= 100_000 + 100, "{}", store.used_bytes());
     assert!(store.swarms() > 1000);
     let known = store.iter(now).next().unwrap();
-    assert!(store.accepts(&known.info_hash) && !store.accepts(&ids[9_999]));
-    assert_eq!(store.announce(now, &ids[9_999], known.peer, false, Duration::ZERO), Stored::Full);
-    assert_eq!(store.announce(now, &known.info_hash, peer(1, 2, 3), false, Duration::ZERO), Stored::Displaced);
+    let (asker, far) = (peer(1, 2, 3), Id([0xff; 20]));
+    assert!(store.accepts(&OWN, &known.info_hash, asker.ip()) && !store.accepts(&OWN, &far, asker.ip()));
+    assert_eq!(store.plant(now, &far, asker, false, Duration::ZERO), Stored::Full);
+    assert_eq!(store.plant(now, &known.info_hash, asker, false, Duration::ZERO), Stored::Displaced);
+}
+
+#[test]
+fn a_full_store_gives_up_far_swarms_for_close_ones() {
+    let mut random = Random::new([1; 32]);
+    let mut store = PeerStore::new(Family::V4, 100_000, false, &mut random);
+    let now = Instant::ZERO;
+    let mut announce = |store: &mut PeerStore, bits, index: usize| {
+        let (info_hash, peer) = (close(bits, &mut random), peer((index >> 6) as u8, index as u8, 1));
+        let accepted = store.accepts(&OWN, &info_hash, peer.ip());
+        let stored = store.plant(now, &info_hash, peer, false, Duration::ZERO);
+        assert_eq!(accepted, stored != Stored::Full);
+        stored
+    };
+    let room = (0..).find(|&index| announce(&mut store, 0, index) == Stored::Full).expect("it is full at last");
+    assert!((0..1000).all(|index| announce(&mut store, 0, room + index) == Stored::Full), "none is closer");
+    for index in 0..room / 2 {
+        assert_eq!(announce(&mut store, 10, 2 * room + index), Stored::DisplacedSwarm);
+    }
+    assert_eq!(store.swarms(), room, "one for one");
+    let close = store.iter(now).filter(|found| OWN.common_prefix_len(&found.info_hash) == 10).count();
+    assert_eq!(close, room / 2, "the close ones stay");
+    assert_books_balance(&store);
+}
+
+#[test]
+fn a_swarm_of_many_gives_way_to_none_of_one_peer() {
+    let mut random = Random::new([1; 32]);
+    let now = Instant::ZERO;
+    for (bits, peers, newcomer, falls) in [
+        (3, 1, 3, false),
+        (3, 1, 4, true),
+        (3, 32, 8, false),
+        (3, 32, 9, true),
+        (20, 16, 158, false),
+        (20, 4, 158, true),
+    ] {
+        let mut store = PeerStore::new(Family::V4, 1, false, &mut random);
+        let swarm = close(bits, &mut random);
+        store.plant(now, &swarm, peer(0, 1, 1), false, Duration::ZERO);
+        store.memory_bytes = 1 << 20;
+        for index in 1..peers {
+            store.plant(now, &swarm, peer(index, 1, 1), false, Duration::ZERO);
+        }
+        store.memory_bytes = 1;
+        let stored = store.plant(now, &close(newcomer, &mut random), peer(99, 1, 1), false, Duration::ZERO);
+        assert_eq!(stored, if falls { Stored::DisplacedSwarm } else { Stored::Full }, "{bits} {peers} {newcomer}");
+        assert_eq!((store.swarms(), store.peers()), if falls { (1, 1) } else { (1, usize::from(peers)) });
+    }
+}
+
+#[test]
+fn one_network_does_not_fill_the_store() {
+    let addr = |text: &str| text.parse::<SocketAddr>().unwrap();
+    for (family, one, same, other) in [
+        (Family::V4, "9.8.7.6:1", "9.8.7.250:1", "9.8.8.6:1"),
+        (Family::V6, "[2001:db8:1:1::1]:1", "[2001:db8:1:ff::2]:1", "[2001:db8:2:1::1]:1"),
+    ] {
+        let mut random = Random::new([1; 32]);
+        let mut store = PeerStore::new(family, 1 << 20, false, &mut random);
+        let mut announce = |store: &mut PeerStore, from: &str| {
+            let info_hash = random.wire_id();
+            let accepted = store.accepts(&OWN, &info_hash, addr(from).ip());
+            let stored = store.plant(Instant::ZERO, &info_hash, addr(from), false, Duration::ZERO);
+            assert_eq!(accepted, stored == Stored::New);
+            accepted
+        };
+        let begun = (0..1000).filter(|_| announce(&mut store, one)).count();
+        assert_eq!(begun, SWARMS_PER_WRITER);
+        assert!(!announce(&mut store, same) && announce(&mut store, other));
+        let known = store.iter(Instant::ZERO).next().unwrap().info_hash;
+        assert!(store.accepts(&OWN, &known, addr(same).ip()), "swarms that are there take peers from everywhere");
+        store.sweep(Instant::ZERO + PEER_LIFETIME, usize::MAX);
+        store.sweep(Instant::ZERO + PEER_LIFETIME, usize::MAX);
+        assert_eq!(store.swarms(), 0);
+        assert!(announce(&mut store, one), "what is gone counts no more");
+        assert_books_balance(&store);
+    }
+}
+
+proptest! {
+    /// In a store that is always full: a token is given if and only if the announce is stored, memory stays bounded,
+    /// and the books balance.
+    #[test]
+    fn a_full_store_keeps_its_books(script in prop::collection::vec((0usize..12, 0u8..20, 0u8..8, 0u64..300), 1..150)) {
+        let mut random = Random::new([1; 32]);
+        let mut store = PeerStore::new(Family::V4, 1500, false, &mut random);
+        let mut now = Instant::from_secs(9000);
+        for (bits, swarm, host, seconds) in script {
+            now += Duration::from_secs(seconds);
+            let mut info_hash = Id([0; 20]);
+            info_hash.0[bits / 8] = 0x80 >> (bits % 8);
+            info_hash.0[19] = swarm;
+            let accepted = store.accepts(&OWN, &info_hash, peer(host, 1, 1).ip());
+            let stored = store.plant(now, &info_hash, peer(host, 1, 1), false, Duration::ZERO);
+            prop_assert_eq!(accepted, stored != Stored::Full);
+            prop_assert!(store.used_bytes() <= 1500 + SWARM_BYTES + 64, "{}", store.used_bytes());
+            assert_books_balance(&store);
+            store.sweep(now, 2);
+            assert_books_balance(&store);
+        }
+    }
 }
 
 #[test]
@@ -142,13 +274,13 @@ fn a_sweep_in_slices_finds_everything() {
     let (mut store, mut random) = store(true);
     for index in 0..3000 {
         let age = if index % 3 == 0 { Duration::from_mins(44) } else { Duration::ZERO };
-        store.announce(Instant::ZERO, &random.wire_id(), peer(1, 1, 1), false, age);
+        store.plant(Instant::ZERO, &random.wire_id(), peer(1, 1, 1), false, age);
     }
     let now = Instant::from_secs(120);
     let gone: usize = (0..40).map(|_| store.sweep(now, 100)).sum();
     assert_eq!((gone, store.swarms(), store.peers()), (1000, 2000, 2000));
     let ids: Vec<_> = store.iter(now).map(|found| found.info_hash).collect();
-    assert!(ids.iter().all(|id| store.accepts(id) && store.find(id).is_some()));
+    assert!(ids.iter().all(|id| store.find(id).is_some()));
 }
 
 /// Every peer of a swarm of 40 should be in a sample of 10 a quarter of the time. Over 4,000 draws each count has mean
@@ -158,7 +290,7 @@ fn samples_are_fair() {
     let (mut store, mut random) = store(true);
     let swarm = Id([1; 20]);
     for host in 0..40 {
-        store.announce(Instant::ZERO, &swarm, peer(1, host, 1), false, Duration::ZERO);
+        store.plant(Instant::ZERO, &swarm, peer(1, host, 1), false, Duration::ZERO);
     }
     let mut counts = [0u32; 40];
     for _ in 0..4000 {
@@ -173,7 +305,7 @@ fn noseed_prefers_peers_that_are_not_seeds() {
     let (mut store, mut random) = store(true);
     let swarm = Id([1; 20]);
     for host in 0..40 {
-        store.announce(Instant::ZERO, &swarm, peer(1, host, 1), host >= 5, Duration::ZERO);
+        store.plant(Instant::ZERO, &swarm, peer(1, host, 1), host >= 5, Duration::ZERO);
     }
     for _ in 0..100 {
         let sample = store.sample(&swarm, 8, true, &mut random).unwrap();
