@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::*;
+use crate::engine::limits::CANDIDATES;
 use crate::engine::limits::PLACES;
 use crate::engine::random::Random;
 use proptest::prelude::*;
@@ -154,7 +155,7 @@ fn what_is_stored_is_stored_on_the_closest_that_fit_first_of_all() {
         // Everyone answers; the closest of all gives no token.
         let mut sorted = contacts.clone();
         sorted.sort_by_key(|contact| contact.id);
-        for candidate in &mut lookup.candidates {
+        for candidate in &mut lookup.candidates.list {
             candidate.state = State::Answered;
             candidate.token = (candidate.contact != sorted[0]).then(|| b"token"[..].into());
         }
@@ -398,7 +399,7 @@ fn asks_for_more_once_and_then_ends() {
 #[test]
 fn candidates_are_bounded_and_the_closest_stay() {
     let (lookup, contacts) = filled(1000);
-    let kept: Vec<_> = lookup.candidates.iter().map(|candidate| candidate.contact).collect();
+    let kept: Vec<_> = lookup.candidates.list.iter().map(|candidate| candidate.contact).collect();
     assert_eq!(kept, contacts[..CANDIDATES]);
 }
 

@@ -1,0 +1,207 @@
+//! The candidates of a lookup: who was heard of, who stands for an endpoint, and whose turn it is in a subnet.
+//!
+//! What is only heard of proves nothing, so it keeps nobody out who would answer: an endpoint that is named under several
+//! ids is asked, and tells its own; of the candidates heard of in one /24 or /64 the closest is asked, and the next when
+//! that one is slow or fails (not in a private network).
+//!
+//! Invariants: sorted by distance, at most [`CANDIDATES`]; an endpoint occurs once; no id, and none of those heard of in one
+//! subnet, answers twice, so that nobody fills the head of a lookup from one network.
+
+use std::net::SocketAddr;
+
+use crate::engine::contact::{Compliance, Contact, subnet};
+use crate::engine::id::Id;
+use crate::engine::limits::CANDIDATES;
+
+/// Of the candidates heard of in one subnet so many are asked.
+const TRIES_PER_SUBNET: usize = 2;
+
+/// How far a candidate has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Fresh,
+    Asked,
+    /// Past the soft timeout; a late answer still counts.
+    Slow,
+    /// Asked a second time; an answer to either query counts until the end.
+    Again,
+    Answered,
+    Failed,
+}
+
+/// Where a candidate came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Our own table, cache or saved nodes.
+    Own,
+    /// Another node, `hops` away from our own contacts, told us of it. Nothing it says about others is verified.
+    Heard {
+        /// 1 for what our own contacts told us.
+        hops: u8,
+    },
+}
+
+impl Origin {
+    /// How many nodes told us of each other until we heard of it.
+    #[must_use]
+    pub const fn hops(self) -> u8 {
+        match self {
+            Self::Own => 0,
+            Self::Heard { hops } => hops,
+        }
+    }
+}
+
+/// One that may be asked.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    pub(super) contact: Contact,
+    pub(super) origin: Origin,
+    /// Its id fits its address, or we do not mind.
+    pub(super) compliant: bool,
+    pub(super) state: State,
+    pub(super) token: Option<Box<[u8]>>,
+    /// It was asked under another id before, and this is the one that it answered with.
+    renamed: bool,
+    /// Heard of, but another candidate of its subnet has to be asked first.
+    pub(super) waits: bool,
+    /// It had its turn because another of its subnet was silent: that it is silent too is no news of the network.
+    pub(super) stands_in: bool,
+}
+
+impl Candidate {
+    /// Whether the others heard of in its subnet wait for it.
+    const fn has_turn(&self) -> bool {
+        !self.waits && !matches!(self.state, State::Slow | State::Again | State::Failed)
+    }
+
+    /// The subnet of one that was only heard of.
+    fn crowd(&self) -> Option<u64> {
+        (self.origin != Origin::Own).then(|| subnet(self.contact.addr.ip()))
+    }
+}
+
+/// All candidates of one lookup.
+#[derive(Clone, Debug)]
+pub(super) struct Candidates {
+    pub(super) target: Id,
+    /// The closest first.
+    pub(super) list: Vec<Candidate>,
+    diverse: bool,
+    pub(super) compliance: Compliance,
+}
+
+impl Candidates {
+    pub(super) const fn new(target: Id, diverse: bool) -> Self {
+        Self { target, list: Vec::new(), diverse, compliance: Compliance::Off }
+    }
+
+    /// See [`Lookup::add`](super::Lookup::add).
+    pub(super) fn add(&mut self, contact: Contact, origin: Origin) {
+        if let Some(index) = self.list.iter().position(|other| other.contact.addr == contact.addr) {
+            let known = &self.list[index];
+            let closer = self.target.closer(&contact.id, &known.contact.id).is_lt();
+            if known.state != State::Fresh || known.renamed || !closer {
+                return;
+            }
+            self.remove(index);
+        }
+        self.insert(contact, origin, false);
+    }
+
+    fn insert(&mut self, contact: Contact, origin: Origin, renamed: bool) {
+        let place = self.list.partition_point(|other| self.target.closer(&other.contact.id, &contact.id).is_lt());
+        if place >= CANDIDATES {
+            return;
+        }
+        let compliant = self.compliance == Compliance::Off || contact.is_compliant();
+        let candidate = Candidate {
+            contact,
+            origin,
+            compliant,
+            state: State::Fresh,
+            token: None,
+            renamed,
+            waits: false,
+            stands_in: false,
+        };
+        self.list.insert(place, candidate);
+        self.queue_up(place);
+        if self.list.len() > CANDIDATES {
+            self.remove(CANDIDATES);
+        }
+    }
+
+    fn remove(&mut self, index: usize) -> Candidate {
+        let removed = self.list.remove(index);
+        if removed.has_turn() {
+            self.call_next_of(removed.crowd());
+        }
+        removed
+    }
+
+    /// Lets the new candidate at `index` wait for the one of its subnet that has its turn, or that one for it.
+    fn queue_up(&mut self, index: usize) {
+        let crowd = self.list[index].crowd().filter(|_| self.diverse);
+        let rival = |(other, candidate): &(usize, &Candidate)| {
+            *other != index && candidate.has_turn() && crowd.is_some() && candidate.crowd() == crowd
+        };
+        if let Some((other, candidate)) = self.list.iter().enumerate().find(rival) {
+            let is_closer = index < other && candidate.state == State::Fresh;
+            self.list[if is_closer { other } else { index }].waits = true;
+        }
+    }
+
+    /// The one at `index` is slow: the next heard of in its subnet gets its turn.
+    pub(super) fn pass_on_the_turn_of(&mut self, index: usize) {
+        self.call_next_of(self.list[index].crowd());
+    }
+
+    /// The next of those heard of in a subnet gets its turn, unless enough of them have had it. A node behind a translator
+    /// is named at every port that it ever had: none of the others answers either.
+    fn call_next_of(&mut self, crowd: Option<u64>) {
+        let had_turn = |other: &&Candidate| other.state != State::Fresh && other.crowd() == crowd;
+        let tried: Vec<Id> = self.list.iter().filter(had_turn).map(|other| other.contact.id).collect();
+        if tried.len() >= TRIES_PER_SUBNET {
+            return;
+        }
+        let is_next =
+            |other: &&mut Candidate| other.waits && other.crowd() == crowd && !tried.contains(&other.contact.id);
+        if let Some(next) = self.list.iter_mut().find(is_next) {
+            (next.waits, next.stands_in) = (false, true);
+        }
+    }
+
+    /// Whether somebody else has answered under its id, or from its subnet.
+    pub(super) fn has_answer_like(&self, index: usize) -> bool {
+        let own = &self.list[index];
+        let crowd = own.crowd().filter(|_| self.diverse);
+        let like =
+            |other: &Candidate| other.contact.id == own.contact.id || (crowd.is_some() && other.crowd() == crowd);
+        self.list.iter().any(|other| other.state == State::Answered && like(other))
+    }
+
+    /// What the endpoint is called is now known at first hand.
+    pub(super) fn rename(&mut self, index: usize, id: Id) {
+        if self.list[index].renamed {
+            return self.fail(index);
+        }
+        let Candidate { contact, origin, .. } = self.remove(index);
+        self.insert(Contact { id, ..contact }, origin, true);
+    }
+
+    pub(super) fn fail(&mut self, index: usize) {
+        let candidate = &mut self.list[index];
+        let (had_turn, crowd) = (candidate.has_turn(), candidate.crowd());
+        candidate.state = State::Failed;
+        if had_turn {
+            self.call_next_of(crowd);
+        }
+    }
+
+    /// The place of one that was asked and has not answered.
+    pub(super) fn awaited(&self, asked: &SocketAddr) -> Option<usize> {
+        let open = |other: &Candidate| matches!(other.state, State::Asked | State::Slow | State::Again);
+        self.list.iter().position(|other| other.contact.addr == *asked && open(other))
+    }
+}
