@@ -255,7 +255,7 @@ impl Dht {
         let Some(data_dir) = &self.inner.data_dir else { return Ok(()) };
         let saving = Arc::clone(&self.inner.saving).lock_owned().await;
         let state = self.snapshot().await;
-        if self.is_whole(&state) { write(data_dir, state, saving).await } else { Ok(()) }
+        if self.is_whole(&state) { write(data_dir, state, saving).await.0 } else { Ok(()) }
     }
 
     /// Stops the nodes, for all clones, and saves their state; also if the caller gives up waiting.
@@ -265,7 +265,13 @@ impl Dht {
     pub async fn shutdown(&self) -> Result<(), PersistError> {
         let dht = self.clone();
         #[expect(clippy::disallowed_methods, reason = "ends with the nodes; what they say last is said only once")]
-        let stopping = tokio::spawn(async move { dht.stop().await });
+        let stopping = tokio::spawn(async move {
+            let (saved, saving) = dht.stop().await;
+            // First the folder, then whoever waits: another may want to keep it at once.
+            drop(dht);
+            drop(saving);
+            saved
+        });
         match stopping.await.map_err(tokio::task::JoinError::try_into_panic) {
             Ok(saved) => saved,
             Err(Ok(panic)) => std::panic::resume_unwind(panic),
@@ -274,7 +280,7 @@ impl Dht {
         }
     }
 
-    async fn stop(&self) -> Result<(), PersistError> {
+    async fn stop(&self) -> (Result<(), PersistError>, OwnedMutexGuard<()>) {
         let saving = Arc::clone(&self.inner.saving).lock_owned().await;
         let state = self.collect(Command::Shutdown).await;
         for task in self.inner.tasks.lock().await.drain(..) {
@@ -282,7 +288,7 @@ impl Dht {
         }
         match &self.inner.data_dir {
             Some(data_dir) if self.is_whole(&state) => write(data_dir, state, saving).await,
-            _ => Ok(()),
+            _ => (Ok(()), saving),
         }
     }
 
@@ -312,14 +318,13 @@ impl Dht {
 
 /// Writes on a thread of its own: the nodes of a small runtime must not wait for a disk. The lock goes along: whoever
 /// gives up waiting does not end the write, and the next one must not meet it.
-async fn write(data_dir: &Arc<DataDir>, state: State, saving: OwnedMutexGuard<()>) -> Result<(), PersistError> {
+async fn write(
+    data_dir: &Arc<DataDir>,
+    state: State,
+    saving: OwnedMutexGuard<()>,
+) -> (Result<(), PersistError>, OwnedMutexGuard<()>) {
     let data_dir = Arc::clone(data_dir);
-    let work = move || {
-        let saved = data_dir.save(&state);
-        drop(saving);
-        saved
-    };
-    match tokio::task::spawn_blocking(work).await {
+    match tokio::task::spawn_blocking(move || (data_dir.save(&state), saving)).await {
         Ok(saved) => saved,
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
