@@ -211,3 +211,17 @@ fn a_new_own_id_keeps_the_contacts() {
     table.rebase(Instant::ZERO, other);
     assert_eq!((table.own(), table.len()), (&other, 8));
 }
+
+#[test]
+fn an_endpoint_that_answers_with_an_id_of_another_loses_its_own() {
+    for diverse in [true, false] {
+        let mut table = Table::new(own(), diverse, false);
+        let (liar, honest) = (nth(1, 4), nth(2, 5));
+        table.answered(Instant::ZERO, liar, MS);
+        table.answered(Instant::ZERO, honest, MS);
+        let claim = Contact { addr: liar.addr, ..honest };
+        assert_eq!(table.answered(Instant::ZERO, claim, MS), Outcome::IdChanged(liar.id));
+        assert!(table.entries().map(|entry| entry.contact).eq([honest]));
+        assert_eq!(table.answered(Instant::ZERO, claim, MS), Outcome::Refused(Refusal::IdTaken));
+    }
+}
