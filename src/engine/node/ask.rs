@@ -296,7 +296,7 @@ impl Node {
     }
 
     fn ask_contact(&mut self, now: Instant, op: OpId, operation: &mut Operation, contact: Contact) -> bool {
-        let admitted = self.pace.as_mut().is_none_or(|pace| pace.admits(now, &contact.addr, 0));
+        let admitted = self.pace.as_mut().is_none_or(|pace| pace.admits(now, &contact.addr));
         let soft = self.soft_timeout(&contact);
         let sent =
             admitted && self.query(now, contact.addr, Some(contact.id), soft, Purpose::Lookup(op), &operation.ask());

@@ -43,8 +43,6 @@ const SAVED_CONTACTS: usize = 512;
 /// After so many attempts in vain the node says that it is disconnected. A small network is silent for minutes, but then
 /// the first attempt finds everybody there.
 const DISCONNECTED_AFTER: u32 = 3;
-/// New destinations that maintenance leaves to lookups.
-const MAINTENANCE_RESERVE: u32 = 100;
 
 /// What a node needs to get into the network, and back.
 #[derive(Clone, Debug)]
@@ -339,7 +337,7 @@ impl Node {
     }
 
     fn may_contact(&mut self, now: Instant, addr: &SocketAddr) -> bool {
-        self.pace.as_mut().is_none_or(|pace| pace.admits(now, addr, MAINTENANCE_RESERVE))
+        self.pace.as_mut().is_none_or(|pace| pace.admits_maintenance(now, addr))
     }
 
     /// The good contacts; without any (a run that had no network) all that are known: they must not be lost.
@@ -378,3 +376,6 @@ impl Node {
         self.timers.set(Timer::Neighbourhood, now);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+//! A node that is only given time, and now and then a datagram.
+
+use super::*;
+use crate::engine::krpc::{Kind, Message, Method};
+use crate::engine::limits::{K, VERIFY_QUEUE};
+use crate::engine::node::timer::Timers;
+use crate::engine::node::{Config, Output};
+
+const MS: Duration = Duration::from_millis(1);
+
+fn at(second: u8) -> SocketAddr {
+    ([50, second, 1, 1], 6881).into()
+}
+
+fn public() -> Config {
+    Config { has_routers: false, cache_ways: 0, ..Config::new(Family::V4) }
+}
+
+struct Bench {
+    node: Node,
+    now: Instant,
+}
+
+impl Bench {
+    fn new(config: Config) -> Self {
+        let now = Instant::from_secs(1);
+        let mut bench = Self { node: Node::new(config, [5; 32], now), now };
+        bench.drain();
+        bench
+    }
+
+    /// Who is asked what.
+    fn drain(&mut self) -> Vec<(SocketAddr, String)> {
+        let mut sent = Vec::new();
+        loop {
+            match self.node.poll_output() {
+                Output::Transmit { to, payload } => sent.push((to, name(payload))),
+                Output::Event(_) => {}
+                Output::Wait(..) => return sent,
+            }
+        }
+    }
+
+    fn wait(&mut self, duration: Duration) -> Vec<(SocketAddr, String)> {
+        self.now += duration;
+        self.node.handle_timeout(self.now);
+        self.drain()
+    }
+
+    /// A stranger asks us; who is pinged for it.
+    fn newcomer(&mut self, from: SocketAddr) -> usize {
+        let mut ping = b"d1:ad2:id20:".to_vec();
+        let mut seed = [77; 32];
+        (seed[0], seed[1]) = (from.port() as u8, ip_byte(&from));
+        ping.extend(Random::new(seed).wire_id().0);
+        ping.extend(b"e1:q4:ping1:t2:aa1:y1:qe");
+        self.node.handle_datagram(self.now, from, &ping);
+        let asked = [self.drain(), self.wait(Duration::ZERO)].concat();
+        asked.iter().filter(|(_, name)| name == "ping").count()
+    }
+
+    fn know(&mut self, contact: Contact) {
+        self.node.table.answered(self.now, contact, MS * 50);
+    }
+}
+
+fn ip_byte(addr: &SocketAddr) -> u8 {
+    let std::net::IpAddr::V4(ip) = addr.ip() else { panic!("{addr}") };
+    ip.octets()[1]
+}
+
+/// The method of a query; nothing for a response.
+fn name(payload: &[u8]) -> String {
+    match Message::decode(payload).expect("ours").kind {
+        Kind::Query(query) => match query.method {
+            Method::Ping => "ping".into(),
+            Method::FindNode { target, .. } => target.to_string(),
+            other => format!("{other:?}"),
+        },
+        _ => String::new(),
+    }
+}
+
+#[test]
+fn newcomers_are_verified_also_where_the_burst_is_small() {
+    for burst in [1, 2, 50, 100, 200] {
+        let mut bench = Bench::new(Config { new_destinations: (25, burst), ..public() });
+        assert_eq!(bench.newcomer(at(1)), 1, "burst {burst}");
+    }
+}
