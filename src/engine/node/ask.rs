@@ -375,6 +375,9 @@ impl Node {
             self.cache.failed(&contact);
             self.table.failed(now, &contact);
             self.timers.set_at_latest(Timer::Check, now + CHECK_EVERY.0);
+            if self.heard > transaction.sent {
+                self.joining.forget_saved(&contact);
+            }
         }
         self.operation_failed(now, transaction);
     }

@@ -89,6 +89,11 @@ impl Joining {
         &self.saved
     }
 
+    /// A contact is silent while others are heard: if it was saved, it is gone.
+    pub(super) fn forget_saved(&mut self, gone: &Contact) {
+        self.saved.retain(|saved| saved != gone);
+    }
+
     /// Public routers never enter the table: they serve everyone's start and should serve nothing else. In a private
     /// network the nodes to join through are nodes like any other, perhaps the only ones.
     pub(super) fn is_router(&self, addr: &SocketAddr) -> bool {

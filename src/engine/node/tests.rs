@@ -13,6 +13,7 @@ const SWARM: Id = Id([0xaa; 20]);
 mod compliance;
 mod hostile;
 mod items;
+mod patience;
 mod responses;
 mod sample;
 mod scrape;

@@ -1,0 +1,93 @@
+//! What silence means: for the lookup that waits, for those who stay silent, and for the counters.
+
+use super::*;
+use crate::engine::items::{Item, Value};
+use crate::engine::node::event::OpId;
+
+fn near(index: u8) -> Contact {
+    let mut id = SWARM;
+    id.0[1] ^= index;
+    Contact { id, addr: ([50, index, 1, 1], 6881).into() }
+}
+
+/// A node that knows contacts 1 to `known`, of which none answers by itself.
+struct Silence {
+    node: Node,
+    now: Instant,
+    sent: Vec<(Instant, SocketAddr, Vec<u8>)>,
+    done: Vec<Summary>,
+}
+
+impl Silence {
+    fn new(config: Config, known: u8) -> Self {
+        let now = Instant::from_secs(1);
+        let config = Config { has_routers: false, ..config };
+        let mut silence = Self { node: Node::new(config, [5; 32], now), now, sent: Vec::new(), done: Vec::new() };
+        for index in 1..=known {
+            silence.node.table.answered(now, near(index), Duration::from_millis(300));
+            silence.node.cache.answered(now, near(index), Duration::from_millis(300));
+        }
+        silence
+    }
+
+    fn drain(&mut self) -> Instant {
+        loop {
+            match self.node.poll_output() {
+                Output::Transmit { to, payload } => self.sent.push((self.now, to, payload.to_vec())),
+                Output::Event(Event::Done { summary, .. }) => self.done.push(summary),
+                Output::Event(_) => {}
+                Output::Wait(deadline, _) => return deadline,
+            }
+        }
+    }
+
+    fn run_until(&mut self, end: Instant) {
+        loop {
+            let deadline = self.drain();
+            if deadline > end {
+                self.now = end;
+                return;
+            }
+            self.now = deadline.max(self.now);
+            self.node.handle_timeout(self.now);
+        }
+    }
+
+    /// `from` answers the last query of this name that went to it.
+    fn answer(&mut self, from: Contact, method: &[u8]) {
+        let named = |bytes: &[u8]| bytes.windows(method.len()).any(|window| window == method);
+        let last = self.sent.iter().rfind(|(_, to, bytes)| *to == from.addr && named(bytes)).expect("it was asked");
+        let mut reply = b"d1:rd2:id20:".to_vec();
+        reply.extend(from.id.0);
+        reply.extend(b"e1:t4:");
+        reply.extend(Message::decode(&last.2).expect("ours").transaction);
+        reply.extend(b"1:y1:re");
+        self.node.handle_datagram(self.now, from.addr, &reply);
+    }
+}
+
+#[test]
+fn contacts_of_an_earlier_run_that_are_gone_do_not_slow_every_lookup() {
+    let mut net = Net::new(3);
+    net.run_for(secs(30));
+    let ghost = |index: u8| Contact { id: Id([index; 20]), addr: addr(100 + index) };
+    let now = net.now;
+    let alive = net.node(1).snapshot(now).contacts;
+    let contacts: Vec<Contact> = (1..=8).map(ghost).chain(alive).collect();
+    let saved = Snapshot { contacts: contacts.clone(), ..Snapshot::default() };
+    net.nodes.insert(addr(9), Node::new(Config { saved, has_routers: false, ..config() }, [9; 32], now));
+    net.run_for(secs(10));
+    let now = net.now;
+    let op = net.node(9).find_peers(now, SWARM);
+    net.run_for(secs(5));
+    let summary = net.done(op, 9);
+    assert!(summary.elapsed < DELAY * 10, "{:?}", summary.elapsed);
+    // While nothing at all arrives, they may be alive.
+    let now = net.now;
+    net.cut = true;
+    let saved = Snapshot { contacts: contacts.clone(), ..Snapshot::default() };
+    net.nodes.insert(addr(10), Node::new(Config { saved, has_routers: false, ..config() }, [10; 32], now));
+    net.run_for(Duration::from_mins(5));
+    let now = net.now;
+    assert_eq!(net.node(10).snapshot(now).contacts, contacts);
+}
