@@ -35,7 +35,7 @@ const ID_CHANGE_EVERY: Duration = Duration::from_mins(10);
 const CHECK_AFTER: Duration = Duration::from_mins(12);
 /// The same contact is not checked more often.
 const RECHECK_AFTER: Duration = Duration::from_mins(1);
-/// The same endpoint is not verified more often: forged queries must not make us ping a victim.
+/// The same address (in a private network: endpoint) is not verified more often: forged queries must not make us ping a victim.
 const VERIFY_AGAIN_AFTER: Duration = Duration::from_mins(15);
 const VERIFY_AGAIN_AFTER_PRIVATE: Duration = Duration::from_secs(10);
 /// Contacts that are kept for the next run where none of them is good.
@@ -61,6 +61,8 @@ pub(super) struct Joining {
     refreshed_bucket: usize,
     verify: Vec<Contact>,
     verified: Endpoints,
+    /// When the last one was.
+    last_verified: Option<Instant>,
     id_changed: Option<Instant>,
 }
 
@@ -81,6 +83,7 @@ impl Joining {
                 if private_network { VERIFY_AGAIN_AFTER_PRIVATE } else { VERIFY_AGAIN_AFTER },
                 random,
             ),
+            last_verified: None,
             id_changed: None,
         }
     }
@@ -92,6 +95,11 @@ impl Joining {
     /// A contact is silent while others are heard: if it was saved, it is gone.
     pub(super) fn forget_saved(&mut self, gone: &Contact) {
         self.saved.retain(|saved| saved != gone);
+    }
+
+    /// What is verified once, whatever port it is named at: the table of a public network takes one entry of an address.
+    const fn verified_as(&self, addr: &SocketAddr) -> SocketAddr {
+        if self.private_network { *addr } else { SocketAddr::new(addr.ip(), 0) }
     }
 
     /// Public routers never enter the table: they serve everyone's start and should serve nothing else. In a private
@@ -277,20 +285,27 @@ impl Node {
 
     /// Queues a contact that we only heard of. It enters the table when it has answered us, not before.
     pub(super) fn verify_later(&mut self, now: Instant, contact: Contact) {
+        let verified_as = self.joining.verified_as(&contact.addr);
         let wanted = self.joining.verify.len() < VERIFY_QUEUE
             && is_admissible(&contact.addr, self.config.private_network)
             && self.minds_not(&contact)
             && !self.joining.is_router(&contact.addr)
-            && !self.joining.verified.contains(now, &contact.addr)
+            && !self.joining.verified.contains(now, &verified_as)
             && !self.id_changers.contains(now, &contact.addr)
-            && !self.joining.verify.iter().any(|other| other.addr == contact.addr)
+            && !self.joining.verify.iter().any(|other| self.joining.verified_as(&other.addr) == verified_as)
             && self.table.has_room_for(&contact);
         if !wanted {
             return;
         }
         self.joining.verify.push(contact);
-        if !self.timers.is_set(Timer::Verify) {
-            self.timers.set(Timer::Verify, now);
+        self.keep_verifying(now);
+    }
+
+    /// Verifies as long as there is somebody to verify.
+    fn keep_verifying(&mut self, now: Instant) {
+        if !self.joining.verify.is_empty() && !self.timers.is_set(Timer::Verify) {
+            let soonest = self.joining.last_verified.map_or(now, |last| last + VERIFY_EVERY);
+            self.timers.set(Timer::Verify, soonest.max(now));
         }
     }
 
@@ -299,13 +314,12 @@ impl Node {
             return;
         }
         let contact = self.joining.verify.remove(0);
+        self.joining.last_verified = Some(now);
         if self.table.has_room_for(&contact) && self.may_contact(now, &contact.addr) {
-            self.joining.verified.insert(now, &contact.addr);
+            self.joining.verified.insert(now, &self.joining.verified_as(&contact.addr));
             self.query(now, contact.addr, Some(contact.id), HARD_TIMEOUT, Purpose::Check, &Ask::Ping);
         }
-        if !self.joining.verify.is_empty() {
-            self.timers.set(Timer::Verify, now + VERIFY_EVERY);
-        }
+        self.keep_verifying(now);
     }
 
     fn check_one(&mut self, now: Instant) {

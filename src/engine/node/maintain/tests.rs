@@ -88,3 +88,28 @@ fn newcomers_are_verified_also_where_the_burst_is_small() {
         assert_eq!(bench.newcomer(at(1)), 1, "burst {burst}");
     }
 }
+
+#[test]
+fn newcomers_are_verified_ten_a_second_also_when_they_come_one_by_one() {
+    let mut bench = Bench::new(public());
+    let mut pinged = 0;
+    for index in 0..100 {
+        pinged += bench.newcomer(at(index));
+        pinged += bench.wait(MS * 10).iter().filter(|(_, name)| name == "ping").count();
+    }
+    assert!((9..=11).contains(&pinged), "{pinged} in one second");
+    assert!(bench.node.joining.verify.len() <= VERIFY_QUEUE);
+}
+
+#[test]
+fn one_address_is_not_pinged_on_every_port() {
+    for (private_network, pings) in [(false, 1), (true, 20)] {
+        let mut bench = Bench::new(Config { private_network, ..public() });
+        let mut pinged = 0;
+        for port in 1..=20 {
+            pinged += bench.newcomer(([50, 1, 1, 1], port).into());
+            pinged += bench.wait(VERIFY_EVERY).iter().filter(|(_, name)| name == "ping").count();
+        }
+        assert_eq!(pinged, pings, "private: {private_network}");
+    }
+}
