@@ -349,7 +349,10 @@ impl Node {
     fn look_at_neighbourhood(&mut self, now: Instant) {
         let jitter = Duration::from_secs(self.random.wire_below(120) as u64);
         self.timers.set(Timer::Neighbourhood, now + NEIGHBOURHOOD_EVERY + jitter);
-        if self.joining.running == 0 && !self.table.is_empty() {
+        if self.joining.running > 0 {
+            // It may look for an id that we no longer have.
+            self.timers.set(Timer::Neighbourhood, now + NEIGHBOURHOOD_FIRST);
+        } else if !self.table.is_empty() {
             self.joining.running += 1;
             self.begin_join(now, &[], &[]);
         }

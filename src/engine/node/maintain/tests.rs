@@ -113,3 +113,16 @@ fn one_address_is_not_pinged_on_every_port() {
         assert_eq!(pinged, pings, "private: {private_network}");
     }
 }
+
+#[test]
+fn the_new_neighbourhood_is_looked_at_when_a_join_was_running() {
+    let mut bench = Bench::new(public());
+    bench.know(Contact { id: Id([0x11; 20]), addr: at(1) });
+    bench.node.joining.joined = Some(bench.now);
+    bench.node.joining.running = 1;
+    bench.node.change_id(bench.now, at(9));
+    bench.wait(Duration::ZERO);
+    bench.node.joining.running = 0;
+    bench.wait(NEIGHBOURHOOD_FIRST);
+    assert_eq!(bench.node.joining.running, 1);
+}
