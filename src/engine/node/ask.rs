@@ -26,8 +26,8 @@ const UNKNOWN_SOFT_TIMEOUT: Duration = Duration::from_secs(1);
 /// What a transaction is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// A step of a lookup.
-    Lookup(OpId),
+    /// A step of a lookup: of the first try or the second.
+    Lookup { op: OpId, again: bool },
     /// A step of joining, to a router whose id is unknown.
     Router(OpId),
     /// An announce to one node: the first try or the second.
@@ -298,8 +298,8 @@ impl Node {
     fn ask_contact(&mut self, now: Instant, op: OpId, operation: &mut Operation, contact: Contact) -> bool {
         let admitted = self.pace.as_mut().is_none_or(|pace| pace.admits(now, &contact.addr));
         let soft = self.soft_timeout(&contact);
-        let sent =
-            admitted && self.query(now, contact.addr, Some(contact.id), soft, Purpose::Lookup(op), &operation.ask());
+        let purpose = Purpose::Lookup { op, again: operation.retried };
+        let sent = admitted && self.query(now, contact.addr, Some(contact.id), soft, purpose, &operation.ask());
         if sent {
             operation.summary.asked += 1;
         } else {
@@ -351,8 +351,8 @@ impl Node {
     pub(super) fn expire_transactions(&mut self, now: Instant) {
         while let Some(expired) = self.transactions.expire(now) {
             match expired {
-                Expired::Slow(Transaction { purpose: Purpose::Lookup(op), to, .. }) => {
-                    if let Some(operation) = self.operations.get_mut(&op) {
+                Expired::Slow(Transaction { purpose: Purpose::Lookup { op, again }, to, .. }) => {
+                    if let Some(operation) = self.in_try(op, again) {
                         operation.lookup.slow(&to);
                         self.drive(now, op);
                     }
@@ -364,6 +364,11 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// The operation whose lookup asked in this try: one that has begun anew has timeouts of its own.
+    fn in_try(&mut self, op: OpId, again: bool) -> Option<&mut Operation> {
+        self.operations.get_mut(&op).filter(|operation| operation.retried == again)
     }
 
     pub(super) fn transaction_failed(&mut self, now: Instant, transaction: &Transaction<Purpose>) {
@@ -384,8 +389,8 @@ impl Node {
 
     pub(super) fn operation_failed(&mut self, now: Instant, transaction: &Transaction<Purpose>) {
         match transaction.purpose {
-            Purpose::Lookup(op) => {
-                if let Some(operation) = self.operations.get_mut(&op) {
+            Purpose::Lookup { op, again } => {
+                if let Some(operation) = self.in_try(op, again) {
                     operation.lookup.failed(&transaction.to);
                     self.drive(now, op);
                 }

@@ -47,7 +47,7 @@ impl Node {
         }
         self.note_contact(now, contact, rtt);
         match transaction.purpose {
-            Purpose::Lookup(op) => self.lookup_answered(now, op, contact, rtt, response),
+            Purpose::Lookup { op, .. } => self.lookup_answered(now, op, contact, rtt, response),
             Purpose::Router(op) => self.router_answered(now, op, response),
             Purpose::Store { op, .. } => self.stored(now, op, contact),
             Purpose::Ping(op) => {

@@ -67,6 +67,18 @@ impl Silence {
 }
 
 #[test]
+fn the_second_try_of_a_lookup_has_its_own_timeouts() {
+    let mut silence = Silence::new(Config { cache_ways: 0, ..config() }, 3);
+    let began = silence.now;
+    silence.node.find_peers(began, SWARM);
+    // Silence until the grace is over and everybody is asked anew; the first queries are over two seconds after.
+    silence.run_until(began + Duration::from_millis(2300));
+    silence.answer(near(3), b"9:get_peers");
+    silence.run_until(began + secs(10));
+    assert_eq!(silence.done.iter().map(|summary| summary.answered).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
 fn contacts_of_an_earlier_run_that_are_gone_do_not_slow_every_lookup() {
     let mut net = Net::new(3);
     net.run_for(secs(30));
