@@ -26,8 +26,8 @@ const UNKNOWN_SOFT_TIMEOUT: Duration = Duration::from_secs(1);
 /// What a transaction is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// A step of a lookup: of the first try or the second.
-    Lookup { op: OpId, again: bool },
+    /// A step of a lookup: of the first try or the second; by a method that every node knows, or not.
+    Lookup { op: OpId, again: bool, basic: bool },
     /// A step of joining, to a router whose id is unknown.
     Router(OpId),
     /// An announce to one node: the first try or the second.
@@ -137,6 +137,11 @@ impl Operation {
             Goal::Put | Goal::Renew => put_query(&self.cargo, &to.addr, token),
             _ => None,
         }
+    }
+
+    /// Whether its lookup asks what every node answers. jech/dht (Transmission) and webtorrent are silent to other methods.
+    const fn asks_for_basics(&self) -> bool {
+        !matches!(self.goal, Goal::Get | Goal::Renew | Goal::Put)
     }
 
     /// Whether its lookup is reported step by step.
@@ -298,7 +303,7 @@ impl Node {
     fn ask_contact(&mut self, now: Instant, op: OpId, operation: &mut Operation, contact: Contact) -> bool {
         let admitted = self.pace.as_mut().is_none_or(|pace| pace.admits(now, &contact.addr));
         let soft = self.soft_timeout(&contact);
-        let purpose = Purpose::Lookup { op, again: operation.retried };
+        let purpose = Purpose::Lookup { op, again: operation.retried, basic: operation.asks_for_basics() };
         let sent = admitted && self.query(now, contact.addr, Some(contact.id), soft, purpose, &operation.ask());
         if sent {
             operation.summary.asked += 1;
@@ -351,7 +356,7 @@ impl Node {
     pub(super) fn expire_transactions(&mut self, now: Instant) {
         while let Some(expired) = self.transactions.expire(now) {
             match expired {
-                Expired::Slow(Transaction { purpose: Purpose::Lookup { op, again }, to, .. }) => {
+                Expired::Slow(Transaction { purpose: Purpose::Lookup { op, again, .. }, to, .. }) => {
                     if let Some(operation) = self.in_try(op, again) {
                         operation.lookup.slow(&to);
                         self.drive(now, op);
@@ -372,8 +377,9 @@ impl Node {
     }
 
     pub(super) fn transaction_failed(&mut self, now: Instant, transaction: &Transaction<Purpose>) {
+        let told = !matches!(transaction.purpose, Purpose::Lookup { basic: false, .. });
         // Silence is not death while nothing at all arrives: then it is our own link that is down.
-        if let Some(id) = transaction.expected
+        if let Some(id) = transaction.expected.filter(|_| told)
             && now.since(self.heard) < super::maintain::LINK_DOWN_AFTER
         {
             let contact = Contact { id, addr: transaction.to };
@@ -389,7 +395,7 @@ impl Node {
 
     pub(super) fn operation_failed(&mut self, now: Instant, transaction: &Transaction<Purpose>) {
         match transaction.purpose {
-            Purpose::Lookup { op, again } => {
+            Purpose::Lookup { op, again, .. } => {
                 if let Some(operation) = self.in_try(op, again) {
                     operation.lookup.failed(&transaction.to);
                     self.drive(now, op);

@@ -79,6 +79,32 @@ fn the_second_try_of_a_lookup_has_its_own_timeouts() {
 }
 
 #[test]
+fn silence_to_what_not_everybody_knows_is_no_failure() {
+    let begin: [(fn(&mut Silence) -> OpId, u8); 3] = [
+        (|silence| silence.node.find_peers(silence.now, SWARM), 1),
+        (|silence| silence.node.get_item(silence.now, SWARM, b""), 0),
+        (
+            |silence| {
+                let value = Value::from_contents(b"kept").expect("short");
+                silence.node.put_item(silence.now, Item::Immutable(value).into(), None)
+            },
+            0,
+        ),
+    ];
+    for (begin, failures) in begin {
+        let mut silence = Silence::new(Config { cache_ways: 8, ..config() }, 3);
+        let op = begin(&mut silence);
+        // The operation may be long over when its queries are.
+        silence.drain();
+        silence.node.cancel(op);
+        let end = silence.now + Duration::from_millis(2500);
+        silence.run_until(end);
+        let failing = silence.node.entries().filter(|entry| entry.failures() > 0).count();
+        assert_eq!((failing > 0, silence.node.cache.len() < 3), (failures > 0, failures > 0));
+    }
+}
+
+#[test]
 fn contacts_of_an_earlier_run_that_are_gone_do_not_slow_every_lookup() {
     let mut net = Net::new(3);
     net.run_for(secs(30));
