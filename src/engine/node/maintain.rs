@@ -38,6 +38,8 @@ const RECHECK_AFTER: Duration = Duration::from_mins(1);
 /// The same address (in a private network: endpoint) is not verified more often: forged queries must not make us ping a victim.
 const VERIFY_AGAIN_AFTER: Duration = Duration::from_mins(15);
 const VERIFY_AGAIN_AFTER_PRIVATE: Duration = Duration::from_secs(10);
+/// Buckets that are refreshed beyond the one in which a network of the estimated size has about one node left.
+const DEEPER_BY: usize = 3;
 /// Contacts that are kept for the next run where none of them is good.
 const SAVED_CONTACTS: usize = 512;
 /// After so many attempts in vain the node says that it is disconnected. A small network is silent for minutes, but then
@@ -335,7 +337,7 @@ impl Node {
     /// One query for one bucket with room: to the contact closest to a random id in it.
     fn refresh_one(&mut self, now: Instant) {
         self.timers.set(Timer::Refresh, now + if self.is_settled(now) { REFRESH_EVERY.1 } else { REFRESH_EVERY.0 });
-        let depth = self.table.depth();
+        let depth = self.table.depth().min(self.depth_worth_filling());
         let next = (1..=depth).map(|step| (self.joining.refreshed_bucket + step) % depth);
         let Some(bucket) = { next }.find(|&bucket| self.table.has_room(bucket)) else { return };
         self.joining.refreshed_bucket = bucket;
@@ -344,6 +346,13 @@ impl Node {
         let nearby = self.table.closest(&target);
         let Some(contact) = nearby.get(self.random.wire_below(nearby.len())).copied() else { return };
         self.query(now, contact.addr, Some(contact.id), HARD_TIMEOUT, Purpose::Refresh, &Ask::FindNode(target));
+    }
+
+    /// How many buckets can be filled. Anyone can make an id that opens all the deeper ones; each of them would have its
+    /// turn, and those that matter would wait an hour for theirs.
+    fn depth_worth_filling(&self) -> usize {
+        let shared_with_one = |nodes: f64| nodes.max(1.0) as u64;
+        self.size.nodes().map_or(usize::MAX, |nodes| shared_with_one(nodes).ilog2() as usize + 1 + DEEPER_BY)
     }
 
     fn look_at_neighbourhood(&mut self, now: Instant) {

@@ -126,3 +126,32 @@ fn the_new_neighbourhood_is_looked_at_when_a_join_was_running() {
     bench.wait(NEIGHBOURHOOD_FIRST);
     assert_eq!(bench.node.joining.running, 1);
 }
+
+#[test]
+fn a_forged_deep_contact_does_not_draw_the_refresh_into_the_deep() {
+    let mut bench = Bench::new(public());
+    let own = *bench.node.id();
+    let mut beside = own;
+    beside.0[19] ^= 1;
+    bench.know(Contact { id: beside, addr: at(1) });
+    bench.know(Contact { id: own.random_with_prefix(0, &mut Random::new([1; 32])), addr: at(2) });
+    assert_eq!(bench.node.table.depth(), 160);
+    // A lookup that sees the thousandth part of the key space between each two nodes.
+    let closest: Vec<Contact> = (1..=K as u64)
+        .map(|rank| {
+            let mut id = Id::ZERO;
+            id.0[..8].copy_from_slice(&(u64::MAX / 1000 * rank).to_be_bytes());
+            Contact { id, addr: at(rank as u8) }
+        })
+        .collect();
+    bench.node.size.note(&Id::ZERO, closest.iter());
+    let mut asked: Vec<usize> = Vec::new();
+    for _ in 0..26 {
+        bench.node.fire(bench.now, Timer::Refresh);
+        let targets = bench.drain();
+        asked.extend(targets.iter().map(|(_, target)| own.common_prefix_len(&target.parse().expect("an id"))));
+    }
+    asked.sort_unstable();
+    let twice: Vec<usize> = (0..13).flat_map(|bucket| [bucket; 2]).collect();
+    assert_eq!(asked, twice, "1,000 nodes: nobody else shares more than some ten bits with us");
+}
