@@ -263,10 +263,12 @@ impl Node {
     pub(super) fn drive(&mut self, now: Instant, op: OpId) {
         let Some(mut operation) = self.operations.remove(&op) else { return };
         operation.wake = None;
-        operation.paced = false;
+        let (waited, asked) = (std::mem::take(&mut operation.paced), operation.summary.asked);
         let searches = operation.goal != Goal::One && !operation.writing;
         let over = !searches || self.step_lookup(now, op, &mut operation);
         let waits = operation.outstanding > 0;
+        // A query that is put off is counted once, however often it is tried.
+        self.stats.paced += u64::from(operation.paced && !(waited && operation.summary.asked == asked));
         self.operations.insert(op, operation);
         if over && !waits {
             self.search_ended(now, op);
@@ -308,7 +310,6 @@ impl Node {
         if sent {
             operation.summary.asked += 1;
         } else {
-            self.stats.paced += 1;
             operation.lookup.not_asked(&contact);
             operation.paced = !admitted;
             // Where the pace is not the reason, too many transactions are open: try again when some have ended.

@@ -105,6 +105,21 @@ fn silence_to_what_not_everybody_knows_is_no_failure() {
 }
 
 #[test]
+fn a_query_that_waits_for_the_pace_is_counted_once() {
+    let mut silence = Silence::new(Config { new_destinations: (1, 2), ..Config::new(Family::V4) }, 4);
+    silence.node.find_peers(silence.now, SWARM);
+    silence.drain();
+    for _ in 0..5 {
+        silence.node.handle_timeout(silence.now);
+        silence.drain();
+    }
+    assert_eq!(silence.node.stats().paced, 1);
+    silence.now += secs(1);
+    silence.node.handle_timeout(silence.now);
+    assert_eq!(silence.node.stats().paced, 2, "one went, the next waits");
+}
+
+#[test]
 fn contacts_of_an_earlier_run_that_are_gone_do_not_slow_every_lookup() {
     let mut net = Net::new(3);
     net.run_for(secs(30));
