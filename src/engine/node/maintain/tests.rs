@@ -155,3 +155,37 @@ fn a_forged_deep_contact_does_not_draw_the_refresh_into_the_deep() {
     let twice: Vec<usize> = (0..13).flat_map(|bucket| [bucket; 2]).collect();
     assert_eq!(asked, twice, "1,000 nodes: nobody else shares more than some ten bits with us");
 }
+
+#[test]
+fn the_check_comes_when_an_entry_is_due_and_one_at_a_time() {
+    let mut bench = Bench::new(public());
+    let started = bench.now;
+    for (index, secs) in [(1, 0), (2, 10), (3, 11)] {
+        bench.now = started + Duration::from_secs(secs);
+        bench.know(Contact { id: Id([index * 40; 20]), addr: at(index) });
+    }
+    let check = |bench: &mut Bench, secs: u64| {
+        bench.now = started + Duration::from_secs(secs);
+        bench.node.timers = Timers::new();
+        bench.node.fire(bench.now, Timer::Check);
+        let pinged: Vec<SocketAddr> = bench.drain().into_iter().map(|(to, _)| to).collect();
+        (pinged, bench.node.timers.next().0.since(started).as_secs())
+    };
+    assert_eq!(check(&mut bench, 20), (vec![], 80), "nobody is due: once a minute it looks");
+    assert_eq!(check(&mut bench, 700), (vec![], 720), "the first will be due after its twelve minutes");
+    assert_eq!(check(&mut bench, 720), (vec![at(1)], 730));
+    assert_eq!(check(&mut bench, 735), (vec![at(2)], 738), "somebody else is due, and never sooner than this");
+    assert_eq!(check(&mut bench, 738), (vec![at(3)], 780), "the first did not answer: a minute after its check");
+}
+
+#[test]
+fn a_failure_brings_the_check_forward() {
+    let mut bench = Bench::new(public());
+    bench.know(Contact { id: Id([40; 20]), addr: at(1) });
+    bench.node.timers = Timers::new();
+    bench.node.timers.set(Timer::Check, bench.now + CHECK_EVERY.1);
+    bench.node.find_node(bench.now, Id([41; 20]));
+    bench.drain();
+    bench.wait(HARD_TIMEOUT);
+    assert_eq!(bench.node.timers.next(), (bench.now + CHECK_EVERY.0, Timer::Check));
+}
