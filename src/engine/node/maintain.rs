@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::ask::Purpose;
 use super::event::Event;
 use super::timer::{
-    BOOTSTRAP_RETRY, BOOTSTRAP_WATCH, CHECK_EVERY, NEIGHBOURHOOD_EVERY, NEIGHBOURHOOD_FIRST, REFRESH_EVERY,
-    SETTLED_AFTER, SWEEP_EVERY, SWEEP_ITEMS_EVERY, SWEEP_SLICES, Timer, VERIFY_EVERY,
+    BOOTSTRAP_RETRY, BOOTSTRAP_WATCH, CHECK_EVERY, CHECK_LARGE_EVERY, NEIGHBOURHOOD_EVERY, NEIGHBOURHOOD_FIRST,
+    REFRESH_EVERY, SETTLED_AFTER, SWEEP_EVERY, SWEEP_ITEMS_EVERY, SWEEP_SLICES, Timer, VERIFY_EVERY,
 };
 use super::{Node, StoredItem, StoredPeer};
 use crate::engine::contact::{Contact, Family, is_admissible, is_local, is_sendable};
@@ -325,7 +325,8 @@ impl Node {
     }
 
     fn check_one(&mut self, now: Instant) {
-        let (least, most) = (now + CHECK_EVERY.0, now + CHECK_EVERY.1);
+        let turn = CHECK_AFTER / self.table.len().max(1) as u32;
+        let (least, most) = (now + turn.clamp(CHECK_LARGE_EVERY, CHECK_EVERY.0), now + CHECK_EVERY.1);
         let stale = self.table.take_stalest(now, CHECK_AFTER, RECHECK_AFTER);
         let next = self.table.next_stale(CHECK_AFTER, RECHECK_AFTER).unwrap_or(most);
         self.timers.set(Timer::Check, next.clamp(least, most));

@@ -179,12 +179,12 @@ impl Table {
         self.len() == 0
     }
 
-    /// The entry that showed no life for longest, if `age` has passed since it did and since it was last checked;
-    /// marks it as checked.
+    /// The entry that has been due for a check for longest; marks it as checked. So nobody waits for ever: not even
+    /// where those that fail are too many, each due again after `recheck`.
     pub fn take_stalest(&mut self, now: Instant, age: Duration, recheck: Duration) -> Option<Contact> {
         let entries = self.buckets.iter_mut().flat_map(Bucket::entries_mut);
-        let due = entries.filter(|entry| entry.check_due(age, recheck) <= now);
-        let stalest = due.min_by_key(|entry| entry.seen.min(entry.checked))?;
+        let first = entries.min_by_key(|entry| entry.check_due(age, recheck))?;
+        let stalest = Some(first).filter(|entry| entry.check_due(age, recheck) <= now)?;
         stalest.checked = now;
         Some(stalest.contact)
     }

@@ -189,3 +189,34 @@ fn a_failure_brings_the_check_forward() {
     bench.wait(HARD_TIMEOUT);
     assert_eq!(bench.node.timers.next(), (bench.now + CHECK_EVERY.0, Timer::Check));
 }
+
+#[test]
+fn a_table_of_four_hundred_is_checked_before_it_is_questionable() {
+    let mut bench = Bench::new(Config { private_network: true, ..public() });
+    let own = *bench.node.id();
+    for index in 0..400_u16 {
+        let mut seed = [9; 32];
+        (seed[0], seed[1]) = (index as u8, (index >> 8) as u8);
+        // The first four buckets hold 240, each one after them eight.
+        let prefix = match index {
+            0..128 => 0,
+            128..192 => 1,
+            192..224 => 2,
+            224..240 => 3,
+            _ => 4 + usize::from(index - 240) / 8,
+        };
+        let addr = SocketAddr::from(([10, 0, (index >> 8) as u8, index as u8], 6881));
+        bench.know(Contact { id: own.random_with_prefix(prefix, &mut Random::new(seed)), addr });
+    }
+    assert_eq!(bench.node.table.len(), 400);
+    (bench.node.timers, bench.now) = (Timers::new(), bench.now + CHECK_AFTER);
+    bench.node.timers.set(Timer::Check, bench.now);
+    let mut checked = std::collections::BTreeSet::new();
+    let end = bench.now + CHECK_AFTER;
+    while bench.now < end {
+        bench.node.fire(bench.now, Timer::Check);
+        checked.extend(bench.drain().into_iter().map(|(to, _)| to));
+        bench.now = bench.node.timers.next().0;
+    }
+    assert_eq!(checked.len(), 400);
+}
