@@ -378,9 +378,9 @@ impl Node {
     }
 
     pub(super) fn transaction_failed(&mut self, now: Instant, transaction: &Transaction<Purpose>) {
-        let told = !matches!(transaction.purpose, Purpose::Lookup { basic: false, .. });
+        let is_failure = !matches!(transaction.purpose, Purpose::Lookup { basic: false, .. });
         // Silence is not death while nothing at all arrives: then it is our own link that is down.
-        if let Some(id) = transaction.expected.filter(|_| told)
+        if let Some(id) = transaction.expected.filter(|_| is_failure)
             && now.since(self.heard) < super::maintain::LINK_DOWN_AFTER
         {
             let contact = Contact { id, addr: transaction.to };

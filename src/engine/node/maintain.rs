@@ -1,4 +1,4 @@
-//! Staying alive: joining, verifying whom we hear of, checking whom we know, refreshing, our own id.
+//! Staying alive: joining, checking whom we know, refreshing, our own id.
 //!
 //! Maintenance is a trickle of single queries, never a burst: the user's router must not notice it.
 
@@ -9,15 +9,13 @@ use super::ask::Purpose;
 use super::event::Event;
 use super::timer::{
     BOOTSTRAP_RETRY, BOOTSTRAP_WATCH, CHECK_EVERY, CHECK_LARGE_EVERY, NEIGHBOURHOOD_EVERY, NEIGHBOURHOOD_FIRST,
-    REFRESH_EVERY, SETTLED_AFTER, SWEEP_EVERY, SWEEP_ITEMS_EVERY, SWEEP_SLICES, Timer, VERIFY_EVERY,
+    REFRESH_EVERY, SETTLED_AFTER, SWEEP_EVERY, SWEEP_ITEMS_EVERY, SWEEP_SLICES, Timer,
 };
 use super::{Node, StoredItem, StoredPeer};
 use crate::engine::contact::{Contact, Family, is_admissible, is_local, is_sendable};
-use crate::engine::guard::Endpoints;
 use crate::engine::id::Id;
 use crate::engine::krpc::encode::Ask;
-use crate::engine::limits::{ROUTERS, VERIFY_QUEUE};
-use crate::engine::random::Random;
+use crate::engine::limits::ROUTERS;
 use crate::engine::routing::Health;
 use crate::engine::time::Instant;
 use crate::engine::tokens::ROTATION;
@@ -35,9 +33,6 @@ const ID_CHANGE_EVERY: Duration = Duration::from_mins(10);
 const CHECK_AFTER: Duration = Duration::from_mins(12);
 /// The same contact is not checked more often.
 const RECHECK_AFTER: Duration = Duration::from_mins(1);
-/// The same address (in a private network: endpoint) is not verified more often: forged queries must not make us ping a victim.
-const VERIFY_AGAIN_AFTER: Duration = Duration::from_mins(15);
-const VERIFY_AGAIN_AFTER_PRIVATE: Duration = Duration::from_secs(10);
 /// Buckets that are refreshed beyond the one in which a network of the estimated size has about one node left.
 const DEEPER_BY: usize = 3;
 /// Contacts that are kept for the next run where none of them is good.
@@ -61,15 +56,11 @@ pub(super) struct Joining {
     /// When the first contact answered.
     joined: Option<Instant>,
     refreshed_bucket: usize,
-    verify: Vec<Contact>,
-    verified: Endpoints,
-    /// When the last one was.
-    last_verified: Option<Instant>,
     id_changed: Option<Instant>,
 }
 
 impl Joining {
-    pub(super) fn new(saved: Vec<Contact>, private_network: bool, random: &mut Random) -> Self {
+    pub(super) fn new(saved: Vec<Contact>, private_network: bool) -> Self {
         Self {
             private_network,
             saved,
@@ -80,12 +71,6 @@ impl Joining {
             disconnected: false,
             joined: None,
             refreshed_bucket: 0,
-            verify: Vec::new(),
-            verified: Endpoints::new(
-                if private_network { VERIFY_AGAIN_AFTER_PRIVATE } else { VERIFY_AGAIN_AFTER },
-                random,
-            ),
-            last_verified: None,
             id_changed: None,
         }
     }
@@ -97,11 +82,6 @@ impl Joining {
     /// A contact is silent while others are heard: if it was saved, it is gone.
     pub(super) fn forget_saved(&mut self, gone: &Contact) {
         self.saved.retain(|saved| saved != gone);
-    }
-
-    /// What is verified once, whatever port it is named at: the table of a public network takes one entry of an address.
-    const fn verified_as(&self, addr: &SocketAddr) -> SocketAddr {
-        if self.private_network { *addr } else { SocketAddr::new(addr.ip(), 0) }
     }
 
     /// Public routers never enter the table: they serve everyone's start and should serve nothing else. In a private
@@ -285,45 +265,6 @@ impl Node {
 
     // The table.
 
-    /// Queues a contact that we only heard of. It enters the table when it has answered us, not before.
-    pub(super) fn verify_later(&mut self, now: Instant, contact: Contact) {
-        let verified_as = self.joining.verified_as(&contact.addr);
-        let wanted = self.joining.verify.len() < VERIFY_QUEUE
-            && is_admissible(&contact.addr, self.config.private_network)
-            && self.minds_not(&contact)
-            && !self.joining.is_router(&contact.addr)
-            && !self.joining.verified.contains(now, &verified_as)
-            && !self.id_changers.contains(now, &contact.addr)
-            && !self.joining.verify.iter().any(|other| self.joining.verified_as(&other.addr) == verified_as)
-            && self.table.has_room_for(&contact);
-        if !wanted {
-            return;
-        }
-        self.joining.verify.push(contact);
-        self.keep_verifying(now);
-    }
-
-    /// Verifies as long as there is somebody to verify.
-    fn keep_verifying(&mut self, now: Instant) {
-        if !self.joining.verify.is_empty() && !self.timers.is_set(Timer::Verify) {
-            let soonest = self.joining.last_verified.map_or(now, |last| last + VERIFY_EVERY);
-            self.timers.set(Timer::Verify, soonest.max(now));
-        }
-    }
-
-    fn verify_one(&mut self, now: Instant) {
-        if self.joining.verify.is_empty() {
-            return;
-        }
-        let contact = self.joining.verify.remove(0);
-        self.joining.last_verified = Some(now);
-        if self.table.has_room_for(&contact) && self.may_contact(now, &contact.addr) {
-            self.joining.verified.insert(now, &self.joining.verified_as(&contact.addr));
-            self.query(now, contact.addr, Some(contact.id), HARD_TIMEOUT, Purpose::Check, &Ask::Ping);
-        }
-        self.keep_verifying(now);
-    }
-
     fn check_one(&mut self, now: Instant) {
         let turn = CHECK_AFTER / self.table.len().max(1) as u32;
         let (least, most) = (now + turn.clamp(CHECK_LARGE_EVERY, CHECK_EVERY.0), now + CHECK_EVERY.1);
@@ -366,10 +307,6 @@ impl Node {
             self.joining.running += 1;
             self.begin_join(now, &[], &[]);
         }
-    }
-
-    fn may_contact(&mut self, now: Instant, addr: &SocketAddr) -> bool {
-        self.pace.as_mut().is_none_or(|pace| pace.admits_maintenance(now, addr))
     }
 
     /// The good contacts; without any (a run that had no network) all that are known: they must not be lost.

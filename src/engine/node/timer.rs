@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::engine::time::Instant;
 
-/// A named timer. What it does is in `maintain.rs`.
+/// A named timer. What it does is in `maintain.rs` and `newcomers.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timer {
     /// Verify one contact that we only heard of.

@@ -3,8 +3,10 @@
 use super::*;
 use crate::engine::krpc::{Kind, Message, Method};
 use crate::engine::limits::{K, VERIFY_QUEUE};
-use crate::engine::node::timer::Timers;
+use crate::engine::node::newcomers::Tidings;
+use crate::engine::node::timer::{Timers, VERIFY_EVERY};
 use crate::engine::node::{Config, Output};
+use crate::engine::random::Random;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -98,7 +100,7 @@ fn newcomers_are_verified_ten_a_second_also_when_they_come_one_by_one() {
         pinged += bench.wait(MS * 10).iter().filter(|(_, name)| name == "ping").count();
     }
     assert!((9..=11).contains(&pinged), "{pinged} in one second");
-    assert!(bench.node.joining.verify.len() <= VERIFY_QUEUE);
+    assert!(bench.node.newcomers.queue.len() <= VERIFY_QUEUE);
 }
 
 #[test]
@@ -112,6 +114,16 @@ fn one_address_is_not_pinged_on_every_port() {
         }
         assert_eq!(pinged, pings, "private: {private_network}");
     }
+}
+
+#[test]
+fn whoever_others_name_at_a_closed_port_is_verified_when_it_asks_from_an_open_one() {
+    let mut bench = Bench::new(public());
+    let named = Contact { id: Id([0x22; 20]), addr: ([50, 1, 1, 1], 1).into() };
+    bench.node.verify_later(bench.now, named, Tidings::Others);
+    assert_eq!(bench.wait(Duration::ZERO), [(named.addr, "ping".into())]);
+    bench.wait(VERIFY_EVERY);
+    assert_eq!(bench.newcomer(([50, 1, 1, 1], 2).into()), 1);
 }
 
 #[test]
