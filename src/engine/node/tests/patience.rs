@@ -80,7 +80,8 @@ fn the_second_try_of_a_lookup_has_its_own_timeouts() {
 
 #[test]
 fn silence_to_what_not_everybody_knows_is_no_failure() {
-    let begin: [(fn(&mut Silence) -> OpId, u8); 3] = [
+    type Begin = fn(&mut Silence) -> OpId;
+    let begin: [(Begin, u8); 3] = [
         (|silence| silence.node.find_peers(silence.now, SWARM), 1),
         (|silence| silence.node.get_item(silence.now, SWARM, b""), 0),
         (
