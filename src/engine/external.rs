@@ -28,14 +28,13 @@ impl AddressVote {
 
     /// `voter` sees us at `ours`.
     pub fn cast(&mut self, voter: &SocketAddr, ours: SocketAddr) {
-        let network =
-            if self.by_subnet { subnet(voter.ip()) } else { subnet(voter.ip()) << 8 ^ u64::from(voter.port()) };
-        let earlier = self.voters.iter().position(|other| *other == network);
+        let voter = if self.by_subnet { subnet(voter.ip()) } else { endpoint(voter) };
+        let earlier = self.voters.iter().position(|other| *other == voter);
         if let Some(gone) = earlier.or_else(|| (self.voters.len() >= ADDRESS_VOTERS).then_some(0)) {
             self.voters.remove(gone);
             self.votes.remove(gone);
         }
-        self.voters.push_back(network);
+        self.voters.push_back(voter);
         self.votes.push_back(ours);
     }
 
@@ -51,6 +50,15 @@ impl AddressVote {
         let (port, _) = most_common(&ports)?;
         (votes * 2 > self.votes.len()).then(|| SocketAddr::new(ip, port))
     }
+}
+
+/// Tells endpoints apart; nobody in a private network makes up addresses that are alike here.
+fn endpoint(addr: &SocketAddr) -> u64 {
+    let bits = match addr.ip() {
+        IpAddr::V4(ip) => u32::from(ip).into(),
+        IpAddr::V6(ip) => u128::from(ip),
+    };
+    ((bits ^ bits >> 64) as u64).rotate_left(16) ^ u64::from(addr.port())
 }
 
 fn most_common<T: Copy + Ord>(values: &[T]) -> Option<(T, usize)> {
@@ -98,5 +106,19 @@ mod tests {
             vote.cast(&addr(voter, 1), addr(if voter <= 100 { 66 } else { 77 }, 1));
         }
         assert_eq!((vote.votes.len(), vote.winner()), (ADDRESS_VOTERS, Some(addr(77, 1))));
+    }
+
+    #[test]
+    fn three_neighbours_in_one_network_at_home_are_a_quorum() {
+        for neighbours in
+            ["192.168.1.10:6881 192.168.1.11:6881 192.168.1.12:6881", "[fd00::1]:1 [fd00::2]:2 [fd00::3]:3"]
+        {
+            let mut vote = AddressVote::new(3, true);
+            for neighbour in neighbours.split(' ') {
+                assert_eq!(vote.winner(), None);
+                vote.cast(&neighbour.parse().unwrap(), addr(77, 6881));
+            }
+            assert_eq!(vote.winner(), Some(addr(77, 6881)));
+        }
     }
 }

@@ -141,18 +141,36 @@ const fn slot_of(mark: u64, slots: usize) -> usize {
 #[derive(Clone, Debug)]
 pub struct Pace {
     budget: Budget,
+    /// What maintenance leaves to lookups.
+    reserve: u32,
     recent: Endpoints,
 }
+
+/// Of a large burst maintenance leaves so much to lookups, of a small one half.
+const MAINTENANCE_RESERVE: u32 = 100;
 
 impl Pace {
     /// Admits `rate` new destinations a second, and `burst` at once.
     #[must_use]
     pub fn new(rate: u32, burst: u32, random: &mut Random) -> Self {
-        Self { budget: Budget::new(rate, burst), recent: Endpoints::new(Duration::from_mins(5), random) }
+        Self {
+            budget: Budget::new(rate, burst),
+            reserve: MAINTENANCE_RESERVE.min(burst / 2),
+            recent: Endpoints::new(Duration::from_mins(5), random),
+        }
     }
 
-    /// Whether a query may go to `to` now. `reserve` new destinations are left to those who ask with less.
-    pub fn admits(&mut self, now: Instant, to: &SocketAddr, reserve: u32) -> bool {
+    /// Whether a query of a lookup may go to `to` now.
+    pub fn admits(&mut self, now: Instant, to: &SocketAddr) -> bool {
+        self.admits_above(now, to, 0)
+    }
+
+    /// Whether a query of maintenance may go to `to` now.
+    pub fn admits_maintenance(&mut self, now: Instant, to: &SocketAddr) -> bool {
+        self.admits_above(now, to, self.reserve)
+    }
+
+    fn admits_above(&mut self, now: Instant, to: &SocketAddr, reserve: u32) -> bool {
         if self.recent.contains(now, to) {
             // The router's state lives on with each datagram; so does our memory of it.
             self.recent.insert(now, to);
@@ -305,11 +323,11 @@ mod tests {
     fn only_new_destinations_are_paced_and_maintenance_leaves_a_reserve() {
         let mut pace = Pace::new(1, 10, &mut Random::new([1; 32]));
         let addr = |port| SocketAddr::from(([1, 2, 3, 4], port));
-        assert_eq!((1..=20).filter(|&port| pace.admits(Instant::ZERO, &addr(port), 5)).count(), 5);
-        assert_eq!((1..=20).filter(|&port| pace.admits(Instant::ZERO, &addr(port), 0)).count(), 10);
-        assert!(pace.admits(Instant::ZERO, &addr(1), 0), "not new");
-        assert!(!pace.admits(Instant::ZERO, &addr(30), 0));
-        assert!(pace.admits(pace.next(), &addr(30), 0));
+        assert_eq!((1..=20).filter(|&port| pace.admits_maintenance(Instant::ZERO, &addr(port))).count(), 5);
+        assert_eq!((1..=20).filter(|&port| pace.admits(Instant::ZERO, &addr(port))).count(), 10);
+        assert!(pace.admits(Instant::ZERO, &addr(1)), "not new");
+        assert!(!pace.admits(Instant::ZERO, &addr(30)));
+        assert!(pace.admits(pace.next(), &addr(30)));
     }
 
     #[test]

@@ -64,7 +64,8 @@ pub const PEER_LIFETIME: Duration = Duration::from_mins(45);
 pub const SAMPLES: usize = 20;
 /// How long a sample stays the same (BEP 51). mldht does the same; libtorrent's six hours make an index a day old.
 pub const SAMPLE_INTERVAL: Duration = Duration::from_mins(5);
-/// Nodes whose interval between samples is remembered: a survey asks each once, so the youngest are enough.
+/// Nodes whose interval between samples is remembered: a survey asks each once. Beyond that
+/// the one that may be asked first is forgotten.
 pub const SAMPLED_NODES: usize = 1024;
 
 /// Our own announces whose outcome is remembered, while they live (45 minutes): those of a large archive. Beyond that the

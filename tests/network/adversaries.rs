@@ -9,7 +9,7 @@ use trackerless::sim::random::Dice;
 use trackerless::sim::world::Home;
 use trackerless::sim::{Network, Resident};
 
-use crate::town::{calm, head, round, row, table, town};
+use crate::town::{calm, head, round, round_of_one, row, table, town};
 
 const HONEST: usize = 60;
 const BAD: usize = 15;
@@ -45,11 +45,15 @@ fn corrupt(network: &mut Network, kind: Kind, key: Id) {
 fn lookups_work_among_adversaries() {
     let mut rows = Vec::new();
     for kind in Kind::ALL {
-        let mut network = town(HONEST, calm());
-        corrupt(&mut network, kind, Dice::new(1).id());
+        let (mut network, key) = (town(HONEST, calm()), Dice::new(1).id());
+        corrupt(&mut network, kind, key);
         let round = round(&mut network, 100, 1);
         assert!(round.found >= 97, "{kind:?}: {} of 100 found", round.found);
         rows.push(row(format!("{kind:?}"), &round));
+        if kind == Kind::Sybil {
+            // Fifteen share forty bits with this key: of the eight closest nodes none is honest.
+            rows.push(row("at its key", &round_of_one(&mut network, key, 100, 1)));
+        }
     }
     insta::assert_snapshot!(table(&head("a fifth are"), &rows));
 }

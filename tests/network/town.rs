@@ -1,6 +1,8 @@
 //! A small town of nodes on the mainline's terms, and the questions that every test asks it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use trackerless::engine::contact::Family;
@@ -8,6 +10,7 @@ use trackerless::engine::id::Id;
 use trackerless::sim::invariant::{DatagramsFit, OnlySendableDestinations, SoundTables};
 use trackerless::sim::link::plane::Plane;
 use trackerless::sim::random::Dice;
+use trackerless::sim::task::Task;
 use trackerless::sim::{HostId, Link, Network, Terms, World};
 
 /// The largest datagram that a node may send.
@@ -35,13 +38,16 @@ pub fn town_of(n: usize, link: Link, terms: Terms) -> Network {
     network
 }
 
+/// Where the clients of all announcers listen.
+const PORT: u16 = 6881;
+
 /// What a round of announces and lookups came to.
 pub struct Round {
     /// Announces and lookups, each.
     pub keys: usize,
     /// Nodes that stored an announce, on average.
     pub stored: f64,
-    /// Lookups that found the peer.
+    /// Lookups that found the very peer that was announced: whoever invents peers helps nobody.
     pub found: usize,
     /// Queries of a lookup until it ended, on average.
     pub asked: f64,
@@ -74,19 +80,32 @@ pub fn round(network: &mut Network, count: usize, salt: u64) -> Round {
 pub fn announce(network: &mut Network, count: usize, salt: u64) -> Announced {
     let mut dice = Dice::keyed(1, &[salt]);
     let keys: Vec<Id> = (0..count).map(|_| dice.id()).collect();
+    announce_keys(network, keys, &mut dice)
+}
+
+/// One key is announced once and looked up `count` times.
+pub fn round_of_one(network: &mut Network, key: Id, count: usize, salt: u64) -> Round {
+    let announced = announce_keys(network, vec![key], &mut Dice::keyed(3, &[salt]));
+    look_up(network, &Announced { keys: vec![key; count], ..announced }, salt)
+}
+
+fn announce_keys(network: &mut Network, keys: Vec<Id>, dice: &mut Dice) -> Announced {
+    let mut peers = BTreeMap::new();
     for &key in &keys {
-        let announcer = member(network, &mut dice);
-        network.announce(announcer, key, 6881);
+        let announcer = member(network, dice);
+        network.announce(announcer, key, PORT);
+        peers.insert(key, SocketAddr::new(network.world().addr(announcer).ip(), PORT));
     }
     network.finish(Duration::from_secs(60));
     let stored: usize = network.take_tasks().iter().map(|task| task.stored_at.len()).sum();
-    Announced { stored: stored as f64 / count as f64, keys }
+    Announced { stored: stored as f64 / keys.len() as f64, keys, peers }
 }
 
-/// Keys that were announced, and on how many nodes each is stored on average.
+/// Keys that were announced, by whom, and on how many nodes each is stored on average.
 pub struct Announced {
     pub keys: Vec<Id>,
-    pub stored: f64,
+    peers: BTreeMap<Id, SocketAddr>,
+    stored: f64,
 }
 
 /// Looks all keys up, each from a member drawn at random.
@@ -98,13 +117,14 @@ pub fn look_up(network: &mut Network, announced: &Announced, salt: u64) -> Round
     }
     network.finish(Duration::from_secs(60));
     let tasks = network.take_tasks();
+    let finds = |task: &Task| announced.peers.get(&task.target).is_some_and(|peer| task.peers.contains(peer));
     let asked: usize = tasks.iter().filter_map(|task| task.summary.as_ref()).map(|summary| summary.asked).sum();
     let mut times: Vec<u128> = tasks.iter().map(|task| task.first_peers.map_or(u128::MAX, |t| t.as_millis())).collect();
     times.sort_unstable();
     Round {
         keys: announced.keys.len(),
         stored: announced.stored,
-        found: tasks.iter().filter(|task| !task.peers.is_empty()).count(),
+        found: tasks.iter().filter(|task| finds(task)).count(),
         asked: asked as f64 / tasks.len().max(1) as f64,
         median_ms: times[times.len() / 2],
     }

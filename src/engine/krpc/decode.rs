@@ -67,7 +67,8 @@ struct Fields<'a> {
     salt: Option<&'a [u8]>,
     seq: Option<i64>,
     signature: Option<&'a [u8]>,
-    cas: Option<i64>,
+    /// There, and an integer or not.
+    cas: Option<Option<i64>>,
     /// Keys out of order or twice.
     irregular: bool,
 }
@@ -156,7 +157,7 @@ fn fields<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Fields<'a>>, Malformed
         b"salt" => first(&mut fields.salt, scanner, Scanner::string_if_any),
         b"seq" => first(&mut fields.seq, scanner, Scanner::integer_if_any),
         b"sig" => first(&mut fields.signature, scanner, Scanner::string_if_any),
-        b"cas" => first(&mut fields.cas, scanner, Scanner::integer_if_any),
+        b"cas" => first(&mut fields.cas, scanner, |scanner| scanner.integer_if_any().map(Some)),
         _ => Ok(()),
     })?;
     fields.irregular = scanner.irregular();
@@ -259,7 +260,8 @@ fn put<'a>(arguments: &Fields<'a>) -> Result<Put<'a>, Fault> {
         salt: arguments.salt.unwrap_or_default(),
         seq: arguments.seq,
         signature: arguments.signature,
-        cas: arguments.cas,
+        // Were it read as absent, it would protect nothing.
+        cas: arguments.cas.map(|cas| cas.ok_or(Fault::Argument("a.cas must be an integer"))).transpose()?,
     })
 }
 
@@ -504,6 +506,13 @@ mod tests {
         };
         assert!(in_disorder(&format!("{id}5:token1:x1:v0:")), "only the arguments must be in order");
         assert!(!in_disorder(&format!("5:token1:x{id}1:v0:")), "whatever was in disorder before them");
+        for cas in ["1:3", "le", "i99999999999999999999e"] {
+            assert_eq!(
+                put(&format!("3:cas{cas}{id}5:token1:x1:v0:")),
+                Err(203),
+                "a condition that cannot be read: {cas}"
+            );
+        }
         assert_eq!(put(&format!("{id}5:token1:x")), Err(203), "no value");
         assert_eq!(put(&format!("{id}1:v0:")), Err(203), "no token");
     }

@@ -26,8 +26,8 @@ const UNKNOWN_SOFT_TIMEOUT: Duration = Duration::from_secs(1);
 /// What a transaction is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// A step of a lookup.
-    Lookup(OpId),
+    /// A step of a lookup: of the first try or the second; by a method that every node knows, or not.
+    Lookup { op: OpId, again: bool, basic: bool },
     /// A step of joining, to a router whose id is unknown.
     Router(OpId),
     /// An announce to one node: the first try or the second.
@@ -137,6 +137,11 @@ impl Operation {
             Goal::Put | Goal::Renew => put_query(&self.cargo, &to.addr, token),
             _ => None,
         }
+    }
+
+    /// Whether its lookup asks what every node answers. jech/dht (Transmission) and webtorrent are silent to other methods.
+    const fn asks_for_basics(&self) -> bool {
+        !matches!(self.goal, Goal::Get | Goal::Renew | Goal::Put)
     }
 
     /// Whether its lookup is reported step by step.
@@ -258,10 +263,12 @@ impl Node {
     pub(super) fn drive(&mut self, now: Instant, op: OpId) {
         let Some(mut operation) = self.operations.remove(&op) else { return };
         operation.wake = None;
-        operation.paced = false;
+        let (waited, asked) = (std::mem::take(&mut operation.paced), operation.summary.asked);
         let searches = operation.goal != Goal::One && !operation.writing;
         let over = !searches || self.step_lookup(now, op, &mut operation);
         let waits = operation.outstanding > 0;
+        // A query that is put off is counted once, however often it is tried.
+        self.stats.paced += u64::from(operation.paced && !(waited && operation.summary.asked == asked));
         self.operations.insert(op, operation);
         if over && !waits {
             self.search_ended(now, op);
@@ -296,14 +303,13 @@ impl Node {
     }
 
     fn ask_contact(&mut self, now: Instant, op: OpId, operation: &mut Operation, contact: Contact) -> bool {
-        let admitted = self.pace.as_mut().is_none_or(|pace| pace.admits(now, &contact.addr, 0));
+        let admitted = self.pace.as_mut().is_none_or(|pace| pace.admits(now, &contact.addr));
         let soft = self.soft_timeout(&contact);
-        let sent =
-            admitted && self.query(now, contact.addr, Some(contact.id), soft, Purpose::Lookup(op), &operation.ask());
+        let purpose = Purpose::Lookup { op, again: operation.retried, basic: operation.asks_for_basics() };
+        let sent = admitted && self.query(now, contact.addr, Some(contact.id), soft, purpose, &operation.ask());
         if sent {
             operation.summary.asked += 1;
         } else {
-            self.stats.paced += 1;
             operation.lookup.not_asked(&contact);
             operation.paced = !admitted;
             // Where the pace is not the reason, too many transactions are open: try again when some have ended.
@@ -351,8 +357,8 @@ impl Node {
     pub(super) fn expire_transactions(&mut self, now: Instant) {
         while let Some(expired) = self.transactions.expire(now) {
             match expired {
-                Expired::Slow(Transaction { purpose: Purpose::Lookup(op), to, .. }) => {
-                    if let Some(operation) = self.operations.get_mut(&op) {
+                Expired::Slow(Transaction { purpose: Purpose::Lookup { op, again, .. }, to, .. }) => {
+                    if let Some(operation) = self.in_try(op, again) {
                         operation.lookup.slow(&to);
                         self.drive(now, op);
                     }
@@ -366,23 +372,32 @@ impl Node {
         }
     }
 
+    /// The operation whose lookup asked in this try: one that has begun anew has timeouts of its own.
+    fn in_try(&mut self, op: OpId, again: bool) -> Option<&mut Operation> {
+        self.operations.get_mut(&op).filter(|operation| operation.retried == again)
+    }
+
     pub(super) fn transaction_failed(&mut self, now: Instant, transaction: &Transaction<Purpose>) {
+        let is_failure = !matches!(transaction.purpose, Purpose::Lookup { basic: false, .. });
         // Silence is not death while nothing at all arrives: then it is our own link that is down.
-        if let Some(id) = transaction.expected
+        if let Some(id) = transaction.expected.filter(|_| is_failure)
             && now.since(self.heard) < super::maintain::LINK_DOWN_AFTER
         {
             let contact = Contact { id, addr: transaction.to };
             self.cache.failed(&contact);
             self.table.failed(now, &contact);
             self.timers.set_at_latest(Timer::Check, now + CHECK_EVERY.0);
+            if self.heard > transaction.sent {
+                self.joining.forget_saved(&contact);
+            }
         }
         self.operation_failed(now, transaction);
     }
 
     pub(super) fn operation_failed(&mut self, now: Instant, transaction: &Transaction<Purpose>) {
         match transaction.purpose {
-            Purpose::Lookup(op) => {
-                if let Some(operation) = self.operations.get_mut(&op) {
+            Purpose::Lookup { op, again, .. } => {
+                if let Some(operation) = self.in_try(op, again) {
                     operation.lookup.failed(&transaction.to);
                     self.drive(now, op);
                 }

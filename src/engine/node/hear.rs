@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Node;
 use super::ask::Purpose;
 use super::event::{Event, OpId};
+use super::newcomers::Tidings;
 use crate::engine::contact::{Compliance, Contact, Family, is_admissible};
 use crate::engine::id::Id;
 use crate::engine::krpc::{Fault, Message, Response};
@@ -47,7 +48,7 @@ impl Node {
         }
         self.note_contact(now, contact, rtt);
         match transaction.purpose {
-            Purpose::Lookup(op) => self.lookup_answered(now, op, contact, rtt, response),
+            Purpose::Lookup { op, .. } => self.lookup_answered(now, op, contact, rtt, response),
             Purpose::Router(op) => self.router_answered(now, op, response),
             Purpose::Store { op, .. } => self.stored(now, op, contact),
             Purpose::Ping(op) => {
@@ -59,7 +60,9 @@ impl Node {
             Purpose::Sample(op) => self.sampled(now, op, contact, response),
             Purpose::Verify(op) => self.verified(now, op, message.external, response),
             Purpose::Check => {}
-            Purpose::Refresh => self.contacts_in(response).for_each(|contact| self.verify_later(now, contact)),
+            Purpose::Refresh => {
+                self.contacts_in(response).for_each(|contact| self.verify_later(now, contact, Tidings::Others))
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! Staying alive: joining, verifying whom we hear of, checking whom we know, refreshing, our own id.
+//! Staying alive: joining, checking whom we know, refreshing, our own id.
 //!
 //! Maintenance is a trickle of single queries, never a burst: the user's router must not notice it.
 
@@ -8,16 +8,14 @@ use std::time::Duration;
 use super::ask::Purpose;
 use super::event::Event;
 use super::timer::{
-    BOOTSTRAP_RETRY, BOOTSTRAP_WATCH, CHECK_EVERY, NEIGHBOURHOOD_EVERY, NEIGHBOURHOOD_FIRST, REFRESH_EVERY,
-    SETTLED_AFTER, SWEEP_EVERY, SWEEP_ITEMS_EVERY, SWEEP_SLICES, Timer, VERIFY_EVERY,
+    BOOTSTRAP_RETRY, BOOTSTRAP_WATCH, CHECK_EVERY, CHECK_LARGE_EVERY, NEIGHBOURHOOD_EVERY, NEIGHBOURHOOD_FIRST,
+    REFRESH_EVERY, SETTLED_AFTER, SWEEP_EVERY, SWEEP_ITEMS_EVERY, SWEEP_SLICES, Timer,
 };
 use super::{Node, StoredItem, StoredPeer};
 use crate::engine::contact::{Contact, Family, is_admissible, is_local, is_sendable};
-use crate::engine::guard::Endpoints;
 use crate::engine::id::Id;
 use crate::engine::krpc::encode::Ask;
-use crate::engine::limits::{ROUTERS, VERIFY_QUEUE};
-use crate::engine::random::Random;
+use crate::engine::limits::ROUTERS;
 use crate::engine::routing::Health;
 use crate::engine::time::Instant;
 use crate::engine::tokens::ROTATION;
@@ -35,16 +33,13 @@ const ID_CHANGE_EVERY: Duration = Duration::from_mins(10);
 const CHECK_AFTER: Duration = Duration::from_mins(12);
 /// The same contact is not checked more often.
 const RECHECK_AFTER: Duration = Duration::from_mins(1);
-/// The same endpoint is not verified more often: forged queries must not make us ping a victim.
-const VERIFY_AGAIN_AFTER: Duration = Duration::from_mins(15);
-const VERIFY_AGAIN_AFTER_PRIVATE: Duration = Duration::from_secs(10);
+/// Buckets that are refreshed beyond the one in which a network of the estimated size has about one node left.
+const DEEPER_BY: usize = 3;
 /// Contacts that are kept for the next run where none of them is good.
 const SAVED_CONTACTS: usize = 512;
 /// After so many attempts in vain the node says that it is disconnected. A small network is silent for minutes, but then
 /// the first attempt finds everybody there.
 const DISCONNECTED_AFTER: u32 = 3;
-/// New destinations that maintenance leaves to lookups.
-const MAINTENANCE_RESERVE: u32 = 100;
 
 /// What a node needs to get into the network, and back.
 #[derive(Clone, Debug)]
@@ -61,13 +56,11 @@ pub(super) struct Joining {
     /// When the first contact answered.
     joined: Option<Instant>,
     refreshed_bucket: usize,
-    verify: Vec<Contact>,
-    verified: Endpoints,
     id_changed: Option<Instant>,
 }
 
 impl Joining {
-    pub(super) fn new(saved: Vec<Contact>, private_network: bool, random: &mut Random) -> Self {
+    pub(super) fn new(saved: Vec<Contact>, private_network: bool) -> Self {
         Self {
             private_network,
             saved,
@@ -78,17 +71,17 @@ impl Joining {
             disconnected: false,
             joined: None,
             refreshed_bucket: 0,
-            verify: Vec::new(),
-            verified: Endpoints::new(
-                if private_network { VERIFY_AGAIN_AFTER_PRIVATE } else { VERIFY_AGAIN_AFTER },
-                random,
-            ),
             id_changed: None,
         }
     }
 
     pub(super) fn saved(&self) -> &[Contact] {
         &self.saved
+    }
+
+    /// A contact is silent while others are heard: if it was saved, it is gone.
+    pub(super) fn forget_saved(&mut self, gone: &Contact) {
+        self.saved.retain(|saved| saved != gone);
     }
 
     /// Public routers never enter the table: they serve everyone's start and should serve nothing else. In a private
@@ -272,41 +265,9 @@ impl Node {
 
     // The table.
 
-    /// Queues a contact that we only heard of. It enters the table when it has answered us, not before.
-    pub(super) fn verify_later(&mut self, now: Instant, contact: Contact) {
-        let wanted = self.joining.verify.len() < VERIFY_QUEUE
-            && is_admissible(&contact.addr, self.config.private_network)
-            && self.minds_not(&contact)
-            && !self.joining.is_router(&contact.addr)
-            && !self.joining.verified.contains(now, &contact.addr)
-            && !self.id_changers.contains(now, &contact.addr)
-            && !self.joining.verify.iter().any(|other| other.addr == contact.addr)
-            && self.table.has_room_for(&contact);
-        if !wanted {
-            return;
-        }
-        self.joining.verify.push(contact);
-        if !self.timers.is_set(Timer::Verify) {
-            self.timers.set(Timer::Verify, now);
-        }
-    }
-
-    fn verify_one(&mut self, now: Instant) {
-        if self.joining.verify.is_empty() {
-            return;
-        }
-        let contact = self.joining.verify.remove(0);
-        if self.table.has_room_for(&contact) && self.may_contact(now, &contact.addr) {
-            self.joining.verified.insert(now, &contact.addr);
-            self.query(now, contact.addr, Some(contact.id), HARD_TIMEOUT, Purpose::Check, &Ask::Ping);
-        }
-        if !self.joining.verify.is_empty() {
-            self.timers.set(Timer::Verify, now + VERIFY_EVERY);
-        }
-    }
-
     fn check_one(&mut self, now: Instant) {
-        let (least, most) = (now + CHECK_EVERY.0, now + CHECK_EVERY.1);
+        let turn = CHECK_AFTER / self.table.len().max(1) as u32;
+        let (least, most) = (now + turn.clamp(CHECK_LARGE_EVERY, CHECK_EVERY.0), now + CHECK_EVERY.1);
         let stale = self.table.take_stalest(now, CHECK_AFTER, RECHECK_AFTER);
         let next = self.table.next_stale(CHECK_AFTER, RECHECK_AFTER).unwrap_or(most);
         self.timers.set(Timer::Check, next.clamp(least, most));
@@ -318,7 +279,7 @@ impl Node {
     /// One query for one bucket with room: to the contact closest to a random id in it.
     fn refresh_one(&mut self, now: Instant) {
         self.timers.set(Timer::Refresh, now + if self.is_settled(now) { REFRESH_EVERY.1 } else { REFRESH_EVERY.0 });
-        let depth = self.table.depth();
+        let depth = self.table.depth().min(self.depth_worth_filling());
         let next = (1..=depth).map(|step| (self.joining.refreshed_bucket + step) % depth);
         let Some(bucket) = { next }.find(|&bucket| self.table.has_room(bucket)) else { return };
         self.joining.refreshed_bucket = bucket;
@@ -329,17 +290,23 @@ impl Node {
         self.query(now, contact.addr, Some(contact.id), HARD_TIMEOUT, Purpose::Refresh, &Ask::FindNode(target));
     }
 
+    /// How many buckets can be filled. Anyone can make an id that opens all the deeper ones; each of them would have its
+    /// turn, and those that matter would wait an hour for theirs.
+    fn depth_worth_filling(&self) -> usize {
+        let shared_with_one = |nodes: f64| nodes.max(1.0) as u64;
+        self.size.nodes().map_or(usize::MAX, |nodes| shared_with_one(nodes).ilog2() as usize + 1 + DEEPER_BY)
+    }
+
     fn look_at_neighbourhood(&mut self, now: Instant) {
         let jitter = Duration::from_secs(self.random.wire_below(120) as u64);
         self.timers.set(Timer::Neighbourhood, now + NEIGHBOURHOOD_EVERY + jitter);
-        if self.joining.running == 0 && !self.table.is_empty() {
+        if self.joining.running > 0 {
+            // It may look for an id that we no longer have.
+            self.timers.set(Timer::Neighbourhood, now + NEIGHBOURHOOD_FIRST);
+        } else if !self.table.is_empty() {
             self.joining.running += 1;
             self.begin_join(now, &[], &[]);
         }
-    }
-
-    fn may_contact(&mut self, now: Instant, addr: &SocketAddr) -> bool {
-        self.pace.as_mut().is_none_or(|pace| pace.admits(now, addr, MAINTENANCE_RESERVE))
     }
 
     /// The good contacts; without any (a run that had no network) all that are known: they must not be lost.
@@ -378,3 +345,6 @@ impl Node {
         self.timers.set(Timer::Neighbourhood, now);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,14 +22,15 @@
 //!
 //! `serve.rs` answers queries (BEP 5, 32, 42, 43), `ask.rs` runs operations, `hear.rs` takes responses, `scrape.rs`
 //! counts swarms (BEP 33), `sample.rs` gives and takes samples of infohashes (BEP 51), `items.rs` and `serve_items.rs` get
-//! and put items (BEP 44), `verify.rs` looks again at what was announced, `maintain.rs` keeps the node alive: joining,
-//! verifying, checking, refreshing, its own id. `timer.rs` lists everything that happens by the clock.
+//! and put items (BEP 44), `verify.rs` looks again at what was announced, `newcomers.rs` verifies whom
+//! it hears of, `maintain.rs` keeps the node alive: joining, checking, refreshing, its own id. `timer.rs` lists everything that happens by the clock.
 
 mod ask;
 mod event;
 mod hear;
 mod items;
 mod maintain;
+mod newcomers;
 mod outbox;
 mod reach;
 mod sample;
@@ -51,6 +52,7 @@ pub use verify::OwnAnnounce;
 
 use self::ask::{Operation, Purpose};
 use self::maintain::Joining;
+use self::newcomers::Newcomers;
 use self::outbox::Outbox;
 use self::reach::Reach;
 use self::sample::Samples;
@@ -209,6 +211,7 @@ pub struct Node {
     operations: BTreeMap<OpId, Operation>,
     next_op: u64,
     joining: Joining,
+    newcomers: Newcomers,
     timers: Timers,
     outbox: Outbox,
     events: VecDeque<Event>,
@@ -253,7 +256,8 @@ impl Node {
             samples: Samples::default(),
             operations: BTreeMap::new(),
             next_op: 0,
-            joining: Joining::new(saved.contacts, private, &mut random),
+            joining: Joining::new(saved.contacts, private),
+            newcomers: Newcomers::new(private, &mut random),
             timers: Timers::new(),
             outbox: Outbox::default(),
             events: VecDeque::new(),

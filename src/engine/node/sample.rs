@@ -33,8 +33,13 @@ impl Samples {
 
     fn be_patient(&mut self, now: Instant, addr: SocketAddr, interval: Duration) {
         self.patience.retain(|_, until| *until > now);
-        if self.patience.len() < SAMPLED_NODES && !interval.is_zero() {
-            self.patience.insert(addr, now + interval);
+        if interval.is_zero() {
+            return;
+        }
+        self.patience.insert(addr, now + interval);
+        if self.patience.len() > SAMPLED_NODES {
+            let first = self.patience.iter().min_by_key(|(_, until)| **until).map(|(addr, _)| *addr);
+            first.map(|addr| self.patience.remove(&addr));
         }
     }
 }
@@ -93,5 +98,24 @@ impl Node {
             self.samples.given = self.peers.sample_infohashes(SAMPLES, &mut self.random);
             self.samples.renewed = Some(now);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_too_many_nodes_the_one_that_may_be_asked_first_is_forgotten() {
+        let (mut samples, now) = (Samples::default(), Instant::from_secs(1));
+        let addr = |index: usize| SocketAddr::from(([9, 9, (index >> 8) as u8, index as u8], 6881));
+        let interval = |index: usize| Duration::from_secs(1000 + index as u64);
+        for index in 0..=SAMPLED_NODES {
+            samples.be_patient(now, addr(index), interval(index));
+        }
+        samples.be_patient(now, addr(9999), Duration::ZERO);
+        assert_eq!(samples.wait(now, &addr(SAMPLED_NODES)), Some(interval(SAMPLED_NODES)));
+        assert_eq!((samples.wait(now, &addr(0)), samples.wait(now, &addr(1))), (None, Some(interval(1))));
+        assert_eq!(samples.patience.len(), SAMPLED_NODES);
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 
 use super::Node;
+use super::newcomers::Tidings;
 use crate::engine::contact::{Contact, Family, is_admissible};
 use crate::engine::id::Id;
 use crate::engine::krpc::encode::{self, Filters, Response};
@@ -29,7 +30,7 @@ impl Node {
         let asker = Contact { id: query.id, addr: from };
         // BEP 43: a read-only node never enters the table. Any other must first answer a query of ours.
         if !query.read_only && !self.table.asked_us(now, &asker) {
-            self.verify_later(now, asker);
+            self.verify_later(now, asker, Tidings::Itself);
         }
         match query.method {
             Method::Ping => {

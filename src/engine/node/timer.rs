@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::engine::time::Instant;
 
-/// A named timer. What it does is in `maintain.rs`.
+/// A named timer. What it does is in `maintain.rs` and `newcomers.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timer {
     /// Verify one contact that we only heard of.
@@ -40,9 +40,10 @@ impl Timer {
 
 /// One contact verified at a time, so often at the most.
 pub(super) const VERIFY_EVERY: Duration = Duration::from_millis(100);
-/// While somebody is due, and at the latest: a table of 400 entries is gone through in 20 minutes, and entries that
-/// query us need no check.
+/// While somebody is due, and at the latest.
 pub(super) const CHECK_EVERY: (Duration, Duration) = (Duration::from_secs(3), Duration::from_mins(1));
+/// While somebody is due in a large table, at the soonest: all have their turn before they count as questionable.
+pub(super) const CHECK_LARGE_EVERY: Duration = Duration::from_millis(500);
 /// While the table is new, and once it is settled.
 pub(super) const REFRESH_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// How long a table is new.

@@ -83,17 +83,16 @@ impl Table {
                 return Outcome::Refreshed;
             }
             if !entry.is_dead() {
-                return Outcome::Refused(Refusal::IdTaken);
+                return self.drop_old_id(now, &contact).unwrap_or(Outcome::Refused(Refusal::IdTaken));
             }
             self.buckets[index].remove(&contact.id);
         }
         let refusal = self.refusal(index, &contact);
         // In a private network an address is no reason, but the very endpoint is.
         if (refusal == Some(Refusal::AddressTaken) || !self.diverse)
-            && let Some(old) = self.id_at(&contact)
+            && let Some(changed) = self.drop_old_id(now, &contact)
         {
-            self.remove(now, &old);
-            return Outcome::IdChanged(old);
+            return changed;
         }
         match refusal {
             Some(refusal) => Outcome::Refused(refusal),
@@ -180,12 +179,12 @@ impl Table {
         self.len() == 0
     }
 
-    /// The entry that showed no life for longest, if `age` has passed since it did and since it was last checked;
-    /// marks it as checked.
+    /// The entry that has been due for a check for longest; marks it as checked. So nobody waits for ever: not even
+    /// where those that fail are too many, each due again after `recheck`.
     pub fn take_stalest(&mut self, now: Instant, age: Duration, recheck: Duration) -> Option<Contact> {
         let entries = self.buckets.iter_mut().flat_map(Bucket::entries_mut);
-        let due = entries.filter(|entry| entry.check_due(age, recheck) <= now);
-        let stalest = due.min_by_key(|entry| entry.seen.min(entry.checked))?;
+        let first = entries.min_by_key(|entry| entry.check_due(age, recheck))?;
+        let stalest = Some(first).filter(|entry| entry.check_due(age, recheck) <= now)?;
         stalest.checked = now;
         Some(stalest.contact)
     }
@@ -248,6 +247,13 @@ impl Table {
         }
         let has_neighbour = |bucket: &Bucket| bucket.in_subnet_of(&contact.addr).next().is_some();
         self.buckets.get(index).is_some_and(has_neighbour).then_some(Refusal::SubnetTaken)
+    }
+
+    /// The entry of an endpoint that has just answered as somebody else goes, if there is one.
+    fn drop_old_id(&mut self, now: Instant, contact: &Contact) -> Option<Outcome> {
+        let old = self.id_at(contact)?;
+        self.remove(now, &old);
+        Some(Outcome::IdChanged(old))
     }
 
     fn entry(&self, contact: &Contact) -> Option<&Entry> {

@@ -211,3 +211,33 @@ fn a_new_own_id_keeps_the_contacts() {
     table.rebase(Instant::ZERO, other);
     assert_eq!((table.own(), table.len()), (&other, 8));
 }
+
+#[test]
+fn an_endpoint_that_answers_with_an_id_of_another_loses_its_own() {
+    for diverse in [true, false] {
+        let mut table = Table::new(own(), diverse, false);
+        let (liar, honest) = (nth(1, 4), nth(2, 5));
+        table.answered(Instant::ZERO, liar, MS);
+        table.answered(Instant::ZERO, honest, MS);
+        let claim = Contact { addr: liar.addr, ..honest };
+        assert_eq!(table.answered(Instant::ZERO, claim, MS), Outcome::IdChanged(liar.id));
+        assert!(table.entries().map(|entry| entry.contact).eq([honest]));
+        assert_eq!(table.answered(Instant::ZERO, claim, MS), Outcome::Refused(Refusal::IdTaken));
+    }
+}
+
+#[test]
+fn those_that_fail_do_not_keep_the_others_from_being_checked() {
+    let mut table = Table::new(own(), true, false);
+    for index in 0..40 {
+        table.answered(Instant::from_secs(u64::from(index)), nth(index, 0), MS);
+    }
+    let (failing, stale) = (30, 10);
+    for index in 0..failing {
+        table.failed(Instant::from_secs(700), &nth(index, 0));
+    }
+    let slots = (0..failing + stale).map(|slot| Instant::from_secs(800 + 3 * u64::from(slot)));
+    let checked = slots.filter_map(|now| table.take_stalest(now, Duration::from_mins(12), Duration::from_mins(1)));
+    let alive = checked.filter(|contact| (failing..40).any(|index| nth(index, 0) == *contact)).count();
+    assert_eq!(alive, usize::from(stale));
+}
