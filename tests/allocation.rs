@@ -1,4 +1,4 @@
-//! Once warm, a node answers without allocating: datagram in, reply out, nothing from the heap.
+//! Once warm, a node and a gateway answer without allocating: datagram in, reply out, nothing from the heap.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -93,6 +93,53 @@ fn a_warm_node_answers_without_allocating() {
     });
     assert_eq!(sent.0, 6 * 1000, "six of the eight are answered");
     assert!(sent.1 > 6 * 1000 * 80);
+    assert_eq!(measured.count_total, 0, "{measured:?}");
+}
+
+#[cfg(feature = "gateway")]
+#[test]
+fn a_warm_gateway_answers_announces_over_udp_without_allocating() {
+    use trackerless::tracker::broker::{Broker, Client, Decision, Network, Policy, Transport};
+    use trackerless::tracker::guard::Reach;
+    use trackerless::tracker::udp::{self, Action};
+
+    let mut broker = Broker::new(Policy::Always, [].into(), [7; 32]);
+    broker.set_network(Network { ready: true, ..Network::default() });
+    let announce = |port: u16| {
+        // An announce of a client that wants 50 peers (BEP 15).
+        let mut datagram = [&[7; 8][..], &[0, 0, 0, 1], &[9; 4], &SWARM.0, b"-XX0000-abcdefghijkl"].concat();
+        datagram.extend([[0; 8], [0, 0, 0, 0, 0, 0, 0, 5], [0; 8]].concat());
+        datagram.extend([&[0; 12][..], &[0, 0, 0, 50], &port.to_be_bytes()].concat());
+        datagram
+    };
+    let mut answer = |now, datagram: &[u8], into: &mut Vec<u8>| {
+        let Some(Action::Announce(request)) = udp::parse(datagram).map(|request| request.action) else {
+            panic!("an announce")
+        };
+        let (addr, here) = (([203, 0, 113, 1], 6881).into(), [203, 0, 113, 2].into());
+        let client = Client { addr, here, reach: Reach::Remote, transport: Transport::Udp };
+        if let Decision::Now(Ok(reply)) = broker.announce(now, client, request) {
+            udp::render_announce(9, &reply, Family::V4, into);
+            broker.recycle(reply);
+        }
+        while broker.poll_output().is_some() {}
+        if broker.load().held > 0 {
+            broker.peers_found(now, SWARM, &[peer(2)]);
+            broker.lookup_finished(now, SWARM);
+        }
+    };
+    let mut bytes = Vec::with_capacity(1000);
+    let (now, datagrams) = (Instant::from_secs(1), (1000..1060).map(announce).collect::<Vec<_>>());
+    datagrams.iter().for_each(|datagram| answer(now, datagram, &mut bytes));
+    let (mut sent, now) = (0, now + Duration::from_secs(1));
+    let measured = allocation_counter::measure(|| {
+        for datagram in &datagrams {
+            bytes.clear();
+            answer(now, datagram, &mut bytes);
+            sent += bytes.len();
+        }
+    });
+    assert_eq!(sent, 60 * (20 + 50 * 6), "all are answered with 50 peers");
     assert_eq!(measured.count_total, 0, "{measured:?}");
 }
 

@@ -14,7 +14,7 @@ pub(super) enum Opened {
     /// Nobody wants it.
     Off,
     /// It is bound and can run.
-    Ready(Gateway<Dht>),
+    Ready(Box<Gateway<Dht>>),
     /// Its usual address is taken; nobody has asked for it, so the node goes on without.
     Without(SocketAddr, io::Error),
 }
@@ -34,7 +34,7 @@ pub(super) async fn open(config: &Config, dht: &Dht) -> Result<Opened, GatewayEr
     let Some(addr) = config.gateway else { return Ok(Opened::Off) };
     let bound = async { Gateway::bind(addr, config.gateway_settings.clone(), dht.clone(), entropy::seed()?).await };
     match bound.await {
-        Ok(gateway) => Ok(Opened::Ready(gateway)),
+        Ok(gateway) => Ok(Opened::Ready(Box::new(gateway))),
         Err(source) if config.is_chosen("gateway") => Err(GatewayError { addr, source }),
         Err(source) => Ok(Opened::Without(addr, source)),
     }

@@ -5,6 +5,7 @@
 //! same bytes on every machine and in every version: a simulated run can be repeated from its seed alone.
 
 use std::fmt;
+use std::hash::BuildHasher;
 use std::net::SocketAddr;
 
 use rand::rngs::{ChaCha8Rng, ChaCha20Rng};
@@ -88,6 +89,15 @@ impl KeyedHash {
     #[must_use]
     pub fn of_addr(&self, addr: &SocketAddr) -> u64 {
         self.of(CompactAddr::new(addr).as_bytes())
+    }
+}
+
+/// For maps of the standard library.
+impl BuildHasher for KeyedHash {
+    type Hasher = SipHasher13;
+
+    fn build_hasher(&self) -> SipHasher13 {
+        self.0
     }
 }
 

@@ -235,7 +235,7 @@ fn render_peer(peer: &SocketAddr, item: bendy::encoding::SingleItemEncoder<'_>) 
 }
 
 /// The compact form of those `peers` that belong to `family`.
-pub(super) fn compact(peers: &[SocketAddr], family: Family) -> Vec<u8> {
+fn compact(peers: &[SocketAddr], family: Family) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(peers.len() * family.peer_len());
     for peer in peers.iter().filter(|peer| Family::of(peer) == family) {
         bytes.extend_from_slice(CompactAddr::new(peer).as_bytes());

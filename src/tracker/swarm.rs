@@ -124,15 +124,17 @@ impl Swarm {
         self.members.iter_mut().find(|member| member.addr == addr)
     }
 
-    /// Takes in an announce. What is known about the member (its cursor, its own calendar) is kept.
-    pub fn join(&mut self, member: Member) {
-        if let Some(known) = self.member_mut(member.addr) {
-            let (cursor, announce_at) = (known.cursor, known.announce_at);
-            let (relay_at, relayed) = (known.relay_at, known.relayed);
+    /// Takes in an announce. What is known about the member (its cursor, its own calendar) is kept. Gives the member as it
+    /// was, if it was one, and as it is.
+    pub fn join(&mut self, member: Member) -> (Option<Member>, &mut Member) {
+        if let Some(place) = self.members.iter().position(|known| known.addr == member.addr) {
+            let place = &mut self.members[place];
+            let known = *place;
+            let Member { cursor, announce_at, relay_at, relayed, .. } = known;
             let same = known.seed == member.seed && known.peer_id == member.peer_id;
-            *known = Member { cursor, announce_at, relay_at, relayed, ..member };
+            *place = Member { cursor, announce_at, relay_at, relayed, ..member };
             self.tally = self.tally.filter(|_| same);
-            return;
+            return (Some(known), place);
         }
         self.tally = None;
         if self.members.len() == MAX_MEMBERS {
@@ -144,6 +146,7 @@ impl Swarm {
             self.members.swap_remove(oldest.expect("the list is full"));
         }
         self.members.push(member);
+        (None, self.members.last_mut().expect("it has just joined"))
     }
 
     /// Forgets the member at `addr`.
@@ -201,10 +204,10 @@ impl Swarm {
         self.tally = None;
     }
 
-    /// How many found peers are as good as new.
+    /// Whether at least so many found peers are as good as new.
     #[must_use]
-    pub fn fresh(&self, now: Instant) -> usize {
-        self.found.iter().filter(|found| now.since(found.seen) < FRESH).count()
+    pub fn has_fresh(&self, now: Instant, at_least: usize) -> bool {
+        self.found.iter().filter(|found| now.since(found.seen) < FRESH).take(at_least).count() == at_least
     }
 
     /// Whether nobody is known.
@@ -246,18 +249,26 @@ impl Swarm {
         self.tally = None;
     }
 
-    /// At most `wanted` peers for `asker`, the ring entered at `cursor`; and where the next batch begins.
-    #[must_use]
-    pub fn select(&self, asker: &Asker<'_>, wanted: usize, cursor: u32) -> (Vec<SocketAddr>, u32) {
-        let (near, far): (Vec<&Member>, Vec<&Member>) = self.members.iter().partition(|member| member.is_near(asker));
-        let most = wanted.min(self.members.len() + self.found.len());
-        let (mut peers, mut known) = (Vec::with_capacity(most), Seen::with_capacity(2 * near.len() + most));
-        for (index, member) in near.iter().enumerate() {
-            let seen_as = member.seen_by(asker).filter(|_| index < wanted);
+    /// Puts at most `wanted` peers for `asker` into `peers`, the ring entered at `cursor`; returns where the next batch
+    /// begins. `seen` and `peers` bring nothing but their memory.
+    pub fn select(
+        &self,
+        asker: &Asker<'_>,
+        wanted: usize,
+        cursor: u32,
+        seen: &mut Seen,
+        peers: &mut Vec<SocketAddr>,
+    ) -> u32 {
+        let near = || self.members.iter().filter(|member| member.is_near(asker));
+        let ring_len = self.members.len() + self.found.len();
+        peers.clear();
+        seen.clear(2 * self.members.len() + wanted.min(ring_len));
+        for member in near() {
+            let seen_as = member.seen_by(asker).filter(|_| peers.len() < wanted);
             // Two members behind our public address can look the same to a stranger.
-            peers.extend(seen_as.filter(|peer| known.add(*peer)));
+            peers.extend(seen_as.filter(|peer| seen.add(*peer)));
             if seen_as != Some(member.addr) {
-                known.add(member.addr);
+                seen.add(member.addr);
             }
         }
         // Under our public address the DHT knows the asker, and its neighbours, who are in the answer already.
@@ -265,21 +276,20 @@ impl Swarm {
             let here = asker.reach != Reach::Remote && asker.external.contains(&addr.ip());
             let port = addr.port();
             addr == asker.addr
-                || (here && (port == asker.addr.port() || near.iter().any(|member| member.addr.port() == port)))
+                || (here && (port == asker.addr.port() || near().any(|member| member.addr.port() == port)))
         };
-
-        let ring_len = far.len() + self.found.len();
-        let at = |index: usize| match far.get(index) {
-            Some(member) => member.seen_by(asker),
-            None => self.found.get(index - far.len()).map(|found| found.addr).filter(|addr| asker.takes(*addr)),
+        let at = |index: usize| match self.members.get(index) {
+            Some(member) => member.seen_by(asker).filter(|_| !member.is_near(asker)),
+            None => Some(self.found[index - self.members.len()].addr).filter(|addr| asker.takes(*addr)),
         };
-        let (start, mut walked) = (cursor as usize % ring_len.max(1), 0);
+        let start = cursor as usize % ring_len.max(1);
+        let (mut index, mut walked) = (start, 0);
         while peers.len() < wanted && walked < ring_len {
-            let peer = at((start + walked) % ring_len).filter(|peer| !is_own(*peer));
-            peers.extend(peer.filter(|peer| known.add(*peer)));
+            peers.extend(at(index).filter(|peer| !is_own(*peer) && seen.add(*peer)));
             walked += 1;
+            index = if index + 1 == ring_len { 0 } else { index + 1 };
         }
-        (peers, u32::try_from((start + walked) % ring_len.max(1)).unwrap_or(0))
+        u32::try_from(index).unwrap_or(0)
     }
 }
 
@@ -300,17 +310,21 @@ impl Tally {
     }
 }
 
-/// A set of addresses, at most half full: a table of where each stands in the list (open addressing).
-struct Seen {
+/// A set of addresses, at most half full: a table of where each stands in the list (open addressing). It is cleared and
+/// filled for every answer, and keeps its memory.
+#[derive(Debug, Default)]
+pub struct Seen {
     /// One more than the place in the list; 0 for none.
     places: Vec<u16>,
     addrs: Vec<SocketAddr>,
 }
 
 impl Seen {
-    /// A set for at most `most` addresses, far fewer than 65,535: members and an answer.
-    fn with_capacity(most: usize) -> Self {
-        Self { places: vec![0; (2 * most + 1).next_power_of_two()], addrs: Vec::with_capacity(most) }
+    /// Forgets everything and makes room for at most `most` addresses, far fewer than 65,535: members and an answer.
+    fn clear(&mut self, most: usize) {
+        self.places.clear();
+        self.places.resize((2 * most + 1).next_power_of_two(), 0);
+        self.addrs.clear();
     }
 
     /// Adds an address; `false` if it was there.
@@ -321,12 +335,13 @@ impl Seen {
         };
         // Multiplied by the golden ratio, the upper bits depend on all (Knuth).
         let hash = ((ip << 16) ^ u64::from(addr.port())).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        let mut slot = hash as usize % self.places.len();
+        let mask = self.places.len() - 1;
+        let mut slot = hash as usize & mask;
         while let Some(&place @ 1..) = self.places.get(slot) {
             if self.addrs[usize::from(place) - 1] == addr {
                 return false;
             }
-            slot = (slot + 1) % self.places.len();
+            slot = (slot + 1) & mask;
         }
         self.addrs.push(addr);
         self.places[slot] = u16::try_from(self.addrs.len()).expect("a few hundred at most");
@@ -393,6 +408,12 @@ mod tests {
         Asker { addr: addr(text), here, reach, seed: false, family: None, external: &[] }
     }
 
+    fn select(swarm: &Swarm, asker: &Asker<'_>, wanted: usize, cursor: u32) -> (Vec<SocketAddr>, u32) {
+        let mut peers = vec![addr("192.0.2.1:1")];
+        let next = swarm.select(asker, wanted, cursor, &mut Seen::default(), &mut peers);
+        (peers, next)
+    }
+
     #[test]
     fn each_asker_gets_the_address_at_which_it_can_reach_a_member() {
         let mut swarm = Swarm::default();
@@ -406,10 +427,10 @@ mod tests {
             ("203.0.113.7:9", Reach::Remote, ["198.51.100.1:1", "198.51.100.1:2", "203.0.113.9:3"]),
         ] {
             let asker = Asker { external: &external, ..asker(text, reach) };
-            assert_eq!(swarm.select(&asker, 50, 0).0, expected.map(addr), "{text}");
+            assert_eq!(select(&swarm, &asker, 50, 0).0, expected.map(addr), "{text}");
         }
         // Without knowing our public address, there is nothing to tell a stranger about the neighbours.
-        assert_eq!(swarm.select(&asker("203.0.113.7:9", Reach::Remote), 50, 0).0, [addr("203.0.113.9:3")]);
+        assert_eq!(select(&swarm, &asker("203.0.113.7:9", Reach::Remote), 50, 0).0, [addr("203.0.113.9:3")]);
     }
 
     #[test]
@@ -420,7 +441,7 @@ mod tests {
         swarm.find(Instant::ZERO, addr("198.51.100.1:1"));
         let external = ["198.51.100.1".parse().unwrap()];
         let stranger = Asker { external: &external, ..asker("203.0.113.7:9", Reach::Remote) };
-        assert_eq!(swarm.select(&stranger, 50, 0).0, [addr("198.51.100.1:1")]);
+        assert_eq!(select(&swarm, &stranger, 50, 0).0, [addr("198.51.100.1:1")]);
     }
 
     #[test]
@@ -429,8 +450,8 @@ mod tests {
         swarm.join(Member { seed: true, ..member("192.168.1.9:2", Reach::Lan) });
         swarm.join(member("192.168.1.8:3", Reach::Lan));
         let seed = Asker { seed: true, ..asker("127.0.0.1:9", Reach::Host) };
-        assert_eq!(swarm.select(&seed, 50, 0).0, [addr("192.168.1.8:3")]);
-        assert_eq!(swarm.select(&asker("127.0.0.1:9", Reach::Host), 50, 0).0.len(), 2);
+        assert_eq!(select(&swarm, &seed, 50, 0).0, [addr("192.168.1.8:3")]);
+        assert_eq!(select(&swarm, &asker("127.0.0.1:9", Reach::Host), 50, 0).0.len(), 2);
     }
 
     #[test]
@@ -469,7 +490,7 @@ mod tests {
             let asker = Asker { family: Some(family), ..asker("127.0.0.1:9", Reach::Host) };
             let (mut seen, mut cursor) = (std::collections::BTreeSet::new(), start);
             for _ in 0..count.div_ceil(wanted) {
-                let (peers, next) = swarm.select(&asker, wanted, cursor);
+                let (peers, next) = select(&swarm, &asker, wanted, cursor);
                 prop_assert!(peers.len() <= wanted);
                 seen.extend(peers);
                 cursor = next;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use siphasher::sip::SipHasher24;
 
 use super::{Announce, Counts, Event, MAX_SCRAPED, Refusal, Reply};
-use crate::engine::contact::Family;
+use crate::engine::contact::{CompactAddr, Family};
 use crate::engine::id::Id;
 use crate::engine::time::Instant;
 
@@ -147,18 +147,17 @@ pub fn render_connect(transaction: u32, connection: u64) -> Vec<u8> {
     [&head(0, transaction)[..], &connection.to_be_bytes()].concat()
 }
 
-/// The answer to an announce. Its peers have the family of the datagram (BEP 15, IPv6).
-#[must_use]
-pub fn render_announce(transaction: u32, reply: &Reply, family: Family) -> Vec<u8> {
+/// Appends the answer to an announce to `datagrams`. Its peers have the family of the datagram (BEP 15, IPv6).
+pub fn render_announce(transaction: u32, reply: &Reply, family: Family, datagrams: &mut Vec<u8>) {
     let interval = u32::try_from(reply.interval.as_secs()).unwrap_or(u32::MAX);
-    let mut datagram = head(1, transaction).to_vec();
+    datagrams.extend(head(1, transaction));
     for number in [interval, reply.counts.incomplete, reply.counts.complete] {
-        datagram.extend(number.to_be_bytes());
+        datagrams.extend(number.to_be_bytes());
     }
-    let mut peers = super::http::compact(&reply.peers, family);
-    peers.truncate(max_peers(family) * family.peer_len());
-    datagram.extend(peers);
-    datagram
+    let peers = reply.peers.iter().filter(|peer| Family::of(peer) == family);
+    for peer in peers.take(max_peers(family)) {
+        datagrams.extend_from_slice(CompactAddr::new(peer).as_bytes());
+    }
 }
 
 /// Most peers that an answer over UDP holds.
@@ -280,6 +279,12 @@ mod tests {
         }
     }
 
+    fn announced(reply: &Reply, family: Family) -> Vec<u8> {
+        let mut datagram = Vec::new();
+        render_announce(9, reply, family, &mut datagram);
+        datagram
+    }
+
     #[test]
     fn an_announce_is_read_field_by_field() {
         let request = parse_announce_of(&announce(2, -1, 42, b""));
@@ -341,9 +346,9 @@ mod tests {
         let counts = Counts { complete: 1, incomplete: 2, downloaded: 3 };
         let peers = ["1.2.3.4:5", "[2001:db8::1]:6"].map(|peer| peer.parse().unwrap()).to_vec();
         let reply = Reply { interval: Duration::from_secs(900), counts, peers, ..Reply::default() };
-        let v4 = hex::encode(render_announce(9, &reply, Family::V4));
+        let v4 = hex::encode(announced(&reply, Family::V4));
         assert_eq!(v4, "0000000100000009000003840000000200000001010203040005");
-        let v6 = hex::encode(render_announce(9, &reply, Family::V6));
+        let v6 = hex::encode(announced(&reply, Family::V6));
         assert_eq!(v6, "000000010000000900000384000000020000000120010db80000000000000000000000010006");
         let scrape =
             hex::encode(render_scrape(9, &[(Id::ZERO, Some(counts)), (Id::ZERO, None), (Id::ZERO, Some(counts))]));
@@ -357,7 +362,7 @@ mod tests {
     fn no_answer_is_split_on_its_way() {
         for (addr, family, payload) in [("1.2.3.4:5", Family::V4, 1472), ("[2001:db8::1]:6", Family::V6, 1452)] {
             let peers = vec![addr.parse::<SocketAddr>().unwrap(); 1000];
-            assert!(render_announce(1, &Reply { peers, ..Reply::default() }, family).len() <= payload);
+            assert!(announced(&Reply { peers, ..Reply::default() }, family).len() <= payload);
         }
         assert!(render_scrape(1, &[(Id::ZERO, Some(Counts::default())); MAX_SCRAPED]).len() <= 1452);
     }

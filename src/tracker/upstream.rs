@@ -290,7 +290,9 @@ mod tests {
             assert_eq!(told, Told { peers: reply().peers, interval: reply().interval }, "{form:?}");
         }
         for family in [Family::V4, Family::V6] {
-            let told = parse_announced(&udp::render_announce(6, &reply(), family), 6, family).unwrap();
+            let mut datagram = Vec::new();
+            udp::render_announce(6, &reply(), family, &mut datagram);
+            let told = parse_announced(&datagram, 6, family).unwrap();
             let peers: Vec<_> = reply().peers.into_iter().filter(|peer| Family::of(peer) == family).collect();
             assert_eq!(told, Told { peers, interval: reply().interval });
         }

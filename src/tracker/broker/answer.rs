@@ -19,9 +19,10 @@ impl Broker {
         let (addr, external) = (client.peer(request), &self.network.external);
         let family = (client.transport == Transport::Udp).then(|| Family::of(&client.addr));
         let asker = Asker { addr, here: client.here, reach: client.reach, seed: request.is_seed(), family, external };
-        let own_cursor = torrent.swarm.member_mut(addr).map_or(0, |member| member.cursor);
         let wanted = if torrent.is_cleared(self.policy) { request.wanted() } else { 0 };
-        let (peers, cursor) = torrent.swarm.select(&asker, wanted, request.cursor.unwrap_or(own_cursor));
+        let own_cursor = torrent.swarm.member_mut(addr).map_or(0, |member| member.cursor);
+        let (entry, mut peers) = (request.cursor.unwrap_or(own_cursor), std::mem::take(&mut self.spare));
+        let cursor = torrent.swarm.select(&asker, wanted, entry, &mut self.seen, &mut peers);
         if let Some(member) = torrent.swarm.member_mut(addr) {
             member.cursor = cursor;
         }
@@ -37,7 +38,7 @@ impl Broker {
     fn intervals(&mut self, now: Instant, request: &Announce, peers: usize) -> (Duration, Duration) {
         let torrent = &self.torrents[&request.info_hash];
         let downloads = !request.is_seed() && request.wanted() > 0;
-        let few = torrent.looked_up.is_none() || (downloads && torrent.swarm.fresh(now) < ENOUGH);
+        let few = torrent.looked_up.is_none() || (downloads && !torrent.swarm.has_fresh(now, ENOUGH));
         let (interval, min_interval) = match () {
             () if request.event == Event::Stopped => (900, 60),
             // In a moment it is known whether the torrent is private, and the client should hear that.

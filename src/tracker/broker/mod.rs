@@ -25,7 +25,7 @@ mod tests;
 mod torrent;
 mod work;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -35,12 +35,12 @@ use self::survey::Surveys;
 use self::torrent::{Held, Onward, Stage, Torrent};
 use super::guard::{Reach, is_elsewhere};
 use super::metadata::Verdict;
-use super::swarm::Member;
+use super::swarm::{Member, Seen};
 use super::upstream::Relay;
-use super::{Announce, Answer, Counts, Event, Refusal};
+use super::{Announce, Answer, Counts, Event, Refusal, Reply};
 use crate::engine::contact::Family;
 use crate::engine::id::Id;
-use crate::engine::random::Random;
+use crate::engine::random::{KeyedHash, Random};
 use crate::engine::time::Instant;
 
 /// Infohashes that are remembered. When there are more, those that nobody near has go first, the oldest ahead.
@@ -201,7 +201,7 @@ pub struct Broker {
     relaying: bool,
     network: Network,
     random: Random,
-    torrents: BTreeMap<Id, Torrent>,
+    torrents: HashMap<Id, Torrent, KeyedHash>,
     /// When each torrent is due.
     calendar: BTreeSet<(Instant, Id)>,
     /// Which torrent makes room first.
@@ -215,19 +215,23 @@ pub struct Broker {
     surveys: Surveys,
     relays: Lane,
     outputs: VecDeque<Output>,
+    /// Memory of earlier answers, for the next.
+    seen: Seen,
+    spare: Vec<SocketAddr>,
 }
 
 impl Broker {
     /// A broker that knows nothing yet. `denied` are never served.
     #[must_use]
     pub fn new(policy: Policy, denied: BTreeSet<Id>, seed: [u8; 32]) -> Self {
+        let mut random = Random::new(seed);
         Self {
             policy,
             denied,
             relaying: false,
             network: Network::default(),
-            random: Random::new(seed),
-            torrents: BTreeMap::new(),
+            torrents: HashMap::with_hasher(KeyedHash::new(&mut random)),
+            random,
             calendar: BTreeSet::new(),
             order: BTreeSet::new(),
             clients: Clients::default(),
@@ -239,6 +243,8 @@ impl Broker {
             surveys: Surveys::new(SURVEYS),
             relays: Lane::new(RELAYS),
             outputs: VecDeque::new(),
+            seen: Seen::default(),
+            spare: Vec::new(),
         }
     }
 
@@ -265,8 +271,9 @@ impl Broker {
         }
         let announceable = client.reach != Reach::Remote && !is_elsewhere(&request, &self.network.external);
         let torrent = self.torrents.entry(id).or_default();
-        let leaver = torrent.swarm.member_mut(client.peer(&request)).filter(|_| request.event == Event::Stopped);
-        if let Some(member) = leaver.filter(|member| member.relayed) {
+        if request.event == Event::Stopped
+            && let Some(member) = torrent.swarm.member_mut(client.peer(&request)).filter(|member| member.relayed)
+        {
             self.outputs.push_back(Output::Relay(relay_of(id, member, Event::Stopped)));
         }
         let news = torrent.enter(
@@ -283,6 +290,11 @@ impl Broker {
             self.advance(now, id);
         }
         decision
+    }
+
+    /// Takes back the memory of an answer that has been rendered.
+    pub fn recycle(&mut self, reply: Reply) {
+        self.spare = reply.peers;
     }
 
     /// A client with a held answer went away.

@@ -4,7 +4,7 @@ mod script;
 
 use super::*;
 use crate::engine::bloom::SwarmFilters;
-use crate::tracker::{Event, MAX_WANTED, Reply};
+use crate::tracker::{Event, MAX_WANTED};
 
 const HASH: Id = Id([7; 20]);
 const SECOND: Duration = Duration::from_secs(1);

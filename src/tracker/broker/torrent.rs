@@ -101,10 +101,9 @@ impl Torrent {
             return true;
         }
         let (here, reach, peer_id, seed) = (client.here, client.reach, request.peer_id, request.is_seed());
-        let known = self.swarm.member_mut(addr).map(|member| *member);
         let (cursor, announce_at, relay_at, relayed) = (0, None, None, false);
-        self.swarm.join(Member { addr, here, reach, peer_id, seed, last: now, cursor, announce_at, relay_at, relayed });
-        let member = self.swarm.member_mut(addr).expect("it has just joined");
+        let member = Member { addr, here, reach, peer_id, seed, last: now, cursor, announce_at, relay_at, relayed };
+        let (known, member) = self.swarm.join(member);
         let news = known.is_none_or(|known| known.seed != seed);
         let next = |may: bool, at: Option<Instant>| at.filter(|_| !news).or(Some(now)).filter(|_| may);
         member.announce_at = next(may.announce, member.announce_at);
@@ -132,8 +131,11 @@ impl Torrent {
 
     /// Whom to ask for the metadata: someone near, complete if possible, whom we heard last.
     pub(super) fn witness(&self) -> Option<&Member> {
-        let near = self.swarm.members().iter().filter(|member| member.reach != Reach::Remote);
-        near.max_by_key(|member| (member.seed, member.last))
+        self.near().max_by_key(|member| (member.seed, member.last))
+    }
+
+    fn near(&self) -> impl Iterator<Item = &Member> {
+        self.swarm.members().iter().filter(|member| member.reach != Reach::Remote)
     }
 
     /// Whether the metadata should be asked for now.
@@ -144,7 +146,7 @@ impl Torrent {
             Some((Verdict::NotYet | Verdict::Unknown, _)) | None => false,
         };
         let due = self.probe_at.is_some_and(|at| at <= now);
-        policy != Policy::Always && !settled && due && self.probe == Stage::Idle && self.witness().is_some()
+        policy != Policy::Always && !settled && due && self.probe == Stage::Idle && self.near().next().is_some()
     }
 
     /// Takes in what the metadata said.
@@ -166,8 +168,8 @@ impl Torrent {
     /// Whether the DHT may be asked about the torrent, and its peers be named. As long as someone near can say that it is
     /// private, not before that.
     pub(super) fn is_cleared(&self, policy: Policy) -> bool {
-        let known = self.verdict.is_some() || self.witness().is_none();
-        policy == Policy::Always || (known && !self.is_forbidden(policy))
+        let known = || self.verdict.is_some() || self.near().next().is_none();
+        policy == Policy::Always || (known() && !self.is_forbidden(policy))
     }
 
     /// Whether the DHT should be asked now.
@@ -184,8 +186,7 @@ impl Torrent {
 
     /// When the next lookup is due without anybody asking.
     fn warm_until(&self) -> Option<Instant> {
-        let mut members = self.swarm.members().iter();
-        let downloads = members.any(|member| member.reach != Reach::Remote && !member.seed);
+        let downloads = self.near().any(|member| !member.seed);
         self.looked_up.filter(|_| downloads).map(|at| at + KEEP_WARM)
     }
 
@@ -222,7 +223,7 @@ impl Torrent {
             let near = member.reach != Reach::Remote && client.reach != Reach::Remote;
             near && member.seed && member.addr != client.peer(request)
         };
-        self.is_cleared(policy) && (self.swarm.fresh(now) > 0 || self.swarm.members().iter().any(near_seed))
+        self.is_cleared(policy) && (self.swarm.has_fresh(now, 1) || self.swarm.members().iter().any(near_seed))
     }
 
     /// Notes for every held answer since when there is somebody to give.
@@ -237,7 +238,7 @@ impl Torrent {
     /// Whether a held answer is to be given now.
     pub(super) fn is_ripe(&self, held: &Held, now: Instant, policy: Policy) -> bool {
         let looked_up = self.lookup != Stage::Running && self.looked_up.is_some_and(|at| at >= held.since);
-        let enough = self.swarm.fresh(now) >= held.request.wanted().min(ENOUGH);
+        let enough = self.swarm.has_fresh(now, held.request.wanted().min(ENOUGH));
         let settled = held.peers_since.is_some_and(|since| now.since(since) >= SETTLE);
         let trackers_asked = self.relay == Stage::Idle && self.next_relay(policy).is_none_or(|(at, _)| at > now);
         now >= held.deadline
@@ -285,7 +286,7 @@ impl Torrent {
 
     /// Who makes room for a new torrent first: 0 nobody near is in it, 1 somebody is, 2 it is busy and stays.
     pub(super) fn new_rank(&self) -> u8 {
-        if self.is_busy() { 2 } else { u8::from(self.witness().is_some()) }
+        if self.is_busy() { 2 } else { u8::from(self.near().next().is_some()) }
     }
 }
 

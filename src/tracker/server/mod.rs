@@ -18,7 +18,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -76,6 +76,8 @@ pub struct Gateway<D> {
     shared: Arc<Shared>,
     directory: D,
     listener: TcpListener,
+    socket: udp::Socket,
+    late: mpsc::UnboundedReceiver<udp::Datagram>,
     work: mpsc::UnboundedReceiver<Output>,
 }
 
@@ -86,7 +88,8 @@ struct Shared {
     /// The broker wants to be woken earlier than before.
     earlier: Notify,
     start: tokio::time::Instant,
-    udp: udp::Socket,
+    /// Answers over UDP that were held. Bounded as those are.
+    late: mpsc::UnboundedSender<udp::Datagram>,
     local: SocketAddr,
     guard: Guard,
     trusted_proxies: Vec<guard::Network>,
@@ -126,6 +129,7 @@ impl<D: Directory> Gateway<D> {
         let (listener, socket) = bind_both(addr).await?;
         let mut random = Random::new(seed);
         let (sender, work) = mpsc::unbounded_channel();
+        let (late_sender, late) = mpsc::unbounded_channel();
         let mut broker = Broker::new(settings.policy, settings.denied, secret_seed(&mut random));
         if !settings.upstream.is_empty() {
             broker.relay_to_trackers();
@@ -135,14 +139,14 @@ impl<D: Directory> Gateway<D> {
             earlier: Notify::new(),
             start: tokio::time::Instant::now(),
             local: listener.local_addr()?,
-            udp: udp::Socket::new(socket)?,
+            late: late_sender,
             guard: settings.guard,
             trusted_proxies: settings.trusted_proxies,
             upstream: settings.upstream.into(),
             connection_ids: ConnectionIds::new(random.secret_key()),
             our_peer_id: peer_id(&mut random),
         };
-        Ok(Self { shared: Arc::new(shared), directory, listener, work })
+        Ok(Self { shared: Arc::new(shared), directory, listener, socket, late, work })
     }
 
     /// Where the gateway listens, by TCP and by UDP.
@@ -159,13 +163,13 @@ impl<D: Directory> Gateway<D> {
 
     /// Serves until the future is dropped.
     pub async fn run(self) {
-        let Self { shared, directory, listener, work } = self;
+        let Self { shared, directory, listener, socket, late, work } = self;
         let mut tasks = JoinSet::new();
         // Tasks of their own: the thread that hears of a datagram answers it, where one big future would be woken elsewhere.
         let of_http = Arc::clone(&shared);
         tasks.spawn(async move { http::serve(&of_http, &listener).await });
         let of_udp = Arc::clone(&shared);
-        tasks.spawn(async move { udp::serve(&of_udp).await });
+        tasks.spawn(async move { udp::serve(&of_udp, socket, late).await });
         let (for_work, directory_for_work) = (Arc::clone(&shared), directory.clone());
         tasks.spawn(async move { work::perform(&for_work, &directory_for_work, work).await });
         tasks.spawn(async move { work::observe(&shared, &directory).await });
@@ -221,12 +225,12 @@ impl Shared {
             match output {
                 Output::Answer(ticket, answer) => match state.waiting.remove(&ticket) {
                     Some(Waiter::Http(sender)) => drop(sender.send(answer)),
-                    Some(Waiter::Udp(path)) => udp::send_answer(self, path, &answer),
+                    Some(Waiter::Udp(path)) => drop(self.late.send(udp::late_answer(path, &answer))),
                     None => {}
                 },
                 Output::Scraped(ticket, files) => match state.scrapes.remove(&ticket) {
                     Some(ScrapeWaiter::Http(sender)) => drop(sender.send(files)),
-                    Some(ScrapeWaiter::Udp(path)) => udp::send_scrape(self, path, &files),
+                    Some(ScrapeWaiter::Udp(path)) => drop(self.late.send(udp::late_scrape(path, &files))),
                     None => {}
                 },
                 // The receiver ends with the gateway; nothing is owed after that.
@@ -237,24 +241,12 @@ impl Shared {
 
     /// Asks the broker; an answer that is held will go to the waiter.
     fn announce(&self, client: Client, request: Announce, waiter: impl FnOnce() -> Waiter) -> Decision {
-        self.with_state(|state, now| {
-            let decision = state.broker.announce(now, client, request);
-            if let Decision::Held(ticket) = &decision {
-                state.waiting.insert(*ticket, waiter());
-            }
-            decision
-        })
+        self.with_state(|state, now| state.announce(now, client, request, waiter))
     }
 
     /// The same for a scrape.
     fn scrape(&self, client: Client, ids: Vec<Id>, waiter: impl FnOnce() -> ScrapeWaiter) -> Scraping {
-        self.with_state(|state, now| {
-            let scraping = state.broker.scrape(now, client, ids);
-            if let Scraping::Held(ticket) = &scraping {
-                state.scrapes.insert(*ticket, waiter());
-            }
-            scraping
-        })
+        self.with_state(|state, now| state.scrape(now, client, ids, waiter))
     }
 
     fn client(&self, addr: SocketAddr, here: IpAddr, transport: Transport) -> Client {
@@ -262,13 +254,43 @@ impl Shared {
     }
 }
 
+impl State {
+    fn announce(
+        &mut self,
+        now: Instant,
+        client: Client,
+        request: Announce,
+        waiter: impl FnOnce() -> Waiter,
+    ) -> Decision {
+        let decision = self.broker.announce(now, client, request);
+        if let Decision::Held(ticket) = &decision {
+            self.waiting.insert(*ticket, waiter());
+        }
+        decision
+    }
+
+    fn scrape(
+        &mut self,
+        now: Instant,
+        client: Client,
+        ids: Vec<Id>,
+        waiter: impl FnOnce() -> ScrapeWaiter,
+    ) -> Scraping {
+        let scraping = self.broker.scrape(now, client, ids);
+        if let Scraping::Held(ticket) = &scraping {
+            self.scrapes.insert(*ticket, waiter());
+        }
+        scraping
+    }
+}
+
 /// A listener and a socket on the same number.
-async fn bind_both(addr: SocketAddr) -> io::Result<(TcpListener, UdpSocket)> {
+async fn bind_both(addr: SocketAddr) -> io::Result<(TcpListener, udp::Socket)> {
     let mut attempts = if addr.port() == 0 { 16 } else { 1 };
     loop {
         attempts -= 1;
         let listener = TcpListener::bind(addr).await?;
-        match UdpSocket::bind(listener.local_addr()?).await {
+        match udp::Socket::bind(listener.local_addr()?).await {
             Ok(socket) => return Ok((listener, socket)),
             Err(error) if attempts == 0 => return Err(error),
             Err(_) => {}

@@ -1,20 +1,25 @@
 //! The gateway over UDP.
 //!
+//! One task owns the socket. It answers what arrived together in one turn: one look at the clock, one lock, and one
+//! system call each for the requests and for the answers. Nothing is allocated for an announce that is answered at once.
+//!
 //! A host has many addresses and a socket may be bound to all of them. An answer leaves from the address that was asked:
 //! clients drop one that comes from elsewhere.
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
 use tracing::{debug, trace};
 
-use super::{ScrapeWaiter, Shared, Waiter};
+use super::{ScrapeWaiter, Shared, State, Waiter};
 use crate::engine::contact::{Family, canonical, is_local};
 use crate::engine::id::Id;
+use crate::engine::time::Instant;
+use crate::net::socket::Socket as Batched;
 use crate::tracker::broker::{Client, Decision, Files, Scraping, Transport};
 use crate::tracker::udp::{self, Action, Request};
 use crate::tracker::{Announce, Answer, Refusal};
@@ -24,47 +29,105 @@ const BUFFER: usize = 64 << 10;
 /// What is asked of the kernel for requests that wait: a burst of some ten thousand.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
-/// A socket that knows at which of its addresses a datagram arrived.
-#[derive(Debug)]
-pub(super) struct Socket {
-    udp: UdpSocket,
-    state: UdpSocketState,
-}
-
 /// The way back to a client.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Return {
     client: SocketAddr,
-    /// Our address that it asked; `None` where the system does not tell.
+    /// Our address that it asked; `None` where the system does not tell, or where there is only one.
     here: Option<IpAddr>,
     transaction: u32,
 }
 
+/// An answer that is sent by itself.
+pub(super) type Datagram = (Return, Vec<u8>);
+
+/// The socket.
+#[derive(Debug)]
+pub(super) enum Socket {
+    /// Bound to one address, from which all answers leave.
+    One(Batched),
+    /// Bound to all.
+    Every(Everywhere),
+}
+
 impl Socket {
-    pub(super) fn new(udp: UdpSocket) -> io::Result<Self> {
+    pub(super) async fn bind(addr: SocketAddr) -> io::Result<Self> {
+        if addr.ip().is_unspecified() {
+            return Ok(Self::Every(Everywhere::new(UdpSocket::bind(addr).await?)?));
+        }
+        Ok(Self::One(Batched::bind(addr)?))
+    }
+
+    async fn readable(&self) -> io::Result<()> {
+        match self {
+            Self::One(socket) => socket.readable().await,
+            Self::Every(socket) => socket.udp.readable().await,
+        }
+    }
+
+    /// Hands each datagram that is there to `handle`, with its source and our address that it was sent to.
+    fn receive(&mut self, mut handle: impl FnMut(&[u8], SocketAddr, Option<IpAddr>)) -> io::Result<()> {
+        match self {
+            Self::One(socket) => socket.receive(|from, datagram| handle(datagram, from, None)).map(drop),
+            Self::Every(socket) => socket.receive(handle),
+        }
+    }
+
+    /// Sends a datagram, some time before the next [`Socket::flush`] is over.
+    async fn send(&mut self, path: Return, contents: &[u8]) -> io::Result<()> {
+        match self {
+            Self::One(socket) => {
+                while !socket.push(path.client, contents) {
+                    flush(socket).await?;
+                }
+            }
+            Self::Every(socket) => socket.send(path, contents),
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::One(socket) => flush(socket).await,
+            Self::Every(_) => Ok(()),
+        }
+    }
+}
+
+async fn flush(socket: &mut Batched) -> io::Result<()> {
+    while socket.flush().left > 0 {
+        socket.writable().await?;
+    }
+    Ok(())
+}
+
+/// A socket that knows at which of its addresses a datagram arrived.
+#[derive(Debug)]
+pub(super) struct Everywhere {
+    udp: UdpSocket,
+    state: UdpSocketState,
+    buffer: Vec<u8>,
+}
+
+impl Everywhere {
+    fn new(udp: UdpSocket) -> io::Result<Self> {
         let state = UdpSocketState::new((&udp).into())?;
         // Asked for, not demanded: with less, bursts lose more.
         let _ = state.set_recv_buffer_size((&udp).into(), RECEIVE_BUFFER);
-        Ok(Self { udp, state })
+        Ok(Self { udp, state, buffer: vec![0; BUFFER * BATCH_SIZE] })
     }
 
-    /// Waits for datagrams and hands each to `handle`, with its source and our address that it was sent to.
-    async fn receive(
-        &self,
-        buffer: &mut [u8],
-        mut handle: impl FnMut(&[u8], SocketAddr, Option<IpAddr>),
-    ) -> io::Result<()> {
+    fn receive(&mut self, mut handle: impl FnMut(&[u8], SocketAddr, Option<IpAddr>)) -> io::Result<()> {
         let mut metas = [RecvMeta::default(); BATCH_SIZE];
-        self.udp.readable().await?;
         let received = self.udp.try_io(Interest::READABLE, || {
-            let mut slices: Vec<IoSliceMut<'_>> = buffer.chunks_exact_mut(BUFFER).map(IoSliceMut::new).collect();
+            let mut slices: Vec<IoSliceMut<'_>> = self.buffer.chunks_exact_mut(BUFFER).map(IoSliceMut::new).collect();
             self.state.recv((&self.udp).into(), &mut slices, &mut metas)
         });
         let count = match received {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             received => received?,
         };
-        for (meta, bytes) in metas[..count].iter().zip(buffer.chunks_exact(BUFFER)) {
+        for (meta, bytes) in metas[..count].iter().zip(self.buffer.chunks_exact(BUFFER)) {
             for datagram in bytes[..meta.len].chunks(meta.stride.max(1)) {
                 handle(datagram, meta.addr, meta.dst_ip);
             }
@@ -83,82 +146,140 @@ impl Socket {
     }
 }
 
-/// Answers datagrams for ever.
-pub(super) async fn serve(shared: &Arc<Shared>) {
-    let mut buffer = vec![0; BUFFER * BATCH_SIZE];
+/// Answers datagrams for ever, and sends the `late` answers.
+pub(super) async fn serve(shared: &Shared, mut socket: Socket, mut late: mpsc::UnboundedReceiver<Datagram>) {
+    let mut answers = Answers::default();
     loop {
-        let handled =
-            shared.udp.receive(&mut buffer, |datagram, from, here| handle(shared, datagram, from, here)).await;
-        if let Err(error) = handled {
+        let outcome = tokio::select! {
+            readable = socket.readable() => match readable.and_then(|()| receive(shared, &mut socket, &mut answers)) {
+                Ok(()) => answers.send(&mut socket).await,
+                Err(error) => Err(error),
+            },
+            Some((path, contents)) = late.recv() => match socket.send(path, &contents).await {
+                Ok(()) => socket.flush().await,
+                Err(error) => Err(error),
+            },
+        };
+        if let Err(error) = outcome {
             // An ICMP error of an earlier send; there is nothing to do about it.
-            debug!(%error, "receiving a tracker datagram failed");
+            debug!(%error, "a tracker datagram failed");
         }
     }
 }
 
-fn handle(shared: &Shared, datagram: &[u8], client: SocketAddr, here: Option<IpAddr>) {
-    let ip = canonical(client).ip();
-    let Some(Request { transaction, connection, action }) = udp::parse(datagram) else {
-        return trace!(%client, length = datagram.len(), "a datagram that is no tracker request");
-    };
-    let path = Return { client, here, transaction };
-    let Some(connection) = connection else {
-        let id = shared.connection_ids.issue(shared.now(), ip);
-        return shared.udp.send(path, &udp::render_connect(transaction, id));
-    };
-    if !is_proven(shared, ip, connection) {
-        return reject(shared, path);
+/// Takes in what has arrived, and collects what is answered now.
+fn receive(shared: &Shared, socket: &mut Socket, answers: &mut Answers) -> io::Result<()> {
+    shared.with_state(|state, now| {
+        let mut turn = Turn { shared, state, now, answers };
+        socket.receive(|datagram, from, here| turn.handle(datagram, from, here))
+    })
+}
+
+/// Answers that leave together, one behind the other.
+#[derive(Debug, Default)]
+struct Answers {
+    bytes: Vec<u8>,
+    /// Where each goes, and where it ends.
+    ends: Vec<(Return, usize)>,
+}
+
+impl Answers {
+    fn push(&mut self, path: Return, render: impl FnOnce(&mut Vec<u8>)) {
+        render(&mut self.bytes);
+        self.ends.push((path, self.bytes.len()));
     }
-    match action {
-        Action::Connect => {}
-        Action::Announce(request) => announce(shared, path, request),
-        Action::Scrape(ids) => scrape(shared, path, ids),
-    }
-}
 
-/// Whether the client has shown that it receives at its address. Nobody can forge a loopback address from outside, and
-/// libtorrent may bring the id that another tracker on this host gave it.
-fn is_proven(shared: &Shared, client: IpAddr, connection: u64) -> bool {
-    client.is_loopback() || shared.connection_ids.accepts(shared.now(), client, connection)
-}
-
-/// Clients in our network are told to connect again; others are not, since the address may be a victim's.
-fn reject(shared: &Shared, path: Return) {
-    if is_local(canonical(path.client).ip()) {
-        let refusal = Refusal::malformed("the connection id has expired: connect again");
-        shared.udp.send(path, &udp::render_refusal(path.transaction, &refusal));
-    }
-}
-
-fn client(shared: &Shared, path: Return) -> Client {
-    let here = path.here.map_or(shared.local.ip(), |ip| ip.to_canonical());
-    shared.client(canonical(path.client), here, Transport::Udp)
-}
-
-fn announce(shared: &Shared, path: Return, request: Announce) {
-    match shared.announce(client(shared, path), request, || Waiter::Udp(path)) {
-        Decision::Now(answer) => send_answer(shared, path, &answer),
-        Decision::Held(_) => {}
+    /// Sends them all and is empty again, whatever comes of it.
+    async fn send(&mut self, socket: &mut Socket) -> io::Result<()> {
+        let (mut begin, mut outcome) = (0, Ok(()));
+        for (path, end) in self.ends.drain(..) {
+            outcome = socket.send(path, &self.bytes[begin..end]).await;
+            begin = end;
+        }
+        self.bytes.clear();
+        outcome.and(socket.flush().await)
     }
 }
 
-fn scrape(shared: &Shared, path: Return, ids: Vec<Id>) {
-    match shared.scrape(client(shared, path), ids, || ScrapeWaiter::Udp(path)) {
-        Scraping::Now(files) => send_scrape(shared, path, &files),
-        Scraping::Held(_) => {}
+/// What arrived together is handled together.
+struct Turn<'a> {
+    shared: &'a Shared,
+    state: &'a mut State,
+    now: Instant,
+    answers: &'a mut Answers,
+}
+
+impl Turn<'_> {
+    fn handle(&mut self, datagram: &[u8], client: SocketAddr, here: Option<IpAddr>) {
+        let ip = canonical(client).ip();
+        let Some(Request { transaction, connection, action }) = udp::parse(datagram) else {
+            return trace!(%client, length = datagram.len(), "a datagram that is no tracker request");
+        };
+        let path = Return { client, here, transaction };
+        let Some(connection) = connection else {
+            let id = self.shared.connection_ids.issue(self.now, ip);
+            return self.answers.push(path, |bytes| bytes.extend(udp::render_connect(transaction, id)));
+        };
+        if !self.is_proven(ip, connection) {
+            return self.reject(path);
+        }
+        match action {
+            Action::Connect => {}
+            Action::Announce(request) => self.announce(path, request),
+            Action::Scrape(ids) => self.scrape(path, ids),
+        }
+    }
+
+    /// Whether the client has shown that it receives at its address. Nobody can forge a loopback address from outside, and
+    /// libtorrent may bring the id that another tracker on this host gave it.
+    fn is_proven(&self, client: IpAddr, connection: u64) -> bool {
+        client.is_loopback() || self.shared.connection_ids.accepts(self.now, client, connection)
+    }
+
+    /// Clients in our network are told to connect again; others are not, since the address may be a victim's.
+    fn reject(&mut self, path: Return) {
+        if is_local(canonical(path.client).ip()) {
+            let refusal = Refusal::malformed("the connection id has expired: connect again");
+            self.answers.push(path, |bytes| bytes.extend(udp::render_refusal(path.transaction, &refusal)));
+        }
+    }
+
+    fn client(&self, path: Return) -> Client {
+        let here = path.here.map_or(self.shared.local.ip(), |ip| ip.to_canonical());
+        self.shared.client(canonical(path.client), here, Transport::Udp)
+    }
+
+    fn announce(&mut self, path: Return, request: Announce) {
+        let client = self.client(path);
+        if let Decision::Now(answer) = self.state.announce(self.now, client, request, || Waiter::Udp(path)) {
+            self.answers.push(path, |bytes| render_answer(path, &answer, bytes));
+            answer.into_iter().for_each(|reply| self.state.broker.recycle(reply));
+        }
+    }
+
+    fn scrape(&mut self, path: Return, ids: Vec<Id>) {
+        let client = self.client(path);
+        if let Scraping::Now(files) = self.state.scrape(self.now, client, ids, || ScrapeWaiter::Udp(path)) {
+            self.answers.push(path, |bytes| bytes.extend(udp::render_scrape(path.transaction, &files)));
+        }
     }
 }
 
-/// Sends what a scrape is answered with.
-pub(super) fn send_scrape(shared: &Shared, path: Return, files: &Files) {
-    shared.udp.send(path, &udp::render_scrape(path.transaction, files));
+fn render_answer(path: Return, answer: &Answer, bytes: &mut Vec<u8>) {
+    match answer {
+        Ok(reply) => udp::render_announce(path.transaction, reply, Family::of(&canonical(path.client)), bytes),
+        Err(refusal) => bytes.extend(udp::render_refusal(path.transaction, refusal)),
+    }
 }
 
-/// Sends what an announce is answered with.
-pub(super) fn send_answer(shared: &Shared, path: Return, answer: &Answer) {
-    let datagram = match answer {
-        Ok(reply) => udp::render_announce(path.transaction, reply, Family::of(&canonical(path.client))),
-        Err(refusal) => udp::render_refusal(path.transaction, refusal),
-    };
-    shared.udp.send(path, &datagram);
+/// What a held announce is answered with.
+pub(super) fn late_answer(path: Return, answer: &Answer) -> Datagram {
+    let mut bytes = Vec::new();
+    render_answer(path, answer, &mut bytes);
+    (path, bytes)
+}
+
+/// What a held scrape is answered with.
+pub(super) fn late_scrape(path: Return, files: &Files) -> Datagram {
+    (path, udp::render_scrape(path.transaction, files))
 }

@@ -1,5 +1,7 @@
 //! The broker under random scripts: what must hold whatever clients, DHT and trackers do.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::*;
