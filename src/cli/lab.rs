@@ -10,7 +10,7 @@ use super::args::LabArgs;
 use super::failure::{Exit, Failure, eprintln_quietly};
 use super::output::Output;
 use super::progress::Progress;
-use crate::lab::{Experiment, Outcome, Plan};
+use crate::lab::{Experiment, Outcome, Plan, Verdict};
 
 pub(super) fn run(args: LabArgs) -> Result<Exit, Failure> {
     fs::create_dir_all(&args.out).map_err(|error| unwritable(&args.out, &error))?;
@@ -24,7 +24,8 @@ pub(super) fn run(args: LabArgs) -> Result<Exit, Failure> {
         let outcome = watch(experiment, &plan);
         save(experiment, &outcome, &args.out)?;
         for verdict in &outcome.verdicts {
-            let record = Record { experiment: experiment.name(), holds: verdict.holds, verdict: &verdict.text };
+            let Verdict { holds, explained, text } = verdict;
+            let record = Record { experiment: experiment.name(), holds: *holds, explained: *explained, verdict: text };
             output.result(format_args!("{experiment}: {verdict}"), &record)?;
         }
         holds &= outcome.holds();
@@ -37,6 +38,8 @@ pub(super) fn run(args: LabArgs) -> Result<Exit, Failure> {
 struct Record<'a> {
     experiment: &'static str,
     holds: bool,
+    /// It does not hold for a known cause: no failure.
+    explained: bool,
     verdict: &'a str,
 }
 

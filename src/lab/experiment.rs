@@ -156,10 +156,10 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Whether everything holds.
+    /// Whether everything holds, but for what is missed for a known cause.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.verdicts.iter().all(|verdict| verdict.holds)
+        self.verdicts.iter().all(|verdict| verdict.holds || verdict.explained)
     }
 }
 
@@ -168,6 +168,8 @@ impl Outcome {
 pub struct Verdict {
     /// Whether it is.
     pub holds: bool,
+    /// It is not, for a cause that the text gives with a measurement: a known miss, no news.
+    pub explained: bool,
     /// What must be, and what was measured.
     pub text: String,
 }
@@ -176,7 +178,16 @@ impl Verdict {
     /// A judgement with its reason.
     #[must_use]
     pub fn new(holds: bool, text: impl Into<String>) -> Self {
-        Self { holds, text: text.into() }
+        Self { holds, explained: false, text: text.into() }
+    }
+
+    /// The same; if it does not hold, for this cause, which was measured.
+    #[must_use]
+    pub fn or_missed(self, because: impl fmt::Display) -> Self {
+        if self.holds {
+            return self;
+        }
+        Self { holds: false, explained: true, text: format!("{}; because {because}", self.text) }
     }
 
     /// Whether `measured` lies within `tolerance` of `expected`.
@@ -195,13 +206,29 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", if self.holds { "holds" } else { "FAILS" }, self.text)
+        let word = match (self.holds, self.explained) {
+            (true, _) => "holds",
+            (false, true) => "MISSED",
+            (false, false) => "FAILS",
+        };
+        write!(f, "{word} {}", self.text)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_known_miss_is_shown_and_is_no_failure() {
+        let missed = Verdict::near("slope", 0.3, 0.2, 0.05).or_missed("the line is bent");
+        assert_eq!(missed.to_string(), "MISSED slope: 0.300, must be 0.200 +- 0.050; because the line is bent");
+        let kept = Verdict::near("slope", 0.2, 0.2, 0.05).or_missed("the line is bent");
+        assert_eq!(kept.to_string(), "holds slope: 0.200, must be 0.200 +- 0.050");
+        let outcome = |verdicts| Outcome { table: Table::new(&["n"]), picture: String::new(), verdicts };
+        assert!(outcome(vec![missed.clone(), kept]).holds());
+        assert!(!outcome(vec![missed, Verdict::new(false, "another")]).holds());
+    }
 
     #[test]
     fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads() {

@@ -41,8 +41,17 @@ struct Row {
     p99_hops: f64,
     mean_rpcs: f64,
     found: usize,
-    /// Of our node: what the model of its rules expects.
-    expected_hops: Option<f64>,
+    /// Of our node: what its rules on paper give.
+    paper: Option<Paper>,
+}
+
+/// Hops by [`model`], one question at a time.
+#[derive(Clone, Copy, Debug)]
+struct Paper {
+    /// Over full tables of random contacts.
+    full_tables: f64,
+    /// Over the tables that the nodes hold.
+    own_tables: f64,
 }
 
 /// The largest networks first, so that no thread is left alone with them at the end.
@@ -63,15 +72,19 @@ fn measure(job: Job, seed: u64) -> Row {
     let mut dice = Dice::keyed(seed, &[0x4095, job.n as u64]);
     let ids: Vec<Id> = (0..job.n).map(|_| dice.id()).collect();
     let tasks: Vec<(usize, Id)> = (0..LOOKUPS).map(|_| (dice.below(job.n), dice.id())).collect();
-    let walks = match job.system.build(&ids, seed) {
+    match job.system.build(&ids, seed) {
         Some(overlay) => {
             let nobody = Dead::nobody(job.n);
-            tasks.iter().map(|&(source, key)| overlay.find(source, key, 1, &nobody)).collect()
+            let find = |&(source, key): &(usize, Id)| overlay.find(source, key, 1, &nobody);
+            row(job, &tasks.iter().map(find).collect::<Vec<_>>())
         }
-        None => Kademlia::settle(&ids, job.system.copies(), seed).find_closest(&tasks),
-    };
-    let expected_hops = (job.system == System::Kademlia).then(|| model::mean_hops(&ids, &tasks, seed));
-    Row { expected_hops, ..row(job, &walks) }
+        None => {
+            let mut network = Kademlia::settle(&ids, job.system.copies(), seed);
+            let full_tables = model::mean_hops(&ids, &tasks, seed);
+            let own_tables = model::mean_hops_over(&network.tables(), &ids, &tasks);
+            Row { paper: Some(Paper { full_tables, own_tables }), ..row(job, &network.find_closest(&tasks)) }
+        }
+    }
 }
 
 fn row(job: Job, walks: &[Walk]) -> Row {
@@ -82,7 +95,7 @@ fn row(job: Job, walks: &[Walk]) -> Row {
         p99_hops: quantile(&hops, 0.99),
         mean_rpcs: mean(walks.iter().map(|walk| f64::from(walk.rpcs))),
         found: walks.iter().filter(|walk| walk.found).count(),
-        expected_hops: None,
+        paper: None,
     }
 }
 
@@ -107,7 +120,7 @@ fn picture(rows: &[Row]) -> String {
     let law: Vec<(f64, f64)> =
         (0..=40).map(|i| low + (high - low) * f64::from(i) / 40.0).map(|x| (x, x / 2.0)).collect();
     chart.add(Series::dashed("½ log₂ N", &logarithmic(&law)).of_colour(Colour::of(System::Chord)));
-    let expected = rows.iter().filter_map(|row| Some((doublings(row.job.n), row.expected_hops?)));
+    let expected = rows.iter().filter_map(|row| Some((doublings(row.job.n), row.paper?.full_tables)));
     let expected: Vec<(f64, f64)> = expected.collect();
     if !expected.is_empty() {
         chart.add(Series::dashed("kademlia by model", &logarithmic(&expected)).of_colour(Colour::of(System::Kademlia)));
@@ -172,23 +185,40 @@ fn slopes(rows: &[Row]) -> Vec<Verdict> {
     verdicts
 }
 
-/// Our node takes about the hops that its model takes and rises about as that does, and asks few. The tolerances were
-/// set when the gap was known (.29 hops at 16,384 nodes): they notice when it gets worse, they do not say that it is right.
+/// Our node asks few, and rises as specified or says what it is that adds the hops.
 fn ours(rows: &[Row]) -> Vec<Verdict> {
-    let mut verdicts = Vec::new();
-    let (mut measured, mut modelled) = (Vec::new(), Vec::new());
-    for row in rows {
-        let Some(expected) = row.expected_hops else { continue };
-        measured.push(row.point());
-        modelled.push((doublings(row.job.n), expected));
-        let (name, n) = (row.job.system, row.job.n);
-        verdicts.push(Verdict::near(&format!("{name}: hops at {n}, by its model"), row.mean_hops, expected, 0.3));
-        let limit = 1.3 * (4.5 + 0.6 * doublings(n)) + 0.5;
-        verdicts.push(Verdict::at_most(&format!("{name}: rpcs at {n}"), row.mean_rpcs, limit));
-    }
-    if measured.len() > 1 {
-        let what = "kademlia: hops per doubling, by its model";
-        verdicts.push(Verdict::near(what, slope(&measured), slope(&modelled), 0.05));
+    let ours: Vec<(&Row, Paper)> = rows.iter().filter_map(|row| Some((row, row.paper?))).collect();
+    let mut verdicts: Vec<Verdict> = ours.iter().flat_map(|(row, paper)| beside_paper(row, paper)).collect();
+    if ours.len() > 1 {
+        verdicts.push(rise(&ours));
     }
     verdicts
+}
+
+/// Two checks against getting worse, and the queries. The tolerances were set when the gaps were known (.29 hops to full
+/// tables at 16,384 nodes, .05 to its own tables at 4,096): they confirm nothing.
+fn beside_paper(row: &Row, paper: &Paper) -> [Verdict; 3] {
+    let (name, n) = (row.job.system, row.job.n);
+    let limit = 1.3 * (4.5 + 0.6 * doublings(n)) + 0.5;
+    let what = format!("{name} at {n}: regression check, hops");
+    [
+        Verdict::near(&format!("{what} beside full tables"), row.mean_hops, paper.full_tables, 0.3),
+        Verdict::near(&format!("{what} beside its own tables"), row.mean_hops, paper.own_tables, 0.1),
+        Verdict::at_most(&format!("{name}: rpcs at {n}"), row.mean_rpcs, limit),
+    ]
+}
+
+/// The slope that was specified. It is missed; the parts of the miss are measured in the same run.
+fn rise(ours: &[(&Row, Paper)]) -> Verdict {
+    let line = |hops: fn(&Row, &Paper) -> f64| -> f64 {
+        slope(&ours.iter().map(|(row, paper)| (doublings(row.job.n), hops(row, paper))).collect::<Vec<_>>())
+    };
+    let measured = line(|row, _| row.mean_hops);
+    let (full, own) = (line(|_, paper| paper.full_tables), line(|_, paper| paper.own_tables));
+    Verdict::near("kademlia: hops per doubling", measured, 0.195, 0.05).or_missed(format!(
+        "full tables on paper rise by {full:.3} between these sizes, as a small network is known by heart; contacts that \
+         came in clumps add {:.3}, several questions at once {:.3}",
+        own - full,
+        measured - own
+    ))
 }

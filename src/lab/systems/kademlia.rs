@@ -5,9 +5,11 @@
 //! the lab's plane, without loss. The passive cache is held to a sixteenth of the network, or a small network would be
 //! known by heart.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::engine::id::Id;
+use crate::engine::routing::Entry;
 use crate::lab::overlay::Walk;
 use crate::sim::link::plane::Plane;
 use crate::sim::task::Task;
@@ -38,6 +40,15 @@ impl Kademlia {
         network.close_router();
         network.run_for(SETTLING);
         Self { network, hosts }
+    }
+
+    /// Whom each node has in its table.
+    #[must_use]
+    pub fn tables(&self) -> Vec<Vec<usize>> {
+        let nodes = || self.hosts.iter().map(|&host| self.network.node(host).expect("the lab kills only in copies"));
+        let numbers: BTreeMap<Id, usize> = nodes().map(|node| *node.id()).zip(0..).collect();
+        let known = |entry: &Entry| numbers.get(&entry.contact.id).copied();
+        nodes().map(|node| node.entries().filter_map(known).collect()).collect()
     }
 
     /// Looks for the node closest to each target, and notes whether it was found.
