@@ -106,7 +106,13 @@ impl Candidates {
             }
             self.remove(index);
         }
-        self.insert(contact, origin, false);
+        // A node behind a translator is named at every port that it ever had; ours is the one that answers us.
+        let is_ours = |own: &Candidate| {
+            own.origin == Origin::Own && own.contact.id == contact.id && own.contact.addr.ip() == contact.addr.ip()
+        };
+        if origin == Origin::Own || !self.list.iter().any(is_ours) {
+            self.insert(contact, origin, false);
+        }
     }
 
     fn insert(&mut self, contact: Contact, origin: Origin, renamed: bool) {
