@@ -102,7 +102,8 @@ fn a_restart_in_the_middle_keeps_peers_id_port_and_contacts() {
         };
         assert!(peers(&before).contains(&(nearby, "127.0.0.1:777".parse().unwrap(), false)));
         assert_eq!(peers(&after), peers(&before));
-        assert_eq!(node.restored_contacts(), before.snapshot.contacts.len());
+        // One more may have answered between the snapshot and the shutdown.
+        assert!(node.restored_contacts() >= before.snapshot.contacts.len());
         node.bootstrapped().await;
         assert_eq!(node.find_peers(swarm(1)).await.next().await, Some("127.0.0.1:4242".parse().unwrap()));
     });

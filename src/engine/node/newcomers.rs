@@ -1,7 +1,7 @@
 //! Those who ask us, and those whom others name: each is pinged, and enters the table when it has answered, not before.
 //!
 //! Anyone can make us ping a third party, by a forged query or by naming it. Hence the bounds: one ping at a time, ten a
-//! second at the most, an address not again for a quarter of an hour, and nobody whom the table would not take. That others
+//! second at the most in a public network, an address not again for a quarter of an hour, and nobody whom the table would not take. That others
 //! named an address at a port of its translator that is closed to us does not count against whoever asks us from there.
 
 use std::net::SocketAddr;
@@ -47,6 +47,12 @@ impl Newcomers {
         Self { private_network, queue: Vec::new(), asked: Endpoints::new(again_after, random), last: None }
     }
 
+    /// When somebody may have the next turn; `None` for at once. In a private network nobody forges, and everybody should
+    /// know everybody as soon as they meet.
+    fn next_turn(&self) -> Option<Instant> {
+        Some(self.last? + VERIFY_EVERY).filter(|_| !self.private_network)
+    }
+
     /// What is pinged once, whatever port it is heard of at: the table of a public network takes one entry of an address.
     const fn asked_as(&self, addr: &SocketAddr, from: Tidings) -> SocketAddr {
         if self.private_network { *addr } else { SocketAddr::new(addr.ip(), from as u16) }
@@ -75,8 +81,7 @@ impl Node {
     /// Verifies as long as there is somebody to verify.
     fn keep_verifying(&mut self, now: Instant) {
         if !self.newcomers.queue.is_empty() && !self.timers.is_set(Timer::Verify) {
-            let soonest = self.newcomers.last.map_or(now, |last| last + VERIFY_EVERY);
-            self.timers.set(Timer::Verify, soonest.max(now));
+            self.timers.set(Timer::Verify, self.newcomers.next_turn().map_or(now, |at| at.max(now)));
         }
     }
 
