@@ -12,6 +12,12 @@ use trackerless::engine::krpc::{Kind, Message};
 /// Only turns a hang into a failure; nothing here depends on how long anything takes.
 const HANG: Duration = Duration::from_secs(120);
 
+/// Each test has an address of its own. A port that one test gives back may be given to another at once, whose node
+/// would then hear from the friends of its predecessor, and the two networks would be one.
+fn own(test: u8) -> SocketAddr {
+    ([127, 0, 77, test], 0).into()
+}
+
 async fn network(size: usize, any: SocketAddr) -> Vec<Dht> {
     let mut nodes: Vec<Dht> = Vec::new();
     for _ in 0..size {
@@ -52,7 +58,7 @@ fn run(test: impl Future<Output = ()>) {
 
 #[test]
 fn fifty_nodes_over_ipv4() {
-    run(every_announce_is_found_from_every_node("127.0.0.1:0".parse().unwrap()));
+    run(every_announce_is_found_from_every_node(own(1)));
 }
 
 #[test]
@@ -69,11 +75,11 @@ fn fifty_nodes_over_ipv6() {
 #[test]
 fn a_restart_in_the_middle_keeps_peers_id_port_and_contacts() {
     run(async {
-        let nodes = network(10, "127.0.0.1:0".parse().unwrap()).await;
+        let nodes = network(10, own(2)).await;
         let folder = tempfile::tempdir().expect("a folder");
         let router = nodes[0].local_addrs()[0].to_string();
         let start = || {
-            let any = "127.0.0.1:0".parse().unwrap();
+            let any = own(2);
             let builder = Dht::builder().private_network(true).bind(any).bootstrap([router.clone()]);
             async { builder.data_dir(folder.path()).start().await.expect("a node") }
         };
@@ -100,12 +106,12 @@ fn a_restart_in_the_middle_keeps_peers_id_port_and_contacts() {
                 .map(|stored| (stored.info_hash, stored.peer, stored.seed))
                 .collect::<BTreeSet<_>>()
         };
-        assert!(peers(&before).contains(&(nearby, "127.0.0.1:777".parse().unwrap(), false)));
+        assert!(peers(&before).contains(&(nearby, SocketAddr::new(own(2).ip(), 777), false)));
         assert_eq!(peers(&after), peers(&before));
         // One more may have answered between the snapshot and the shutdown.
         assert!(node.restored_contacts() >= before.snapshot.contacts.len());
         node.bootstrapped().await;
-        assert_eq!(node.find_peers(swarm(1)).await.next().await, Some("127.0.0.1:4242".parse().unwrap()));
+        assert_eq!(node.find_peers(swarm(1)).await.next().await, Some(SocketAddr::new(own(2).ip(), 4242)));
     });
 }
 
@@ -113,7 +119,7 @@ fn a_restart_in_the_middle_keeps_peers_id_port_and_contacts() {
 fn whoever_saves_after_the_shutdown_does_not_wipe_the_state() {
     run(async {
         let folder = tempfile::tempdir().expect("a folder");
-        let any = "127.0.0.1:0".parse().unwrap();
+        let any = own(3);
         let start = || Dht::builder().private_network(true).bind(any).data_dir(folder.path()).start();
         let node = start().await.expect("a node");
         let id = node.status().await[0].id;
@@ -128,7 +134,7 @@ fn whoever_saves_after_the_shutdown_does_not_wipe_the_state() {
 fn a_shutdown_that_is_given_up_loses_no_node() {
     run(async {
         let folder = tempfile::tempdir().expect("a folder");
-        let any = "127.0.0.1:0".parse().unwrap();
+        let any = own(4);
         let start = || Dht::builder().private_network(true).bind(any).bind(any).data_dir(folder.path()).start();
         let mut before: Option<Vec<Id>> = None;
         for polls in 0..20 {
@@ -153,7 +159,7 @@ fn a_shutdown_that_is_given_up_loses_no_node() {
 fn nodes_that_were_asked_for_alike_each_keep_their_own_identity() {
     run(async {
         let folder = tempfile::tempdir().expect("a folder");
-        let any = "127.0.0.1:0".parse().unwrap();
+        let any = own(5);
         let start = || Dht::builder().private_network(true).bind(any).bind(any).data_dir(folder.path()).start();
         let identities = async |nodes: &Dht| -> Vec<(SocketAddr, Id)> {
             nodes.status().await.iter().map(|node| (node.local_addr, node.id)).collect()
@@ -171,7 +177,7 @@ fn nodes_that_were_asked_for_alike_each_keep_their_own_identity() {
 #[test]
 fn each_address_is_a_node_of_its_own() {
     run(async {
-        let [first, second] = ["127.0.0.1:0", "127.0.0.2:0"].map(|addr| addr.parse().unwrap());
+        let [first, second] = [own(6), own(7)];
         let nodes = Dht::builder().private_network(true).bind(first).bind(second).start().await.expect("two nodes");
         let asker = tokio::net::UdpSocket::bind("127.0.0.3:0").await.expect("a socket");
         let mut seen = Vec::new();
@@ -201,13 +207,13 @@ fn each_address_is_a_node_of_its_own() {
 #[test]
 fn a_dropped_stream_cancels_its_lookup() {
     run(async {
-        let nodes = network(3, "127.0.0.1:0".parse().unwrap()).await;
+        let nodes = network(3, own(8)).await;
         for index in 0..2000 {
             drop(nodes[1].find_peers(swarm(index % 50)).await);
         }
         // The node has room for 512 operations; had the dropped ones stayed, this one would not get its turn.
         nodes[2].announce(swarm(1), 99, false).await;
-        assert_eq!(nodes[1].find_peers(swarm(1)).await.next().await, Some("127.0.0.1:99".parse().unwrap()));
+        assert_eq!(nodes[1].find_peers(swarm(1)).await.next().await, Some(SocketAddr::new(own(8).ip(), 99)));
     });
 }
 
@@ -215,7 +221,7 @@ fn a_dropped_stream_cancels_its_lookup() {
 fn saves_that_are_given_up_do_not_meet_the_last_one() {
     run(async {
         let folder = tempfile::tempdir().expect("a folder");
-        let builder = Dht::builder().private_network(true).bind("127.0.0.1:0".parse().unwrap());
+        let builder = Dht::builder().private_network(true).bind(own(9));
         let node = builder.data_dir(folder.path()).start().await.expect("a node");
         for _ in 0..50 {
             // Polled once, so that the write may have begun, then dropped.
@@ -242,7 +248,7 @@ fn a_scrape_at_one_node_counts_a_client_of_another() {
     use trackerless::tracker::server::{Directory as _, Gateway, Settings};
 
     run(async {
-        let any = "127.0.0.1:0".parse().expect("an address");
+        let any = own(10);
         let nodes = network(4, any).await;
         let stored = nodes[1].announce(swarm(3), 6881, true).await.stored_at.len();
         assert!(stored > 0);
