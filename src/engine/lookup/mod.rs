@@ -9,13 +9,13 @@
 //! * once an answer came from inside the estimated radius of the closest nodes, all candidates inside that radius are
 //!   asked at once (the end-game);
 //! * it ends when the [`K`] closest that live have answered, and one more for each timeout seen; late answers of
-//!   close nodes are awaited for [`GRACE`] first, and up to [`ASKED_AGAIN`] of those nodes are asked once more;
+//!   close nodes are awaited for [`GRACE`] first, and the two closest of those are asked once more;
 //! * of candidates that share as many bits with the target, those whose id fits their address are asked first (BEP 42);
 //! * when the candidates run out before that, it asks for more: the whole routing table is the fallback. Textbook BEP 5
 //!   stops there and fails twice as often as it must when half of the nodes die.
 //!
 //! Invariant: it asks at most [`QUERIES_PER_LOOKUP`] times, whatever it is told. Whom it asks at all is decided in
-//! [`candidates`].
+//! `candidates.rs`.
 
 mod candidates;
 
