@@ -343,7 +343,7 @@ impl Broker {
     pub fn announce_finished(&mut self, now: Instant, id: Id, port: u16, families: &[Family], stored: usize) {
         self.announces.finish();
         // Nodes forget a peer after about half an hour (BEP 5 leaves it open); jitter keeps torrents from marching in step.
-        let pause = if stored == 0 { 120 } else { 900 + self.random.wire_below(600) as u64 };
+        let pause = if stored == 0 { 30 } else { 900 + self.random.wire_below(600) as u64 };
         if let Some(torrent) = self.torrents.get_mut(&id) {
             torrent.announce = Stage::Idle;
             torrent.swarm.postpone_announces(port, families, now + Duration::from_secs(pause));
