@@ -1,7 +1,7 @@
 //! Operations: what a caller asked for, run by lookups and transactions.
 //!
-//! An announce is a lookup and then up to [`PLACES`](crate::engine::limits::PLACES) writes to the closest nodes that gave a token. An operation
-//! that reached nobody is tried once more. Whatever happens, it ends with one [`Event::Done`].
+//! An announce is a lookup and then up to [`PLACES`](crate::engine::limits::PLACES) writes to the closest nodes that gave
+//! a token. An operation that reached nobody is tried once more. Whatever happens, it ends with one [`Event::Done`].
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

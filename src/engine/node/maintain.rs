@@ -16,7 +16,6 @@ use crate::engine::contact::{Contact, Family, is_admissible, is_local, is_sendab
 use crate::engine::id::Id;
 use crate::engine::krpc::encode::Ask;
 use crate::engine::limits::ROUTERS;
-use crate::engine::routing::Health;
 use crate::engine::time::Instant;
 use crate::engine::tokens::ROTATION;
 use crate::engine::transactions::HARD_TIMEOUT;
@@ -171,8 +170,7 @@ impl Node {
     // Joining: saved nodes first, then routers, for ever.
 
     fn has_joined(&self, now: Instant) -> bool {
-        let alive = |health| health == Health::Good;
-        now.since(self.heard) < LINK_DOWN_AFTER * 2 && self.table.entries().any(|entry| alive(entry.health(now)))
+        now.since(self.heard) < LINK_DOWN_AFTER * 2 && self.table.good(now).next().is_some()
     }
 
     fn watch_bootstrap(&mut self, now: Instant) {

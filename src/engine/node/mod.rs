@@ -22,8 +22,9 @@
 //!
 //! `serve.rs` answers queries (BEP 5, 32, 42, 43), `ask.rs` runs operations, `hear.rs` takes responses, `scrape.rs`
 //! counts swarms (BEP 33), `sample.rs` gives and takes samples of infohashes (BEP 51), `items.rs` and `serve_items.rs` get
-//! and put items (BEP 44), `verify.rs` looks again at what was announced, `newcomers.rs` verifies whom
-//! it hears of, `maintain.rs` keeps the node alive: joining, checking, refreshing, its own id. `timer.rs` lists everything that happens by the clock.
+//! and put items (BEP 44), `verify.rs` looks again at what was announced, `newcomers.rs` verifies whom it hears of,
+//! `maintain.rs` keeps the node alive: joining, checking, refreshing, its own id. `timer.rs` lists everything that happens
+//! by the clock.
 
 mod ask;
 mod event;
@@ -71,7 +72,7 @@ use super::limits::{
 use super::peers::{PeerStore, StoredPeer};
 use super::random::Random;
 use super::routing::cache::Cache;
-use super::routing::{Entry, Health, Table};
+use super::routing::{Entry, Table};
 use super::rtt::RttHistogram;
 use super::size::SizeEstimate;
 use super::time::Instant;
@@ -235,7 +236,7 @@ impl Node {
         }
         let (rate, burst) = config.new_destinations;
         let mut node = Self {
-            table: Table::new(own, !private, config.compliance != Compliance::Off && !private),
+            table: Table::new(own, !private, config.compliance != Compliance::Off),
             cache: Cache::new(config.cache_ways, !config.private_network),
             transactions: Transactions::default(),
             rtts: RttHistogram::default(),
@@ -363,14 +364,13 @@ impl Node {
     /// How many contacts are good.
     #[must_use]
     pub fn good_contacts(&self, now: Instant) -> usize {
-        self.table.good(now)
+        self.table.good(now).count()
     }
 
     /// The good contacts: what may be named to others.
     #[must_use]
     pub fn good_contact_list(&self, now: Instant) -> Vec<Contact> {
-        let good = |entry: &&Entry| entry.health(now) == Health::Good;
-        self.table.entries().filter(good).map(|entry| entry.contact).collect()
+        self.table.good(now).map(|entry| entry.contact).collect()
     }
 
     /// Our address as others see it, once enough of them agree.

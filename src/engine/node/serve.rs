@@ -7,6 +7,7 @@ use arrayvec::ArrayVec;
 
 use super::Node;
 use super::newcomers::Tidings;
+use crate::engine::bloom::SwarmFilters;
 use crate::engine::contact::{Contact, Family, is_admissible};
 use crate::engine::id::Id;
 use crate::engine::krpc::encode::{self, Filters, Response};
@@ -44,11 +45,13 @@ impl Node {
             }
             Method::GetPeers { info_hash, want, noseed, scrape } => {
                 self.stats.get_peers += 1;
-                if scrape {
-                    self.serve_scrape(now, from, transaction, &info_hash, want, noseed);
-                } else {
-                    self.serve_get_peers(now, from, transaction, &info_hash, want, noseed);
-                }
+                let filters = if scrape { self.swarm_filters(&info_hash) } else { None };
+                self.stats.scrapes += u64::from(filters.is_some());
+                let nearby = self.nearby(&info_hash, want);
+                self.respond_with(now, from, transaction, filters.as_ref(), |node, response| {
+                    nearby.write(response);
+                    node.write_peers(response, &info_hash, from.ip(), noseed);
+                });
             }
             Method::Get { target, seq, want } => self.serve_get(now, from, transaction, &target, seq, want),
             Method::Put(put) => self.serve_put(now, from, transaction, &put),
@@ -82,46 +85,8 @@ impl Node {
         admitted
     }
 
-    /// Nodes always, values when known (BEP 5 says either; everyone deployed says both), a token unless full.
-    fn serve_get_peers(
-        &mut self,
-        now: Instant,
-        from: SocketAddr,
-        transaction: &[u8],
-        info_hash: &Id,
-        want: Want,
-        noseed: bool,
-    ) {
-        let nearby = self.nearby(info_hash, want);
-        self.respond(now, from, transaction, |node, response| {
-            nearby.write(response);
-            node.write_peers(response, info_hash, from.ip(), noseed);
-        });
-    }
-
-    /// The same with filters of the whole swarm (BEP 33); the values are what room is left for.
-    fn serve_scrape(
-        &mut self,
-        now: Instant,
-        from: SocketAddr,
-        transaction: &[u8],
-        info_hash: &Id,
-        want: Want,
-        noseed: bool,
-    ) {
-        let Some(filters) = self.swarm_filters(info_hash) else {
-            return self.serve_get_peers(now, from, transaction, info_hash, want, noseed);
-        };
-        self.stats.scrapes += 1;
-        let nearby = self.nearby(info_hash, want);
-        let filters = Filters { seeds: filters.seeds.as_bytes(), peers: filters.peers.as_bytes() };
-        self.respond_scrape(now, from, transaction, Some(filters), |node, response| {
-            nearby.write(response);
-            node.write_peers(response, info_hash, from.ip(), noseed);
-        });
-    }
-
-    /// A token unless full, and values when known.
+    /// A token unless full, and values when known, as many as there is room for. Nodes come with them always: BEP 5 says
+    /// either, everyone deployed says both.
     fn write_peers(&mut self, response: &mut Response<'_>, info_hash: &Id, asker: IpAddr, noseed: bool) {
         if self.peers.accepts(self.id(), info_hash, asker) {
             response.token(&self.tokens.give(asker, info_hash));
@@ -166,18 +131,20 @@ impl Node {
         transaction: &[u8],
         write: impl FnOnce(&mut Self, &mut Response<'_>),
     ) {
-        self.respond_scrape(now, to, transaction, None, write);
+        self.respond_with(now, to, transaction, None, write);
     }
 
-    fn respond_scrape(
+    /// The same, with filters of a whole swarm (BEP 33) where they are asked for.
+    fn respond_with(
         &mut self,
         now: Instant,
         to: SocketAddr,
         transaction: &[u8],
-        filters: Option<Filters<'_>>,
+        filters: Option<&SwarmFilters>,
         write: impl FnOnce(&mut Self, &mut Response<'_>),
     ) {
         let own = *self.id();
+        let filters = filters.map(|both| Filters { seeds: both.seeds.as_bytes(), peers: both.peers.as_bytes() });
         let mut outbox = std::mem::take(&mut self.outbox);
         let length = outbox.push(to, |out| {
             let mut response = Response::begin_scrape(out, &own, &to, transaction, filters);

@@ -162,9 +162,8 @@ impl Table {
     }
 
     /// Entries that are good at `now`.
-    #[must_use]
-    pub fn good(&self, now: Instant) -> usize {
-        self.entries().filter(|entry| entry.health(now) == Health::Good).count()
+    pub fn good(&self, now: Instant) -> impl Iterator<Item = &Entry> {
+        self.entries().filter(move |entry| entry.health(now) == Health::Good)
     }
 
     /// Number of entries.

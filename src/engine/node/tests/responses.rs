@@ -1,6 +1,7 @@
 //! What a response or an error in answer to our query makes of the operation and of the contact.
 
 use super::*;
+use crate::engine::routing::Health;
 
 const THEIRS: Id = Id([0x55; 20]);
 
