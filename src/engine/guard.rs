@@ -233,9 +233,13 @@ impl Endpoints {
     /// Whether `addr` was inserted within the lifetime.
     #[must_use]
     pub fn contains(&self, now: Instant, addr: &SocketAddr) -> bool {
+        // Most nodes never meet anyone who changes ids: no hash for that.
+        if self.slots.is_empty() {
+            return false;
+        }
         let mark = self.mark(addr);
         let is_it = |slot: &Memory| slot.mark == mark && slot.is_younger(self.lifetime, now);
-        !self.slots.is_empty() && self.slots[self.ways(mark)].iter().any(is_it)
+        self.slots[self.ways(mark)].iter().any(is_it)
     }
 
     /// Remembers `addr` from `now` on.
@@ -251,7 +255,7 @@ impl Endpoints {
     }
 
     fn ways(&self, mark: u32) -> std::ops::Range<usize> {
-        let first = mark as usize % (self.slots.len() / WAYS) * WAYS;
+        let first = slot_of(mark.into(), self.slots.len() / WAYS) * WAYS;
         first..first + WAYS
     }
 
@@ -268,11 +272,12 @@ impl Endpoints {
     /// Takes its own slot again, or an empty one, or the oldest.
     fn place(&mut self, memory: Memory) {
         let ways = self.ways(memory.mark);
-        let worth = |slot: &Memory| (slot.mark != memory.mark, slot.mark != 0, slot.second);
-        if let Some(slot) = self.slots[ways].iter_mut().min_by_key(|slot| worth(slot)) {
-            self.filled += usize::from(slot.mark == 0);
-            *slot = memory;
-        }
+        let slots = &mut self.slots[ways];
+        let marked = |mark: u32| slots.iter().position(|slot| slot.mark == mark);
+        let oldest = || (0..WAYS).min_by_key(|&index| slots[index].second);
+        let index = marked(memory.mark).or_else(|| marked(0)).or_else(oldest).expect("there are eight ways");
+        self.filled += usize::from(slots[index].mark == 0);
+        slots[index] = memory;
     }
 }
 
