@@ -267,7 +267,7 @@ impl Node {
         let turn = CHECK_AFTER / self.table.len().max(1) as u32;
         let (least, most) = (now + turn.clamp(CHECK_LARGE_EVERY, CHECK_EVERY.0), now + CHECK_EVERY.1);
         let stale = self.table.take_stalest(now, CHECK_AFTER, RECHECK_AFTER);
-        let next = self.table.next_stale(CHECK_AFTER, RECHECK_AFTER).unwrap_or(most);
+        let next = self.table.next_stale(most, CHECK_AFTER, RECHECK_AFTER).unwrap_or(most);
         self.timers.set(Timer::Check, next.clamp(least, most));
         if let Some(contact) = stale {
             self.query(now, contact.addr, Some(contact.id), HARD_TIMEOUT, Purpose::Check, &Ask::Ping);

@@ -28,6 +28,10 @@ pub(super) struct Bucket {
     reserve: Vec<Entry>,
     /// Whether one of the entries is dead.
     has_dead: bool,
+    /// Whether one of the entries may have failed since it was last seen.
+    has_failed: bool,
+    /// None of the others was last seen before. What life they show is not noted here, so that it may be later in truth.
+    seen_from: Instant,
 }
 
 /// 24 bits of the subnet, then 8 of host and port. Addresses that are alike here may still differ.
@@ -51,15 +55,13 @@ impl Bucket {
             entries: Vec::new(),
             reserve: Vec::new(),
             has_dead: false,
+            has_failed: false,
+            seen_from: Instant::FAR_FUTURE,
         }
     }
 
     pub(super) fn entries(&self) -> &[Entry] {
         &self.entries
-    }
-
-    pub(super) fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
-        self.entries.iter_mut()
     }
 
     /// The entries, each with the head of its id.
@@ -95,6 +97,8 @@ impl Bucket {
     }
 
     pub(super) fn push(&mut self, entry: Entry) {
+        self.has_failed |= entry.failures() > 0;
+        self.seen_from = self.seen_from.min(entry.seen);
         self.heads.push(entry.contact.id.head());
         self.places.push(place(&entry.contact.addr));
         self.entries.push(entry);
@@ -129,8 +133,22 @@ impl Bucket {
         let entry = self.get_mut(contact)?;
         entry.note_failure(now);
         let entry = *entry;
+        self.has_failed = true;
         self.has_dead |= entry.is_dead();
         Some(entry)
+    }
+
+    /// Whether one of the entries may be due for a check at `now`. Asked before they are looked at, who are many.
+    pub(super) fn may_be_due(&self, now: Instant, age: Duration) -> bool {
+        self.has_failed || self.seen_from + age <= now
+    }
+
+    /// The entry that is due for a check first.
+    pub(super) fn first_due(&mut self, age: Duration, recheck: Duration) -> Option<&mut Entry> {
+        self.has_failed = self.entries.iter().any(|entry| entry.failures() > 0);
+        let sound = self.entries.iter().filter(|entry| entry.failures() == 0);
+        self.seen_from = sound.map(|entry| entry.seen).min().unwrap_or(Instant::FAR_FUTURE);
+        self.entries.iter_mut().min_by_key(|entry| entry.check_due(age, recheck))
     }
 
     fn look_for_dead(&mut self) {

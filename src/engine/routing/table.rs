@@ -181,17 +181,19 @@ impl Table {
     /// The entry that has been due for a check for longest; marks it as checked. So nobody waits for ever: not even
     /// where those that fail are too many, each due again after `recheck`.
     pub fn take_stalest(&mut self, now: Instant, age: Duration, recheck: Duration) -> Option<Contact> {
-        let entries = self.buckets.iter_mut().flat_map(Bucket::entries_mut);
-        let first = entries.min_by_key(|entry| entry.check_due(age, recheck))?;
+        let due = self.buckets.iter_mut().filter(|bucket| bucket.may_be_due(now, age));
+        let first = due.filter_map(|bucket| bucket.first_due(age, recheck));
+        let first = first.min_by_key(|entry| entry.check_due(age, recheck))?;
         let stalest = Some(first).filter(|entry| entry.check_due(age, recheck) <= now)?;
         stalest.checked = now;
         Some(stalest.contact)
     }
 
-    /// When there will be such an entry, if nothing changes.
-    #[must_use]
-    pub fn next_stale(&self, age: Duration, recheck: Duration) -> Option<Instant> {
-        self.entries().map(|entry| entry.check_due(age, recheck)).min()
+    /// When there will be such an entry, if nothing changes; `None` if not until `until`.
+    pub fn next_stale(&mut self, until: Instant, age: Duration, recheck: Duration) -> Option<Instant> {
+        let due = self.buckets.iter_mut().filter(|bucket| bucket.may_be_due(until, age));
+        let first = due.filter_map(|bucket| bucket.first_due(age, recheck));
+        first.map(|entry| entry.check_due(age, recheck)).min().filter(|due| *due <= until)
     }
 
     /// How many buckets there are: one more than the longest prefix that any contact shares with us.

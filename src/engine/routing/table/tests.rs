@@ -69,6 +69,15 @@ fn naive_closest(table: &Table, target: &Id) -> Vec<Contact> {
     if sound.len() == K { sound } else { sorted(&|entry| !entry.is_dead()) }
 }
 
+const AGE: Duration = Duration::from_mins(10);
+const RECHECK: Duration = Duration::from_mins(1);
+
+/// The entry that is due for a check first, and when.
+fn naive_stalest(table: &Table) -> Option<(Instant, Contact)> {
+    let all = table.entries().map(|entry| (entry.check_due(AGE, RECHECK), entry.contact));
+    all.min_by_key(|(due, _)| *due)
+}
+
 proptest! {
     #[test]
     fn invariants_hold_and_closest_is_closest(
@@ -102,12 +111,16 @@ proptest! {
                 Step::FailedKnown(_) => {}
                 Step::Wait(secs) => now += Duration::from_secs(secs),
                 Step::Check => {
-                    if let Some(stale) = table.take_stalest(now, Duration::from_mins(10), Duration::from_mins(1)) {
-                        prop_assert!(table.entries().any(|entry| entry.contact == stale && entry.checked == now));
-                    }
+                    let due = naive_stalest(&table).filter(|(due, _)| *due <= now).map(|(_, contact)| contact);
+                    prop_assert_eq!(table.take_stalest(now, AGE, RECHECK), due);
+                    let checked = table.entries().filter(|entry| entry.checked == now).map(|entry| entry.contact);
+                    prop_assert!(due.is_none() || checked.collect::<Vec<_>>().contains(&due.unwrap()));
                 }
             }
             check_invariants(&table);
+            let soon = now + RECHECK;
+            let due = naive_stalest(&table).map(|(due, _)| due).filter(|due| *due <= soon);
+            prop_assert_eq!(table.clone().next_stale(soon, AGE, RECHECK), due);
         }
         for target in [Id(target), own().random_with_prefix(near, &mut Random::new([9; 32])), own()] {
             prop_assert_eq!(table.closest(&target).to_vec(), naive_closest(&table, &target));
