@@ -67,10 +67,10 @@ impl Node {
             && is_admissible(&contact.addr, self.config.private_network)
             && self.minds_not(&contact)
             && !self.joining.is_router(&contact.addr)
+            && self.table.has_room_for(&contact)
             && !self.newcomers.asked.contains(now, &asked_as)
             && !self.id_changers.contains(now, &contact.addr)
-            && !self.newcomers.queue.iter().any(|(_, other)| *other == asked_as)
-            && self.table.has_room_for(&contact);
+            && !self.newcomers.queue.iter().any(|(_, other)| *other == asked_as);
         if !wanted {
             return;
         }

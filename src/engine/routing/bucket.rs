@@ -87,6 +87,10 @@ impl Bucket {
         alike.map(|(_, entry)| entry).filter(move |entry| subnet(entry.contact.addr.ip()) == ours)
     }
 
+    pub(super) fn knows_subnet_of(&self, addr: &SocketAddr) -> bool {
+        self.in_subnet_of(addr).next().is_some()
+    }
+
     pub(super) const fn is_full(&self) -> bool {
         self.entries.len() >= self.capacity
     }

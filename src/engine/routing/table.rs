@@ -10,6 +10,7 @@ use arrayvec::ArrayVec;
 
 use super::bucket::Bucket;
 use super::entry::{Entry, Health};
+use super::subnets::Subnets;
 use crate::engine::contact::Contact;
 use crate::engine::id::Id;
 use crate::engine::limits::{FIRST_BUCKETS, K};
@@ -53,6 +54,7 @@ pub enum Refusal {
 pub struct Table {
     own: Id,
     buckets: Vec<Bucket>,
+    subnets: Subnets,
     diverse: bool,
     prefer_compliant: bool,
 }
@@ -62,7 +64,7 @@ impl Table {
     /// that obey BEP 42 displace those that do not.
     #[must_use]
     pub const fn new(own: Id, diverse: bool, prefer_compliant: bool) -> Self {
-        Self { own, buckets: Vec::new(), diverse, prefer_compliant }
+        Self { own, buckets: Vec::new(), subnets: Subnets::new(), diverse, prefer_compliant }
     }
 
     /// The id that the table is built around.
@@ -85,7 +87,7 @@ impl Table {
             if !entry.is_dead() {
                 return self.drop_old_id(now, &contact).unwrap_or(Outcome::Refused(Refusal::IdTaken));
             }
-            self.buckets[index].remove(&contact.id);
+            self.take_out(index, &contact.id);
         }
         let refusal = self.refusal(index, &contact);
         // In a private network an address is no reason, but the very endpoint is.
@@ -118,11 +120,11 @@ impl Table {
     /// Takes `id` out of the table and moves the best of the reserve into its place.
     pub fn remove(&mut self, now: Instant, id: &Id) -> Option<Entry> {
         let index = self.own.common_prefix_len(id);
-        let removed = self.buckets.get_mut(index)?.remove(id)?;
+        let removed = self.take_out(index, id)?;
         while let Some(mut entry) = self.buckets[index].take_from_reserve() {
             if self.refusal(index, &entry.contact).is_none() {
                 entry.added = now;
-                self.buckets[index].push(entry);
+                self.put_in(index, entry);
                 break;
             }
         }
@@ -142,7 +144,9 @@ impl Table {
             return false;
         }
         let index = self.own.common_prefix_len(&contact.id);
-        self.buckets.get(index).is_none_or(Bucket::has_room) && self.refusal(index, contact).is_none()
+        // Those near us are heard of again and again, and most of them are in their bucket already: look there first.
+        let is_open = |bucket: &Bucket| bucket.has_room() && !(self.diverse && bucket.knows_subnet_of(&contact.addr));
+        self.buckets.get(index).is_none_or(is_open) && self.refusal(index, contact).is_none()
     }
 
     /// The contacts closest to `target`, at most [`K`], closest first: those without a failure; if they are too few,
@@ -226,28 +230,39 @@ impl Table {
     fn insert(&mut self, now: Instant, index: usize, entry: Entry) -> Outcome {
         let bucket = &mut self.buckets[index];
         if !bucket.is_full() {
-            bucket.push(entry);
+            self.put_in(index, entry);
             return Outcome::Added;
         }
         let Some(victim) = bucket.victim(now, &entry, self.prefer_compliant) else {
             bucket.keep_in_reserve(entry);
             return Outcome::Reserved;
         };
-        bucket.remove(&victim);
-        bucket.push(entry);
+        self.take_out(index, &victim);
+        self.put_in(index, entry);
         Outcome::Replaced(victim)
     }
 
+    fn put_in(&mut self, index: usize, entry: Entry) {
+        self.subnets.add(&entry.contact.addr);
+        self.buckets[index].push(entry);
+    }
+
+    fn take_out(&mut self, index: usize, id: &Id) -> Option<Entry> {
+        let removed = self.buckets.get_mut(index)?.remove(id)?;
+        self.subnets.remove(&removed.contact.addr);
+        Some(removed)
+    }
+
     fn refusal(&self, index: usize, contact: &Contact) -> Option<Refusal> {
-        if !self.diverse {
+        if !self.diverse || !self.subnets.may_contain(&contact.addr) {
             return None;
         }
         let mut neighbours = self.buckets.iter().flat_map(|bucket| bucket.in_subnet_of(&contact.addr));
         if neighbours.any(|entry| entry.contact.addr.ip() == contact.addr.ip()) {
             return Some(Refusal::AddressTaken);
         }
-        let has_neighbour = |bucket: &Bucket| bucket.in_subnet_of(&contact.addr).next().is_some();
-        self.buckets.get(index).is_some_and(has_neighbour).then_some(Refusal::SubnetTaken)
+        let is_taken = self.buckets.get(index).is_some_and(|bucket| bucket.knows_subnet_of(&contact.addr));
+        is_taken.then_some(Refusal::SubnetTaken)
     }
 
     /// The entry of an endpoint that has just answered as somebody else goes, if there is one.
