@@ -47,12 +47,13 @@ fn place(addr: &SocketAddr) -> u32 {
 }
 
 impl Bucket {
-    pub(super) const fn new(capacity: usize) -> Self {
+    /// An empty bucket. It takes all its room at once, so that its lists lie side by side and never move.
+    pub(super) fn new(capacity: usize) -> Self {
         Self {
             capacity,
-            heads: Vec::new(),
-            places: Vec::new(),
-            entries: Vec::new(),
+            heads: Vec::with_capacity(capacity),
+            places: Vec::with_capacity(capacity),
+            entries: Vec::with_capacity(capacity),
             reserve: Vec::new(),
             has_dead: false,
             has_failed: false,

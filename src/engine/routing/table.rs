@@ -104,6 +104,10 @@ impl Table {
 
     /// `contact` queried us. Whether it is in the table: if not, it should be verified before it can be.
     pub fn asked_us(&mut self, now: Instant, contact: &Contact) -> bool {
+        // Most of those who ask are strangers, and no entry has their subnet.
+        if !self.subnets.may_contain(&contact.addr) {
+            return false;
+        }
         let index = self.own.common_prefix_len(&contact.id);
         self.buckets.get_mut(index).is_some_and(|bucket| bucket.note_query(now, contact))
     }
