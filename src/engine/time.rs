@@ -70,6 +70,23 @@ impl Sub<Duration> for Instant {
     }
 }
 
+/// A round-trip time in four bytes, because a node keeps thousands: to the nanosecond, and at most 4.29 seconds, which
+/// is twice what any answer is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RoundTrip(u32);
+
+impl From<Duration> for RoundTrip {
+    fn from(rtt: Duration) -> Self {
+        Self(u32::try_from(rtt.as_nanos()).unwrap_or(u32::MAX))
+    }
+}
+
+impl From<RoundTrip> for Duration {
+    fn from(rtt: RoundTrip) -> Self {
+        Self::from_nanos(rtt.0.into())
+    }
+}
+
 impl fmt::Display for Instant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{:06}s", self.0 / 1_000_000, self.0 % 1_000_000)

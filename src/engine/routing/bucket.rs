@@ -224,7 +224,7 @@ impl Bucket {
         };
         let slow = || {
             let young = self.entries.iter().filter(|entry| now.since(entry.added) < YOUNG);
-            young.max_by_key(|entry| entry.rtt).filter(|entry| entry.rtt * 2 > newcomer.rtt * 5)
+            young.max_by_key(|entry| entry.rtt()).filter(|entry| entry.rtt() * 2 > newcomer.rtt() * 5)
         };
         dead.or_else(breaks_bep_42).or_else(slow).map(|entry| entry.contact.id)
     }
@@ -240,7 +240,7 @@ impl Bucket {
 
     /// The best of the reserve: the fastest.
     pub(super) fn take_from_reserve(&mut self) -> Option<Entry> {
-        let best = (0..self.reserve.len()).min_by_key(|&index| self.reserve[index].rtt)?;
+        let best = (0..self.reserve.len()).min_by_key(|&index| self.reserve[index].rtt())?;
         Some(self.reserve.remove(best))
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::engine::contact::{Contact, subnet};
 use crate::engine::id::Id;
-use crate::engine::time::Instant;
+use crate::engine::time::{Instant, RoundTrip};
 
 /// A contact that has not answered for so long gives way to any other.
 const FRESH_FOR: Duration = Duration::from_mins(30);
@@ -17,7 +17,7 @@ const FRESH_FOR: Duration = Duration::from_mins(30);
 #[derive(Clone, Copy, Debug)]
 struct Known {
     contact: Contact,
-    rtt: Duration,
+    rtt: RoundTrip,
     answered: Instant,
 }
 
@@ -39,7 +39,7 @@ impl Cache {
     /// `contact` answered after `rtt`, and the table has nothing against it.
     pub fn answered(&mut self, now: Instant, contact: Contact, rtt: Duration) {
         let Some(set) = self.sets.get_mut(usize::from(contact.id.0[0])) else { return };
-        let known = Known { contact, rtt, answered: now };
+        let known = Known { contact, rtt: rtt.into(), answered: now };
         let worth = |known: &Known| (now.since(known.answered) >= FRESH_FOR, known.rtt);
         let network = subnet(contact.addr.ip());
         if let Some(same) = set.iter_mut().find(|known| known.contact.addr == contact.addr) {
@@ -70,7 +70,7 @@ impl Cache {
 
     /// The contacts that share the first byte with `target`, and their round-trip times.
     pub fn near(&self, target: &Id) -> impl Iterator<Item = (Contact, Duration)> {
-        self.sets.get(usize::from(target.0[0])).into_iter().flatten().map(|known| (known.contact, known.rtt))
+        self.sets.get(usize::from(target.0[0])).into_iter().flatten().map(|known| (known.contact, known.rtt.into()))
     }
 
     /// Number of contacts.

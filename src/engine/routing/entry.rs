@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::engine::contact::Contact;
-use crate::engine::time::Instant;
+use crate::engine::time::{Instant, RoundTrip};
 
 /// BEP 5: a contact that showed no life for this long is questionable.
 pub const GOOD_FOR: Duration = Duration::from_mins(15);
@@ -30,18 +30,19 @@ pub enum Health {
 pub struct Entry {
     /// Who it is.
     pub contact: Contact,
-    /// Smoothed round-trip time.
-    pub rtt: Duration,
     /// When it entered the table.
     pub added: Instant,
     /// When it last showed life: an answer or a query.
     pub seen: Instant,
     /// When we last asked it to find out whether it lives.
     pub checked: Instant,
+    /// Smoothed.
+    rtt: RoundTrip,
     failures: u8,
     compliant: bool,
-    failing_since: Instant,
+    /// When it failed last, and how long after the first failure in a row, to an hour.
     failed: Instant,
+    failing_for_micros: u32,
 }
 
 impl Entry {
@@ -50,14 +51,14 @@ impl Entry {
     pub fn new(now: Instant, contact: Contact, rtt: Duration) -> Self {
         Self {
             contact,
-            rtt,
             added: now,
             seen: now,
             checked: now,
+            rtt: rtt.into(),
             failures: 0,
             compliant: contact.is_compliant(),
-            failing_since: now,
             failed: now,
+            failing_for_micros: 0,
         }
     }
 
@@ -76,7 +77,13 @@ impl Entry {
     /// Whether it is [`Health::Bad`], which no time passed can change.
     #[must_use]
     pub fn is_dead(&self) -> bool {
-        self.failures >= FAILURES_TO_BE_BAD && self.failed.since(self.failing_since) >= FAILING_FOR
+        self.failures >= FAILURES_TO_BE_BAD && Duration::from_micros(self.failing_for_micros.into()) >= FAILING_FOR
+    }
+
+    /// Smoothed round-trip time.
+    #[must_use]
+    pub fn rtt(&self) -> Duration {
+        self.rtt.into()
     }
 
     /// Whether its id fits its address (BEP 42).
@@ -101,7 +108,7 @@ impl Entry {
 
     /// It answered a query of ours.
     pub fn note_answer(&mut self, now: Instant, rtt: Duration) {
-        self.rtt = (self.rtt * 7 + rtt) / 8;
+        self.rtt = ((self.rtt() * 7 + rtt) / 8).into();
         self.seen = now;
         self.failures = 0;
     }
@@ -113,10 +120,14 @@ impl Entry {
 
     /// It did not answer.
     pub fn note_failure(&mut self, now: Instant) {
+        let since = now.since(self.failed);
         if self.failures == 0 {
-            self.failing_since = now;
-        } else if now.since(self.failed) < FAILURE_SPACING {
+            self.failing_for_micros = 0;
+        } else if since < FAILURE_SPACING {
             return;
+        } else {
+            let more = u32::try_from(since.as_micros()).unwrap_or(u32::MAX);
+            self.failing_for_micros = self.failing_for_micros.saturating_add(more);
         }
         self.failed = now;
         self.failures = self.failures.saturating_add(1);

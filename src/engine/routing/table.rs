@@ -139,7 +139,7 @@ impl Table {
     /// The smoothed round-trip time of `contact`, if it is in the table.
     #[must_use]
     pub fn rtt(&self, contact: &Contact) -> Option<Duration> {
-        self.entry(contact).map(|entry| entry.rtt)
+        self.entry(contact).map(Entry::rtt)
     }
 
     /// Whether a contact that is not in the table could enter it now: is it worth a query to verify it?
