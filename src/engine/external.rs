@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::contact::subnet;
 use super::limits::ADDRESS_VOTERS;
+use super::presence::Presence;
 
 /// The voters.
 #[derive(Clone, Debug)]
@@ -15,6 +16,8 @@ pub struct AddressVote {
     /// Who voted, the oldest first, and beside it for what.
     voters: VecDeque<u64>,
     votes: VecDeque<SocketAddr>,
+    /// In a large network nearly every voter is a new one.
+    known: Presence<{ 4 * ADDRESS_VOTERS }>,
     quorum: usize,
     by_subnet: bool,
 }
@@ -23,19 +26,32 @@ impl AddressVote {
     /// A vote that needs `quorum` voters; in a private network voters may share a subnet.
     #[must_use]
     pub const fn new(quorum: usize, private_network: bool) -> Self {
-        Self { voters: VecDeque::new(), votes: VecDeque::new(), quorum, by_subnet: !private_network }
+        Self {
+            voters: VecDeque::new(),
+            votes: VecDeque::new(),
+            known: Presence::new(),
+            quorum,
+            by_subnet: !private_network,
+        }
     }
 
     /// `voter` sees us at `ours`.
     pub fn cast(&mut self, voter: &SocketAddr, ours: SocketAddr) {
         let voter = if self.by_subnet { subnet(voter.ip()) } else { endpoint(voter) };
-        let earlier = self.voters.iter().position(|other| *other == voter);
-        if let Some(gone) = earlier.or_else(|| (self.voters.len() >= ADDRESS_VOTERS).then_some(0)) {
+        let oldest = (self.voters.len() >= ADDRESS_VOTERS).then_some(0);
+        if let Some(gone) = self.place_of(voter).or(oldest) {
+            self.known.remove(self.voters[gone]);
             self.voters.remove(gone);
             self.votes.remove(gone);
         }
+        self.known.add(voter);
         self.voters.push_back(voter);
         self.votes.push_back(ours);
+    }
+
+    fn place_of(&self, voter: u64) -> Option<usize> {
+        let may_be_there = self.known.may_contain(voter);
+        may_be_there.then(|| self.voters.iter().position(|other| *other == voter)).flatten()
     }
 
     /// The address that more than half of a quorum sees, with the port that most of those see.

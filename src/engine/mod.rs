@@ -15,7 +15,7 @@
 //!
 //! | part | what it does | obeys |
 //! |---|---|---|
-//! | [`id`], [`contact`], [`time`], [`random`], [`limits`] | the vocabulary, and every capacity with its reason | BEP 5, 32, 42 |
+//! | [`id`], [`contact`], [`time`], [`random`], [`presence`], [`limits`] | the vocabulary, and every capacity with its reason | BEP 5, 32, 42 |
 //! | [`bencode`], [`krpc`] | bytes to messages and back: liberal in, strict out | BEP 3, 5, 32, 42, 43 |
 //! | [`routing`] | whom we know | BEP 5, 42 |
 //! | [`lookup`], [`size`], [`rtt`] | whom to ask next, how large the network is, how fast it answers | BEP 5 |
@@ -36,6 +36,7 @@ pub mod limits;
 pub mod lookup;
 pub mod node;
 pub mod peers;
+pub mod presence;
 pub mod random;
 pub mod routing;
 pub mod rtt;

@@ -6,7 +6,6 @@
 mod bucket;
 pub mod cache;
 pub mod entry;
-mod subnets;
 pub mod table;
 
 pub use entry::{Entry, Health};

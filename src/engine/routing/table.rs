@@ -11,14 +11,17 @@ use arrayvec::ArrayVec;
 
 use super::bucket::Bucket;
 use super::entry::{Entry, Health};
-use super::subnets::Subnets;
-use crate::engine::contact::Contact;
+use crate::engine::contact::{Contact, subnet};
 use crate::engine::id::Id;
 use crate::engine::limits::{FIRST_BUCKETS, K};
+use crate::engine::presence::Presence;
 use crate::engine::time::Instant;
 
 /// A dead entry is kept as a last resort until something replaces it, or until it has failed so often in a row.
 const FAILURES_TO_BE_FORGOTTEN: u8 = 8;
+
+/// Counts in the filter of subnets: six for each entry of a usual table.
+const SUBNETS: usize = 2048;
 
 /// What became of a contact that answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +58,8 @@ pub enum Refusal {
 pub struct Table {
     own: Id,
     buckets: Vec<Bucket>,
-    subnets: Subnets,
+    /// The subnets of all entries: most contacts that are heard of come from none of them.
+    subnets: Presence<SUBNETS>,
     diverse: bool,
     prefer_compliant: bool,
 }
@@ -65,7 +69,7 @@ impl Table {
     /// that obey BEP 42 displace those that do not.
     #[must_use]
     pub const fn new(own: Id, diverse: bool, prefer_compliant: bool) -> Self {
-        Self { own, buckets: Vec::new(), subnets: Subnets::new(), diverse, prefer_compliant }
+        Self { own, buckets: Vec::new(), subnets: Presence::new(), diverse, prefer_compliant }
     }
 
     /// The id that the table is built around.
@@ -106,7 +110,7 @@ impl Table {
     /// `contact` queried us. Whether it is in the table: if not, it should be verified before it can be.
     pub fn asked_us(&mut self, now: Instant, contact: &Contact) -> bool {
         // Most of those who ask are strangers, and no entry has their subnet.
-        if !self.subnets.may_contain(&contact.addr) {
+        if !self.subnets.may_contain(subnet(contact.addr.ip())) {
             return false;
         }
         let index = self.own.common_prefix_len(&contact.id);
@@ -248,18 +252,18 @@ impl Table {
     }
 
     fn put_in(&mut self, index: usize, entry: Entry) {
-        self.subnets.add(&entry.contact.addr);
+        self.subnets.add(subnet(entry.contact.addr.ip()));
         self.buckets[index].insert(entry);
     }
 
     fn take_out(&mut self, index: usize, id: &Id) -> Option<Entry> {
         let removed = self.buckets.get_mut(index)?.remove(id)?;
-        self.subnets.remove(&removed.contact.addr);
+        self.subnets.remove(subnet(removed.contact.addr.ip()));
         Some(removed)
     }
 
     fn refusal(&self, index: usize, contact: &Contact) -> Option<Refusal> {
-        if !self.diverse || !self.subnets.may_contain(&contact.addr) {
+        if !self.diverse || !self.subnets.may_contain(subnet(contact.addr.ip())) {
             return None;
         }
         let mut neighbours = self.buckets.iter().flat_map(|bucket| bucket.in_subnet_of(&contact.addr));

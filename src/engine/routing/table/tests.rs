@@ -62,7 +62,10 @@ fn check_invariants(table: &Table) {
     ips.dedup();
     assert_eq!(ips.len(), table.len(), "an address is twice in the table");
     assert!(table.entries().all(|entry| entry.contact.id != own()), "our own id is in the table");
-    assert!(table.entries().all(|entry| table.subnets.may_contain(&entry.contact.addr)), "a subnet is forgotten");
+    assert!(
+        table.entries().all(|entry| table.subnets.may_contain(subnet(entry.contact.addr.ip()))),
+        "a subnet is forgotten"
+    );
 }
 
 fn naive_closest(table: &Table, target: &Id) -> Vec<Contact> {
