@@ -1,7 +1,7 @@
 //! A bucket: contacts that share a prefix of one length with our own id, and a short reserve behind them.
 //!
-//! Invariants: at most `capacity` entries and [`RESERVE`] in reserve; ids are unique within the bucket, and sorted; each
-//! entry has its head and its place at its own index.
+//! Invariants: at most `capacity` entries and [`RESERVE`] in reserve; ids are unique within the bucket; heads are sorted,
+//! each beside the index of its entry; each entry has its place at its own index.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::{ControlFlow, Range};
@@ -10,19 +10,23 @@ use std::time::Duration;
 use super::entry::Entry;
 use crate::engine::contact::{Contact, subnet};
 use crate::engine::id::Id;
-use crate::engine::limits::RESERVE;
+use crate::engine::limits::{FIRST_BUCKETS, K, RESERVE};
 use crate::engine::time::Instant;
 
 /// An entry younger than this may be displaced by a much faster one; older ones have proven that they stay.
 const YOUNG: Duration = Duration::from_hours(1);
+
+/// An index of an entry fits into one byte.
+const _: () = assert!(FIRST_BUCKETS[0] <= u8::MAX as usize && K <= FIRST_BUCKETS[0]);
 
 #[derive(Clone, Debug)]
 pub(super) struct Bucket {
     capacity: usize,
     /// What is asked of every entry, kept side by side: a search reads these and only then the entry that fits. In a
     /// busy node most of the table is in no cache of the processor, and in a simulation none of it. First the head of
-    /// each id.
+    /// each id, sorted, and the index of its entry: only these are moved when somebody comes or goes.
     heads: Vec<u64>,
+    order: Vec<u8>,
     /// Then the place of each address, see [`place`].
     places: Vec<u32>,
     entries: Vec<Entry>,
@@ -53,6 +57,7 @@ impl Bucket {
         Self {
             capacity,
             heads: Vec::with_capacity(capacity),
+            order: Vec::with_capacity(capacity),
             places: Vec::with_capacity(capacity),
             entries: Vec::with_capacity(capacity),
             reserve: Vec::new(),
@@ -83,7 +88,7 @@ impl Bucket {
         visit: &mut impl FnMut(&'a Entry) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let [first, .., last] = self.heads[range.clone()] else {
-            return self.entries[range].iter().try_for_each(visit);
+            return self.ranked(range).try_for_each(visit);
         };
         if first == last {
             return self.visit_twins(range, target, visit);
@@ -103,20 +108,26 @@ impl Bucket {
         target: &Id,
         visit: &mut impl FnMut(&'a Entry) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        let mut twins: Vec<&Entry> = self.entries[range].iter().collect();
+        let mut twins: Vec<&Entry> = self.ranked(range).collect();
         twins.sort_unstable_by(|a, b| target.closer(&a.contact.id, &b.contact.id));
         twins.into_iter().try_for_each(visit)
     }
 
-    pub(super) fn by_id(&self, id: &Id) -> Option<&Entry> {
-        self.index_of(id).map(|index| &self.entries[index])
+    /// The entries of these ranks among the heads.
+    fn ranked(&self, ranks: Range<usize>) -> impl Iterator<Item = &Entry> {
+        self.order[ranks].iter().map(|&index| &self.entries[usize::from(index)])
     }
 
-    fn index_of(&self, id: &Id) -> Option<usize> {
+    pub(super) fn by_id(&self, id: &Id) -> Option<&Entry> {
+        self.rank_of(id).map(|rank| &self.entries[usize::from(self.order[rank])])
+    }
+
+    fn rank_of(&self, id: &Id) -> Option<usize> {
         let head = id.head();
         let first = self.heads.partition_point(|other| *other < head);
         let alike = self.heads[first..].iter().take_while(|other| **other == head).count();
-        (first..first + alike).find(|&index| self.entries[index].contact.id == *id)
+        let found = self.ranked(first..first + alike).position(|entry| entry.contact.id == *id);
+        found.map(|place| first + place)
     }
 
     pub(super) fn at(&self, addr: &SocketAddr) -> Option<&Entry> {
@@ -149,20 +160,23 @@ impl Bucket {
         self.has_failed |= entry.failures() > 0;
         self.seen_from = self.seen_from.min(entry.seen);
         let head = entry.contact.id.head();
-        let first = self.heads.partition_point(|other| *other < head);
-        let before = |other: &&Entry| other.contact.id < entry.contact.id;
-        let index = first + self.entries[first..].iter().take_while(before).count();
-        self.heads.insert(index, head);
-        self.places.insert(index, place(&entry.contact.addr));
-        self.entries.insert(index, entry);
+        let rank = self.heads.partition_point(|other| *other < head);
+        self.heads.insert(rank, head);
+        self.order.insert(rank, self.entries.len() as u8);
+        self.places.push(place(&entry.contact.addr));
+        self.entries.push(entry);
     }
 
     pub(super) fn remove(&mut self, id: &Id) -> Option<Entry> {
         self.reserve.retain(|entry| entry.contact.id != *id);
-        let index = self.index_of(id)?;
-        self.heads.remove(index);
-        self.places.remove(index);
-        let removed = self.entries.remove(index);
+        let rank = self.rank_of(id)?;
+        self.heads.remove(rank);
+        let index = self.order.remove(rank);
+        self.places.swap_remove(usize::from(index));
+        let removed = self.entries.swap_remove(usize::from(index));
+        // The last one took its place, unless it was the last itself.
+        let last = self.entries.len() as u8;
+        self.order.iter_mut().filter(|other| **other == last).for_each(|other| *other = index);
         self.look_for_dead();
         Some(removed)
     }
@@ -209,8 +223,8 @@ impl Bucket {
     }
 
     fn get_mut(&mut self, contact: &Contact) -> Option<&mut Entry> {
-        let index = self.index_of(&contact.id)?;
-        Some(&mut self.entries[index]).filter(|entry| entry.contact.addr == contact.addr)
+        let rank = self.rank_of(&contact.id)?;
+        Some(&mut self.entries[usize::from(self.order[rank])]).filter(|entry| entry.contact.addr == contact.addr)
     }
 
     /// The entry that should make room for `newcomer`, best reason first: it is dead; it breaks BEP 42 and the newcomer
@@ -246,5 +260,19 @@ impl Bucket {
 
     pub(super) const fn has_reserve(&self) -> bool {
         !self.reserve.is_empty()
+    }
+}
+
+#[cfg(test)]
+impl Bucket {
+    /// Whether heads are sorted, each beside its entry, and places stand where their entries do.
+    pub(super) fn is_in_order(&self) -> bool {
+        let heads = self.ranked(0..self.order.len()).map(|entry| entry.contact.id.head());
+        let mut indices = self.order.clone();
+        indices.sort_unstable();
+        self.heads.is_sorted()
+            && heads.eq(self.heads.iter().copied())
+            && indices.iter().map(|&index| usize::from(index)).eq(0..self.entries.len())
+            && self.entries.iter().map(|entry| place(&entry.contact.addr)).eq(self.places.iter().copied())
     }
 }

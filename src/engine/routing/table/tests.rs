@@ -50,8 +50,7 @@ fn check_invariants(table: &Table) {
         for entry in bucket.entries() {
             assert_eq!(own().common_prefix_len(&entry.contact.id), index, "an entry lies in the wrong bucket");
         }
-        let ids: Vec<Id> = bucket.entries().iter().map(|entry| entry.contact.id).collect();
-        assert!(ids.is_sorted(), "bucket {index} is out of order");
+        assert!(bucket.is_in_order(), "bucket {index} is out of order");
         let mut subnets: Vec<u64> = bucket.entries().iter().map(|entry| subnet(entry.contact.addr.ip())).collect();
         subnets.sort_unstable();
         subnets.dedup();
