@@ -22,6 +22,8 @@ const _: () = assert!(FIRST_BUCKETS[0] <= u8::MAX as usize && K <= FIRST_BUCKETS
 #[derive(Clone, Debug)]
 pub(super) struct Bucket {
     capacity: usize,
+    /// Leading bits that all ids in it share.
+    shared_bits: u32,
     /// What is asked of every entry, kept side by side: a search reads these and only then the entry that fits. In a
     /// busy node most of the table is in no cache of the processor, and in a simulation none of it. First the head of
     /// each id, sorted, and the index of its entry: only these are moved when somebody comes or goes.
@@ -53,9 +55,10 @@ fn place(addr: &SocketAddr) -> u32 {
 
 impl Bucket {
     /// An empty bucket. It takes all its room at once, so that its lists lie side by side and never move.
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(super) fn new(capacity: usize, shared_bits: u32) -> Self {
         Self {
             capacity,
+            shared_bits,
             heads: Vec::with_capacity(capacity),
             order: Vec::with_capacity(capacity),
             places: Vec::with_capacity(capacity),
@@ -122,9 +125,23 @@ impl Bucket {
         self.rank_of(id).map(|rank| &self.entries[usize::from(self.order[rank])])
     }
 
+    /// The first rank that is not before `head`. Ids are spread evenly, so that it is near to where its share of the bucket
+    /// ends: that takes a cache line or two, where halving takes five, one after the other.
+    fn rank_from(&self, head: u64) -> usize {
+        let share = head.checked_shl(self.shared_bits).unwrap_or(0);
+        let mut rank = ((u128::from(share) * self.heads.len() as u128) >> 64) as usize;
+        while rank > 0 && self.heads[rank - 1] >= head {
+            rank -= 1;
+        }
+        while self.heads.get(rank).is_some_and(|other| *other < head) {
+            rank += 1;
+        }
+        rank
+    }
+
     fn rank_of(&self, id: &Id) -> Option<usize> {
         let head = id.head();
-        let first = self.heads.partition_point(|other| *other < head);
+        let first = self.rank_from(head);
         let alike = self.heads[first..].iter().take_while(|other| **other == head).count();
         let found = self.ranked(first..first + alike).position(|entry| entry.contact.id == *id);
         found.map(|place| first + place)
@@ -160,7 +177,7 @@ impl Bucket {
         self.has_failed |= entry.failures() > 0;
         self.seen_from = self.seen_from.min(entry.seen);
         let head = entry.contact.id.head();
-        let rank = self.heads.partition_point(|other| *other < head);
+        let rank = self.rank_from(head);
         self.heads.insert(rank, head);
         self.order.insert(rank, self.entries.len() as u8);
         self.places.push(place(&entry.contact.addr));

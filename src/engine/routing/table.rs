@@ -295,8 +295,9 @@ impl Table {
     fn bucket_index(&mut self, id: &Id) -> usize {
         let index = self.own.common_prefix_len(id);
         while self.buckets.len() <= index {
-            let capacity = FIRST_BUCKETS.get(self.buckets.len()).copied().unwrap_or(K);
-            self.buckets.push(Bucket::new(capacity));
+            let depth = self.buckets.len();
+            let capacity = FIRST_BUCKETS.get(depth).copied().unwrap_or(K);
+            self.buckets.push(Bucket::new(capacity, depth as u32 + 1));
         }
         index
     }
