@@ -175,6 +175,9 @@ mod tests {
             (0..500).map(|_| pastry.find(dice.below(500), dice.id(), copies, &nobody).hops).sum()
         };
         let (alone, many) = (hops(1, &mut dice), hops(8, &mut dice));
-        assert!(f64::from(many) < 0.9 * f64::from(alone), "{many} hops to one of eight copies, {alone} to the only one");
+        assert!(
+            f64::from(many) < 0.9 * f64::from(alone),
+            "{many} hops to one of eight copies, {alone} to the only one"
+        );
     }
 }

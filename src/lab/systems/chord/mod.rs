@@ -188,7 +188,8 @@ mod tests {
         for (host, node) in world.hosts() {
             let others = |step: usize| ring.node(ring.place(host.index()) + step);
             let living = |at: &usize| !dead.contains(*at);
-            let after: Vec<SocketAddr> = (1..n).map(others).filter(living).take(node::SUCCESSORS).map(address).collect();
+            let after: Vec<SocketAddr> =
+                (1..n).map(others).filter(living).take(node::SUCCESSORS).map(address).collect();
             let before = (1..n).rev().map(others).find(living).map(address);
             assert_eq!(node.successors().iter().map(|peer| peer.addr).collect::<Vec<_>>(), after);
             assert_eq!(node.predecessor().map(|peer| peer.addr), before);
