@@ -29,7 +29,7 @@ pub(super) struct Job {
 
 impl Job {
     pub(super) fn seconds(&self) -> f64 {
-        self.n as f64 * self.system.seconds_per_node()
+        self.system.seconds(self.n)
     }
 }
 
