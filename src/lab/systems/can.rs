@@ -8,7 +8,7 @@
 //!   neighbour does not answer, the next best that is closer is taken (section 2.1, greedy forwarding);
 //! - if none of those is left, the node looks for somebody closer than itself ring by ring: its neighbours, theirs, and
 //!   so on, and greedy forwarding resumes there (2.1, "expanding ring search"). The paper sets no limit; here it is
-//!   [`RINGS`], beyond which the route has failed;
+//!   three rings, beyond which the route has failed;
 //! - copies lie at the points that different hash functions give for a key (section 3.5). A reader tries one after another
 //!   in that order; the paper also allows all at once, and the closest first.
 //!

@@ -3,16 +3,16 @@
 //! Rules (Rowstron and Druschel, Middleware 2001, section 2; PAST: the same, SOSP 2001):
 //! - ids are read as digits of b = 4 bits; a node keeps a routing table R, one row per shared prefix and one entry per
 //!   next digit, a leaf set L of the 8 closest nodes on either side (|L| = 16), and a neighbourhood set M of 32 nodes
-//!   (section 2.1);
+//!   ("Pastry node state");
 //! - a key within the leaf set goes to the numerically closest leaf; any other to the table entry that shares one
 //!   more digit; where there is none or it does not answer, to a node of L, R or M that shares as many digits with the
-//!   key and is numerically closer, here the closest such (section 2.2, the routing procedure and its "rare case");
-//! - a leaf that does not answer is passed over for the next closest (section 2.4: leaf sets know who lives);
+//!   key and is numerically closer, here the closest such ("Routing", the procedure and its "rare case");
+//! - a leaf that does not answer is passed over for the next closest ("Node departure": leaves watch each other);
 //! - an object lives on the nodes numerically closest to its key, and the first of them on the way answers (PAST).
 //!
 //! Left out: proximity. An entry of the table is a random node of those that fit, and M, the nearest nodes in the network,
-//! is 32 random ones. Joining and repair, as tables are built by an oracle and nobody repairs; the randomized choice of
-//! section 2.5; PAST's caches and diverted replicas.
+//! is 32 random ones. Joining and repair, as tables are built by an oracle and nobody repairs; the random choice among
+//! several next hops, against nodes that lie; PAST's caches and diverted replicas.
 
 use super::ring::{DIGIT_BITS, Ring, around, digit, point, shared_digits};
 use crate::engine::id::Id;

@@ -1,7 +1,7 @@
 //! Chord with DHash.
 //!
-//! Rules (Stoica, Morris, Karger, Liben-Nowell, Kaashoek, Dabek, Balakrishnan: ToN 11(1), 2003; the first five with Dabek's
-//! DHash: SOSP 2001):
+//! Rules (Stoica, Morris, Liben-Nowell, Karger, Kaashoek, Dabek, Balakrishnan: ToN 11(1), 2003; DHash: Dabek, Kaashoek, Karger,
+//! Morris, Stoica: SOSP 2001):
 //! - a key belongs to its successor, the first node at the key or clockwise of it (ToN, IV.B);
 //! - a node knows 20 successors (IV.E.3), and as finger i the successor of its own point + 2^i (IV.D);
 //! - a lookup goes to the node that most closely precedes the key, of all fingers and successors; who does not answer is
@@ -14,7 +14,7 @@
 //! simulator, and the lookups read the tables that result.
 //!
 //! A path here ends at the node that has the key, one hop more than in the papers, where the last node before the key
-//! names it. They give 3.84 at 1,000 nodes (ToN, table II); the lab's 4.7 are 3.7 and the holder.
+//! names it. They give 3.84 at 1,000 nodes (ToN, table II; from memory); the lab's 4.7 are 3.7 and the holder.
 //!
 //! Left out: the choice among fingers and replicas by round-trip time (SOSP, section 4.3 and 5.1), virtual servers, and in
 //! the experiments what is in [`dhash`], caches on the lookup path and names that prove the content: a cached block would
