@@ -426,11 +426,18 @@ impl<H: Host> World<H> {
         }
     }
 
-    /// Ends the run with the one line that repeats it.
+    /// Ends the run with the one line that repeats it: where it broke, and all that the history up to there follows
+    /// from. Equal traces mean that the repetition was one.
     fn broken(&self, id: HostId, name: &str, what: &str) -> ! {
+        let (link, seed) = (self.link.seed(), self.seed);
+        let link = if link == seed { String::new() } else { format!(", link seed {link}") };
         panic!(
-            "invariant broken: {name}: {what} (host {} at {}, event {}; repeat with seed {})",
-            id.0, self.now, self.counters.events, self.seed
+            "invariant broken: {name}: {what} (host {} of {}, at {}, event {}, trace {:016x}; repeat with seed {seed}{link})",
+            id.0,
+            self.addr(id),
+            self.now,
+            self.counters.events,
+            self.trace()
         )
     }
 }

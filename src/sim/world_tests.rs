@@ -159,9 +159,12 @@ fn one_seed_gives_one_history() {
 
 #[test]
 #[should_panic(
-    expected = "invariant broken: only sendable destinations: a datagram to 1.2.3.4:0 (host 0 at 0.000000s, event 0; repeat with seed 1)"
+    expected = "invariant broken: only sendable destinations: a datagram to 1.2.3.4:0 (host 0 of 198.51.100.1:6881, \
+                at 2.000000s, event 2, trace 39fb3d41dec98642; repeat with seed 1, link seed 7)"
 )]
 fn a_broken_invariant_says_how_to_repeat_it() {
-    let (mut world, a, _) = pair(Link::new(1));
+    let (mut world, a, _) = pair(Link::new(7));
+    world.call(a, |host, _| host.say(addr(2), "?"));
+    world.run_for(Duration::from_secs(2));
     world.call(a, |host, _| host.say("1.2.3.4:0".parse().unwrap(), "?"));
 }

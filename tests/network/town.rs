@@ -32,7 +32,7 @@ pub fn town_of(n: usize, link: Link, terms: Terms) -> Network {
         .with_invariant(OnlySendableDestinations)
         .with_invariant(DatagramsFit(LARGEST))
         .with_invariant(SoundTables::default());
-    let mut network = Network::in_world(world, terms, 1);
+    let mut network = Network::in_world(world, terms);
     network.grow(n);
     network.run_for(Duration::from_secs(120));
     network
