@@ -136,11 +136,17 @@ impl<H: Host> World<H> {
     /// The same world with one more thing that must hold.
     #[must_use]
     pub fn with_invariant(mut self, invariant: impl Invariant<H> + 'static) -> Self {
-        self.invariants.push(Box::new(invariant));
+        self.watch(invariant);
         self
     }
 
-    /// A copy of the world as it is, without its invariants: what happens in one no longer shows in the other.
+    /// One more thing must hold from now on.
+    pub fn watch(&mut self, invariant: impl Invariant<H> + 'static) {
+        self.invariants.push(Box::new(invariant));
+    }
+
+    /// A copy of the world as it is, without its invariants ([`Self::watch`] gives it some): what happens in one no
+    /// longer shows in the other.
     #[must_use]
     pub fn fork(&self) -> Self
     where
