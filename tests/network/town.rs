@@ -42,7 +42,8 @@ pub fn copy_of(town: &Network) -> Network {
     copy
 }
 
-fn watch(network: &mut Network) {
+/// Sets all invariants to watch it.
+pub fn watch(network: &mut Network) {
     let world = network.world_mut();
     world.watch(OnlySendableDestinations);
     world.watch(DatagramsFit(LARGEST));
