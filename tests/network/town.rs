@@ -94,19 +94,9 @@ pub fn round(network: &mut Network, count: usize, salt: u64) -> Round {
 pub fn announce(network: &mut Network, count: usize, salt: u64) -> Announced {
     let mut dice = Dice::keyed(1, &[salt]);
     let keys: Vec<Id> = (0..count).map(|_| dice.id()).collect();
-    announce_keys(network, keys, &mut dice)
-}
-
-/// One key is announced once and looked up `count` times.
-pub fn round_of_one(network: &mut Network, key: Id, count: usize, salt: u64) -> Round {
-    let announced = announce_keys(network, vec![key], &mut Dice::keyed(3, &[salt]));
-    look_up(network, &Announced { keys: vec![key; count], ..announced }, salt)
-}
-
-fn announce_keys(network: &mut Network, keys: Vec<Id>, dice: &mut Dice) -> Announced {
     let mut peers = BTreeMap::new();
     for &key in &keys {
-        let announcer = member(network, dice);
+        let announcer = member(network, &mut dice);
         network.announce(announcer, key, PORT);
         peers.insert(key, SocketAddr::new(network.world().addr(announcer).ip(), PORT));
     }
