@@ -85,7 +85,7 @@ fn peers(count: usize) -> Vec<CompactAddr> {
 fn write_response(out: &mut Vec<u8>, to: &SocketAddr, contacts: &[Contact], peers: &[CompactAddr]) {
     let mut response = Response::begin(out, &query::source_id(0), to, b"abcd");
     if !contacts.is_empty() {
-        response.contacts(Family::V4, contacts);
+        response.contacts(Family::V4, contacts.iter());
         response.token(b"tokentok");
     }
     if !peers.is_empty() {

@@ -13,9 +13,9 @@ pub fn answer(out: &mut Vec<u8>, query: &[u8], from: SocketAddr, own: &Id, conta
     let Kind::Query(query) = message.kind else { return None };
     let mut response = Response::begin(out, own, &from, message.transaction);
     match query.method {
-        Method::FindNode { target, .. } => response.contacts(Family::V4, &closest(contacts, &target)),
+        Method::FindNode { target, .. } => response.contacts(Family::V4, closest(contacts, &target).iter()),
         Method::GetPeers { info_hash, .. } => {
-            response.contacts(Family::V4, &closest(contacts, &info_hash));
+            response.contacts(Family::V4, closest(contacts, &info_hash).iter());
             response.token(b"token");
         }
         _ => {}

@@ -113,6 +113,21 @@ impl Contact {
         Some(Self { id: Id(*id), addr: decode_addr(addr)? })
     }
 
+    /// Appends the 26 or 38 bytes, in one piece.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        fn joined<const IP: usize, const ALL: usize>(id: &Id, ip: [u8; IP], port: u16) -> [u8; ALL] {
+            let mut bytes = [0; ALL];
+            bytes[..Id::LEN].copy_from_slice(&id.0);
+            bytes[Id::LEN..ALL - 2].copy_from_slice(&ip);
+            bytes[ALL - 2..].copy_from_slice(&port.to_be_bytes());
+            bytes
+        }
+        match self.addr.ip() {
+            IpAddr::V4(ip) => out.extend_from_slice(&joined::<4, 26>(&self.id, ip.octets(), self.addr.port())),
+            IpAddr::V6(ip) => out.extend_from_slice(&joined::<16, 38>(&self.id, ip.octets(), self.addr.port())),
+        }
+    }
+
     /// Whether the id may belong to the address (BEP 42).
     #[must_use]
     pub fn is_compliant(&self) -> bool {

@@ -144,6 +144,12 @@ impl Distance {
         }
     }
 
+    /// Bit `index`, counted from the first, which weighs most.
+    #[must_use]
+    pub const fn bit(&self, index: usize) -> bool {
+        self.0[index / 8] & (0x80 >> (index % 8)) != 0
+    }
+
     /// The distance as a share of the key space, 0.0 to 1.0: what network-size estimates count in.
     #[must_use]
     pub fn fraction(&self) -> f64 {

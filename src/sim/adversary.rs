@@ -125,7 +125,7 @@ impl Adversary {
         let lie = CompactAddr::new(&self.nowhere());
         let mut bytes = Vec::new();
         let mut response = Response::begin(&mut bytes, &own, &from, transaction);
-        response.contacts(Family::of(&from), &contacts);
+        response.contacts(Family::of(&from), contacts.iter());
         if wants_peers {
             response.token(b"tokentok");
             if self.brief.kind == Kind::Liar {

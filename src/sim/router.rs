@@ -47,7 +47,7 @@ impl Router {
         }
         let mut bytes = Vec::new();
         let mut response = Response::begin(&mut bytes, &self.id, &from, transaction);
-        response.contacts(Family::of(&from), &known);
+        response.contacts(Family::of(&from), known.iter());
         response.end();
         self.outbox.push_back((from, bytes));
         if !query.read_only {

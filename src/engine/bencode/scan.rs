@@ -10,6 +10,9 @@ pub const MAX_DEPTH: u8 = 10;
 /// Strings, integers, lists and dicts in one datagram. A reply with 100 values has about 120.
 pub const MAX_TOKENS: u16 = 500;
 
+/// Digits of a length: more than any datagram's.
+const MAX_LENGTH_DIGITS: usize = 9;
+
 /// Why a datagram is not bencode. Counted, never answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
@@ -144,9 +147,8 @@ impl<'a> Scanner<'a> {
     pub fn string(&mut self) -> Result<&'a [u8], Malformed> {
         self.count_token()?;
         let length = self.length()?;
-        let end = self.at.checked_add(length).filter(|&end| end <= self.bytes.len()).ok_or(Malformed::Truncated)?;
-        let string = &self.bytes[self.at..end];
-        self.at = end;
+        let string = self.rest().get(..length).ok_or(Malformed::Truncated)?;
+        self.at += length;
         Ok(string)
     }
 
@@ -221,13 +223,21 @@ impl<'a> Scanner<'a> {
 
     /// `<length>:`, leaving the position on the first byte of the string.
     fn length(&mut self) -> Result<usize, Malformed> {
-        let mut length = 0usize;
-        for digit in self.digits()? {
-            let next = length.checked_mul(10).and_then(|length| length.checked_add(usize::from(digit - b'0')));
-            length = next.ok_or(Malformed::BadNumber)?;
+        let mut length = 0;
+        for (count, &byte) in self.rest().iter().enumerate() {
+            match byte {
+                b'0'..=b'9' if count > 0 && length == 0 || count == MAX_LENGTH_DIGITS => {
+                    return Err(Malformed::BadNumber);
+                }
+                b'0'..=b'9' => length = length * 10 + usize::from(byte - b'0'),
+                b':' if count > 0 => {
+                    self.at += count + 1;
+                    return Ok(length);
+                }
+                _ => return Err(Malformed::Unexpected),
+            }
         }
-        self.expect(b':')?;
-        Ok(length)
+        Err(Malformed::Truncated)
     }
 
     /// One or more digits without a leading zero.
@@ -418,8 +428,8 @@ mod tests {
             (b"i+1e", Malformed::Unexpected),
             (b"03:abc", Malformed::BadNumber),
             (b"4:abc", Malformed::Truncated),
-            (b"18446744073709551615:", Malformed::Truncated),
-            (b"99999999999999999999:", Malformed::BadNumber),
+            (b"999999999:", Malformed::Truncated),
+            (b"1000000000:", Malformed::BadNumber),
             (b"i1", Malformed::Truncated),
             (b"12", Malformed::Truncated),
             (b"x", Malformed::Unexpected),

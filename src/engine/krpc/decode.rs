@@ -80,7 +80,8 @@ impl<'a> Message<'a> {
     /// When it is no message that may be answered or believed.
     pub fn decode(datagram: &'a [u8]) -> Result<Self, NotAMessage> {
         let mut scanner = Scanner::new(datagram);
-        let envelope = envelope(&mut scanner)?;
+        let mut envelope = Envelope::default();
+        envelope.read(&mut scanner)?;
         let irregular = scanner.irregular() || !scanner.rest().is_empty();
         let transaction = envelope.transaction.ok_or(NotAMessage::Transaction)?;
         if transaction.is_empty() || transaction.len() > MAX_TRANSACTION {
@@ -97,21 +98,21 @@ impl<'a> Message<'a> {
     }
 }
 
-fn envelope<'a>(scanner: &mut Scanner<'a>) -> Result<Envelope<'a>, Malformed> {
-    let mut envelope = Envelope::default();
-    scanner.dict(|scanner, key| match key {
-        b"t" => first(&mut envelope.transaction, scanner, Scanner::string_if_any),
-        b"y" => first(&mut envelope.kind, scanner, Scanner::string_if_any),
-        b"v" => first(&mut envelope.version, scanner, Scanner::string_if_any),
-        b"q" => first(&mut envelope.method, scanner, Scanner::string_if_any),
-        b"ip" => first(&mut envelope.external, scanner, Scanner::string_if_any),
-        b"ro" => first(&mut envelope.read_only, scanner, Scanner::integer_if_any),
-        b"a" => first(&mut envelope.arguments, scanner, fields),
-        b"r" => first(&mut envelope.results, scanner, fields),
-        b"e" => first(&mut envelope.code, scanner, error_code),
-        _ => Ok(()),
-    })?;
-    Ok(envelope)
+impl<'a> Envelope<'a> {
+    fn read(&mut self, scanner: &mut Scanner<'a>) -> Result<(), Malformed> {
+        scanner.dict(|scanner, key| match key {
+            b"t" => first(&mut self.transaction, scanner, Scanner::string_if_any),
+            b"y" => first(&mut self.kind, scanner, Scanner::string_if_any),
+            b"v" => first(&mut self.version, scanner, Scanner::string_if_any),
+            b"q" => first(&mut self.method, scanner, Scanner::string_if_any),
+            b"ip" => first(&mut self.external, scanner, Scanner::string_if_any),
+            b"ro" => first(&mut self.read_only, scanner, Scanner::integer_if_any),
+            b"a" => Fields::read_first(&mut self.arguments, scanner),
+            b"r" => Fields::read_first(&mut self.results, scanner),
+            b"e" => first(&mut self.code, scanner, error_code),
+            _ => Ok(()),
+        })
+    }
 }
 
 /// Reads a value into `slot` unless an earlier duplicate of the key has filled it: the first one counts.
@@ -126,43 +127,50 @@ fn first<'a, T>(
     Ok(())
 }
 
-fn fields<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Fields<'a>>, Malformed> {
-    if scanner.kind()? != scan::Kind::Dict {
-        return scanner.skip().map(|_| None);
+impl<'a> Fields<'a> {
+    /// Like [`first`], but in place: the fields are many.
+    fn read_first(slot: &mut Option<Self>, scanner: &mut Scanner<'a>) -> Result<(), Malformed> {
+        if slot.is_some() || scanner.kind()? != scan::Kind::Dict {
+            return Ok(());
+        }
+        let irregular_before = scanner.take_irregular();
+        let fields = slot.insert(Self::default());
+        fields.read(scanner)?;
+        fields.irregular = scanner.irregular();
+        scanner.note_irregular(irregular_before);
+        Ok(())
     }
-    let irregular_before = scanner.take_irregular();
-    let mut fields = Fields::default();
-    scanner.dict(|scanner, key| match key {
-        b"id" => first(&mut fields.id, scanner, Scanner::string_if_any),
-        b"target" => first(&mut fields.target, scanner, Scanner::string_if_any),
-        b"info_hash" => first(&mut fields.info_hash, scanner, Scanner::string_if_any),
-        b"token" => first(&mut fields.token, scanner, Scanner::string_if_any),
-        b"nodes" => first(&mut fields.nodes, scanner, Scanner::string_if_any),
-        b"nodes6" => first(&mut fields.nodes6, scanner, Scanner::string_if_any),
-        b"values" => first(&mut fields.values, scanner, list_body),
-        b"want" => first(&mut fields.want, scanner, want),
-        b"port" => first(&mut fields.port, scanner, Scanner::integer_if_any),
-        b"implied_port" => first(&mut fields.implied_port, scanner, Scanner::integer_if_any),
-        b"seed" => first(&mut fields.seed, scanner, Scanner::integer_if_any),
-        b"noseed" => first(&mut fields.noseed, scanner, Scanner::integer_if_any),
-        b"scrape" => first(&mut fields.scrape, scanner, Scanner::integer_if_any),
-        // BEP 33 says BFsd; mldht, which its author wrote, sends and reads BFse.
-        b"BFsd" | b"BFse" => first(&mut fields.filter_seeds, scanner, Scanner::string_if_any),
-        b"BFpe" => first(&mut fields.filter_peers, scanner, Scanner::string_if_any),
-        b"samples" => first(&mut fields.samples, scanner, Scanner::string_if_any),
-        b"num" => first(&mut fields.num, scanner, Scanner::integer_if_any),
-        b"interval" => first(&mut fields.interval, scanner, Scanner::integer_if_any),
-        b"v" => first(&mut fields.value, scanner, |scanner| scanner.skip().map(Some)),
-        b"k" => first(&mut fields.key, scanner, Scanner::string_if_any),
-        b"salt" => first(&mut fields.salt, scanner, Scanner::string_if_any),
-        b"seq" => first(&mut fields.seq, scanner, Scanner::integer_if_any),
-        b"sig" => first(&mut fields.signature, scanner, Scanner::string_if_any),
-        b"cas" => first(&mut fields.cas, scanner, |scanner| scanner.integer_if_any().map(Some)),
-        _ => Ok(()),
-    })?;
-    fields.irregular = scanner.irregular();
-    scanner.note_irregular(irregular_before);
-    Ok(Some(fields))
+
+    fn read(&mut self, scanner: &mut Scanner<'a>) -> Result<(), Malformed> {
+        scanner.dict(|scanner, key| match key {
+            b"id" => first(&mut self.id, scanner, Scanner::string_if_any),
+            b"target" => first(&mut self.target, scanner, Scanner::string_if_any),
+            b"info_hash" => first(&mut self.info_hash, scanner, Scanner::string_if_any),
+            b"token" => first(&mut self.token, scanner, Scanner::string_if_any),
+            b"nodes" => first(&mut self.nodes, scanner, Scanner::string_if_any),
+            b"nodes6" => first(&mut self.nodes6, scanner, Scanner::string_if_any),
+            b"values" => first(&mut self.values, scanner, list_body),
+            b"want" => first(&mut self.want, scanner, want),
+            b"port" => first(&mut self.port, scanner, Scanner::integer_if_any),
+            b"implied_port" => first(&mut self.implied_port, scanner, Scanner::integer_if_any),
+            b"seed" => first(&mut self.seed, scanner, Scanner::integer_if_any),
+            b"noseed" => first(&mut self.noseed, scanner, Scanner::integer_if_any),
+            b"scrape" => first(&mut self.scrape, scanner, Scanner::integer_if_any),
+            // BEP 33 says BFsd; mldht, which its author wrote, sends and reads BFse.
+            b"BFsd" | b"BFse" => first(&mut self.filter_seeds, scanner, Scanner::string_if_any),
+            b"BFpe" => first(&mut self.filter_peers, scanner, Scanner::string_if_any),
+            b"samples" => first(&mut self.samples, scanner, Scanner::string_if_any),
+            b"num" => first(&mut self.num, scanner, Scanner::integer_if_any),
+            b"interval" => first(&mut self.interval, scanner, Scanner::integer_if_any),
+            b"v" => first(&mut self.value, scanner, |scanner| scanner.skip().map(Some)),
+            b"k" => first(&mut self.key, scanner, Scanner::string_if_any),
+            b"salt" => first(&mut self.salt, scanner, Scanner::string_if_any),
+            b"seq" => first(&mut self.seq, scanner, Scanner::integer_if_any),
+            b"sig" => first(&mut self.signature, scanner, Scanner::string_if_any),
+            b"cas" => first(&mut self.cas, scanner, |scanner| scanner.integer_if_any().map(Some)),
+            _ => Ok(()),
+        })
+    }
 }
 
 /// The bytes between `l` and `e`.

@@ -232,18 +232,15 @@ impl<'a> Response<'a> {
     }
 
     /// `nodes` or `nodes6`: contacts, all of `family`, as many as leave room for a token. IPv4 comes before IPv6.
-    pub fn contacts(&mut self, family: Family, contacts: &[Contact]) {
+    pub fn contacts<'c>(&mut self, family: Family, contacts: impl ExactSizeIterator<Item = &'c Contact>) {
         let Some(room) = self.room().checked_sub(CONTACTS_KEY_LEN + TOKEN_ENTRY_LEN) else { return };
-        let contacts = &contacts[..contacts.len().min(room / family.contact_len())];
+        let contacts = contacts.take(room / family.contact_len());
         self.out.extend_from_slice(match family {
             Family::V4 => b"5:nodes",
             Family::V6 => b"6:nodes6",
         });
         length(self.out, contacts.len() * family.contact_len());
-        for contact in contacts {
-            self.out.extend_from_slice(&contact.id.0);
-            self.out.extend_from_slice(CompactAddr::new(&contact.addr).as_bytes());
-        }
+        contacts.for_each(|contact| contact.encode(self.out));
     }
 
     /// `token`: the permission to announce.
@@ -502,7 +499,7 @@ mod tests {
         let contact = Contact { id: OWN, addr: to };
         let mut out = Vec::new();
         let mut response = Response::begin(&mut out, &OWN, &to, b"tttt");
-        response.contacts(Family::V4, &[contact; 8]);
+        response.contacts(Family::V4, [contact; 8].iter());
         response.token(&[0; 8]);
         assert_eq!(response.room_for_values(Family::V4), 88);
         response.end();
@@ -532,8 +529,8 @@ mod tests {
             let mut response = Response::begin(&mut out, &OWN, &to, &transaction);
             let (v4, v6): (Vec<_>, Vec<_>) =
                 ((0..8).map(|i| contact(Family::V4, i)).collect(), (0..8).map(|i| contact(Family::V6, i)).collect());
-            response.contacts(Family::V4, &v4[..counts.0]);
-            response.contacts(Family::V6, &v6[..counts.1]);
+            response.contacts(Family::V4, v4[..counts.0].iter());
+            response.contacts(Family::V6, v6[..counts.1].iter());
             if with_token {
                 response.token(&[1; 8]);
             }
@@ -570,8 +567,8 @@ mod tests {
             let mut response = Response::begin_scrape(&mut out, &OWN, &to, &transaction, filters);
             response.interval(21_600);
             response.reserve(samples_len(samples));
-            response.contacts(Family::V4, &[contact(Family::V4, 1); 8]);
-            response.contacts(Family::V6, &[contact(Family::V6, 1); 8]);
+            response.contacts(Family::V4, [contact(Family::V4, 1); 8].iter());
+            response.contacts(Family::V6, [contact(Family::V6, 1); 8].iter());
             response.samples(u64::MAX, &vec![TARGET; samples]);
             response.end();
             prop_assert!(out.len() <= MAX_DATAGRAM);
@@ -602,8 +599,8 @@ mod tests {
             };
             let mut response = Response::begin(&mut out, &OWN, &to, &transaction);
             response.item(family, &fields, Some(&[7; 8]), |response| {
-                response.contacts(Family::V4, &[contact(Family::V4, 1); 8]);
-                response.contacts(Family::V6, &[contact(Family::V6, 1); 8]);
+                response.contacts(Family::V4, [contact(Family::V4, 1); 8].iter());
+                response.contacts(Family::V6, [contact(Family::V6, 1); 8].iter());
             });
             response.end();
             prop_assert!(out.len() <= max_item_datagram(family));

@@ -250,7 +250,7 @@ impl Node {
     fn new_lookup(&self, now: Instant, target: Id) -> Lookup {
         let lookup = Lookup::new(target, !self.config.private_network, self.size.nodes());
         let mut lookup = lookup.minding(self.config.compliance);
-        self.table.closest(&target).into_iter().for_each(|contact| lookup.add(contact, Origin::Own));
+        self.table.closest(&target).into_iter().for_each(|contact| lookup.add(*contact, Origin::Own));
         self.cache.near(&target).for_each(|(contact, _)| lookup.add(contact, Origin::Own));
         if !self.is_settled(now) {
             // A table that is new is thin: whoever answered in an earlier run is worth a question.

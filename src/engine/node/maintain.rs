@@ -283,8 +283,8 @@ impl Node {
         self.joining.refreshed_bucket = bucket;
         let own = *self.id();
         let target = own.random_with_prefix(bucket, &mut self.random);
-        let nearby = self.table.closest(&target);
-        let Some(contact) = nearby.get(self.random.wire_below(nearby.len())).copied() else { return };
+        let nearby: Vec<Contact> = self.table.closest(&target).into_iter().copied().collect();
+        let Some(contact) = nearby.get(self.random.wire_below(nearby.len())) else { return };
         self.query(now, contact.addr, Some(contact.id), HARD_TIMEOUT, Purpose::Refresh, &Ask::FindNode(target));
     }
 

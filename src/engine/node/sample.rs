@@ -81,12 +81,11 @@ impl Node {
     ) {
         self.stats.samples += 1;
         self.renew_samples(now);
-        let nearby = self.nearby(target, want);
         self.respond(now, from, transaction, |node, response| {
             let given = &node.samples.given;
             response.interval(SAMPLE_INTERVAL.as_secs() as u32);
             response.reserve(samples_len(given.len()));
-            nearby.write(response);
+            node.write_nearby(response, target, want);
             response.samples(node.peers.swarms() as u64, given);
         });
     }

@@ -40,16 +40,14 @@ impl Node {
             }
             Method::FindNode { target, want } => {
                 self.stats.find_nodes += 1;
-                let nearby = self.nearby(&target, want);
-                self.respond(now, from, transaction, |_, response| nearby.write(response));
+                self.respond(now, from, transaction, |node, response| node.write_nearby(response, &target, want));
             }
             Method::GetPeers { info_hash, want, noseed, scrape } => {
                 self.stats.get_peers += 1;
                 let filters = if scrape { self.swarm_filters(&info_hash) } else { None };
                 self.stats.scrapes += u64::from(filters.is_some());
-                let nearby = self.nearby(&info_hash, want);
                 self.respond_with(now, from, transaction, filters.as_ref(), |node, response| {
-                    nearby.write(response);
+                    node.write_nearby(response, &info_hash, want);
                     node.write_peers(response, &info_hash, from.ip(), noseed);
                 });
             }
@@ -110,18 +108,19 @@ impl Node {
         self.keep_sweeping(now);
     }
 
-    pub(super) fn nearby(&self, target: &Id, want: Want) -> Nearby {
+    /// The contacts closest to `target` of each family that is wanted.
+    pub(super) fn write_nearby(&self, response: &mut Response<'_>, target: &Id, want: Want) {
         let transport = self.config.family;
-        let of = |family: Family| {
-            if !want.includes(family, transport) {
-                None
-            } else if family == transport {
-                Some(self.table.closest(target))
-            } else {
-                Some(closest_of(&self.other_family, target))
+        for family in [Family::V4, Family::V6] {
+            if want.includes(family, transport) {
+                let closest = if family == transport {
+                    self.table.closest(target)
+                } else {
+                    closest_of(&self.other_family, target)
+                };
+                response.contacts(family, closest.iter().copied());
             }
-        };
-        Nearby { v4: of(Family::V4), v6: of(Family::V6) }
+        }
     }
 
     pub(super) fn respond(
@@ -168,33 +167,16 @@ impl Node {
     }
 }
 
-/// The contacts of a response; `None` for a family that is not wanted.
-pub(super) struct Nearby {
-    v4: Option<ArrayVec<Contact, K>>,
-    v6: Option<ArrayVec<Contact, K>>,
-}
-
-impl Nearby {
-    pub(super) fn write(&self, response: &mut Response<'_>) {
-        if let Some(contacts) = &self.v4 {
-            response.contacts(Family::V4, contacts);
-        }
-        if let Some(contacts) = &self.v6 {
-            response.contacts(Family::V6, contacts);
-        }
-    }
-}
-
 /// The contacts closest to `target`, closest first.
-fn closest_of(contacts: &[Contact], target: &Id) -> ArrayVec<Contact, K> {
-    let mut closest: ArrayVec<Contact, K> = ArrayVec::new();
+fn closest_of<'a>(contacts: &'a [Contact], target: &Id) -> ArrayVec<&'a Contact, K> {
+    let mut closest: ArrayVec<&Contact, K> = ArrayVec::new();
     for contact in contacts {
         let place = closest.partition_point(|other| target.closer(&other.id, &contact.id).is_le());
         if place < K {
             if closest.is_full() {
                 closest.pop();
             }
-            closest.insert(place, *contact);
+            closest.insert(place, contact);
         }
     }
     closest

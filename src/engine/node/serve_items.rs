@@ -22,17 +22,16 @@ impl Node {
         want: Want,
     ) {
         self.stats.gets += 1;
-        let nearby = self.nearby(target, want);
         let family = self.config.family;
         self.respond(now, from, transaction, |node, response| {
             let token = node.items.accepts(node.id(), target).then(|| node.tokens.give(from.ip(), target));
             let fields = node.items.get(now, target).map(|item| fields(item, known_seq));
             match fields {
                 Some(fields) => response.item(family, &fields, token.as_ref().map(<[u8; 8]>::as_slice), |response| {
-                    nearby.write(response);
+                    node.write_nearby(response, target, want);
                 }),
                 None => {
-                    nearby.write(response);
+                    node.write_nearby(response, target, want);
                     if let Some(token) = token {
                         response.token(&token);
                     }

@@ -1,9 +1,10 @@
 //! A bucket: contacts that share a prefix of one length with our own id, and a short reserve behind them.
 //!
-//! Invariants: at most `capacity` entries and [`RESERVE`] in reserve; ids are unique within the bucket; each entry has its
-//! head and its place at its own index.
+//! Invariants: at most `capacity` entries and [`RESERVE`] in reserve; ids are unique within the bucket, and sorted; each
+//! entry has its head and its place at its own index.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
 use super::entry::Entry;
@@ -62,14 +63,57 @@ impl Bucket {
         self.entries.iter_mut()
     }
 
-    /// The entries, each with the head of its id.
-    pub(super) fn by_head(&self) -> impl Iterator<Item = (u64, &Entry)> {
-        self.heads.iter().copied().zip(&self.entries)
+    /// Visits the entries, those closest to `target` first, until `visit` breaks it off.
+    pub(super) fn visit_from<'a>(
+        &'a self,
+        target: &Id,
+        visit: &mut impl FnMut(&'a Entry) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        self.visit_range(0..self.entries.len(), target, visit)
+    }
+
+    /// Splits the range where its ids first differ: one half is closer to any target than the other.
+    fn visit_range<'a>(
+        &'a self,
+        range: Range<usize>,
+        target: &Id,
+        visit: &mut impl FnMut(&'a Entry) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let [first, .., last] = self.heads[range.clone()] else {
+            return self.entries[range].iter().try_for_each(visit);
+        };
+        if first == last {
+            return self.visit_twins(range, target, visit);
+        }
+        let bit = 1 << (first ^ last).ilog2();
+        let middle = range.start + self.heads[range.clone()].partition_point(|head| head & bit == 0);
+        let (low, high) = (range.start..middle, middle..range.end);
+        let (near, far) = if target.head() & bit == 0 { (low, high) } else { (high, low) };
+        self.visit_range(near, target, visit)?;
+        self.visit_range(far, target, visit)
+    }
+
+    /// The same for a range in which all heads are alike: chance does not make one.
+    fn visit_twins<'a>(
+        &'a self,
+        range: Range<usize>,
+        target: &Id,
+        visit: &mut impl FnMut(&'a Entry) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let mut twins: Vec<&Entry> = self.entries[range].iter().collect();
+        twins.sort_unstable_by(|a, b| target.closer(&a.contact.id, &b.contact.id));
+        twins.into_iter().try_for_each(visit)
     }
 
     pub(super) fn by_id(&self, id: &Id) -> Option<&Entry> {
+        self.index_of(id).map(|index| &self.entries[index])
+    }
+
+    fn index_of(&self, id: &Id) -> Option<usize> {
         let head = id.head();
-        self.by_head().find(|(other, entry)| *other == head && entry.contact.id == *id).map(|(_, entry)| entry)
+        let first = self.heads.partition_point(|other| *other < head);
+        let alike = self.heads[first..].iter().take_while(|other| **other == head).count();
+        (first..first + alike).find(|&index| self.entries[index].contact.id == *id)
     }
 
     pub(super) fn at(&self, addr: &SocketAddr) -> Option<&Entry> {
@@ -94,18 +138,19 @@ impl Bucket {
         !self.is_full() || self.has_dead
     }
 
-    pub(super) fn push(&mut self, entry: Entry) {
-        self.heads.push(entry.contact.id.head());
-        self.places.push(place(&entry.contact.addr));
-        self.entries.push(entry);
+    pub(super) fn insert(&mut self, entry: Entry) {
+        let index = self.entries.partition_point(|other| other.contact.id < entry.contact.id);
+        self.heads.insert(index, entry.contact.id.head());
+        self.places.insert(index, place(&entry.contact.addr));
+        self.entries.insert(index, entry);
     }
 
     pub(super) fn remove(&mut self, id: &Id) -> Option<Entry> {
         self.reserve.retain(|entry| entry.contact.id != *id);
-        let index = self.entries.iter().position(|entry| entry.contact.id == *id)?;
-        self.heads.swap_remove(index);
-        self.places.swap_remove(index);
-        let removed = self.entries.swap_remove(index);
+        let index = self.index_of(id)?;
+        self.heads.remove(index);
+        self.places.remove(index);
+        let removed = self.entries.remove(index);
         self.look_for_dead();
         Some(removed)
     }
@@ -138,9 +183,8 @@ impl Bucket {
     }
 
     fn get_mut(&mut self, contact: &Contact) -> Option<&mut Entry> {
-        let head = contact.id.head();
-        let mut all = self.heads.iter().zip(&mut self.entries);
-        all.find(|(other, entry)| **other == head && entry.contact == *contact).map(|(_, entry)| entry)
+        let index = self.index_of(&contact.id)?;
+        Some(&mut self.entries[index]).filter(|entry| entry.contact.addr == contact.addr)
     }
 
     /// The entry that should make room for `newcomer`, best reason first: it is dead; it breaks BEP 42 and the newcomer

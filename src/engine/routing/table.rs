@@ -4,6 +4,7 @@
 //! splitting of the own bucket comes to the same. Invariants, besides those of a bucket: one entry per IP address, one
 //! per /24 or /64 in a bucket (both off in a private network), never our own id, verified contacts only.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
@@ -122,7 +123,7 @@ impl Table {
         while let Some(mut entry) = self.buckets[index].take_from_reserve() {
             if self.refusal(index, &entry.contact).is_none() {
                 entry.added = now;
-                self.buckets[index].push(entry);
+                self.buckets[index].insert(entry);
                 break;
             }
         }
@@ -148,7 +149,7 @@ impl Table {
     /// The contacts closest to `target`, at most [`K`], closest first: those without a failure; if they are too few,
     /// also those with one that are not dead.
     #[must_use]
-    pub fn closest(&self, target: &Id) -> ArrayVec<Contact, K> {
+    pub fn closest<'a>(&'a self, target: &Id) -> ArrayVec<&'a Contact, K> {
         let sound = self.closest_where(target, |entry| entry.failures() == 0);
         if sound.is_full() {
             return sound;
@@ -224,7 +225,7 @@ impl Table {
     fn insert(&mut self, now: Instant, index: usize, entry: Entry) -> Outcome {
         let bucket = &mut self.buckets[index];
         if !bucket.is_full() {
-            bucket.push(entry);
+            bucket.insert(entry);
             return Outcome::Added;
         }
         let Some(victim) = bucket.victim(now, &entry, self.prefer_compliant) else {
@@ -232,7 +233,7 @@ impl Table {
             return Outcome::Reserved;
         };
         bucket.remove(&victim);
-        bucket.push(entry);
+        bucket.insert(entry);
         Outcome::Replaced(victim)
     }
 
@@ -275,53 +276,31 @@ impl Table {
         index
     }
 
-    /// Contacts of bucket `c`, which shares `c` bits with the target as we do and differs where we differ, are closer
-    /// to the target than all others; then come all deeper buckets, which lie on our own side; then `c - 1` down to 0.
-    fn closest_where(&self, target: &Id, keep: impl Fn(&Entry) -> bool + Copy) -> ArrayVec<Contact, K> {
-        let shared = self.own.common_prefix_len(target).min(self.buckets.len());
-        let (shallower, deeper) = self.buckets.split_at(shared);
-        let mut closest = Closest { target, keep, found: ArrayVec::new() };
-        if let Some((same, own_side)) = deeper.split_first() {
-            closest.add(same.by_head());
-            closest.add(own_side.iter().flat_map(Bucket::by_head));
-        }
-        for bucket in shallower.iter().rev() {
-            closest.add(bucket.by_head());
-        }
-        closest.found.iter().map(|(_, entry)| entry.contact).collect()
-    }
-}
-
-/// The entries closest to a target, closest first, each with the head of its distance.
-struct Closest<'a, F> {
-    target: &'a Id,
-    keep: F,
-    found: ArrayVec<(u64, &'a Entry), K>,
-}
-
-impl<'a, F: Fn(&Entry) -> bool> Closest<'a, F> {
-    /// Adds the closest of `entries` as far as there is room. All of them are further away than what is there already.
-    fn add(&mut self, entries: impl Iterator<Item = (u64, &'a Entry)>) {
-        let fixed = self.found.len();
-        if fixed == K {
-            return;
-        }
-        let own_head = self.target.head();
-        for (head, entry) in entries {
-            let candidate = (head ^ own_head, entry);
-            if self.found.is_full() && !self.is_nearer(candidate, self.found[K - 1]) || !(self.keep)(entry) {
-                continue;
+    fn closest_where<'a>(&'a self, target: &Id, keep: impl Fn(&Entry) -> bool) -> ArrayVec<&'a Contact, K> {
+        let mut found = ArrayVec::new();
+        for bucket in self.buckets_from(target) {
+            let _ = bucket.visit_from(target, &mut |entry| {
+                if keep(entry) {
+                    found.push(&entry.contact);
+                }
+                if found.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            if found.is_full() {
+                break;
             }
-            if self.found.is_full() {
-                self.found.pop();
-            }
-            let nearer = self.found[fixed..].iter().take_while(|other| !self.is_nearer(candidate, **other)).count();
-            self.found.insert(fixed + nearer, candidate);
         }
+        found
     }
 
-    fn is_nearer(&self, a: (u64, &Entry), b: (u64, &Entry)) -> bool {
-        a.0 < b.0 || a.0 == b.0 && self.target.closer(&a.1.contact.id, &b.1.contact.id).is_lt()
+    /// The buckets, those first whose contacts are closest to `target`. Where target and own id differ in bit `i`, bucket
+    /// `i` lies on the target's side, and all deeper buckets on the other; where they agree, it is the other way round.
+    /// Hence the former come first, the shallowest of them first of all, and then the latter, the deepest first.
+    fn buckets_from(&self, target: &Id) -> impl Iterator<Item = &Bucket> {
+        let distance = self.own.distance(target);
+        let towards = move |index: &usize| distance.bit(*index);
+        let away = move |index: &usize| !distance.bit(*index);
+        let indices = 0..self.buckets.len();
+        indices.clone().filter(towards).chain(indices.rev().filter(away)).map(|index| &self.buckets[index])
     }
 }
 

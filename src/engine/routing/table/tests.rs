@@ -13,10 +13,14 @@ fn own() -> Id {
     Id([0x5a; 20])
 }
 
-/// Contacts crowd near our own id, so that deep buckets and full ones appear.
+/// Contacts crowd near our own id, so that deep buckets and full ones appear; and some near one other id, alike in more
+/// bits than a head has.
 fn contact() -> impl Strategy<Value = Contact> {
-    (0usize..12, any::<[u8; 32]>(), any::<[u8; 2]>(), 0u8..3).prop_map(|(prefix, seed, [b, c], port)| Contact {
-        id: own().random_with_prefix(prefix, &mut Random::new(seed)),
+    let near_us = (0usize..12, any::<[u8; 32]>()).prop_map(|(prefix, seed)| (own(), prefix, seed));
+    let twins = (64usize..160, any::<[u8; 32]>()).prop_map(|(prefix, seed)| (Id([0x7a; 20]), prefix, seed));
+    let id = prop_oneof![8 => near_us, 1 => twins];
+    (id, any::<[u8; 2]>(), 0u8..3).prop_map(|((centre, prefix, seed), [b, c], port)| Contact {
+        id: centre.random_with_prefix(prefix, &mut Random::new(seed)),
         addr: ([20, b, c, 1], 6881 + u16::from(port)).into(),
     })
 }
@@ -46,6 +50,8 @@ fn check_invariants(table: &Table) {
         for entry in bucket.entries() {
             assert_eq!(own().common_prefix_len(&entry.contact.id), index, "an entry lies in the wrong bucket");
         }
+        let ids: Vec<Id> = bucket.entries().iter().map(|entry| entry.contact.id).collect();
+        assert!(ids.is_sorted(), "bucket {index} is out of order");
         let mut subnets: Vec<u64> = bucket.entries().iter().map(|entry| subnet(entry.contact.addr.ip())).collect();
         subnets.sort_unstable();
         subnets.dedup();
@@ -109,8 +115,9 @@ proptest! {
             }
             check_invariants(&table);
         }
-        for target in [Id(target), own().random_with_prefix(near, &mut Random::new([9; 32])), own()] {
-            prop_assert_eq!(table.closest(&target).to_vec(), naive_closest(&table, &target));
+        for target in [Id(target), own().random_with_prefix(near, &mut Random::new([9; 32])), own(), Id([0x7a; 20])] {
+            let closest: Vec<Contact> = table.closest(&target).into_iter().copied().collect();
+            prop_assert_eq!(closest, naive_closest(&table, &target));
         }
     }
 }
