@@ -282,7 +282,7 @@ fn how_many_sybils_own_a_key() {
     for compliance in [Compliance::Off, Compliance::Prefer, Compliance::Enforce] {
         let config = Config { compliance, ..Terms::mainline(Family::V4).config };
         let calm_town = town_of(HONEST, calm(), Terms { config, ..Terms::mainline(Family::V4) });
-        for sybils in [0, 4, 8, 15] {
+        for sybils in [4, 8, 15] {
             let mut town = copy_of(&calm_town);
             besiege(&mut town, Kind::Sybil, sybils);
             town.run_for(SIEGE);
@@ -322,7 +322,7 @@ fn stolen_and_invented_tokens_store_nothing() {
     insta::assert_snapshot!(rendered(&harms));
 }
 
-const FLOOD_SECONDS: u64 = 20;
+const FLOOD_SECONDS: u64 = 10;
 
 /// What a member counts a second in a flood: queries received and dropped, datagrams and bytes sent.
 fn flooded(town: &mut Network, victim: HostId, flooders: usize) -> [u64; 4] {
