@@ -8,6 +8,7 @@ mod adversaries;
 mod churn;
 mod families;
 mod half_dead;
+mod invariants;
 mod join;
 mod loss;
 mod nat;
