@@ -16,3 +16,4 @@ mod routers;
 mod sleep;
 mod split;
 mod town;
+mod young;
