@@ -17,3 +17,4 @@ mod routers;
 mod sleep;
 mod split;
 mod town;
+mod young;
