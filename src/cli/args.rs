@@ -363,7 +363,7 @@ const EXAMPLES: &[(&str, &str)] = &[
         "lab",
         "  trackerless lab failures --quick           within half a minute; writes lab/failures.csv and .svg
   trackerless lab hops --systems chord,kademlia --nodes 256,1024
-  trackerless lab all --out results          the full size: some 20 minutes on two cores
+  trackerless lab all --out results          the full size: some 17 minutes on two cores
   trackerless lab all --quick --json         verdicts for programs; exit code 1 if one fails",
     ),
     (

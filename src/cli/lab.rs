@@ -16,9 +16,7 @@ pub(super) fn run(args: LabArgs) -> Result<Exit, Failure> {
     fs::create_dir_all(&args.out).map_err(|error| unwritable(&args.out, &error))?;
     let output = Output::new(args.json);
     let plan = plan(&args);
-    let seconds: f64 =
-        args.experiment.0.iter().map(|each| wall_seconds(&each.seconds(&plan), each.threads(&plan))).sum();
-    eprintln_quietly(format_args!("this takes about {}, on {} threads", rough(seconds), plan.threads));
+    eprintln_quietly(format_args!("{}", announcement(&args.experiment.0, &plan)));
     let mut holds = true;
     for &experiment in &args.experiment.0 {
         let outcome = watch(experiment, &plan);
@@ -52,6 +50,14 @@ fn plan(args: &LabArgs) -> Plan {
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         ..Plan::new(args.seed)
     }
+}
+
+/// How long it will take, in all and one by one.
+fn announcement(experiments: &[Experiment], plan: &Plan) -> String {
+    let seconds = |each: &Experiment| wall_seconds(&each.seconds(plan), each.threads(plan));
+    let all = rough(experiments.iter().map(seconds).sum());
+    let parts: Vec<String> = experiments.iter().map(|each| format!("{each} {}", rough(seconds(each)))).collect();
+    format!("this takes about {all} on {} threads ({})", plan.threads, parts.join(", "))
 }
 
 /// Runs it and shows how far it is: by the weight of the jobs done, not by their number.

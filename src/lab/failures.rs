@@ -32,8 +32,8 @@ pub(super) struct Job {
 impl Job {
     pub(super) fn seconds(&self) -> f64 {
         // Ten times the living look up what a settled network stored.
-        let lookups = 1e-3 * FAIL_PCT.len() as f64 * if self.systems[0].is_ours() { 0.4 } else { 0.05 };
-        self.n as f64 * (self.systems[0].seconds_per_node() + lookups)
+        let per_node = if self.systems[0].is_ours() { 2e-3 } else { 0.1e-3 };
+        self.systems[0].seconds(self.n) + per_node * self.n as f64
     }
 }
 
@@ -229,30 +229,50 @@ fn table(rows: &[Row]) -> Table {
 }
 
 /// The share of keys that are lost when this share of the nodes dies, in percent.
-fn floor_pct(fail_pct: usize, copies: usize) -> f64 {
-    100.0 * (0..copies).fold(1.0, |lost, _| lost * fail_pct as f64 / 100.0)
+fn floor_pct(fail_pct: f64, copies: usize) -> f64 {
+    100.0 * (0..copies).fold(1.0, |lost, _| lost * fail_pct / 100.0)
 }
 
 fn picture(rows: &[Row]) -> String {
     let mut chart = Chart::new(
         "Lookups that fail when X % of the nodes stop at once",
-        "1,000 keys, looked up before any repair; bars: 95 % intervals over trials; dashed: no copy is left",
+        "1,000 keys, looked up before any repair; bars: 95 % intervals over trials; dashed: no copy is left; what never \
+         failed is below the picture",
         Axis::linear("nodes that stopped, %", 0.0, 90.0),
-        Axis::linear("failed lookups, %", 0.0, 100.0),
+        Axis::decades("failed lookups, %, logarithmic", LEAST_PCT_LOG, 2.0),
     );
-    for (copies, system) in [(5, None), (6, Some(System::Chord6)), (8, Some(System::Kademlia))] {
-        let floor: Vec<(f64, f64)> = (0..=90).map(|pct| (pct as f64, floor_pct(pct, copies))).collect();
-        let floor = Series::dashed(format!("all {copies} copies dead"), &floor);
-        chart.add(system.map_or(floor.clone(), |system| floor.of_colour(Colour::of(system))));
-    }
+    let floor = |copies: usize, name: &str, dash: i32| {
+        let curve = (0..=180).map(|half| (f64::from(half) / 2.0, floor_pct(f64::from(half) / 2.0, copies)));
+        Series::dashed(format!("{copies} copies dead{name}"), &logarithmic(curve)).of_dash(dash)
+    };
+    chart.add(floor(5, "", 2));
+    chart.add(floor(6, ": the lecture", 6).of_colour(Colour::of(System::Chord6)));
+    chart.add(floor(8, "", 12).of_colour(Colour::of(System::Kademlia)));
     for system in SYSTEMS {
         let of = || rows.iter().filter(|row| row.mean.system == system);
-        let points: Vec<(f64, f64)> = of().map(|row| (row.mean.fail_pct as f64, row.mean.failed_pct)).collect();
+        let points = logarithmic(of().map(|row| (row.mean.fail_pct as f64, row.mean.failed_pct)));
         if !points.is_empty() {
-            chart.add(Series::of(system, &points).with_intervals(of().map(|row| row.ci95).collect()));
+            chart.add(Series::of(system, &points).with_intervals(of().filter_map(Row::bar).collect()));
         }
     }
     chart.render()
+}
+
+/// The lower edge of the picture, as a logarithm: one lookup in ten thousand.
+const LEAST_PCT_LOG: f64 = -2.0;
+
+/// What can be seen of a curve on the logarithmic axis.
+fn logarithmic(points: impl Iterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
+    points.map(|(x, pct)| (x, libm::log10(pct))).filter(|point| point.1 >= LEAST_PCT_LOG).collect()
+}
+
+impl Row {
+    /// From where to where the interval reaches in the picture; `None` if the point itself lies below it.
+    fn bar(&self) -> Option<(f64, f64)> {
+        let edge = |pct: f64| libm::log10(pct.min(100.0)).max(LEAST_PCT_LOG);
+        let visible = libm::log10(self.mean.failed_pct) >= LEAST_PCT_LOG;
+        visible.then(|| (edge((self.mean.failed_pct - self.ci95).max(0.0)), edge(self.mean.failed_pct + self.ci95)))
+    }
 }
 
 fn verdicts(rows: &[Row]) -> Vec<Verdict> {
@@ -297,7 +317,7 @@ fn limits(row: &Row, rows: &[Row]) -> Vec<Verdict> {
             vec![Verdict::near(&name, failed_pct, lost_pct, row.ci95 + f64::max(1.0, 0.15 * lost_pct))]
         }
         System::Kademlia if fail_pct > 0 => {
-            let floor = floor_pct(fail_pct, system.copies());
+            let floor = floor_pct(fail_pct as f64, system.copies());
             let limit = if fail_pct <= 80 { floor + row.ci95 + f64::max(0.5, 0.15 * floor) } else { 60.0 };
             let same =
                 |other: &&Row| (other.mean.system, other.mean.n, other.mean.fail_pct) == (System::Chord, n, fail_pct);
@@ -329,8 +349,8 @@ mod tests {
 
     #[test]
     fn floors_are_the_arithmetic_of_the_lecture() {
-        assert!((floor_pct(50, 6) - 1.5625).abs() < 1e-9, "(1/2)^6 is 1.6 %");
-        assert!((floor_pct(50, 5) - 3.125).abs() < 1e-9, "five copies are not enough for it");
-        assert!((floor_pct(50, 8) - 0.390_625).abs() < 1e-9);
+        assert!((floor_pct(50.0, 6) - 1.5625).abs() < 1e-9, "(1/2)^6 is 1.6 %");
+        assert!((floor_pct(50.0, 5) - 3.125).abs() < 1e-9, "five copies are not enough for it");
+        assert!((floor_pct(50.0, 8) - 0.390_625).abs() < 1e-9);
     }
 }

@@ -20,6 +20,7 @@ use super::overlay::Dead;
 use super::parallel;
 use super::plot::{Axis, Chart, Colour, Series};
 use super::statistics::mean;
+use super::systems::System;
 use super::table::{Decimal, Table};
 use crate::sim::random::Dice;
 
@@ -43,6 +44,17 @@ pub enum Geometry {
 
 impl Geometry {
     const ALL: [Self; 5] = [Self::Ring, Self::Hypercube, Self::Xor, Self::Tree, Self::Butterfly];
+
+    /// The system of this shape, in whose colour it is drawn.
+    const fn system(self) -> System {
+        match self {
+            Self::Ring => System::Chord,
+            Self::Hypercube => System::Can4,
+            Self::Xor => System::Kademlia,
+            Self::Tree => System::Tapestry,
+            Self::Butterfly => System::Viceroy,
+        }
+    }
 
     /// The neighbour that a message at `at` for `goal` goes to while these are dead; `None` if there is none.
     fn next(self, at: usize, goal: usize, dead: &Dead, seed: u64) -> Option<usize> {
@@ -174,11 +186,12 @@ fn picture(rows: &[(usize, Failed)]) -> String {
     );
     let curve = |law: Law| (0..=90).map(|pct| (f64::from(pct), law(f64::from(pct) / 100.0))).collect::<Vec<_>>();
     for (name, shape, law) in LAWS {
-        chart.add(Series::dashed(format!("{name}, closed form"), &curve(law)).of_colour(Colour::nth(shape)));
+        let colour = Colour::of(Geometry::ALL[shape].system());
+        chart.add(Series::dashed(format!("{name}, closed form"), &curve(law)).of_colour(colour));
     }
     for (shape, geometry) in Geometry::ALL.into_iter().enumerate() {
         let points: Vec<(f64, f64)> = rows.iter().map(|(pct, failed)| (*pct as f64, failed[shape])).collect();
-        chart.add(Series::new(geometry.to_string(), Colour::nth(shape), &points));
+        chart.add(Series::new(geometry.to_string(), Colour::of(geometry.system()), &points));
     }
     chart.render()
 }

@@ -29,7 +29,7 @@ pub(super) struct Job {
 
 impl Job {
     pub(super) fn seconds(&self) -> f64 {
-        self.n as f64 * self.system.seconds_per_node()
+        self.system.seconds(self.n)
     }
 }
 
@@ -216,8 +216,8 @@ fn rise(ours: &[(&Row, Paper)]) -> Verdict {
     let measured = line(|row, _| row.mean_hops);
     let (full, own) = (line(|_, paper| paper.full_tables), line(|_, paper| paper.own_tables));
     Verdict::near("kademlia: hops per doubling", measured, 0.195, 0.05).or_missed(format!(
-        "full tables on paper rise by {full:.3} between these sizes, as a small network is known by heart; contacts that \
-         came in clumps add {:.3}, several questions at once {:.3}",
+        "full tables on paper rise by {full:.3} between these sizes, as a small network is known by heart; the tables that \
+         nodes hold, whose contacts lie in clumps, add {:.3}, several questions at once {:.3}",
         own - full,
         measured - own
     ))

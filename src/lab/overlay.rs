@@ -1,5 +1,7 @@
 //! What every system in the lab can do: place a key, and find it while some nodes are dead.
 
+use std::collections::BTreeSet;
+
 use crate::engine::id::Id;
 
 /// A network whose tables are built. Nodes are numbered in the order of the ids that it was built from, so that the
@@ -51,23 +53,67 @@ pub struct Walk {
     pub found: bool,
 }
 
-impl Walk {
+/// Somebody under way to a key. It asks every node itself (papers whose nodes pass a message on have the same path and as
+/// many requests), a timeout is a message, and who was silent once is not asked again in this lookup.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    dead: &'a Dead,
+    silent: BTreeSet<usize>,
+    walk: Walk,
+}
+
+impl<'a> Reader<'a> {
+    /// One who has asked nobody yet.
+    #[must_use]
+    pub fn new(dead: &'a Dead) -> Self {
+        Self { dead, silent: BTreeSet::new(), walk: Walk::default() }
+    }
+
     /// Asks `node`: whether it answers.
-    pub fn ask(&mut self, node: usize, dead: &Dead) -> bool {
-        self.rpcs += 1;
-        let answers = !dead.contains(node);
+    pub fn ask(&mut self, node: usize) -> bool {
+        if self.silent.contains(&node) {
+            return false;
+        }
+        self.walk.rpcs += 1;
+        let answers = !self.dead.contains(node);
         if answers {
-            self.hops += 1;
+            self.walk.hops += 1;
         } else {
-            self.timeouts += 1;
+            self.walk.timeouts += 1;
+            self.silent.insert(node);
         }
         answers
     }
 
-    /// Asks the holders that a reader knows of, one after the other, until one lives. The reader's own store is free.
+    /// Asks one after the other and stops at the first that answers.
+    pub fn ask_each(&mut self, nodes: impl IntoIterator<Item = usize>) -> Option<usize> {
+        nodes.into_iter().find(|&node| self.ask(node))
+    }
+
+    /// Whether `node` was asked and was silent.
     #[must_use]
-    pub fn fetch(mut self, source: usize, holders: impl IntoIterator<Item = usize>, dead: &Dead) -> Self {
-        self.found = holders.into_iter().any(|holder| holder == source || self.ask(holder, dead));
-        self
+    pub fn knows_silent(&self, node: usize) -> bool {
+        self.silent.contains(&node)
+    }
+
+    /// The end of the lookup.
+    #[must_use]
+    pub fn done(self, found: bool) -> Walk {
+        Walk { found, ..self.walk }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_a_message_and_the_silent_are_asked_once() {
+        let dead = Dead::these(4, &[1, 2]);
+        let mut reader = Reader::new(&dead);
+        assert_eq!(reader.ask_each([1, 2, 3]), Some(3));
+        assert_eq!(reader.ask_each([2, 1]), None);
+        assert!(reader.knows_silent(1) && !reader.knows_silent(3));
+        assert_eq!(reader.done(true), Walk { hops: 1, rpcs: 3, timeouts: 2, found: true });
     }
 }

@@ -1,7 +1,7 @@
 //! Pictures: lines over axes with units, in colours that survive printing.
 //!
 //! The colours are Okabe and Ito's, which the colour-blind can tell apart; every line has its own marker besides, so
-//! that a grey print can be read too. A variant of a system has its colour, a thin line and a hollow marker. Laws and
+//! that a grey print can be read too: no two systems share one. A variant of a system has its colour, a thin line and a hollow marker. Laws and
 //! limits are dashed. The legend lists the lines in the order in which they end.
 
 use plotters::chart::{ChartBuilder, ChartContext};
@@ -41,6 +41,10 @@ enum Marker {
     Cross,
     Ring,
     Frame,
+    Plus,
+    /// A triangle on its point, full or hollow.
+    Pit,
+    Funnel,
 }
 
 const PALETTE: [Colour; 9] = [
@@ -50,9 +54,9 @@ const PALETTE: [Colour; 9] = [
     Colour { ink: RGBColor(0xcc, 0x79, 0xa7), marker: Marker::Diamond },
     Colour { ink: RGBColor(0xe6, 0x9f, 0x00), marker: Marker::Cross },
     Colour { ink: RGBColor(0x56, 0xb4, 0xe9), marker: Marker::Ring },
-    Colour { ink: RGBColor(0x00, 0x00, 0x00), marker: Marker::Square },
-    Colour { ink: RGBColor(0x80, 0x80, 0x80), marker: Marker::Triangle },
-    Colour { ink: RGBColor(0x8a, 0x6d, 0x3b), marker: Marker::Diamond },
+    Colour { ink: RGBColor(0x00, 0x00, 0x00), marker: Marker::Pit },
+    Colour { ink: RGBColor(0x80, 0x80, 0x80), marker: Marker::Funnel },
+    Colour { ink: RGBColor(0x8a, 0x6d, 0x3b), marker: Marker::Plus },
 ];
 
 impl Colour {
@@ -85,18 +89,19 @@ impl Colour {
 pub struct Series {
     name: String,
     colour: Colour,
-    dashed: bool,
+    /// The length of its dashes; 0 of an unbroken line.
+    dash: i32,
     width: u32,
     points: Vec<(f64, f64)>,
-    /// Half the width of each point's interval of confidence, if it has one.
-    intervals: Vec<f64>,
+    /// From where to where each point's interval of confidence reaches, if it has one.
+    intervals: Vec<(f64, f64)>,
 }
 
 impl Series {
     /// A measured line.
     #[must_use]
     pub fn new(name: impl Into<String>, colour: Colour, points: &[(f64, f64)]) -> Self {
-        Self { name: name.into(), colour, dashed: false, width: 2, points: points.to_vec(), intervals: Vec::new() }
+        Self { name: name.into(), colour, dash: 0, width: 2, points: points.to_vec(), intervals: Vec::new() }
     }
 
     /// The line of a system; that of this project's node is bold, those of variants are thin.
@@ -113,7 +118,7 @@ impl Series {
     /// A law or a limit, drawn grey and dashed. Without a name it has no entry in the legend.
     #[must_use]
     pub fn dashed(name: impl Into<String>, points: &[(f64, f64)]) -> Self {
-        Self { dashed: true, width: 1, ..Self::new(name, Colour { ink: GREY, marker: Marker::Dot }, points) }
+        Self { dash: 6, width: 1, ..Self::new(name, Colour { ink: GREY, marker: Marker::Dot }, points) }
     }
 
     /// The same line in the colour of the one that it belongs to.
@@ -122,9 +127,15 @@ impl Series {
         Self { colour, width: 2, ..self }
     }
 
-    /// The same line with an interval of confidence around each point.
+    /// The same line with dashes of another length: prints without colours tell them apart.
     #[must_use]
-    pub fn with_intervals(self, intervals: Vec<f64>) -> Self {
+    pub fn of_dash(self, dash: i32) -> Self {
+        Self { dash, ..self }
+    }
+
+    /// The same line with an interval of confidence at each point.
+    #[must_use]
+    pub fn with_intervals(self, intervals: Vec<(f64, f64)>) -> Self {
         Self { intervals, ..self }
     }
 
@@ -162,6 +173,13 @@ impl Axis {
     #[must_use]
     pub fn linear(label: &str, from: f64, to: f64) -> Self {
         Self { label: label.into(), from, to, write: |value| format!("{value}"), marks: 10 }
+    }
+
+    /// Each step is ten times as much; values are logarithms to the base of 10.
+    #[must_use]
+    pub fn decades(label: &str, from: f64, to: f64) -> Self {
+        let write = |value: &f64| format!("{}", (libm::pow(10.0, *value) * 1e3).round() / 1e3);
+        Self { label: label.into(), from, to, write, marks: (to - from) as usize + 1 }
     }
 
     /// Each step doubles; `from` and `to` are powers of two.
@@ -242,12 +260,13 @@ impl Chart {
         named.sort_by(|a, b| b.last().total_cmp(&a.last()));
         for (row, series) in named.into_iter().enumerate() {
             let y = 12 + 22 * row as i32;
-            let (from, to) = ((8, y), (40, y));
-            let line = if series.dashed { vec![(8, y), (18, y)] } else { vec![from, to] };
-            area.draw(&PathElement::new(line, series.stroke()))?;
-            if series.dashed {
-                area.draw(&PathElement::new(vec![(26, y), (36, y)], series.stroke()))?;
+            if series.dash > 0 {
+                for at in (8..40).step_by(series.dash as usize + 4) {
+                    let dash = vec![(at, y), ((at + series.dash).min(40), y)];
+                    area.draw(&PathElement::new(dash, series.stroke()))?;
+                }
             } else {
+                area.draw(&PathElement::new(vec![(8, y), (40, y)], series.stroke()))?;
                 area.draw(&Mark { at: (24, y), colour: series.colour })?;
             }
             area.draw(&Text::new(series.name.clone(), (48, y), text(13).pos(Pos::new(HPos::Left, VPos::Center))))?;
@@ -257,12 +276,13 @@ impl Chart {
 }
 
 fn draw_line<'b>(plane: &mut Plane<'_, 'b>, series: &Series) -> Result<(), Failure<'b>> {
-    if series.dashed {
-        plane.draw_series(DashedLineSeries::new(series.points.iter().copied(), 6, 4, series.stroke()))?;
+    if series.dash > 0 {
+        let points = series.points.iter().copied();
+        plane.draw_series(DashedLineSeries::new(points, series.dash, 4, series.stroke()))?;
         return Ok(());
     }
-    let bar = |(&(x, y), half): (&(f64, f64), &f64)| {
-        PathElement::new(vec![(x, (y - half).max(0.0)), (x, y + half)], series.colour.ink.stroke_width(1))
+    let bar = |(&(x, _), &(low, high)): (&(f64, f64), &(f64, f64))| {
+        PathElement::new(vec![(x, low), (x, high)], series.colour.ink.stroke_width(1))
     };
     plane.draw_series(series.points.iter().zip(&series.intervals).map(bar))?;
     plane.draw_series(LineSeries::new(series.points.iter().copied(), series.stroke()))?;
@@ -300,12 +320,18 @@ impl<C, DB: DrawingBackend> Drawable<DB> for Mark<C> {
                 Marker::Square => polygon(&[(-4, -4), (4, -4), (4, 4), (-4, 4)])?,
                 Marker::Triangle => polygon(&[(0, -5), (5, 4), (-5, 4)])?,
                 Marker::Diamond => polygon(&[(0, -6), (5, 0), (0, 6), (-5, 0)])?,
+                Marker::Pit => polygon(&[(0, 5), (5, -4), (-5, -4)])?,
+                Marker::Funnel => backend.draw_path([(x, y + 5), (x + 5, y - 4), (x - 5, y - 4), (x, y + 5)], &thin)?,
                 Marker::Dot => backend.draw_circle((x, y), 4, &solid, true)?,
                 Marker::Ring => backend.draw_circle((x, y), 5, &thin, false)?,
                 Marker::Frame => backend.draw_rect((x - 4, y - 4), (x + 4, y + 4), &thin, false)?,
                 Marker::Cross => {
                     backend.draw_line((x - 4, y - 4), (x + 4, y + 4), &thin)?;
                     backend.draw_line((x - 4, y + 4), (x + 4, y - 4), &thin)?;
+                }
+                Marker::Plus => {
+                    backend.draw_line((x - 5, y), (x + 5, y), &thin)?;
+                    backend.draw_line((x, y - 5), (x, y + 5), &thin)?;
                 }
             }
         }
@@ -320,6 +346,15 @@ fn text(size: i32) -> TextStyle<'static> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_two_systems_share_a_marker_and_grey_tells_them_apart() {
+        let mut markers: Vec<String> =
+            System::ALL.into_iter().map(|system| format!("{:?}", Colour::of(system).marker)).collect();
+        markers.sort();
+        markers.dedup();
+        assert_eq!(markers.len(), System::ALL.len());
+    }
 
     #[test]
     fn a_picture_is_the_same_svg_each_time() {

@@ -28,7 +28,7 @@ pub enum Kind {
     Sybil,
     /// Answers with another id each time.
     IdChanger,
-    /// Sends queries under ids next to that of whomever it asks, to fill the buckets that matter most.
+    /// Has an id next to that of whomever it talks to, for each another one, to fill the buckets that matter most.
     Poisoner,
     /// Asks one victim a thousand times a second.
     Flooder,
@@ -59,6 +59,8 @@ const PROWL_EVERY: Duration = Duration::from_millis(200);
 const FLOOD_EVERY: Duration = Duration::from_millis(1);
 /// Whom it remembers.
 const ADDRESS_BOOK: usize = 512;
+/// Bytes that ids next to each other share: more than any two honest ones.
+const NEXT_TO: usize = 6;
 
 /// An adversary.
 #[derive(Clone, Debug)]
@@ -90,8 +92,17 @@ impl Adversary {
         }
     }
 
-    fn own_id(&mut self) -> Id {
-        if self.brief.kind == Kind::IdChanger { self.dice.id() } else { self.brief.id }
+    /// Its id in a message to the node with this id.
+    fn id_towards(&mut self, other: &Id) -> Id {
+        let mut id = self.brief.id;
+        match self.brief.kind {
+            Kind::IdChanger => self.dice.id(),
+            Kind::Poisoner => {
+                id.0[..NEXT_TO].copy_from_slice(&other.0[..NEXT_TO]);
+                id
+            }
+            _ => id,
+        }
     }
 
     // Answers.
@@ -109,7 +120,7 @@ impl Adversary {
         if self.brief.kind == Kind::Silent && !asks_ping {
             return;
         }
-        let (own, wants_peers) = (self.own_id(), matches!(query.method, Method::GetPeers { .. }));
+        let (own, wants_peers) = (self.id_towards(&query.id), matches!(query.method, Method::GetPeers { .. }));
         let contacts = if asks_ping { Vec::new() } else { self.contacts_for(&target) };
         let lie = CompactAddr::new(&self.nowhere());
         let mut bytes = Vec::new();
@@ -163,29 +174,23 @@ impl Adversary {
 
     fn prowl(&mut self) {
         let known = self.dice.pick(&self.address_book).copied();
-        let to = known.filter(|_| self.brief.kind != Kind::Flooder).map_or(self.brief.victim, |contact| contact.addr);
-        let target = if self.brief.kind == Kind::Sybil { self.brief.key } else { self.dice.id() };
-        match (self.brief.kind, known) {
-            (Kind::Poisoner, Some(victim)) => {
-                let mut id = victim.id;
-                id.0[6..].copy_from_slice(&self.dice.id().0[6..]);
-                self.ask(to, &id, &Ask::FindNode(target));
-            }
-            (Kind::TokenThief, Some(_)) => self.steal(to),
-            _ => {
-                let own = self.own_id();
-                self.ask(to, &own, &Ask::FindNode(target));
-            }
+        let known = known.filter(|_| self.brief.kind != Kind::Flooder);
+        let Contact { id, addr } = known.unwrap_or(Contact { id: self.brief.id, addr: self.brief.victim });
+        let own = self.id_towards(&id);
+        if self.brief.kind == Kind::TokenThief && known.is_some() {
+            return self.steal(addr, &own);
         }
+        let target = if self.brief.kind == Kind::Sybil { self.brief.key } else { self.dice.id() };
+        self.ask(addr, &own, &Ask::FindNode(target));
     }
 
     /// Asks for a token, and announces with one that another node gave, or with an invented one.
-    fn steal(&mut self, to: SocketAddr) {
-        let (own, info_hash) = (self.own_id(), self.brief.key);
-        self.ask(to, &own, &Ask::GetPeers(info_hash));
+    fn steal(&mut self, to: SocketAddr, own: &Id) {
+        let info_hash = self.brief.key;
+        self.ask(to, own, &Ask::GetPeers(info_hash));
         let stolen = self.stolen.clone().filter(|(giver, _)| *giver != to);
         let token = stolen.map_or_else(|| b"invented".to_vec(), |(_, token)| token);
-        self.ask(to, &own, &Ask::AnnouncePeer { info_hash, port: 666, seed: false, token: &token });
+        self.ask(to, own, &Ask::AnnouncePeer { info_hash, port: 666, seed: false, token: &token });
     }
 
     fn ask(&mut self, to: SocketAddr, own: &Id, ask: &Ask<'_>) {

@@ -6,7 +6,8 @@
 use std::net::SocketAddr;
 
 use super::network::Resident;
-use crate::engine::contact::is_sendable;
+use crate::engine::contact::{Contact, is_sendable};
+use crate::engine::id::Id;
 use crate::engine::time::Instant;
 
 /// Something that holds at each step, for hosts of one type.
@@ -78,17 +79,62 @@ impl Invariant<Resident> for SoundTables {
 
     fn on_rest(&mut self, _: Instant, host: &Resident) -> Result<(), String> {
         self.steps += 1;
-        let Some(node) = host.node().filter(|_| self.steps.is_multiple_of(LOOK_EVERY)) else { return Ok(()) };
-        let mut addresses: Vec<SocketAddr> = node.entries().map(|entry| entry.contact.addr).collect();
-        let count = addresses.len();
-        addresses.sort_unstable();
-        addresses.dedup();
-        if addresses.len() < count {
-            return Err(format!("{} addresses twice", count - addresses.len()));
-        }
-        if node.entries().any(|entry| entry.contact.id == *node.id()) {
-            return Err("the node itself".into());
-        }
-        if count > LARGEST_TABLE { Err(format!("{count} entries")) } else { Ok(()) }
+        let node = host.node().filter(|_| self.steps.is_multiple_of(LOOK_EVERY));
+        node.map_or(Ok(()), |node| is_sound(*node.id(), node.entries().map(|entry| entry.contact)))
+    }
+}
+
+/// Whether the node `own` may have these contacts in its table.
+fn is_sound(own: Id, entries: impl Iterator<Item = Contact>) -> Result<(), String> {
+    let (ids, mut addresses): (Vec<Id>, Vec<SocketAddr>) = entries.map(|contact| (contact.id, contact.addr)).unzip();
+    addresses.sort_unstable();
+    addresses.dedup();
+    if addresses.len() < ids.len() {
+        return Err(format!("{} addresses twice", ids.len() - addresses.len()));
+    }
+    if ids.contains(&own) {
+        return Err("the node itself".into());
+    }
+    if ids.len() > LARGEST_TABLE { Err(format!("{} entries", ids.len())) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contact(number: u16) -> Contact {
+        let mut id = Id::ZERO;
+        id.0[..2].copy_from_slice(&number.to_be_bytes());
+        Contact { id, addr: SocketAddr::from(([198, 51, 100, 1], number)) }
+    }
+
+    fn transmit(invariant: &mut dyn Invariant<Resident>, to: &str, payload: &[u8]) -> Option<String> {
+        invariant.on_transmit(Instant::ZERO, to.parse().unwrap(), payload).err()
+    }
+
+    #[test]
+    fn a_datagram_to_nowhere_breaks() {
+        let destinations = &mut OnlySendableDestinations;
+        assert_eq!(transmit(destinations, "198.51.100.1:6881", b""), None);
+        assert_eq!(transmit(destinations, "198.51.100.1:0", b"").as_deref(), Some("a datagram to 198.51.100.1:0"));
+        assert!(transmit(destinations, "224.0.0.1:6881", b"").is_some());
+    }
+
+    #[test]
+    fn a_long_datagram_breaks() {
+        assert_eq!(transmit(&mut DatagramsFit(4), "198.51.100.1:6881", b"four"), None);
+        let broken = transmit(&mut DatagramsFit(4), "198.51.100.1:6881", b"fifth");
+        assert_eq!(broken.as_deref(), Some("5 bytes to 198.51.100.1:6881"));
+    }
+
+    #[test]
+    fn a_table_with_the_node_itself_or_an_address_twice_or_too_many_breaks() {
+        let sound = |own: u16, numbers: &[u16]| is_sound(contact(own).id, numbers.iter().map(|&n| contact(n))).err();
+        assert_eq!(sound(1, &[2, 3, 4]), None);
+        assert_eq!(sound(3, &[2, 3, 4]).as_deref(), Some("the node itself"));
+        assert_eq!(sound(1, &[2, 3, 2]).as_deref(), Some("1 addresses twice"));
+        let all: Vec<u16> = (1..=LARGEST_TABLE as u16 + 1).collect();
+        assert_eq!(sound(0, &all[1..]), None);
+        assert_eq!(sound(0, &all).as_deref(), Some("1489 entries"));
     }
 }

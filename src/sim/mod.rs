@@ -8,6 +8,7 @@
 //! |---|---|
 //! | a network of production nodes, grown by the real join | [`network`] |
 //! | the server through which nodes join | [`router`] |
+//! | machines that speak IPv4, IPv6 or both | [`dual_stack`] |
 //! | what became of an operation | [`task`] |
 //! | the event loop: spawn, kill, call, run until | [`world`] |
 //! | what may live in the world | [`host`] |
@@ -23,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 pub mod adversary;
+pub mod dual_stack;
 pub mod host;
 pub mod invariant;
 pub mod link;
@@ -38,6 +40,7 @@ mod calendar;
 mod map;
 mod queue;
 
+pub use dual_stack::DualStack;
 pub use host::{Host, Output};
 pub use link::Link;
 pub use network::{Network, Resident, Terms};

@@ -138,12 +138,13 @@ impl Network {
     /// A network that consists of one router.
     #[must_use]
     pub fn new(link: Link, terms: Terms, seed: u64) -> Self {
-        Self::in_world(World::new(link, seed), terms, seed)
+        Self::in_world(World::new(link, seed), terms)
     }
 
-    /// A network in a world that has its own invariants.
+    /// A network in a world that has its own invariants. The world's seed is that of the network.
     #[must_use]
-    pub fn in_world(mut world: World<Resident>, terms: Terms, seed: u64) -> Self {
+    pub fn in_world(mut world: World<Resident>, terms: Terms) -> Self {
+        let seed = world.seed();
         let family = terms.config.family;
         let private = terms.config.private_network;
         let mut plan = if private { AddressPlan::of_one_site(family, seed) } else { AddressPlan::new(family, seed) };

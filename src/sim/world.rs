@@ -136,11 +136,17 @@ impl<H: Host> World<H> {
     /// The same world with one more thing that must hold.
     #[must_use]
     pub fn with_invariant(mut self, invariant: impl Invariant<H> + 'static) -> Self {
-        self.invariants.push(Box::new(invariant));
+        self.watch(invariant);
         self
     }
 
-    /// A copy of the world as it is, without its invariants: what happens in one no longer shows in the other.
+    /// One more thing must hold from now on.
+    pub fn watch(&mut self, invariant: impl Invariant<H> + 'static) {
+        self.invariants.push(Box::new(invariant));
+    }
+
+    /// A copy of the world as it is, without its invariants ([`Self::watch`] gives it some): what happens in one no
+    /// longer shows in the other.
     #[must_use]
     pub fn fork(&self) -> Self
     where
@@ -426,11 +432,18 @@ impl<H: Host> World<H> {
         }
     }
 
-    /// Ends the run with the one line that repeats it.
+    /// Ends the run with the one line that repeats it: where it broke, and all that the history up to there follows
+    /// from. Equal traces mean that the repetition was one.
     fn broken(&self, id: HostId, name: &str, what: &str) -> ! {
+        let (link, seed) = (self.link.seed(), self.seed);
+        let link = if link == seed { String::new() } else { format!(", link seed {link}") };
         panic!(
-            "invariant broken: {name}: {what} (host {} at {}, event {}; repeat with seed {})",
-            id.0, self.now, self.counters.events, self.seed
+            "invariant broken: {name}: {what} (host {} of {}, at {}, event {}, trace {:016x}; repeat with seed {seed}{link})",
+            id.0,
+            self.addr(id),
+            self.now,
+            self.counters.events,
+            self.trace()
         )
     }
 }

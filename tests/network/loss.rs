@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use trackerless::sim::link::impair::{Duplicate, Loss, Reorder};
+use trackerless::sim::link::duplicate::Duplicate;
+use trackerless::sim::link::loss::Loss;
+use trackerless::sim::link::reorder::Reorder;
 use trackerless::sim::random::Dice;
 use trackerless::sim::task::Task;
 

@@ -28,14 +28,26 @@ pub fn town(n: usize, link: Link) -> Network {
 
 /// The same on other terms.
 pub fn town_of(n: usize, link: Link, terms: Terms) -> Network {
-    let world = World::new(link, 1)
-        .with_invariant(OnlySendableDestinations)
-        .with_invariant(DatagramsFit(LARGEST))
-        .with_invariant(SoundTables::default());
-    let mut network = Network::in_world(world, terms, 1);
+    let mut network = Network::in_world(World::new(link, 1), terms);
+    watch(&mut network);
     network.grow(n);
     network.run_for(Duration::from_secs(120));
     network
+}
+
+/// A copy of a town, watched like the town itself.
+pub fn copy_of(town: &Network) -> Network {
+    let mut copy = town.fork();
+    watch(&mut copy);
+    copy
+}
+
+/// Sets all invariants to watch it.
+pub fn watch(network: &mut Network) {
+    let world = network.world_mut();
+    world.watch(OnlySendableDestinations);
+    world.watch(DatagramsFit(LARGEST));
+    world.watch(SoundTables::default());
 }
 
 /// Where the clients of all announcers listen.
@@ -49,6 +61,8 @@ pub struct Round {
     pub stored: f64,
     /// Lookups that found the very peer that was announced: whoever invents peers helps nobody.
     pub found: usize,
+    /// Peers that lookups were told of, although nobody announced them.
+    pub invented: usize,
     /// Queries of a lookup until it ended, on average.
     pub asked: f64,
     /// The slower half of the lookups had their first peers after this many milliseconds.
@@ -80,19 +94,9 @@ pub fn round(network: &mut Network, count: usize, salt: u64) -> Round {
 pub fn announce(network: &mut Network, count: usize, salt: u64) -> Announced {
     let mut dice = Dice::keyed(1, &[salt]);
     let keys: Vec<Id> = (0..count).map(|_| dice.id()).collect();
-    announce_keys(network, keys, &mut dice)
-}
-
-/// One key is announced once and looked up `count` times.
-pub fn round_of_one(network: &mut Network, key: Id, count: usize, salt: u64) -> Round {
-    let announced = announce_keys(network, vec![key], &mut Dice::keyed(3, &[salt]));
-    look_up(network, &Announced { keys: vec![key; count], ..announced }, salt)
-}
-
-fn announce_keys(network: &mut Network, keys: Vec<Id>, dice: &mut Dice) -> Announced {
     let mut peers = BTreeMap::new();
     for &key in &keys {
-        let announcer = member(network, dice);
+        let announcer = member(network, &mut dice);
         network.announce(announcer, key, PORT);
         peers.insert(key, SocketAddr::new(network.world().addr(announcer).ip(), PORT));
     }
@@ -117,7 +121,9 @@ pub fn look_up(network: &mut Network, announced: &Announced, salt: u64) -> Round
     }
     network.finish(Duration::from_secs(60));
     let tasks = network.take_tasks();
-    let finds = |task: &Task| announced.peers.get(&task.target).is_some_and(|peer| task.peers.contains(peer));
+    let is_true = |task: &Task, peer: &SocketAddr| announced.peers.get(&task.target) == Some(peer);
+    let finds = |task: &Task| task.peers.iter().any(|peer| is_true(task, peer));
+    let invented = |task: &Task| task.peers.iter().filter(|peer| !is_true(task, peer)).count();
     let asked: usize = tasks.iter().filter_map(|task| task.summary.as_ref()).map(|summary| summary.asked).sum();
     let mut times: Vec<u128> = tasks.iter().map(|task| task.first_peers.map_or(u128::MAX, |t| t.as_millis())).collect();
     times.sort_unstable();
@@ -125,12 +131,14 @@ pub fn look_up(network: &mut Network, announced: &Announced, salt: u64) -> Round
         keys: announced.keys.len(),
         stored: announced.stored,
         found: tasks.iter().filter(|task| finds(task)).count(),
+        invented: tasks.iter().map(invented).sum(),
         asked: asked as f64 / tasks.len().max(1) as f64,
         median_ms: times[times.len() / 2],
     }
 }
 
-fn member(network: &Network, dice: &mut Dice) -> HostId {
+/// A member drawn at random.
+pub fn member(network: &Network, dice: &mut Dice) -> HostId {
     *dice.pick(network.members()).expect("the town has members")
 }
 

@@ -1,8 +1,7 @@
 //! The lenient, borrowed, bounded scanner for datagrams.
 //!
-//! Invariants: the position never passes the end of the input and every call either consumes at least one byte or
-//! fails, so that scanning ends; strings borrow from the input; nothing allocates. An error is final: the position is
-//! then meaningless.
+//! Invariants: every call either consumes at least one byte or fails, so that scanning ends; strings borrow from the
+//! input; nothing allocates. An error is final: where the scanner stands is then meaningless.
 
 /// Containers inside containers, the message itself included. BEP 5 messages need 3, BEP 44 values a few more; this
 /// is the bound of libtorrent.
@@ -49,8 +48,7 @@ pub enum Kind {
 /// A position in a datagram.
 #[derive(Debug)]
 pub struct Scanner<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    rest: &'a [u8],
     depth: u8,
     tokens: u16,
     irregular: bool,
@@ -60,13 +58,13 @@ impl<'a> Scanner<'a> {
     /// A scanner at the start of `bytes`.
     #[must_use]
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, depth: 0, tokens: 0, irregular: false }
+        Self { rest: bytes, depth: 0, tokens: 0, irregular: false }
     }
 
     /// What has not been read yet. After a whole message: its trailing bytes.
     #[must_use]
-    pub fn rest(&self) -> &'a [u8] {
-        &self.bytes[self.at..]
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     /// Whether a dict had keys out of order or twice: harmless, but worth counting.
@@ -90,7 +88,7 @@ impl<'a> Scanner<'a> {
     /// # Errors
     /// When no value starts here.
     pub fn kind(&self) -> Result<Kind, Malformed> {
-        match self.bytes.get(self.at) {
+        match self.rest.first() {
             Some(b'0'..=b'9') => Ok(Kind::String),
             Some(b'i') => Ok(Kind::Integer),
             Some(b'l') => Ok(Kind::List),
@@ -115,9 +113,9 @@ impl<'a> Scanner<'a> {
             let key = self.string()?;
             self.irregular |= previous.is_some_and(|previous| previous >= key);
             previous = Some(key);
-            let value = self.at;
+            let left = self.rest.len();
             entry(self, key)?;
-            if self.at == value {
+            if self.rest.len() == left {
                 self.skip()?;
             }
         }
@@ -131,9 +129,9 @@ impl<'a> Scanner<'a> {
     pub fn list(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), Malformed>) -> Result<(), Malformed> {
         self.open(b'l')?;
         while !self.close()? {
-            let value = self.at;
+            let left = self.rest.len();
             item(self)?;
-            if self.at == value {
+            if self.rest.len() == left {
                 self.skip()?;
             }
         }
@@ -147,8 +145,8 @@ impl<'a> Scanner<'a> {
     pub fn string(&mut self) -> Result<&'a [u8], Malformed> {
         self.count_token()?;
         let length = self.length()?;
-        let string = self.rest().get(..length).ok_or(Malformed::Truncated)?;
-        self.at += length;
+        let (string, rest) = self.rest.split_at_checked(length).ok_or(Malformed::Truncated)?;
+        self.rest = rest;
         Ok(string)
     }
 
@@ -159,14 +157,14 @@ impl<'a> Scanner<'a> {
     pub fn integer(&mut self) -> Result<Option<i64>, Malformed> {
         self.count_token()?;
         self.expect(b'i')?;
-        let start = self.at;
-        let negative = self.bytes.get(self.at) == Some(&b'-');
-        self.at += usize::from(negative);
+        let start = self.rest;
+        let negative = self.rest.first() == Some(&b'-');
+        self.rest = &self.rest[usize::from(negative)..];
         let digits = self.digits()?;
         if negative && digits == b"0" {
             return Err(Malformed::BadNumber);
         }
-        let text = &self.bytes[start..self.at];
+        let text = self.since(start);
         self.expect(b'e')?;
         Ok(std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()))
     }
@@ -192,14 +190,19 @@ impl<'a> Scanner<'a> {
     /// # Errors
     /// When no well-formed value stands here.
     pub fn skip(&mut self) -> Result<&'a [u8], Malformed> {
-        let start = self.at;
+        let start = self.rest;
         match self.kind()? {
             Kind::String => drop(self.string()?),
             Kind::Integer => drop(self.integer()?),
             Kind::List => self.list(|_| Ok(()))?,
             Kind::Dict => self.dict(|_, _| Ok(()))?,
         }
-        Ok(&self.bytes[start..self.at])
+        Ok(self.since(start))
+    }
+
+    /// What was read since `start` was the rest.
+    fn since(&self, start: &'a [u8]) -> &'a [u8] {
+        &start[..start.len() - self.rest.len()]
     }
 
     fn open(&mut self, delimiter: u8) -> Result<(), Malformed> {
@@ -210,28 +213,28 @@ impl<'a> Scanner<'a> {
     }
 
     fn close(&mut self) -> Result<bool, Malformed> {
-        match self.bytes.get(self.at) {
-            Some(b'e') => {
-                self.at += 1;
+        match self.rest {
+            [b'e', rest @ ..] => {
+                self.rest = rest;
                 self.depth -= 1;
                 Ok(true)
             }
-            Some(_) => Ok(false),
-            None => Err(Malformed::Truncated),
+            [_, ..] => Ok(false),
+            [] => Err(Malformed::Truncated),
         }
     }
 
-    /// `<length>:`, leaving the position on the first byte of the string.
+    /// `<length>:`; the string is then the next to be read.
     fn length(&mut self) -> Result<usize, Malformed> {
         let mut length = 0;
-        for (count, &byte) in self.rest().iter().enumerate() {
+        for (count, &byte) in self.rest.iter().enumerate() {
             match byte {
                 b'0'..=b'9' if count > 0 && length == 0 || count == MAX_LENGTH_DIGITS => {
                     return Err(Malformed::BadNumber);
                 }
                 b'0'..=b'9' => length = length * 10 + usize::from(byte - b'0'),
                 b':' if count > 0 => {
-                    self.at += count + 1;
+                    self.rest = &self.rest[count + 1..];
                     return Ok(length);
                 }
                 _ => return Err(Malformed::Unexpected),
@@ -242,24 +245,24 @@ impl<'a> Scanner<'a> {
 
     /// One or more digits without a leading zero.
     fn digits(&mut self) -> Result<&'a [u8], Malformed> {
-        let rest = self.rest();
-        let count = rest.iter().position(|byte| !byte.is_ascii_digit()).ok_or(Malformed::Truncated)?;
-        self.at += count;
-        match (count, rest[0]) {
-            (0, _) => Err(Malformed::Unexpected),
-            (2.., b'0') => Err(Malformed::BadNumber),
-            _ => Ok(&rest[..count]),
+        let count = self.rest.iter().position(|byte| !byte.is_ascii_digit()).ok_or(Malformed::Truncated)?;
+        let (digits, rest) = self.rest.split_at(count);
+        self.rest = rest;
+        match digits {
+            [] => Err(Malformed::Unexpected),
+            [b'0', _, ..] => Err(Malformed::BadNumber),
+            _ => Ok(digits),
         }
     }
 
     fn expect(&mut self, byte: u8) -> Result<(), Malformed> {
-        match self.bytes.get(self.at) {
-            Some(&found) if found == byte => {
-                self.at += 1;
+        match self.rest {
+            [found, rest @ ..] if *found == byte => {
+                self.rest = rest;
                 Ok(())
             }
-            Some(_) => Err(Malformed::Unexpected),
-            None => Err(Malformed::Truncated),
+            [_, ..] => Err(Malformed::Unexpected),
+            [] => Err(Malformed::Truncated),
         }
     }
 

@@ -9,7 +9,7 @@ use super::ask::Purpose;
 use super::event::Event;
 use super::timer::{
     BOOTSTRAP_RETRY, BOOTSTRAP_WATCH, CHECK_EVERY, CHECK_LARGE_EVERY, NEIGHBOURHOOD_EVERY, NEIGHBOURHOOD_FIRST,
-    REFRESH_EVERY, SETTLED_AFTER, SWEEP_EVERY, SWEEP_ITEMS_EVERY, SWEEP_SLICES, Timer,
+    REFRESH_EVERY, REFRESH_GAPS_EVERY, SETTLED_AFTER, SWEEP_EVERY, SWEEP_ITEMS_EVERY, SWEEP_SLICES, Timer,
 };
 use super::{Node, StoredItem, StoredPeer};
 use crate::engine::contact::{Contact, Family, is_admissible, is_local, is_sendable};
@@ -34,6 +34,8 @@ const CHECK_AFTER: Duration = Duration::from_mins(12);
 const RECHECK_AFTER: Duration = Duration::from_mins(1);
 /// Buckets that are refreshed beyond the one in which a network of the estimated size has about one node left.
 const DEEPER_BY: usize = 3;
+/// Buckets in which gaps are asked for ahead of their turn: all deeper ones together hold half a percent of the key space.
+const GAPS: usize = 8;
 /// Contacts that are kept for the next run where none of them is good.
 const SAVED_CONTACTS: usize = 512;
 /// After so many attempts in vain the node says that it is disconnected. A small network is silent for minutes, but then
@@ -54,7 +56,12 @@ pub(super) struct Joining {
     disconnected: bool,
     /// When the first contact answered.
     joined: Option<Instant>,
-    refreshed_bucket: usize,
+    /// Where the refresh goes on.
+    next_bucket: usize,
+    /// Where the search for gaps goes on; nowhere before the node has joined.
+    next_gap: usize,
+    /// Gaps that were asked for ahead of their turn.
+    gaps_asked: u32,
     id_changed: Option<Instant>,
 }
 
@@ -69,7 +76,9 @@ impl Joining {
             ready: false,
             disconnected: false,
             joined: None,
-            refreshed_bucket: 0,
+            next_bucket: 0,
+            next_gap: usize::MAX,
+            gaps_asked: 0,
             id_changed: None,
         }
     }
@@ -231,6 +240,8 @@ impl Node {
         if self.joining.joined.is_none() {
             self.joining.joined = Some(now);
             self.timers.set(Timer::Neighbourhood, now + NEIGHBOURHOOD_FIRST);
+            self.joining.next_gap = 0;
+            self.timers.set(Timer::Refresh, now);
         }
     }
 
@@ -274,18 +285,52 @@ impl Node {
         }
     }
 
-    /// One query for one bucket with room: to the contact closest to a random id in it.
+    /// One query for one bucket with room, first for each in which we know nobody: to the contact closest to a random id
+    /// in it.
     fn refresh_one(&mut self, now: Instant) {
-        self.timers.set(Timer::Refresh, now + if self.is_settled(now) { REFRESH_EVERY.1 } else { REFRESH_EVERY.0 });
-        let depth = self.table.depth().min(self.depth_worth_filling());
-        let next = (1..=depth).map(|step| (self.joining.refreshed_bucket + step) % depth);
-        let Some(bucket) = { next }.find(|&bucket| self.table.has_room(bucket)) else { return };
-        self.joining.refreshed_bucket = bucket;
+        let gap = self.take_gap();
+        let pause = self.pause_after_refresh(now, gap.is_some());
+        self.timers.set(Timer::Refresh, now + pause);
+        let Some(bucket) = gap.or_else(|| self.take_bucket_with_room()) else { return };
         let own = *self.id();
         let target = own.random_with_prefix(bucket, &mut self.random);
         let nearby: Vec<Contact> = self.table.closest(&target).into_iter().copied().collect();
         let Some(contact) = nearby.get(self.random.wire_below(nearby.len())) else { return };
         self.query(now, contact.addr, Some(contact.id), HARD_TIMEOUT, Purpose::Refresh, &Ask::FindNode(target));
+    }
+
+    /// Whoever asks for gaps ahead of their turn lets as many turns pass afterwards: nothing more is sent than otherwise.
+    fn pause_after_refresh(&mut self, now: Instant, was_gap: bool) -> Duration {
+        if was_gap {
+            self.joining.gaps_asked += 1;
+            return if self.config.private_network { Duration::ZERO } else { REFRESH_GAPS_EVERY };
+        }
+        let every = if self.is_settled(now) { REFRESH_EVERY.1 } else { REFRESH_EVERY.0 };
+        every * (1 + std::mem::take(&mut self.joining.gaps_asked))
+    }
+
+    /// The next bucket in which we know nobody; each once, after joining. Whoever joins through a node that knows everyone
+    /// is told of its neighbours and nobody else. While it and they know no other side of the key space, none of them finds
+    /// what is stored there: in a network of which most are new, nobody else would be asked.
+    fn take_gap(&mut self) -> Option<usize> {
+        let own = *self.id();
+        let is_gap = |bucket: &usize| self.table.entries().all(|it| own.common_prefix_len(&it.contact.id) != *bucket);
+        let gap = (self.joining.next_gap..self.depth().min(GAPS)).find(is_gap);
+        self.joining.next_gap = gap.map_or(usize::MAX, |gap| gap + 1);
+        gap
+    }
+
+    fn take_bucket_with_room(&mut self) -> Option<usize> {
+        let depth = self.depth();
+        let next = (0..depth).map(|step| (self.joining.next_bucket + step) % depth);
+        let bucket = { next }.find(|&bucket| self.table.has_room(bucket))?;
+        self.joining.next_bucket = bucket + 1;
+        Some(bucket)
+    }
+
+    /// How many buckets are refreshed.
+    fn depth(&self) -> usize {
+        self.table.depth().min(self.depth_worth_filling())
     }
 
     /// How many buckets can be filled. Anyone can make an id that opens all the deeper ones; each of them would have its

@@ -1,19 +1,24 @@
 //! The textbook reading of BEP 5.
 //!
-//! Rules (BEP 5, "Overview" and "Routing Table"; Maymounkov and Mazieres, IPTPS 2002):
-//! - a bucket of 8 per shared prefix length; the bucket of one's own end of the tree splits, no other does;
-//! - a lookup starts from the 8 table entries closest to the target, asks the closest 3 that it has not asked, adds
-//!   the 8 nodes of each reply, and stops when the 8 closest that it knows, without the silent, have answered;
-//! - when those are spent it ends: it does not go back to the rest of its table;
-//! - a value lies on the 8 nodes closest to its key.
+//! Rules (BEP 5, "Overview" and "Routing Table"; Maymounkov and Mazieres, Kademlia, IPTPS 2002):
+//! - a bucket holds 8 nodes; a full one splits if one's own id lies in it, no other does, so that there are 8 for each
+//!   number of leading bits shared with one's own id, and everybody where fewer share so many (BEP 5, "Routing Table");
+//! - a lookup starts from the 8 table entries closest to the target (BEP 5, "find_node"), asks the closest 3 that it has
+//!   not asked, and adds the 8 nodes of each reply; who is silent is taken off the list (Kademlia, section 2.3: alpha);
+//! - it stops at the first value, or when the 8 closest that it knows have all answered; it does not go back to the rest of
+//!   its table when those are spent;
+//! - a value lies on the 8 nodes closest to its key (Kademlia, 2.3: STORE on the k closest).
 //!
-//! Tables are built by an oracle: each bucket holds 8 random nodes of its range, or all if there are fewer.
+//! Left out: what keeps a table good (15 minutes to "questionable", pings before a replacement, refreshed buckets), since
+//! nobody repairs a table here, tokens, and Kademlia's copies on the path. BEP 5 names no alpha and no end of a lookup but
+//! "cannot find any closer"; both are Kademlia's. Tables are built by an oracle: each bucket holds 8 random nodes of its
+//! range, or all if there are fewer.
 
 use std::collections::BTreeSet;
 
 use super::ring::{Ring, point};
 use crate::engine::id::Id;
-use crate::lab::overlay::{Dead, Overlay, Walk};
+use crate::lab::overlay::{Dead, Overlay, Reader, Walk};
 use crate::sim::random::Dice;
 
 const K: usize = 8;
@@ -102,28 +107,27 @@ impl Overlay for Bep5 {
     }
 
     fn find(&self, source: usize, key: Id, copies: usize, dead: &Dead) -> Walk {
-        let holders = self.holders(key, copies);
-        let mut walk = Walk { found: holders.contains(&source), ..Walk::default() };
-        let mut silent = BTreeSet::from([source]);
+        let (holders, mut reader) = (self.holders(key, copies), Reader::new(dead));
+        let mut found = holders.contains(&source);
         let mut list = Shortlist { target: point(key), known: Vec::new() };
         self.closest_known(source, list.target).into_iter().for_each(|node| list.add(&self.ring, node));
-        while !walk.found {
+        while !found {
             let round = list.next_round();
             if round.is_empty() {
                 break;
             }
             for node in round {
-                if !walk.ask(node, dead) {
-                    silent.insert(node);
+                if !reader.ask(node) {
                     list.drop_silent(node);
                     continue;
                 }
-                walk.found |= holders.contains(&node);
+                found |= holders.contains(&node);
+                let fresh = |&node: &usize| node != source && !reader.knows_silent(node);
                 let named = self.closest_known(node, list.target);
-                named.into_iter().filter(|node| !silent.contains(node)).for_each(|node| list.add(&self.ring, node));
+                named.into_iter().filter(fresh).for_each(|node| list.add(&self.ring, node));
             }
         }
-        walk
+        reader.done(found)
     }
 }
 

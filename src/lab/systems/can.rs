@@ -1,18 +1,26 @@
 //! CAN, a content-addressable network.
 //!
-//! Rules (Ratnasamy, Francis, Handley, Karp, Shenker, SIGCOMM 2001, section 2):
+//! Rules (Ratnasamy, Francis, Handley, Karp, Shenker, SIGCOMM 2001):
 //! - keys are points of a d-dimensional torus; every node owns a zone, and knows the owners of the zones that share
-//!   a face with its own;
-//! - a node joins at a random point: the zone there is split in half, along the dimensions in turn;
-//! - a message goes to the neighbour whose zone is closest to the point, until the zone that holds it is reached;
-//! - copies lie at the points that different hash functions give for a key; a reader tries one after another
-//!   (section 3.5);
-//! - if a neighbour does not answer, the next best that is closer is taken; if none is left, the route has failed.
+//!   a face with its own: they abut in one dimension and overlap in all others (section 2.1);
+//! - a node joins at a random point: the zone there is split in half, along the dimensions in turn (section 2.2);
+//! - a message goes to the neighbour whose zone is closest to the point, until the zone that holds it is reached; if a
+//!   neighbour does not answer, the next best that is closer is taken (section 2.1, greedy forwarding);
+//! - if none of those is left, the node looks for somebody closer than itself ring by ring: its neighbours, theirs, and
+//!   so on, and greedy forwarding resumes there (2.1, "expanding ring search"). The paper sets no limit; here it is
+//!   three rings, beyond which the route has failed;
+//! - copies lie at the points that different hash functions give for a key (section 3.5). A reader tries one after another
+//!   in that order; the paper also allows all at once, and the closest first.
 //!
-//! Nobody takes over the zones of the dead before a lookup, as nobody repairs any other system's tables.
+//! Left out: the takeover of dead nodes' zones (section 2.3), since nobody repairs any other system's tables, and the
+//! improvements of section 3 that give more state or shorter ways for it: realities, zones shared by several nodes, uneven
+//! splits evened out, round-trip times, landmarks, caches.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use crate::engine::id::Id;
-use crate::lab::overlay::{Dead, Overlay, Walk};
+use crate::lab::overlay::{Dead, Overlay, Reader, Walk};
 use crate::sim::random::Dice;
 
 use super::ring::point;
@@ -20,8 +28,20 @@ use super::ring::point;
 /// A coordinate is a number below this.
 const SIDE: u64 = 1 << 32;
 
+/// How far a node looks around when no neighbour that is closer answers. Of 1,000 nodes in two dimensions, 30 % of them dead,
+/// lookups fail in 37 % without rings, and in 24, 16 and 9 % with 2, 3 and 5; they send 30, 54, 69 and 101 messages.
+const RINGS: usize = 3;
+
 /// A point of a torus of `D` dimensions.
 type Point<const D: usize> = [u64; D];
+
+/// How close a zone is to a point. At equal distance (the way leads through a corner) the one with the closer middle counts
+/// as closer.
+type Rank = (f64, f64);
+
+fn by_rank(a: Rank, b: Rank) -> Ordering {
+    a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1))
+}
 
 /// The box that a node owns: in each dimension from `low` for `size`.
 #[derive(Clone, Debug)]
@@ -118,19 +138,17 @@ impl<const D: usize> Can<D> {
         node
     }
 
-    /// The neighbours of `node` that are closer to a point, closest first. At equal distance (the way leads through a
-    /// corner) the neighbour with the closer middle counts as closer.
+    /// The neighbours of `node` that are closer to a point, closest first.
     fn closer(&self, node: usize, at: &Point<D>) -> Vec<usize> {
-        let rank = |node: usize| (self.zones[node].distance(at), self.middle_distance(node, at));
-        let own = rank(node);
-        let mut ranked: Vec<((f64, f64), usize)> = self.zones[node]
-            .neighbours
-            .iter()
-            .map(|&other| (rank(other), other))
-            .filter(|(rank, _)| *rank < own)
-            .collect();
-        ranked.sort_by(|a, b| a.0.0.total_cmp(&b.0.0).then(a.0.1.total_cmp(&b.0.1)).then(a.1.cmp(&b.1)));
+        let own = self.rank(node, at);
+        let neighbours = self.zones[node].neighbours.iter().map(|&other| (self.rank(other, at), other));
+        let mut ranked: Vec<(Rank, usize)> = neighbours.filter(|(rank, _)| *rank < own).collect();
+        ranked.sort_by(|a, b| by_rank(a.0, b.0).then(a.1.cmp(&b.1)));
         ranked.into_iter().map(|(_, other)| other).collect()
+    }
+
+    fn rank(&self, node: usize, at: &Point<D>) -> Rank {
+        (self.zones[node].distance(at), self.middle_distance(node, at))
     }
 
     fn middle_distance(&self, node: usize, at: &Point<D>) -> f64 {
@@ -158,16 +176,32 @@ impl<const D: usize> Can<D> {
         points
     }
 
-    /// Walks from `source` towards a point: where the walk ends while these are dead.
-    fn route(&self, source: usize, target: &Point<D>, dead: &Dead, walk: &mut Walk) -> usize {
+    /// Walks from `source` towards a point: where the walk ends for this reader.
+    fn route(&self, source: usize, target: &Point<D>, reader: &mut Reader<'_>) -> usize {
         let mut at = source;
         while !self.zones[at].contains(target) {
-            match self.closer(at, target).into_iter().find(|&next| walk.ask(next, dead)) {
+            match reader.ask_each(self.closer(at, target)).or_else(|| self.look_around(at, target, reader)) {
                 Some(next) => at = next,
                 None => break,
             }
         }
         at
+    }
+
+    /// The closest to the target of the first ring around `node` in which somebody lives who is closer than `node`.
+    fn look_around(&self, node: usize, target: &Point<D>, reader: &mut Reader<'_>) -> Option<usize> {
+        let (mut seen, mut ring) = (BTreeSet::from([node]), vec![node]);
+        for _ in 0..RINGS {
+            let around = ring.iter().flat_map(|&inner| &self.zones[inner].neighbours).copied();
+            let next: BTreeSet<usize> = around.filter(|&other| seen.insert(other)).collect();
+            ring = next.into_iter().filter(|&other| reader.ask(other)).collect();
+            let closer = ring.iter().copied().filter(|&other| self.rank(other, target) < self.rank(node, target));
+            let best = closer.min_by(|&a, &b| by_rank(self.rank(a, target), self.rank(b, target)).then(a.cmp(&b)));
+            if best.is_some() {
+                return best;
+            }
+        }
+        None
     }
 }
 
@@ -181,16 +215,10 @@ impl<const D: usize> Overlay for Can<D> {
     }
 
     fn find(&self, source: usize, key: Id, copies: usize, dead: &Dead) -> Walk {
-        let mut walk = Walk::default();
-        let points = self.points(key, copies);
-        walk.found = points.iter().any(|&(_, owner)| owner == source);
-        for (at, owner) in points {
-            walk.found = walk.found || self.route(source, &at, dead, &mut walk) == owner;
-            if walk.found {
-                break;
-            }
-        }
-        walk
+        let (points, mut reader) = (self.points(key, copies), Reader::new(dead));
+        let own = points.iter().any(|&(_, owner)| owner == source);
+        let found = own || points.into_iter().any(|(at, owner)| self.route(source, &at, &mut reader) == owner);
+        reader.done(found)
     }
 }
 
@@ -214,7 +242,7 @@ mod tests {
         for _ in 0..300 {
             let at = coordinates(Dice::new(dice.bits()));
             let owners: Vec<usize> = (0..n).filter(|&node| can.zones[node].contains(&at)).collect();
-            assert_eq!(owners, [can.route(dice.below(n), &at, &Dead::nobody(n), &mut Walk::default())]);
+            assert_eq!(owners, [can.route(dice.below(n), &at, &mut Reader::new(&Dead::nobody(n)))]);
         }
     }
 
@@ -222,5 +250,28 @@ mod tests {
     fn zones_tile_the_torus_and_every_walk_ends_at_its_owner() {
         check::<2>(200);
         check::<4>(200);
+    }
+
+    #[test]
+    fn where_greedy_forwarding_is_stuck_a_node_looks_further() {
+        let mut dice = Dice::new(4);
+        let ids: Vec<Id> = (0..300).map(|_| dice.id()).collect();
+        let can = Can::<2>::new(&ids, 1);
+        let mut order: Vec<usize> = (0..300).collect();
+        dice.shuffle(&mut order);
+        let dead = Dead::these(300, &order[..60]);
+        let (mut stuck, mut lost) = (0, 0);
+        for _ in 0..1_000 {
+            let (source, at) = (order[60 + dice.below(240)], coordinates(Dice::new(dice.bits())));
+            let (mut greedy, mut reader) = (source, Reader::new(&dead));
+            while let Some(next) = reader.ask_each(can.closer(greedy, &at)) {
+                greedy = next;
+            }
+            if !dead.contains(can.owner(&at)) && !can.zones[greedy].contains(&at) {
+                stuck += 1;
+                lost += usize::from(!can.zones[can.route(source, &at, &mut Reader::new(&dead))].contains(&at));
+            }
+        }
+        assert!(stuck > 50 && lost * 2 < stuck, "{stuck} of the greedy walks are stuck, {lost} remain so");
     }
 }

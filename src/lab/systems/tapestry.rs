@@ -1,19 +1,22 @@
 //! Tapestry.
 //!
-//! Rules (Zhao, Huang, Stribling, Rhea, Joseph, Kubiatowicz, JSAC 2004, section III):
+//! Rules (Zhao, Huang, Stribling, Rhea, Joseph, Kubiatowicz, JSAC 22(1), 2004, section III):
 //! - ids are read as digits of 4 bits; a node keeps, per shared prefix and next digit, a primary neighbour and two
-//!   backups;
+//!   backups (section III-B; the backups: technical report UCB/CSD-01-1141);
 //! - a message resolves one digit per hop; where nobody has the digit that is wanted, the next digit that somebody
-//!   has is taken instead (surrogate routing), which every node decides alike, so each key has one root;
+//!   has is taken instead, round once (figure 3, NEXTHOP: surrogate routing), which every node decides alike, so each
+//!   key has one root;
 //! - a backup is tried when a primary does not answer; a slot in which nobody answers counts as a hole;
-//! - an object is published to several roots, those of its salted names, and a reader tries one name after another.
+//! - an object is published to several roots, those of its salted names, and a reader tries one name after another (the
+//!   same report).
 //!
-//! Tables are built by an oracle. The real system also leaves pointers along the path to the root; here only the
-//! roots count, because pointers on the path are copies that the other systems are not given.
+//! Left out: pointers along the path to a root, which are copies that the other systems are not given (the root's pointer
+//! stands for the object); the choice of near neighbours, as distance plays no part here; joining by multicast, as tables
+//! are built by an oracle. Salted names whose root is taken already are passed over, so that copies lie on different nodes.
 
 use super::ring::{DIGIT_BITS, Ring, digit, point};
 use crate::engine::id::Id;
-use crate::lab::overlay::{Dead, Overlay, Walk};
+use crate::lab::overlay::{Dead, Overlay, Reader, Walk};
 use crate::sim::random::Dice;
 
 const NEIGHBOURS_PER_SLOT: usize = 3;
@@ -82,14 +85,13 @@ impl Tapestry {
         places.into_iter().take(NEIGHBOURS_PER_SLOT).map(|place| self.ring.node(place)).collect()
     }
 
-    /// Follows the surrogate route from `source`: where it ends while these are dead.
-    fn route(&self, source: usize, name: u64, dead: &Dead, walk: &mut Walk) -> usize {
+    /// Follows the surrogate route from `source`: where it ends for this reader.
+    fn route(&self, source: usize, name: u64, reader: &mut Reader<'_>) -> usize {
         let mut at = source;
         for row in 0..DIGITS {
             // The columns of a row are tried from the wanted digit on; one's own column is always filled.
-            let answers = |&node: &usize, walk: &mut Walk| node == at || walk.ask(node, dead);
             let next = columns_from(digit(name, row))
-                .find_map(|column| self.slot(at, row, column).into_iter().find(|node| answers(node, walk)));
+                .find_map(|column| self.slot(at, row, column).into_iter().find(|&node| node == at || reader.ask(node)));
             at = next.expect("one's own column is filled");
         }
         at
@@ -107,16 +109,10 @@ impl Overlay for Tapestry {
     }
 
     fn find(&self, source: usize, key: Id, copies: usize, dead: &Dead) -> Walk {
-        let mut walk = Walk::default();
-        let names = self.names(key, copies);
-        walk.found = names.iter().any(|&(_, root)| root == source);
-        for (name, root) in names {
-            walk.found = walk.found || self.route(source, name, dead, &mut walk) == root;
-            if walk.found {
-                break;
-            }
-        }
-        walk
+        let (names, mut reader) = (self.names(key, copies), Reader::new(dead));
+        let own = names.iter().any(|&(_, root)| root == source);
+        let found = own || names.into_iter().any(|(name, root)| self.route(source, name, &mut reader) == root);
+        reader.done(found)
     }
 }
 
@@ -133,7 +129,7 @@ mod tests {
         for _ in 0..100 {
             let name = dice.bits();
             for _ in 0..5 {
-                let end = tapestry.route(dice.below(ids.len()), name, &nobody, &mut Walk::default());
+                let end = tapestry.route(dice.below(ids.len()), name, &mut Reader::new(&nobody));
                 assert_eq!(end, tapestry.root(name));
             }
         }

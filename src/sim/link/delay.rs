@@ -17,3 +17,15 @@ impl Element for Delay {
         Box::new(*self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{burst, link};
+    use super::*;
+
+    #[test]
+    fn everything_is_late_by_the_same() {
+        let delay = Duration::from_millis(30);
+        assert!(burst(&mut link().with(Delay(delay)), 100).iter().all(|copies| copies.as_slice() == [delay]));
+    }
+}

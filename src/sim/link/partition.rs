@@ -28,3 +28,19 @@ impl Element for Partition {
         Box::new(*self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{at, burst, link};
+    use super::*;
+
+    #[test]
+    fn nothing_crosses_while_it_lasts() {
+        let split = |side| Partition { from: at(200), until: at(700), side };
+        let crossing = burst(&mut link().with(split(|ip| ip == IpAddr::from([198, 51, 100, 1]))), 100);
+        let lost: Vec<usize> = (0..1000).filter(|&ms| crossing[ms].is_empty()).collect();
+        assert_eq!(lost, (200..700).collect::<Vec<_>>());
+        let within = burst(&mut link().with(split(|_| true)), 100);
+        assert!(within.iter().all(|copies| copies.len() == 1));
+    }
+}

@@ -43,3 +43,31 @@ impl Element for Rate {
         Box::new(self.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Link;
+    use super::super::tests::{arrivals, burst, link};
+    use super::*;
+
+    fn uplink() -> Link {
+        // 100 bytes each on the wire, a packet a millisecond: half of them fit through, and the queue holds 50 more.
+        link().with(Rate::new(50_000.0, Duration::from_millis(100)))
+    }
+
+    #[test]
+    fn what_the_uplink_cannot_carry_waits_and_then_is_lost() {
+        let arrived = burst(&mut uplink(), 72);
+        let carried = arrived.iter().filter(|copies| !copies.is_empty()).count();
+        assert!((548..=554).contains(&carried), "{carried} of 1,000");
+        assert!(arrivals(&arrived).is_sorted(), "a queue does not reorder");
+        let longest = arrived.iter().flatten().max().map(Duration::as_millis);
+        assert_eq!(longest, Some(102), "a full queue, and the packet itself");
+    }
+
+    #[test]
+    fn an_uplink_below_its_rate_only_takes_the_time_of_sending() {
+        let arrived = burst(&mut link().with(Rate::new(200_000.0, Duration::from_millis(100))), 72);
+        assert!(arrived.iter().all(|copies| copies.as_slice() == [Duration::from_micros(500)]));
+    }
+}

@@ -169,6 +169,31 @@ fn a_forged_deep_contact_does_not_draw_the_refresh_into_the_deep() {
 }
 
 #[test]
+fn whoever_joins_asks_at_once_for_every_side_on_which_it_knows_nobody() {
+    for private_network in [false, true] {
+        let mut bench = Bench::new(Config { private_network, ..public() });
+        let own = *bench.node.id();
+        for (index, bucket) in [(1, 2), (2, 4)] {
+            let id = own.random_with_prefix(bucket, &mut Random::new([index; 32]));
+            bench.know(Contact { id, addr: at(index) });
+        }
+        bench.node.note_joined(bench.now);
+        let joined = bench.now;
+        let mut asked: Vec<(usize, u128)> = Vec::new();
+        while bench.now.since(joined) < Duration::from_secs(8) {
+            let sent = bench.wait(if asked.is_empty() && bench.now == joined { Duration::ZERO } else { MS * 100 });
+            let sides = sent.iter().filter_map(|(_, target)| Some(own.common_prefix_len(&target.parse().ok()?)));
+            asked.extend(sides.map(|side| (side, bench.now.since(joined).as_millis())));
+        }
+        let every = if private_network { 0 } else { 100 };
+        // Then the usual round of one a second, when those turns are over.
+        let expected = [(0, 0), (1, every), (3, 2 * every), (0, 3 * every), (1, 3 * every + 4000)];
+        assert_eq!(asked[..5], expected, "private: {private_network}");
+        assert_eq!(asked[5].1 - asked[4].1, 1000);
+    }
+}
+
+#[test]
 fn the_check_comes_when_an_entry_is_due_and_one_at_a_time() {
     let mut bench = Bench::new(public());
     let started = bench.now;

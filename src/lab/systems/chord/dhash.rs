@@ -1,15 +1,17 @@
 //! DHash: blocks on a Chord ring.
 //!
 //! Rules (Dabek, Kaashoek, Karger, Morris, Stoica: Wide-area cooperative storage with CFS, SOSP 2001):
-//! - a block is named by the SHA-1 of its content, and its name is its key;
-//! - it is stored on the key's successor and copied to the nodes after it;
+//! - a block is named by the SHA-1 of its content, and its name is its key (section 3; root blocks, named by a public key
+//!   that signs them, are left out);
+//! - it is stored on the key's successor and copied to the nodes after it (5.1; `copies` counts the successor too);
 //! - a reader walks as Chord does, and every node on the way is asked for the block too: one that has a copy ends the walk;
-//! - after a successful read, the reader leaves a copy with each node that it asked on the way;
-//! - a node caches so many blocks, and the one that was used longest ago makes room;
+//!   after a successful read, the reader leaves a copy with each node that it asked on the way (5.2);
+//! - a node caches so many blocks, and the one that was used longest ago makes room (5.2);
 //! - whoever gets a block hashes it: bytes that have another name are refused, and the walk goes on as if that node had none.
 //!
 //! Here on a ring that has settled and in which nobody dies: what happens then is the failure experiment's question, in
-//! which no key was read before and a cache would hold nothing.
+//! which no key was read before and a cache would hold nothing. Also left out: prefetching, virtual servers (5.3), quotas
+//! (5.4), and blocks that expire (5.5).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

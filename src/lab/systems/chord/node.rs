@@ -1,4 +1,9 @@
-//! A Chord node: joins, stabilises, fixes its fingers (SIGCOMM 2001, figures 6 and 7; successor lists: section 5.2).
+//! A Chord node: joins, stabilises, fixes its fingers (ToN 11(1), 2003: figure 6 with its five procedures, and section
+//! IV.E.3 for successor lists; as in SIGCOMM 2001, figure 7 and section 5.2, without `check_predecessor`).
+//!
+//! Every 30 s a node stabilises and checks its predecessor; in every sixth of these rounds it fixes all fingers, where the
+//! papers fix one at a time. A search for a finger that meets a dead node is given up and begins anew in a later round:
+//! the next best predecessor is tried only in lookups, see [`super`].
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -37,6 +42,8 @@ enum Purpose {
     Search { point: u64, goal: Goal, steps: u8 },
     /// The successor's neighbours.
     Stabilise,
+    /// Does the predecessor live?
+    CheckPredecessor,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -140,12 +147,21 @@ impl ChordNode {
     // n.stabilize()
     fn round(&mut self, now: Instant) {
         self.join(now);
+        self.check_predecessor(now);
         let Some(&successor) = self.successors.first() else { return };
         self.ask(now, successor.addr, Purpose::Stabilise, |transaction| Message::Neighbours { transaction });
         if self.rounds.is_multiple_of(FINGER_ROUNDS) {
             self.fix_fingers(now);
         }
         self.rounds += 1;
+    }
+
+    // n.check_predecessor(): if it has failed, predecessor = nil. Any question will do; what it answers does not matter.
+    fn check_predecessor(&mut self, now: Instant) {
+        let point = self.me.point;
+        if let Some(Peer { addr, .. }) = self.predecessor {
+            self.ask(now, addr, Purpose::CheckPredecessor, |transaction| Message::WhoIsNext { transaction, point });
+        }
     }
 
     // n.fix_fingers(), all of them; those within the successor's reach cost nothing.
