@@ -133,6 +133,9 @@ impl ReplyGuard {
     }
 }
 
+const _: () = assert!(ENDPOINT_SLOTS.is_power_of_two() && SOURCE_SLOTS.is_power_of_two());
+
+/// `slots` is a power of two.
 const fn slot_of(mark: u64, slots: usize) -> usize {
     mark as usize & (slots - 1)
 }

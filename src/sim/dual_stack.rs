@@ -172,10 +172,17 @@ impl DualStack {
 
     /// Runs until every operation has ended, but no longer than `limit`. Whether all have ended.
     pub fn finish(&mut self, limit: Duration) -> bool {
-        let [v4, v6] = &mut self.networks;
-        let ended = v4.finish(limit) & v6.finish(limit);
-        self.catch_up();
-        ended
+        let end = self.now() + limit;
+        loop {
+            // Neither may run past an exchange: it would tell the other what is not yet so.
+            let stretch = end.min(self.next_exchange).since(self.now());
+            let [v4, v6] = &mut self.networks;
+            let ended = v4.finish(stretch) & v6.finish(stretch);
+            self.catch_up();
+            if ended || self.now() >= end {
+                return ended;
+            }
+        }
     }
 
     /// Takes the notes of all operations of this family.

@@ -20,7 +20,7 @@ enum Entrance {
     Router,
 }
 
-/// As `Dht` has it by default, without the lab's small cache.
+/// As `run --lan` has it, but for the passive cache: what a node once heard shall not hide what its table lacks.
 fn private() -> Terms {
     let lab = Terms::lab(0);
     let config = trackerless::engine::node::Config { private_network: true, ..lab.config };

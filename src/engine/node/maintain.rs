@@ -1,6 +1,7 @@
 //! Staying alive: joining, checking whom we know, refreshing, our own id.
 //!
-//! Maintenance is a trickle of single queries, never a burst: the user's router must not notice it.
+//! Maintenance is a trickle of single queries, never a burst: the user's router must not notice it. (Only in a private
+//! network, of which no router knows, gaps in a new table are asked for at once, eight at the most.)
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -240,8 +241,7 @@ impl Node {
         if self.joining.joined.is_none() {
             self.joining.joined = Some(now);
             self.timers.set(Timer::Neighbourhood, now + NEIGHBOURHOOD_FIRST);
-            self.joining.next_gap = 0;
-            self.timers.set(Timer::Refresh, now);
+            self.look_for_gaps(now);
         }
     }
 
@@ -309,7 +309,12 @@ impl Node {
         every * (1 + std::mem::take(&mut self.joining.gaps_asked))
     }
 
-    /// The next bucket in which we know nobody; each once, after joining. Whoever joins through a node that knows everyone
+    fn look_for_gaps(&mut self, now: Instant) {
+        self.joining.next_gap = 0;
+        self.timers.set(Timer::Refresh, now);
+    }
+
+    /// The next bucket in which we know nobody; each once, after joining and after a change of our id. Whoever joins through a node that knows everyone
     /// is told of its neighbours and nobody else. While it and they know no other side of the key space, none of them finds
     /// what is stored there: in a network of which most are new, nobody else would be asked.
     fn take_gap(&mut self) -> Option<usize> {
@@ -386,6 +391,10 @@ impl Node {
         self.table.rebase(now, id);
         self.events.push_back(Event::IdChanged { id, external });
         self.timers.set(Timer::Neighbourhood, now);
+        // Whoever was near is now all on one side.
+        if self.joining.joined.is_some() {
+            self.look_for_gaps(now);
+        }
     }
 }
 

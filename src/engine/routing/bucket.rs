@@ -7,6 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
+use arrayvec::ArrayVec;
+
 use super::entry::Entry;
 use crate::engine::contact::{Contact, subnet};
 use crate::engine::id::Id;
@@ -111,7 +113,7 @@ impl Bucket {
         target: &Id,
         visit: &mut impl FnMut(&'a Entry) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        let mut twins: Vec<&Entry> = self.ranked(range).collect();
+        let mut twins: ArrayVec<&Entry, { FIRST_BUCKETS[0] }> = self.ranked(range).collect();
         twins.sort_unstable_by(|a, b| target.closer(&a.contact.id, &b.contact.id));
         twins.into_iter().try_for_each(visit)
     }
@@ -174,6 +176,7 @@ impl Bucket {
     }
 
     pub(super) fn insert(&mut self, entry: Entry) {
+        self.has_dead |= entry.is_dead();
         self.has_failed |= entry.failures() > 0;
         self.seen_from = self.seen_from.min(entry.seen);
         let head = entry.contact.id.head();
@@ -282,12 +285,13 @@ impl Bucket {
 
 #[cfg(test)]
 impl Bucket {
-    /// Whether heads are sorted, each beside its entry, and places stand where their entries do.
+    /// Whether heads are sorted, each beside its entry, places stand where their entries do, and the dead are known of.
     pub(super) fn is_in_order(&self) -> bool {
         let heads = self.ranked(0..self.order.len()).map(|entry| entry.contact.id.head());
         let mut indices = self.order.clone();
         indices.sort_unstable();
         self.heads.is_sorted()
+            && self.has_dead == self.entries.iter().any(Entry::is_dead)
             && heads.eq(self.heads.iter().copied())
             && indices.iter().map(|&index| usize::from(index)).eq(0..self.entries.len())
             && self.entries.iter().map(|entry| place(&entry.contact.addr)).eq(self.places.iter().copied())

@@ -133,6 +133,8 @@ fn the_new_neighbourhood_is_looked_at_when_a_join_was_running() {
     bench.node.joining.joined = Some(bench.now);
     bench.node.joining.running = 1;
     bench.node.change_id(bench.now, at(9));
+    // A refresh, which nobody answers here, would be taken for a death.
+    bench.node.timers.set(Timer::Refresh, Instant::FAR_FUTURE);
     bench.wait(Duration::ZERO);
     bench.node.joining.running = 0;
     bench.wait(NEIGHBOURHOOD_FIRST);
@@ -191,6 +193,27 @@ fn whoever_joins_asks_at_once_for_every_side_on_which_it_knows_nobody() {
         assert_eq!(asked[..5], expected, "private: {private_network}");
         assert_eq!(asked[5].1 - asked[4].1, 1000);
     }
+}
+
+#[test]
+fn whose_id_changes_asks_anew_for_every_side_on_which_it_knows_nobody() {
+    let mut bench = Bench::new(public());
+    let own = *bench.node.id();
+    for index in 1..4 {
+        bench.know(Contact { id: own.random_with_prefix(9, &mut Random::new([index; 32])), addr: at(index) });
+    }
+    bench.node.note_joined(bench.now);
+    bench.wait(Duration::from_secs(2));
+    bench.node.change_id(bench.now, at(9));
+    let (new, changed) = (*bench.node.id(), bench.now);
+    let mut asked = Vec::new();
+    while bench.now.since(changed) < MS * 700 {
+        let sent = bench.wait(if asked.is_empty() && bench.now == changed { Duration::ZERO } else { MS * 100 });
+        asked.extend(sent.iter().filter_map(|(_, target)| Some(new.common_prefix_len(&target.parse().ok()?))));
+    }
+    let known = own.common_prefix_len(&new);
+    let gaps: Vec<usize> = (0..bench.node.table.depth().min(GAPS)).filter(|bucket| *bucket != known).collect();
+    assert!(asked.starts_with(&gaps), "{gaps:?} are empty, asked were {asked:?}");
 }
 
 #[test]

@@ -31,6 +31,7 @@ enum Step {
     Asked(Contact),
     FailedKnown(usize),
     Wait(u64),
+    Rebase(usize),
     Check,
 }
 
@@ -41,6 +42,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => any::<usize>().prop_map(Step::FailedKnown),
         1 => (1u64..1000).prop_map(Step::Wait),
         1 => Just(Step::Check),
+        1 => (0usize..10).prop_map(Step::Rebase),
     ]
 }
 
@@ -48,7 +50,7 @@ fn check_invariants(table: &Table) {
     for (index, bucket) in table.buckets.iter().enumerate() {
         assert!(bucket.entries().len() <= FIRST_BUCKETS.get(index).copied().unwrap_or(K), "bucket {index} overflows");
         for entry in bucket.entries() {
-            assert_eq!(own().common_prefix_len(&entry.contact.id), index, "an entry lies in the wrong bucket");
+            assert_eq!(table.own().common_prefix_len(&entry.contact.id), index, "an entry lies in the wrong bucket");
         }
         assert!(bucket.is_in_order(), "bucket {index} is out of order");
         let mut subnets: Vec<u64> = bucket.entries().iter().map(|entry| subnet(entry.contact.addr.ip())).collect();
@@ -60,7 +62,7 @@ fn check_invariants(table: &Table) {
     ips.sort_unstable();
     ips.dedup();
     assert_eq!(ips.len(), table.len(), "an address is twice in the table");
-    assert!(table.entries().all(|entry| entry.contact.id != own()), "our own id is in the table");
+    assert!(table.entries().all(|entry| entry.contact.id != *table.own()), "our own id is in the table");
     assert!(
         table.entries().all(|entry| table.subnets.may_contain(subnet(entry.contact.addr.ip()))),
         "a subnet is forgotten"
@@ -119,6 +121,7 @@ proptest! {
                 }
                 Step::FailedKnown(_) => {}
                 Step::Wait(secs) => now += Duration::from_secs(secs),
+                Step::Rebase(prefix) => table.rebase(now, own().random_with_prefix(prefix, &mut Random::new([8; 32]))),
                 Step::Check => {
                     let due = naive_stalest(&table).filter(|(due, _)| *due <= now).map(|(_, contact)| contact);
                     prop_assert_eq!(table.take_stalest(now, AGE, RECHECK), due);
