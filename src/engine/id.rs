@@ -99,7 +99,9 @@ impl Id {
         }
     }
 
-    fn bit(&self, index: usize) -> bool {
+    /// Bit `index` of 160, counted from the first, which weighs most.
+    #[must_use]
+    pub const fn bit(&self, index: usize) -> bool {
         self.0[index / 8] & (0x80 >> (index % 8)) != 0
     }
 
@@ -142,12 +144,6 @@ impl Distance {
             Some(index) => index * 8 + self.0[index].leading_zeros() as usize,
             None => Id::BITS,
         }
-    }
-
-    /// Bit `index`, counted from the first, which weighs most.
-    #[must_use]
-    pub const fn bit(&self, index: usize) -> bool {
-        self.0[index / 8] & (0x80 >> (index % 8)) != 0
     }
 
     /// The distance as a share of the key space, 0.0 to 1.0: what network-size estimates count in.

@@ -314,13 +314,11 @@ impl Node {
         self.timers.set(Timer::Refresh, now);
     }
 
-    /// The next bucket in which we know nobody; each once, after joining and after a change of our id. Whoever joins through a node that knows everyone
-    /// is told of its neighbours and nobody else. While it and they know no other side of the key space, none of them finds
-    /// what is stored there: in a network of which most are new, nobody else would be asked.
+    /// The next bucket in which we know nobody; each once, after joining and after a change of our id. Whoever joins through
+    /// a node that knows everyone is told of its neighbours and nobody else. While it and they know no other side of the key
+    /// space, none of them finds what is stored there: in a network of which most are new, nobody else would be asked.
     fn take_gap(&mut self) -> Option<usize> {
-        let own = *self.id();
-        let is_gap = |bucket: &usize| self.table.entries().all(|it| own.common_prefix_len(&it.contact.id) != *bucket);
-        let gap = (self.joining.next_gap..self.depth().min(GAPS)).find(is_gap);
+        let gap = (self.joining.next_gap..self.depth().min(GAPS)).find(|&bucket| self.table.has_nobody(bucket));
         self.joining.next_gap = gap.map_or(usize::MAX, |gap| gap + 1);
         gap
     }

@@ -221,6 +221,12 @@ impl Table {
         self.buckets.get(index).is_none_or(|bucket| !bucket.is_full())
     }
 
+    /// Whether nobody is in bucket `index`.
+    #[must_use]
+    pub fn has_nobody(&self, index: usize) -> bool {
+        self.buckets.get(index).is_none_or(|bucket| bucket.entries().is_empty())
+    }
+
     /// The same contacts around another own id.
     pub fn rebase(&mut self, now: Instant, own: Id) {
         let entries: Vec<Entry> = self.entries().copied().collect();
@@ -304,27 +310,23 @@ impl Table {
 
     fn closest_where<'a>(&'a self, target: &Id, keep: impl Fn(&Entry) -> bool) -> ArrayVec<&'a Contact, K> {
         let mut found = ArrayVec::new();
-        for bucket in self.buckets_from(target) {
-            let _ = bucket.visit_from(target, &mut |entry| {
-                if keep(entry) {
-                    found.push(&entry.contact);
-                }
-                if found.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            });
-            if found.is_full() {
-                break;
+        let mut visit = |entry: &'a Entry| {
+            if keep(entry) {
+                found.push(&entry.contact);
             }
-        }
+            if found.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        // Broken off or not: what was found is what there is.
+        let _ = self.buckets_from(target).try_for_each(|bucket| bucket.visit_from(target, &mut visit));
         found
     }
 
     /// The buckets, those first whose contacts are closest to `target`. Where target and own id differ in bit `i`, bucket
     /// `i` lies on the target's side, and all deeper buckets on the other; where they agree, it is the other way round.
     /// Hence the former come first, the shallowest of them first of all, and then the latter, the deepest first.
-    fn buckets_from(&self, target: &Id) -> impl Iterator<Item = &Bucket> {
-        let distance = self.own.distance(target);
-        let towards = move |index: &usize| distance.bit(*index);
-        let away = move |index: &usize| !distance.bit(*index);
+    fn buckets_from<'a>(&'a self, target: &Id) -> impl Iterator<Item = &'a Bucket> {
+        let towards = |index: &usize| self.own.bit(*index) != target.bit(*index);
+        let away = move |index: &usize| !towards(index);
         let indices = 0..self.buckets.len();
         indices.clone().filter(towards).chain(indices.rev().filter(away)).map(|index| &self.buckets[index])
     }
