@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use super::{Dht, Inner, Running, StartError};
-use crate::engine::contact::{Compliance, Contact, Family, is_local};
+use crate::engine::compliance::Compliance;
+use crate::engine::contact::{Contact, Family, is_local};
 use crate::engine::id::Id;
 use crate::engine::limits::{ITEM_BYTES, NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES};
 use crate::engine::node::{Config, Node, Snapshot};

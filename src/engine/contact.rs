@@ -48,18 +48,6 @@ impl Family {
     }
 }
 
-/// What we make of other nodes whose id does not fit their address (BEP 42). Their queries are always served.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Compliance {
-    /// Nothing.
-    Off,
-    /// Those whose id fits come first: in the table, and where something is stored.
-    #[default]
-    Prefer,
-    /// The others count for nothing: they enter no table, end no lookup, and store nothing of ours.
-    Enforce,
-}
-
 /// The compact form of one address: 6 or 18 bytes, no heap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CompactAddr {
@@ -126,12 +114,6 @@ impl Contact {
             IpAddr::V4(ip) => out.extend_from_slice(&joined::<4, 26>(&self.id, ip.octets(), self.addr.port())),
             IpAddr::V6(ip) => out.extend_from_slice(&joined::<16, 38>(&self.id, ip.octets(), self.addr.port())),
         }
-    }
-
-    /// Whether the id may belong to the address (BEP 42).
-    #[must_use]
-    pub fn is_compliant(&self) -> bool {
-        self.id.matches_address(self.addr.ip())
     }
 }
 

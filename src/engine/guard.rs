@@ -7,8 +7,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::contact::subnet;
+use super::keyed_hash::KeyedHash;
 use super::limits::{ENDPOINT_SLOTS, REPLY_BYTES_PER_SECOND, SOURCE_BURST, SOURCE_QUERIES_PER_SECOND, SOURCE_SLOTS};
-use super::random::{KeyedHash, Random};
+use super::random::Random;
 use super::time::Instant;
 
 /// A token bucket: `rate` units a second, at most `burst` at once.

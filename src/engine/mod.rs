@@ -15,7 +15,7 @@
 //!
 //! | part | what it does | obeys |
 //! |---|---|---|
-//! | [`id`], [`contact`], [`time`], [`random`], [`presence`], [`limits`] | the vocabulary, and every capacity with its reason | BEP 5, 32, 42 |
+//! | [`id`], [`contact`], [`compliance`], [`time`], [`random`], [`keyed_hash`], [`presence`], [`limits`] | the vocabulary, and every capacity with its reason | BEP 5, 32, 42 |
 //! | [`bencode`], [`krpc`] | bytes to messages and back: liberal in, strict out | BEP 3, 5, 32, 42, 43 |
 //! | [`routing`] | whom we know | BEP 5, 42 |
 //! | [`lookup`], [`size`], [`rtt`] | whom to ask next, how large the network is, how fast it answers | BEP 5 |
@@ -26,11 +26,13 @@
 
 pub mod bencode;
 pub mod bloom;
+pub mod compliance;
 pub mod contact;
 pub mod external;
 pub mod guard;
 pub mod id;
 pub mod items;
+pub mod keyed_hash;
 pub mod krpc;
 pub mod limits;
 pub mod lookup;

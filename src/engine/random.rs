@@ -4,16 +4,9 @@
 //! secrets, hash keys), so the two come from independent ChaCha streams of the same seed. The same seed gives the
 //! same bytes on every machine and in every version: a simulated run can be repeated from its seed alone.
 
-use std::fmt;
-use std::hash::BuildHasher;
-use std::net::SocketAddr;
-
 use rand::rngs::{ChaCha8Rng, ChaCha20Rng};
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 
-use siphasher::sip::SipHasher13;
-
-use super::contact::CompactAddr;
 use super::id::Id;
 
 /// The node's source of randomness.
@@ -63,50 +56,6 @@ impl Random {
         let mut key = [0; 16];
         self.secret.fill_bytes(&mut key);
         key
-    }
-}
-
-/// A keyed hash (SipHash-1-3) for whatever remotes choose: maps keyed by their bytes, slots of fixed tables.
-///
-/// The key comes from the node's seed, so that nobody outside can aim at a slot and a simulation repeats exactly.
-#[derive(Clone, Copy)]
-pub struct KeyedHash {
-    /// Not the hasher made of it, which is five times as large: a node has eight, and each is looked at when it is cold.
-    key: [u8; 16],
-}
-
-impl KeyedHash {
-    /// A hash whose key nobody else has.
-    #[must_use]
-    pub fn new(random: &mut Random) -> Self {
-        Self { key: random.secret_key() }
-    }
-
-    /// The hash of `bytes`.
-    #[must_use]
-    pub fn of(&self, bytes: &[u8]) -> u64 {
-        self.build_hasher().hash(bytes)
-    }
-
-    /// The hash of an endpoint.
-    #[must_use]
-    pub fn of_addr(&self, addr: &SocketAddr) -> u64 {
-        self.of(CompactAddr::new(addr).as_bytes())
-    }
-}
-
-/// For maps of the standard library.
-impl BuildHasher for KeyedHash {
-    type Hasher = SipHasher13;
-
-    fn build_hasher(&self) -> SipHasher13 {
-        SipHasher13::new_with_key(&self.key)
-    }
-}
-
-impl fmt::Debug for KeyedHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("KeyedHash")
     }
 }
 

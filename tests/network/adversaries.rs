@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use trackerless::engine::contact::{Compliance, Contact, Family};
+use trackerless::engine::compliance::Compliance;
+use trackerless::engine::contact::{Contact, Family};
 use trackerless::engine::id::Id;
 use trackerless::engine::node::{Config, Node, Stats};
 use trackerless::sim::adversary::{Adversary, Brief, Kind};

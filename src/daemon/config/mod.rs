@@ -12,7 +12,7 @@ mod value;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::engine::contact::Compliance;
+use crate::engine::compliance::Compliance;
 use crate::tracker::broker::Policy;
 use crate::tracker::guard::Guard;
 use crate::tracker::server::Settings as GatewaySettings;

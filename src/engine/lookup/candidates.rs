@@ -9,7 +9,8 @@
 
 use std::net::SocketAddr;
 
-use crate::engine::contact::{Compliance, Contact, subnet};
+use crate::engine::compliance::Compliance;
+use crate::engine::contact::{Contact, subnet};
 use crate::engine::id::Id;
 use crate::engine::limits::CANDIDATES;
 

@@ -22,7 +22,8 @@ mod candidates;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::contact::{Compliance, Contact};
+use super::compliance::Compliance;
+use super::contact::Contact;
 use super::id::Id;
 use super::limits::{K, QUERIES_PER_LOOKUP};
 use super::time::Instant;

@@ -293,7 +293,7 @@ impl Node {
         self.timers.set(Timer::Refresh, now + pause);
         let Some(bucket) = gap.or_else(|| self.take_bucket_with_room()) else { return };
         let own = *self.id();
-        let target = own.random_with_prefix(bucket, &mut self.random);
+        let target = own.sharing_prefix(bucket, self.random.wire_id());
         let nearby: Vec<Contact> = self.table.closest(&target).into_iter().copied().collect();
         let Some(contact) = nearby.get(self.random.wire_below(nearby.len())) else { return };
         self.query(now, contact.addr, Some(contact.id), HARD_TIMEOUT, Purpose::Refresh, &Ask::FindNode(target));

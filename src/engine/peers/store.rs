@@ -10,8 +10,9 @@ use super::rivals::{Bounds, competitor};
 use super::writers::{Writer, Writers};
 use crate::engine::contact::{CompactAddr, Family, decode_addr};
 use crate::engine::id::Id;
+use crate::engine::keyed_hash::KeyedHash;
 use crate::engine::limits::{PEER_LIFETIME, SWARMS_PER_WRITER, WRITERS_TO_FILL_STORE};
-use crate::engine::random::{KeyedHash, Random};
+use crate::engine::random::Random;
 use crate::engine::time::Instant;
 
 /// The index is cut into shards, so that growing one never rehashes more than a 64th of the store.

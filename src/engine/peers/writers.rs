@@ -6,8 +6,8 @@
 
 use std::net::IpAddr;
 
+use crate::engine::keyed_hash::KeyedHash;
 use crate::engine::limits::WRITER_SLOTS;
-use crate::engine::random::KeyedHash;
 
 /// The slot of a network.
 pub(super) type Writer = u16;

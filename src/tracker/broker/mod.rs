@@ -40,7 +40,8 @@ use super::upstream::Relay;
 use super::{Announce, Answer, Counts, Event, Refusal, Reply};
 use crate::engine::contact::Family;
 use crate::engine::id::Id;
-use crate::engine::random::{KeyedHash, Random};
+use crate::engine::keyed_hash::KeyedHash;
+use crate::engine::random::Random;
 use crate::engine::time::Instant;
 
 /// Infohashes that are remembered. When there are more, those that nobody near has go first, the oldest ahead.

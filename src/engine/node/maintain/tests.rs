@@ -148,7 +148,7 @@ fn a_forged_deep_contact_does_not_draw_the_refresh_into_the_deep() {
     let mut beside = own;
     beside.0[19] ^= 1;
     bench.know(Contact { id: beside, addr: at(1) });
-    bench.know(Contact { id: own.random_with_prefix(0, &mut Random::new([1; 32])), addr: at(2) });
+    bench.know(Contact { id: own.sharing_prefix(0, Random::new([1; 32]).wire_id()), addr: at(2) });
     assert_eq!(bench.node.table.depth(), 160);
     // A lookup that sees the thousandth part of the key space between each two nodes.
     let closest: Vec<Contact> = (1..=K as u64)
@@ -176,7 +176,7 @@ fn whoever_joins_asks_at_once_for_every_side_on_which_it_knows_nobody() {
         let mut bench = Bench::new(Config { private_network, ..public() });
         let own = *bench.node.id();
         for (index, bucket) in [(1, 2), (2, 4)] {
-            let id = own.random_with_prefix(bucket, &mut Random::new([index; 32]));
+            let id = own.sharing_prefix(bucket, Random::new([index; 32]).wire_id());
             bench.know(Contact { id, addr: at(index) });
         }
         bench.node.note_joined(bench.now);
@@ -200,7 +200,7 @@ fn whose_id_changes_asks_anew_for_every_side_on_which_it_knows_nobody() {
     let mut bench = Bench::new(public());
     let own = *bench.node.id();
     for index in 1..4 {
-        bench.know(Contact { id: own.random_with_prefix(9, &mut Random::new([index; 32])), addr: at(index) });
+        bench.know(Contact { id: own.sharing_prefix(9, Random::new([index; 32]).wire_id()), addr: at(index) });
     }
     bench.node.note_joined(bench.now);
     bench.wait(Duration::from_secs(2));
@@ -266,7 +266,7 @@ fn a_table_of_four_hundred_is_checked_before_it_is_questionable() {
             _ => 4 + usize::from(index - 240) / 8,
         };
         let addr = SocketAddr::from(([10, 0, (index >> 8) as u8, index as u8], 6881));
-        bench.know(Contact { id: own.random_with_prefix(prefix, &mut Random::new(seed)), addr });
+        bench.know(Contact { id: own.sharing_prefix(prefix, Random::new(seed).wire_id()), addr });
     }
     assert_eq!(bench.node.table.len(), 400);
     (bench.node.timers, bench.now) = (Timers::new(), bench.now + CHECK_AFTER);

@@ -1,7 +1,7 @@
 //! BEP 42 towards others, BEP 43 towards ourselves, and announces that are looked at again.
 
 use super::*;
-use crate::engine::contact::Compliance;
+use crate::engine::compliance::Compliance;
 
 fn at(index: u8) -> SocketAddr {
     ([198, 18, index, 1], 6881).into()

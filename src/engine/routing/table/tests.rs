@@ -20,7 +20,7 @@ fn contact() -> impl Strategy<Value = Contact> {
     let twins = (64usize..160, any::<[u8; 32]>()).prop_map(|(prefix, seed)| (Id([0x7a; 20]), prefix, seed));
     let id = prop_oneof![8 => near_us, 1 => twins];
     (id, any::<[u8; 2]>(), 0u8..3).prop_map(|((centre, prefix, seed), [b, c], port)| Contact {
-        id: centre.random_with_prefix(prefix, &mut Random::new(seed)),
+        id: centre.sharing_prefix(prefix, Random::new(seed).wire_id()),
         addr: ([20, b, c, 1], 6881 + u16::from(port)).into(),
     })
 }
@@ -121,7 +121,7 @@ proptest! {
                 }
                 Step::FailedKnown(_) => {}
                 Step::Wait(secs) => now += Duration::from_secs(secs),
-                Step::Rebase(prefix) => table.rebase(now, own().random_with_prefix(prefix, &mut Random::new([8; 32]))),
+                Step::Rebase(prefix) => table.rebase(now, own().sharing_prefix(prefix, Random::new([8; 32]).wire_id())),
                 Step::Check => {
                     let due = naive_stalest(&table).filter(|(due, _)| *due <= now).map(|(_, contact)| contact);
                     prop_assert_eq!(table.take_stalest(now, AGE, RECHECK), due);
@@ -134,7 +134,7 @@ proptest! {
             let due = naive_stalest(&table).map(|(due, _)| due).filter(|due| *due <= soon);
             prop_assert_eq!(table.clone().next_stale(soon, AGE, RECHECK), due);
         }
-        for target in [Id(target), own().random_with_prefix(near, &mut Random::new([9; 32])), own(), Id([0x7a; 20])] {
+        for target in [Id(target), own().sharing_prefix(near, Random::new([9; 32]).wire_id()), own(), Id([0x7a; 20])] {
             let closest: Vec<Contact> = table.closest(&target).into_iter().copied().collect();
             prop_assert_eq!(closest, naive_closest(&table, &target));
         }
@@ -143,7 +143,7 @@ proptest! {
 
 fn nth(index: u8, prefix: usize) -> Contact {
     Contact {
-        id: own().random_with_prefix(prefix, &mut Random::new([index; 32])),
+        id: own().sharing_prefix(prefix, Random::new([index; 32]).wire_id()),
         addr: ([30, index, prefix as u8, 1], 6881).into(),
     }
 }
@@ -199,7 +199,7 @@ fn the_dead_stay_as_a_last_resort_but_are_not_handed_out() {
 #[test]
 fn a_changed_id_is_evicted_and_not_believed() {
     let mut table = full_bucket(MS * 100);
-    let changed = Contact { id: own().random_with_prefix(9, &mut Random::new([99; 32])), ..nth(3, 4) };
+    let changed = Contact { id: own().sharing_prefix(9, Random::new([99; 32]).wire_id()), ..nth(3, 4) };
     assert_eq!(table.answered(Instant::ZERO, changed, MS), Outcome::IdChanged(nth(3, 4).id));
     assert_eq!(table.len(), 7);
 }
