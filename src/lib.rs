@@ -3,6 +3,7 @@
 //! | room | what is in it |
 //! |---|---|
 //! | [`engine`] | the protocol: no socket, no clock, no task; the same code runs in production, simulator and fuzzer |
+//! | [`torrent`] | what names a torrent: infohashes, magnet URIs, torrent files, and the flag of private ones |
 //! | [`net`] | the engine on a real network, by tokio (feature `net`) |
 //! | [`dht`] | [`Dht`], the handle that programs embed (feature `net`) |
 //! | [`tracker`] | the gateway: a tracker by HTTP and UDP in front, the DHT behind (feature `gateway`) |
@@ -48,6 +49,7 @@ pub mod lab;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod sim;
+pub mod torrent;
 #[cfg(feature = "gateway")]
 pub mod tracker;
 

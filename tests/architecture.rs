@@ -9,14 +9,15 @@ use std::path::{Path, PathBuf};
 /// Which rooms a room may name. A room may always name itself.
 const ROOMS: &[(&str, &[&str])] = &[
     ("engine", &[]),
+    ("torrent", &["engine"]),
     ("sim", &["engine"]),
     ("net", &["engine"]),
     ("dht", &["net", "engine"]),
     ("conform", &["engine"]),
     ("tracker", &["dht", "net", "engine"]),
     ("lab", &["sim", "engine"]),
-    ("daemon", &["tracker", "dht", "net", "engine"]),
-    ("cli", &["conform", "daemon", "tracker", "dht", "net", "lab", "engine"]),
+    ("daemon", &["torrent", "tracker", "dht", "net", "engine"]),
+    ("cli", &["conform", "daemon", "torrent", "tracker", "dht", "net", "lab", "engine"]),
     ("main", &["cli"]),
     ("lib", &["dht", "engine"]),
 ];

@@ -11,10 +11,10 @@ use super::keep;
 use super::output::{Output, counted};
 use super::progress::Progress;
 use super::session::{self, AT_ONCE, Session};
-use super::target::Target;
 use crate::daemon::config::Config;
 use crate::engine::id::Id;
 use crate::engine::node::Summary;
+use crate::torrent::Torrent;
 
 /// Nodes forget a peer after 30 to 45 minutes; twice as often survives the loss of one announce.
 const AGAIN_AFTER: Duration = Duration::from_secs(15 * 60);
@@ -38,7 +38,7 @@ pub(super) fn run(args: AnnounceArgs, environment: &[(String, String)]) -> Resul
 
 /// What to announce, and where to say how it went.
 struct Plan {
-    targets: Vec<Target>,
+    targets: Vec<Torrent>,
     port: u16,
     seed: bool,
     output: Output,

@@ -12,9 +12,9 @@ use super::failure::{Exit, Failure, eprintln_quietly};
 use super::output::Output;
 use super::progress::Progress;
 use super::session::{self, AT_ONCE, Session};
-use super::target::Target;
 use crate::daemon::config::Config;
 use crate::engine::id::Id;
+use crate::torrent::Torrent;
 
 pub(super) fn run(args: FindArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
     let targets = session::targets(&args.swarms)?;
@@ -31,7 +31,7 @@ struct Limits {
     timeout: Duration,
 }
 
-async fn find(config: &Config, targets: &[Target], limits: Limits, output: Output) -> Result<Exit, Failure> {
+async fn find(config: &Config, targets: &[Torrent], limits: Limits, output: Output) -> Result<Exit, Failure> {
     let progress = Progress::new("joining the DHT");
     let session = Session::open(config, limits.timeout).await?;
     progress.say("asking the nodes nearest to the torrent");
@@ -51,7 +51,7 @@ async fn find(config: &Config, targets: &[Target], limits: Limits, output: Outpu
 }
 
 /// The peers of one torrent, each once, until there are enough of them.
-fn peers_of<'a>(session: &'a Session, target: &'a Target, limits: Limits) -> impl stream::Stream<Item = Found> + 'a {
+fn peers_of<'a>(session: &'a Session, target: &'a Torrent, limits: Limits) -> impl stream::Stream<Item = Found> + 'a {
     let mut seen = HashSet::new();
     let lookup = move |&infohash: &Id| {
         let peers = stream::once(session.find(infohash)).flatten();
@@ -63,7 +63,7 @@ fn peers_of<'a>(session: &'a Session, target: &'a Target, limits: Limits) -> imp
         .take_until(tokio::time::sleep(limits.timeout))
 }
 
-fn conclude(count: usize, targets: &[Target]) -> Exit {
+fn conclude(count: usize, targets: &[Torrent]) -> Exit {
     if count > 0 {
         return Exit::Done;
     }

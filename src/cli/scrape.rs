@@ -10,10 +10,10 @@ use super::failure::{Exit, Failure};
 use super::output::{Output, counted};
 use super::progress::Progress;
 use super::session::{self, AT_ONCE, Session};
-use super::target::Target;
 use crate::daemon::config::Config;
 use crate::dht::Scraped;
 use crate::engine::id::Id;
+use crate::torrent::Torrent;
 
 pub(super) fn run(args: ScrapeArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
     let targets = session::targets(&args.swarms)?;
@@ -22,7 +22,7 @@ pub(super) fn run(args: ScrapeArgs, environment: &[(String, String)]) -> Result<
     session::block_on(scrape(&config, &targets, patience, output))
 }
 
-async fn scrape(config: &Config, targets: &[Target], patience: Duration, output: Output) -> Result<Exit, Failure> {
+async fn scrape(config: &Config, targets: &[Torrent], patience: Duration, output: Output) -> Result<Exit, Failure> {
     let progress = Progress::new("joining the DHT");
     let session = Session::open(config, patience).await?;
     progress.say("counting");

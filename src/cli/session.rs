@@ -9,7 +9,7 @@ use super::args::{Setup, Swarms};
 use super::failure::{Exit, Failure};
 use super::logging;
 use super::output::Output;
-use super::target::{self, Target};
+use super::target;
 use crate::daemon::config::{Config, HostPort};
 use crate::dht::{
     self, Announced, Dht, DhtBuilder, Found, ItemFound, ItemStored, PeerStream, Pong, SampleError, Sampled, SavedNode,
@@ -18,6 +18,7 @@ use crate::dht::{
 use crate::engine::id::Id;
 use crate::engine::items::Item;
 use crate::engine::node::Snapshot;
+use crate::torrent::Torrent;
 
 /// Torrents that are looked up or announced at once. More would only wait for the pace of new destinations.
 pub(super) const AT_ONCE: usize = 16;
@@ -178,9 +179,9 @@ pub(super) fn begin(setup: Setup, environment: &[(String, String)]) -> Result<(C
 }
 
 /// The torrents that the command line and standard input name, and the keys after them; at least one.
-pub(super) fn targets(swarms: &Swarms) -> Result<Vec<Target>, Failure> {
+pub(super) fn targets(swarms: &Swarms) -> Result<Vec<Torrent>, Failure> {
     let mut targets = target::read_all(&swarms.targets, std::io::stdin().lock())?;
-    targets.extend(swarms.keys.iter().map(|text| Target::of_key(text)));
+    targets.extend(swarms.keys.iter().map(|text| Torrent::of_key(text)));
     if targets.is_empty() {
         return Err(Failure::usage("standard input names no torrent", "give one TARGET a line"));
     }

@@ -15,7 +15,7 @@ fn a_wrong_target_ends_with_2_before_anything_is_sent() {
         ("magnet:?xt=urn:btih:00".to_owned(), "in xt=urn:btih:: 2 digits, an infohash has 40"),
         ("magnet:?dn=name".to_owned(), "names no torrent"),
         ("missing.torrent".to_owned(), "cannot be read"),
-        ("page.torrent".to_owned(), "does not begin with a dictionary"),
+        ("page.torrent".to_owned(), "a web page (HTML)"),
         ("private.torrent".to_owned(), "the torrent is private"),
         ("debian".to_owned(), "there is no file of that name"),
     ] {
@@ -42,4 +42,15 @@ fn a_wrong_line_of_the_list_names_its_number() {
 fn an_empty_list_names_no_torrent() {
     let ended = Home::new().run_with_input(&["find", "-"], "# nothing\n").expect_code(2);
     assert!(ended.stderr.contains("standard input names no torrent"), "{}", ended.stderr);
+}
+
+/// A file that clients open is opened here: what is wrong then is that there is no network.
+#[test]
+fn torrent_files_are_read_as_clients_read_them() {
+    let home = Home::new();
+    let cases = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/torrents/");
+    for (name, code) in [("outer-keys-unsorted", 3), ("info-key-twice", 3), ("private-is-2", 2)] {
+        let ended = home.run(&["find", &format!("{cases}{name}.torrent"), "--lan"]).expect_code(code);
+        assert_eq!(ended.stderr.contains("the torrent is private"), code == 2, "{name}: {}", ended.stderr);
+    }
 }

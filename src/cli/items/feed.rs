@@ -13,7 +13,7 @@ use crate::cli::failure::{Exit, Failure, eprintln_quietly};
 use crate::cli::output::{Output, counted};
 use crate::cli::progress::Progress;
 use crate::cli::session::{self, Session};
-use crate::cli::target::Target;
+use crate::cli::target;
 use crate::daemon::config::Config;
 use crate::dht::ItemStored;
 use crate::engine::id::Id;
@@ -21,7 +21,7 @@ use crate::engine::items::{Item, Value, target_of_key};
 
 /// `trackerless publish-torrent`
 pub(in crate::cli) fn publish(args: PublishArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let target = Target::parse(&args.target)?;
+    let target = target::parse(&args.target)?;
     let infohash = *target.infohashes.first().expect("a target has an infohash");
     let owner = key::read(&args.key)?;
     let salt = args.salt.unwrap_or_default().into_bytes();

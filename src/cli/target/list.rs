@@ -2,20 +2,21 @@
 
 use std::io::BufRead;
 
-use super::{Fault, Target, TargetError, parse, shorten};
+use super::{Fault, TargetError, parse, read, shorten};
+use crate::torrent::Torrent;
 
 /// Reads all of `given`; `-` stands for the lines of `input`, where blank lines and lines that begin with `#` are
 /// passed over. A torrent that is named twice is kept once.
 ///
 /// # Errors
 /// The first TARGET that cannot be read; one from the list names its line.
-pub fn read_all(given: &[String], mut input: impl BufRead) -> Result<Vec<Target>, TargetError> {
-    let mut targets: Vec<Target> = Vec::new();
+pub fn read_all(given: &[String], mut input: impl BufRead) -> Result<Vec<Torrent>, TargetError> {
+    let mut targets: Vec<Torrent> = Vec::new();
     for text in given {
         if text == "-" {
             targets.extend(read_list(&mut input)?);
         } else {
-            targets.push(Target::parse(text)?);
+            targets.push(parse(text)?);
         }
     }
     let mut seen = std::collections::HashSet::new();
@@ -23,14 +24,14 @@ pub fn read_all(given: &[String], mut input: impl BufRead) -> Result<Vec<Target>
     Ok(targets)
 }
 
-fn read_list(input: &mut impl BufRead) -> Result<Vec<Target>, TargetError> {
+fn read_list(input: &mut impl BufRead) -> Result<Vec<Torrent>, TargetError> {
     let mut targets = Vec::new();
     for (index, line) in input.lines().enumerate() {
         let number = index + 1;
         let line = line.map_err(|error| wrong_line("", number, error.into()))?;
         let text = line.trim();
         if !text.is_empty() && !text.starts_with('#') {
-            targets.push(parse(text).map_err(|fault| wrong_line(text, number, fault))?);
+            targets.push(read(text).map_err(|fault| wrong_line(text, number, fault))?);
         }
     }
     Ok(targets)

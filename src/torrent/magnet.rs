@@ -5,13 +5,14 @@
 
 use arrayvec::ArrayVec;
 
-use super::{Fault, Target, hexadecimal, infohash, printable};
+use super::Torrent;
+use super::name::{InfohashError, btih, hexadecimal, printable};
 use crate::engine::id::Id;
 
 /// What is wrong with a magnet URI.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum MagnetFault {
+pub enum MagnetError {
     /// It does not go on with a question mark.
     #[error("a magnet URI begins with \"magnet:?\"")]
     NoQuery,
@@ -26,7 +27,7 @@ pub enum MagnetFault {
     Percent {
         /// The parameter as it stands in the URI.
         parameter: String,
-        /// Where in its value, counted from 1.
+        /// Place of the percent sign in its value, counted from 1.
         position: usize,
     },
     /// The multihash is not that of a SHA-256.
@@ -39,7 +40,7 @@ pub enum MagnetFault {
         parameter: String,
         /// What is wrong with its digits.
         #[source]
-        fault: Box<Fault>,
+        fault: InfohashError,
     },
 }
 
@@ -49,8 +50,8 @@ pub(super) fn is_magnet(text: &str) -> bool {
 }
 
 /// Reads a magnet URI.
-pub(super) fn parse(text: &str) -> Result<Target, MagnetFault> {
-    let query = strip_prefix(text, "magnet:?").ok_or(MagnetFault::NoQuery)?;
+pub(super) fn parse(text: &str) -> Result<Torrent, MagnetError> {
+    let query = strip_prefix(text, "magnet:?").ok_or(MagnetError::NoQuery)?;
     let (mut v1, mut v2, mut name) = (None, None, None);
     for parameter in query.split('&') {
         let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
@@ -62,24 +63,21 @@ pub(super) fn parse(text: &str) -> Result<Target, MagnetFault> {
     }
     let infohashes: ArrayVec<Id, 2> = [v1, v2].into_iter().flatten().collect();
     if infohashes.is_empty() {
-        return Err(MagnetFault::NoTorrent);
+        return Err(MagnetError::NoTorrent);
     }
-    Ok(Target { infohashes, name, known_public: false })
+    Ok(Torrent { infohashes, name, known_public: false })
 }
 
 /// Reads one exact topic into the version that it names; a topic that is no torrent is passed over.
-fn read_topic(key: &str, value: &str, v1: &mut Option<Id>, v2: &mut Option<Id>) -> Result<(), MagnetFault> {
+fn read_topic(key: &str, value: &str, v1: &mut Option<Id>, v2: &mut Option<Id>) -> Result<(), MagnetError> {
     let value =
-        percent_decode(value).map_err(|position| MagnetFault::Percent { parameter: key.to_owned(), position })?;
+        percent_decode(value).map_err(|position| MagnetError::Percent { parameter: key.to_owned(), position })?;
     let topic = String::from_utf8_lossy(&value);
-    let wrong = |kind: &str, fault| {
-        let parameter = format!("{key}=urn:{kind}:");
-        MagnetFault::Hash { parameter, fault: Box::new(fault) }
-    };
+    let wrong = |kind: &str, fault| MagnetError::Hash { parameter: format!("{key}=urn:{kind}:"), fault };
     if let Some(hash) = strip_prefix(&topic, "urn:btih:") {
-        once(v1, infohash(hash).map_err(|fault| wrong("btih", fault))?, "v1")
+        once(v1, btih(hash).map_err(|fault| wrong("btih", fault))?, "v1")
     } else if let Some(multihash) = strip_prefix(&topic, "urn:btmh:") {
-        let hash = multihash.strip_prefix("1220").ok_or_else(|| MagnetFault::Multihash(format!("{key}=urn:btmh:")))?;
+        let hash = multihash.strip_prefix("1220").ok_or_else(|| MagnetError::Multihash(format!("{key}=urn:btmh:")))?;
         let bytes = hexadecimal(hash, 64).map_err(|fault| wrong("btmh:1220", fault))?;
         once(v2, Id::from_bytes(&bytes[..Id::LEN]).expect("20 of 32 bytes"), "v2")
     } else {
@@ -88,15 +86,17 @@ fn read_topic(key: &str, value: &str, v1: &mut Option<Id>, v2: &mut Option<Id>) 
 }
 
 /// Sets `slot`; to say the same twice is allowed.
-fn once(slot: &mut Option<Id>, id: Id, version: &'static str) -> Result<(), MagnetFault> {
+fn once(slot: &mut Option<Id>, id: Id, version: &'static str) -> Result<(), MagnetError> {
     match *slot.get_or_insert(id) == id {
         true => Ok(()),
-        false => Err(MagnetFault::Several(version)),
+        false => Err(MagnetError::Several(version)),
     }
 }
 
-/// The name of a parameter in lower case, without a numeric suffix: `XT.1` is `xt`.
+/// The name of a parameter in lower case, without a numeric suffix: `XT.1` is `xt`. A URI that was copied out of the
+/// source of a web page has `&amp;` where `&` is meant.
 fn base_name(key: &str) -> String {
+    let key = strip_prefix(key, "amp;").unwrap_or(key);
     let name = match key.split_once('.') {
         Some((name, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => key,
@@ -157,6 +157,7 @@ mod tests {
             format!("magnet:?xt=urn:btih:{V1}"),
             format!("MAGNET:?XT=URN:BTIH:{}", V1.to_uppercase()),
             "magnet:?dn=x&xt.1=urn:btih:3i42h3s6nnfq2msvx7xzkyayscx5qbyj".to_owned(),
+            format!("magnet:?dn=x&amp;xt=urn:btih:{V1}"),
             format!("magnet:?xt=urn%3Abtih%3a{V1}&tr=udp%3A%2F%2Ftracker"),
             format!("magnet:?xt=urn:btih:{V1}&xt=urn:btih:3I42H3S6NNFQ2MSVX7XZKYAYSCX5QBYJ&xt=urn:sha1:ABC"),
         ] {
