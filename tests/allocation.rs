@@ -100,7 +100,7 @@ fn a_warm_node_answers_without_allocating() {
 #[test]
 fn a_warm_gateway_answers_announces_over_udp_without_allocating() {
     use trackerless::tracker::broker::{Broker, Client, Decision, Network, Policy, Transport};
-    use trackerless::tracker::guard::Reach;
+    use trackerless::tracker::nearness::Nearness;
     use trackerless::tracker::udp::{self, Action};
 
     let mut broker = Broker::new(Policy::Always, [].into(), [7; 32]);
@@ -117,7 +117,7 @@ fn a_warm_gateway_answers_announces_over_udp_without_allocating() {
             panic!("an announce")
         };
         let (addr, here) = (([203, 0, 113, 1], 6881).into(), [203, 0, 113, 2].into());
-        let client = Client { addr, here, reach: Reach::Remote, transport: Transport::Udp };
+        let client = Client { addr, here, nearness: Nearness::Remote, transport: Transport::Udp };
         if let Decision::Now(Ok(reply)) = broker.announce(now, client, request) {
             udp::render_announce(9, &reply, Family::V4, into);
             broker.recycle(reply);

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use bendy::encoding::{AsString, Encoder, Error, SortedDictEncoder};
 
-use super::{Announce, Answer, Counts, Event, MAX_SCRAPED, Refusal, Reply};
+use super::{Announce, Answer, Counts, Failure, MAX_SCRAPED, Phase, Reply};
 use crate::engine::contact::{CompactAddr, Family};
 use crate::engine::id::Id;
 
@@ -52,19 +52,19 @@ pub enum Form {
 ///
 /// # Errors
 /// The infohash is missing or does not have 20 bytes.
-pub fn parse_announce(query: &[u8]) -> Result<(Announce, Form), Refusal> {
+pub fn parse_announce(query: &[u8]) -> Result<(Announce, Form), Failure> {
     let value = |key: &str| value(query, key);
     let number = |key: &str| value(key).and_then(|value| parse_number(&value));
     let text = |key: &str| value(key).and_then(|value| String::from_utf8(value.into_owned()).ok());
-    let info_hash = value("info_hash").ok_or(Refusal::malformed("info_hash is missing"))?;
+    let info_hash = value("info_hash").ok_or(Failure::malformed("info_hash is missing"))?;
     let (claimed_v4, claimed_v6) = parse_claims(query);
     let announce = Announce {
-        info_hash: Id::from_bytes(&info_hash).ok_or(Refusal::malformed("info_hash must have 20 bytes"))?,
+        info_hash: Id::from_bytes(&info_hash).ok_or(Failure::malformed("info_hash must have 20 bytes"))?,
         peer_id: value("peer_id").and_then(|id| (*id).try_into().ok()).unwrap_or_default(),
         port: number("port").and_then(|port| port.try_into().ok()).unwrap_or(0),
         left: number("left"),
         downloaded: number("downloaded").unwrap_or(0),
-        event: value("event").map_or(Event::Update, |event| parse_event(&event)),
+        phase: value("event").map_or(Phase::Update, |event| parse_phase(&event)),
         wanted: number("numwant").map(|wanted| usize::try_from(wanted).unwrap_or(usize::MAX)),
         cursor: text("trackerid").and_then(|cursor| cursor.parse().ok()),
         claimed_v4,
@@ -86,10 +86,10 @@ pub(super) fn parse_claims(query: &[u8]) -> (Option<Ipv4Addr>, Option<Ipv6Addr>)
 ///
 /// # Errors
 /// There is no infohash: a full scrape is not served.
-pub fn parse_scrape(query: &[u8]) -> Result<Vec<Id>, Refusal> {
+pub fn parse_scrape(query: &[u8]) -> Result<Vec<Id>, Failure> {
     let hashes = values(query, "info_hash").filter_map(|value| Id::from_bytes(&value));
     let hashes: Vec<Id> = hashes.take(MAX_SCRAPED).collect();
-    if hashes.is_empty() { Err(Refusal::malformed("name the torrents to scrape by info_hash")) } else { Ok(hashes) }
+    if hashes.is_empty() { Err(Failure::malformed("name the torrents to scrape by info_hash")) } else { Ok(hashes) }
 }
 
 /// The first value of `key`, decoded.
@@ -130,12 +130,12 @@ fn parse_number(text: &[u8]) -> Option<u64> {
     digits.then(|| text.iter().fold(0, |n: u64, byte| n.saturating_mul(10).saturating_add(u64::from(byte - b'0'))))
 }
 
-fn parse_event(text: &[u8]) -> Event {
+fn parse_phase(text: &[u8]) -> Phase {
     match text {
-        b"started" => Event::Started,
-        b"completed" => Event::Completed,
-        b"stopped" => Event::Stopped,
-        _ => Event::Update,
+        b"started" => Phase::Started,
+        b"completed" => Phase::Completed,
+        b"stopped" => Phase::Stopped,
+        _ => Phase::Update,
     }
 }
 
@@ -157,16 +157,16 @@ const fn v6(ip: IpAddr) -> Option<Ipv6Addr> {
 pub fn render_answer(answer: &Answer, form: Form) -> Vec<u8> {
     match answer {
         Ok(reply) => render(|dict| render_reply(reply, form, dict)),
-        Err(refusal) => render_refusal(refusal),
+        Err(failure) => render_failure(failure),
     }
 }
 
 /// The body that refuses any request.
 #[must_use]
-pub fn render_refusal(refusal: &Refusal) -> Vec<u8> {
+pub fn render_failure(failure: &Failure) -> Vec<u8> {
     render(|dict| {
-        dict.emit_pair(b"failure reason", &*refusal.reason)?;
-        dict.emit_pair(b"interval", refusal.interval.as_secs())
+        dict.emit_pair(b"failure reason", &*failure.reason)?;
+        dict.emit_pair(b"interval", failure.interval.as_secs())
     })
 }
 
@@ -310,13 +310,13 @@ mod tests {
         assert_eq!((libtorrent.port, libtorrent.left, libtorrent.wanted()), (6881, Some(16384), 200));
         let aria2 = announce("aria2");
         assert!(!aria2.is_seed(), "a magnet link of aria2 has nothing left and is no seed");
-        assert!(!Announce { event: Event::Update, ..aria2.clone() }.is_seed());
+        assert!(!Announce { phase: Phase::Update, ..aria2.clone() }.is_seed());
         assert!(Announce { downloaded: 1, ..aria2 }.is_seed());
         assert_eq!(announce("webtorrent").left, None);
         assert_eq!(announce("rTorrent").wanted(), 50);
         assert_eq!(announce("Transmission").claimed_v6, Some("2001:db8::1".parse().unwrap()));
         let utorrent = announce("uTorrent");
-        assert_eq!((utorrent.event, utorrent.is_reachable(), utorrent.wanted()), (Event::Update, false, 50));
+        assert_eq!((utorrent.phase, utorrent.is_reachable(), utorrent.wanted()), (Phase::Update, false, 50));
         assert_eq!(utorrent.claimed_v4, Some("10.0.0.3".parse().unwrap()));
     }
 
@@ -341,8 +341,8 @@ mod tests {
     #[test]
     fn only_an_infohash_is_demanded() {
         for query in ["", "info_hash", "info_hash=", "info_hash=short", "info_hash=%zz", "port=1"] {
-            let refusal = parse_announce(query.as_bytes()).unwrap_err();
-            assert!(refusal.reason.contains("info_hash"), "{query}");
+            let failure = parse_announce(query.as_bytes()).unwrap_err();
+            assert!(failure.reason.contains("info_hash"), "{query}");
         }
         assert!(parse_scrape(b"").is_err());
         assert_eq!(
@@ -389,9 +389,9 @@ mod tests {
 
     #[test]
     fn a_refusal_says_why_and_until_when() {
-        let refusal = Refusal { reason: "no".into(), interval: Duration::from_secs(60) };
+        let failure = Failure { reason: "no".into(), interval: Duration::from_secs(60) };
         let body = b"d14:failure reason2:no8:intervali60ee";
-        assert_eq!(render_answer(&Err(refusal), Form::Compact), body);
+        assert_eq!(render_answer(&Err(failure), Form::Compact), body);
     }
 
     #[test]

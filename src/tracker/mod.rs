@@ -6,15 +6,15 @@
 //!
 //! Four parts are pure and are told the time: [`http`] and [`udp`] turn bytes into the words below and back,
 //! [`swarm`] remembers the peers of one infohash, [`broker`] decides what is answered now, what is held, and what is
-//! asked of the DHT. [`guard`] says whom we may announce for, [`metadata`] finds out whether a torrent is private,
+//! asked of the DHT. [`nearness`] says whom we may announce for, [`metadata`] finds out whether a torrent is private,
 //! [`upstream`] speaks to other trackers.
 #![forbid(unsafe_code)]
 
 pub mod broker;
 mod dht;
-pub mod guard;
 pub mod http;
 pub mod metadata;
+pub mod nearness;
 pub mod server;
 pub mod swarm;
 pub mod udp;
@@ -47,20 +47,20 @@ pub struct Announce {
     /// Bytes received since it started.
     pub downloaded: u64,
     /// Why it announces.
-    pub event: Event,
+    pub phase: Phase,
     /// How many peers it wants; `None` leaves that to us.
     pub wanted: Option<usize>,
     /// Where the last batch of peers ended: our own `tracker id`, sent back.
     pub cursor: Option<u32>,
-    /// Addresses that it claims to have (`ip=`, `ipv4=`). Never believed as a peer's address: see [`guard`].
+    /// Addresses that it claims to have (`ip=`, `ipv4=`). Never believed as a peer's address: see [`nearness`].
     pub claimed_v4: Option<Ipv4Addr>,
     /// The same for IPv6.
     pub claimed_v6: Option<Ipv6Addr>,
 }
 
-/// Why a client announces (BEP 3). `paused` (BEP 21) and whatever else clients invent count as [`Event::Update`].
+/// Why a client announces (BEP 3). `paused` (BEP 21) and whatever else clients invent count as [`Phase::Update`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Event {
+pub enum Phase {
     /// The regular announce.
     #[default]
     Update,
@@ -79,13 +79,13 @@ impl Announce {
         // aria2 reports 0 left for a magnet link, whose size it does not know yet. So an aria2 that has downloaded nothing
         // counts as one that still has to; for one that has begun complete that is wrong, and costs it nothing.
         let unknown_size = self.peer_id.starts_with(b"A2-") && self.downloaded == 0;
-        self.event == Event::Completed || (self.left == Some(0) && !unknown_size)
+        self.phase == Phase::Completed || (self.left == Some(0) && !unknown_size)
     }
 
     /// How many peers the answer may hold.
     #[must_use]
     pub fn wanted(&self) -> usize {
-        if self.event == Event::Stopped { 0 } else { self.wanted.unwrap_or(DEFAULT_WANTED).min(MAX_WANTED) }
+        if self.phase == Phase::Stopped { 0 } else { self.wanted.unwrap_or(DEFAULT_WANTED).min(MAX_WANTED) }
     }
 
     /// Whether a peer can be reached at the announced port. Clients behind a proxy announce 1.
@@ -128,14 +128,14 @@ pub struct Counts {
 /// Why an announce is not served. Sent as a success of the transport, because clients show a status code instead of the
 /// reason, and always with an interval, because libtorrent sleeps half an hour without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct Failure {
     /// For the user. Never contains "unregistered" or "not registered": Transmission and rTorrent give up on these.
     pub reason: Cow<'static, str>,
     /// When to try again.
     pub interval: Duration,
 }
 
-impl Refusal {
+impl Failure {
     /// A request that cannot be read; the client may have been fixed in half an hour.
     #[must_use]
     pub const fn malformed(reason: &'static str) -> Self {
@@ -144,4 +144,4 @@ impl Refusal {
 }
 
 /// The outcome of an announce.
-pub type Answer = Result<Reply, Refusal>;
+pub type Answer = Result<Reply, Failure>;

@@ -10,7 +10,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::guard::Reach;
+use super::nearness::Nearness;
 use super::{Counts, MAX_WANTED};
 use crate::engine::bloom::{Filter, SwarmFilters};
 use crate::engine::contact::{self, Family};
@@ -35,7 +35,7 @@ pub struct Member {
     /// Our address that it sent to.
     pub here: IpAddr,
     /// Where it is.
-    pub reach: Reach,
+    pub nearness: Nearness,
     /// Its name, by which the two announces of a dual-stack client are counted as one.
     pub peer_id: [u8; 20],
     /// Whether it has everything.
@@ -67,7 +67,7 @@ pub struct Asker<'a> {
     /// Our address that it sent to.
     pub here: IpAddr,
     /// Where it is.
-    pub reach: Reach,
+    pub nearness: Nearness,
     /// Whether it has everything, so that other seeds are of no use.
     pub seed: bool,
     /// The only family that the answer can carry (UDP), if there is one.
@@ -141,7 +141,7 @@ impl Swarm {
             // The remote ones go first: they can find each other elsewhere.
             let oldest = (0..MAX_MEMBERS).min_by_key(|&i| {
                 let member = &self.members[i];
-                (member.reach != Reach::Remote, member.last)
+                (member.nearness != Nearness::Remote, member.last)
             });
             self.members.swap_remove(oldest.expect("the list is full"));
         }
@@ -273,7 +273,7 @@ impl Swarm {
         }
         // Under our public address the DHT knows the asker, and its neighbours, who are in the answer already.
         let is_own = |addr: SocketAddr| {
-            let here = asker.reach != Reach::Remote && asker.external.contains(&addr.ip());
+            let here = asker.nearness != Nearness::Remote && asker.external.contains(&addr.ip());
             let port = addr.port();
             addr == asker.addr
                 || (here && (port == asker.addr.port() || near().any(|member| member.addr.port() == port)))
@@ -358,19 +358,19 @@ impl Asker<'_> {
 impl Member {
     /// Whether the two share a host or a local network.
     fn is_near(&self, asker: &Asker<'_>) -> bool {
-        self.reach != Reach::Remote && asker.reach != Reach::Remote
+        self.nearness != Nearness::Remote && asker.nearness != Nearness::Remote
     }
 
     /// The address at which `asker` can reach this member, if there is one and it is of use to the asker.
     fn seen_by(&self, asker: &Asker<'_>) -> Option<SocketAddr> {
         let at = |ip| SocketAddr::new(ip, self.addr.port());
         let our_public = || asker.external.iter().find(|ip| ip.is_ipv4()).copied();
-        let addr = match asker.reach {
+        let addr = match asker.nearness {
             // A neighbour reaches this host where it reached us.
-            Reach::Lan if self.addr.ip().is_loopback() => at(asker.here),
+            Nearness::Lan if self.addr.ip().is_loopback() => at(asker.here),
             // From outside, this host and its neighbours are behind our public address.
-            Reach::Remote if contact::is_local(self.addr.ip()) => at(our_public()?),
-            Reach::Host | Reach::Lan | Reach::Remote => self.addr,
+            Nearness::Remote if contact::is_local(self.addr.ip()) => at(our_public()?),
+            Nearness::Host | Nearness::Lan | Nearness::Remote => self.addr,
         };
         let useful = self.addr != asker.addr && !(asker.seed && self.seed);
         (useful && asker.takes(addr)).then_some(addr)
@@ -386,13 +386,13 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn member(text: &str, reach: Reach) -> Member {
+    fn member(text: &str, nearness: Nearness) -> Member {
         let (addr, here) = (addr(text), "192.168.1.2".parse().unwrap());
         let (peer_id, last) = ([addr.port() as u8; 20], Instant::from_secs(addr.port().into()));
         Member {
             addr,
             here,
-            reach,
+            nearness,
             peer_id,
             seed: false,
             last,
@@ -403,9 +403,9 @@ mod tests {
         }
     }
 
-    fn asker(text: &str, reach: Reach) -> Asker<'static> {
+    fn asker(text: &str, nearness: Nearness) -> Asker<'static> {
         let here = "192.168.1.2".parse().unwrap();
-        Asker { addr: addr(text), here, reach, seed: false, family: None, external: &[] }
+        Asker { addr: addr(text), here, nearness, seed: false, family: None, external: &[] }
     }
 
     fn select(swarm: &Swarm, asker: &Asker<'_>, wanted: usize, cursor: u32) -> (Vec<SocketAddr>, u32) {
@@ -417,49 +417,49 @@ mod tests {
     #[test]
     fn each_asker_gets_the_address_at_which_it_can_reach_a_member() {
         let mut swarm = Swarm::default();
-        swarm.join(member("127.0.0.1:1", Reach::Host));
-        swarm.join(member("192.168.1.9:2", Reach::Lan));
-        swarm.join(member("203.0.113.9:3", Reach::Remote));
+        swarm.join(member("127.0.0.1:1", Nearness::Host));
+        swarm.join(member("192.168.1.9:2", Nearness::Lan));
+        swarm.join(member("203.0.113.9:3", Nearness::Remote));
         let external = ["198.51.100.1".parse().unwrap()];
-        for (text, reach, expected) in [
-            ("127.0.0.1:9", Reach::Host, ["127.0.0.1:1", "192.168.1.9:2", "203.0.113.9:3"]),
-            ("192.168.1.7:9", Reach::Lan, ["192.168.1.2:1", "192.168.1.9:2", "203.0.113.9:3"]),
-            ("203.0.113.7:9", Reach::Remote, ["198.51.100.1:1", "198.51.100.1:2", "203.0.113.9:3"]),
+        for (text, nearness, expected) in [
+            ("127.0.0.1:9", Nearness::Host, ["127.0.0.1:1", "192.168.1.9:2", "203.0.113.9:3"]),
+            ("192.168.1.7:9", Nearness::Lan, ["192.168.1.2:1", "192.168.1.9:2", "203.0.113.9:3"]),
+            ("203.0.113.7:9", Nearness::Remote, ["198.51.100.1:1", "198.51.100.1:2", "203.0.113.9:3"]),
         ] {
-            let asker = Asker { external: &external, ..asker(text, reach) };
+            let asker = Asker { external: &external, ..asker(text, nearness) };
             assert_eq!(select(&swarm, &asker, 50, 0).0, expected.map(addr), "{text}");
         }
         // Without knowing our public address, there is nothing to tell a stranger about the neighbours.
-        assert_eq!(select(&swarm, &asker("203.0.113.7:9", Reach::Remote), 50, 0).0, [addr("203.0.113.9:3")]);
+        assert_eq!(select(&swarm, &asker("203.0.113.7:9", Nearness::Remote), 50, 0).0, [addr("203.0.113.9:3")]);
     }
 
     #[test]
     fn neighbours_with_the_same_port_are_one_endpoint_to_a_stranger() {
         let mut swarm = Swarm::default();
-        swarm.join(member("127.0.0.1:1", Reach::Host));
-        swarm.join(member("192.168.1.9:1", Reach::Lan));
+        swarm.join(member("127.0.0.1:1", Nearness::Host));
+        swarm.join(member("192.168.1.9:1", Nearness::Lan));
         swarm.find(Instant::ZERO, addr("198.51.100.1:1"));
         let external = ["198.51.100.1".parse().unwrap()];
-        let stranger = Asker { external: &external, ..asker("203.0.113.7:9", Reach::Remote) };
+        let stranger = Asker { external: &external, ..asker("203.0.113.7:9", Nearness::Remote) };
         assert_eq!(select(&swarm, &stranger, 50, 0).0, [addr("198.51.100.1:1")]);
     }
 
     #[test]
     fn a_seed_is_not_told_of_seeds() {
         let mut swarm = Swarm::default();
-        swarm.join(Member { seed: true, ..member("192.168.1.9:2", Reach::Lan) });
-        swarm.join(member("192.168.1.8:3", Reach::Lan));
-        let seed = Asker { seed: true, ..asker("127.0.0.1:9", Reach::Host) };
+        swarm.join(Member { seed: true, ..member("192.168.1.9:2", Nearness::Lan) });
+        swarm.join(member("192.168.1.8:3", Nearness::Lan));
+        let seed = Asker { seed: true, ..asker("127.0.0.1:9", Nearness::Host) };
         assert_eq!(select(&swarm, &seed, 50, 0).0, [addr("192.168.1.8:3")]);
-        assert_eq!(select(&swarm, &asker("127.0.0.1:9", Reach::Host), 50, 0).0.len(), 2);
+        assert_eq!(select(&swarm, &asker("127.0.0.1:9", Nearness::Host), 50, 0).0.len(), 2);
     }
 
     #[test]
     fn a_full_swarm_keeps_the_near_and_the_new() {
         let mut swarm = Swarm::default();
-        swarm.join(member("192.168.1.9:1", Reach::Lan));
+        swarm.join(member("192.168.1.9:1", Nearness::Lan));
         for port in 2..1000u16 {
-            swarm.join(member(&format!("203.0.113.9:{port}"), Reach::Remote));
+            swarm.join(member(&format!("203.0.113.9:{port}"), Nearness::Remote));
             swarm.find(Instant::from_secs(port.into()), addr(&format!("198.18.0.1:{port}")));
         }
         assert_eq!((swarm.members.len(), swarm.found.len()), (MAX_MEMBERS, MAX_FOUND));
@@ -471,8 +471,8 @@ mod tests {
     #[test]
     fn both_announces_of_a_dual_stack_client_count_once() {
         let mut swarm = Swarm::default();
-        swarm.join(member("203.0.113.9:5", Reach::Remote));
-        swarm.join(member("[2001:db8::9]:5", Reach::Remote));
+        swarm.join(member("203.0.113.9:5", Nearness::Remote));
+        swarm.join(member("[2001:db8::9]:5", Nearness::Remote));
         assert_eq!(swarm.counts(&[], None).incomplete, 1);
         swarm.leave(addr("203.0.113.9:5"));
         swarm.leave(addr("[2001:db8::9]:5"));
@@ -487,7 +487,7 @@ mod tests {
             let (v4_peer, v6_peer) = (|i| format!("198.18.0.1:{i}"), |i| format!("[2001:db8::1]:{i}"));
             (1..=count).for_each(|i| swarm.find(Instant::ZERO, addr(&if i % 3 == 0 { v6_peer(i) } else { v4_peer(i) })));
             let family = if v6 { Family::V6 } else { Family::V4 };
-            let asker = Asker { family: Some(family), ..asker("127.0.0.1:9", Reach::Host) };
+            let asker = Asker { family: Some(family), ..asker("127.0.0.1:9", Nearness::Host) };
             let (mut seen, mut cursor) = (std::collections::BTreeSet::new(), start);
             for _ in 0..count.div_ceil(wanted) {
                 let (peers, next) = select(&swarm, &asker, wanted, cursor);

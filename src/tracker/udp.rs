@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use siphasher::sip::SipHasher24;
 
-use super::{Announce, Counts, Event, MAX_SCRAPED, Refusal, Reply};
+use super::{Announce, Counts, Failure, MAX_SCRAPED, Phase, Reply};
 use crate::engine::contact::{CompactAddr, Family};
 use crate::engine::id::Id;
 use crate::engine::time::Instant;
@@ -74,7 +74,7 @@ fn parse_announce(mut reader: Reader<'_>) -> Option<Announce> {
         // -1 is how clients write "unknown".
         left: Some(left).filter(|&left| left != u64::MAX),
         downloaded,
-        event: parse_event(event),
+        phase: parse_phase(event),
         wanted: usize::try_from(wanted).ok(),
         cursor: None,
         claimed_v4,
@@ -100,12 +100,12 @@ fn read_url(mut reader: Reader<'_>) -> Vec<u8> {
 }
 
 /// libtorrent sends 4 for `paused` (BEP 21), which is an ordinary announce.
-const fn parse_event(event: u32) -> Event {
+const fn parse_phase(event: u32) -> Phase {
     match event {
-        1 => Event::Completed,
-        2 => Event::Started,
-        3 => Event::Stopped,
-        _ => Event::Update,
+        1 => Phase::Completed,
+        2 => Phase::Started,
+        3 => Phase::Stopped,
+        _ => Phase::Update,
     }
 }
 
@@ -175,7 +175,7 @@ pub const fn max_peers(family: Family) -> usize {
 pub fn render_scrape(transaction: u32, files: &[(Id, Option<Counts>)]) -> Vec<u8> {
     if let [(_, None), ..] = files {
         let reason = "nothing is known of this swarm yet".into();
-        return render_refusal(transaction, &Refusal { reason, interval: Duration::from_secs(60) });
+        return render_failure(transaction, &Failure { reason, interval: Duration::from_secs(60) });
     }
     let mut datagram = head(2, transaction).to_vec();
     for counts in files.iter().map_while(|(_, counts)| *counts) {
@@ -188,8 +188,8 @@ pub fn render_scrape(transaction: u32, files: &[(Id, Option<Counts>)]) -> Vec<u8
 
 /// The answer that refuses a request.
 #[must_use]
-pub fn render_refusal(transaction: u32, refusal: &Refusal) -> Vec<u8> {
-    [&head(3, transaction)[..], refusal.reason.as_bytes()].concat()
+pub fn render_failure(transaction: u32, failure: &Failure) -> Vec<u8> {
+    [&head(3, transaction)[..], failure.reason.as_bytes()].concat()
 }
 
 fn head(action: u32, transaction: u32) -> [u8; 8] {
@@ -289,15 +289,15 @@ mod tests {
     fn an_announce_is_read_field_by_field() {
         let request = parse_announce_of(&announce(2, -1, 42, b""));
         assert_eq!((request.info_hash, request.port, request.left), (Id([b'h'; 20]), 6881, Some(42)));
-        assert_eq!((request.event, request.downloaded, request.wanted), (Event::Started, 100, None));
+        assert_eq!((request.phase, request.downloaded, request.wanted), (Phase::Started, 100, None));
         assert_eq!((request.claimed_v4, &request.peer_id[..3]), (None, &b"-LT"[..]));
     }
 
     #[test]
     fn deployed_clients_are_understood() {
-        let event = |event| parse_announce_of(&announce(event, 0, 0, b"")).event;
+        let event = |event| parse_announce_of(&announce(event, 0, 0, b"")).phase;
         // libtorrent sends 4 for a partial seed.
-        assert_eq!([0, 1, 3, 4].map(event), [Event::Update, Event::Completed, Event::Stopped, Event::Update]);
+        assert_eq!([0, 1, 3, 4].map(event), [Phase::Update, Phase::Completed, Phase::Stopped, Phase::Update]);
         assert_eq!(parse_announce_of(&announce(0, 0, u64::MAX, b"")).left, None);
         assert_eq!(parse_announce_of(&announce(0, i32::MAX, 0, b"")).wanted(), super::super::MAX_WANTED);
         // libtorrent appends the path (BEP 41); others may append anything.
@@ -355,7 +355,7 @@ mod tests {
         assert_eq!(scrape, "0000000200000009000000010000000300000002");
         assert!(render_scrape(9, &[(Id::ZERO, None)]).starts_with(b"\0\0\0\x03\0\0\0\x09nothing"));
         assert_eq!(hex::encode(render_connect(9, 7)), "00000000000000090000000000000007");
-        assert_eq!(render_refusal(9, &Refusal::malformed("no")), b"\0\0\0\x03\0\0\0\x09no");
+        assert_eq!(render_failure(9, &Failure::malformed("no")), b"\0\0\0\x03\0\0\0\x09no");
     }
 
     #[test]

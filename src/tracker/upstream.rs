@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hyper::Uri;
 
-use super::Event;
+use super::Phase;
 use crate::engine::bencode::scan::{Kind, Malformed, Scanner};
 use crate::engine::contact::{Family, decode_addr};
 use crate::engine::id::Id;
@@ -58,10 +58,10 @@ impl Upstream {
         let joint = if path.contains('?') { '&' } else { '?' };
         let (info_hash, peer_id) = (escape(&relay.info_hash.0), escape(&relay.peer_id));
         let (port, left) = (relay.port, relay.left());
-        let event = match relay.event {
-            Event::Started => "&event=started",
-            Event::Stopped => "&event=stopped",
-            Event::Completed | Event::Update => "",
+        let event = match relay.phase {
+            Phase::Started => "&event=started",
+            Phase::Stopped => "&event=stopped",
+            Phase::Completed | Phase::Update => "",
         };
         format!(
             "{path}{joint}info_hash={info_hash}&peer_id={peer_id}&port={port}&uploaded=0&downloaded=0&left={left}\
@@ -126,7 +126,7 @@ pub struct Relay {
     /// Whether it has everything.
     pub seed: bool,
     /// Why it announces.
-    pub event: Event,
+    pub phase: Phase,
 }
 
 impl Relay {
@@ -214,11 +214,11 @@ pub fn parse_connected(datagram: &[u8], transaction: u32) -> Option<u64> {
 /// The datagram that announces.
 #[must_use]
 pub fn announce_request(connection: u64, transaction: u32, relay: &Relay) -> Vec<u8> {
-    let event: u32 = match relay.event {
-        Event::Update => 0,
-        Event::Completed => 1,
-        Event::Started => 2,
-        Event::Stopped => 3,
+    let event: u32 = match relay.phase {
+        Phase::Update => 0,
+        Phase::Completed => 1,
+        Phase::Started => 2,
+        Phase::Stopped => 3,
     };
     let mut datagram = [&connection.to_be_bytes()[..], &1u32.to_be_bytes(), &transaction.to_be_bytes()].concat();
     datagram.extend([&relay.info_hash.0[..], &relay.peer_id].concat());
@@ -254,9 +254,9 @@ mod tests {
     use crate::tracker::{Reply, http, udp};
     use proptest::prelude::*;
 
-    fn relay(event: Event) -> Relay {
+    fn relay(phase: Phase) -> Relay {
         let client = "127.0.0.1:9".parse().unwrap();
-        Relay { info_hash: Id([0xfe; 20]), peer_id: *b"-XX0000-abcdefghijk&", client, port: 6881, seed: true, event }
+        Relay { info_hash: Id([0xfe; 20]), peer_id: *b"-XX0000-abcdefghijk&", client, port: 6881, seed: true, phase }
     }
 
     fn reply() -> Reply {
@@ -267,18 +267,18 @@ mod tests {
     #[test]
     fn our_own_gateway_understands_the_request() {
         let upstream: Upstream = "http://tracker.example/x/announce?key=7".parse().unwrap();
-        for event in [Event::Started, Event::Update, Event::Stopped] {
+        for event in [Phase::Started, Phase::Update, Phase::Stopped] {
             let target = upstream.target(&relay(event));
             let query = target.strip_prefix("/x/announce?").unwrap();
             assert!(query.starts_with("key=7&"));
             let (announce, form) = http::parse_announce(query.as_bytes()).unwrap();
             assert_eq!((announce.info_hash, announce.peer_id), (Id([0xfe; 20]), relay(event).peer_id));
-            assert_eq!((announce.port, announce.left, announce.event), (6881, Some(0), event));
+            assert_eq!((announce.port, announce.left, announce.phase), (6881, Some(0), event));
             assert_eq!(form, http::Form::Compact);
             let request = udp::parse(&announce_request(5, 6, &relay(event))).unwrap();
             assert_eq!((request.connection, request.transaction), (Some(5), 6));
             let udp::Action::Announce(by_udp) = request.action else { panic!("no announce") };
-            assert_eq!((by_udp.info_hash, by_udp.port, by_udp.event), (announce.info_hash, 6881, event));
+            assert_eq!((by_udp.info_hash, by_udp.port, by_udp.phase), (announce.info_hash, 6881, event));
         }
         assert_eq!(udp::parse(&connect_request(6)).unwrap().action, udp::Action::Connect);
     }
@@ -302,10 +302,10 @@ mod tests {
 
     #[test]
     fn refusals_and_rubbish_tell_nothing() {
-        let refusal = crate::tracker::Refusal::malformed("no");
-        assert_eq!(parse_body(&http::render_refusal(&refusal)), None);
-        assert_eq!(parse_announced(&udp::render_refusal(6, &refusal), 6, Family::V4), None);
-        assert!(is_answer(&udp::render_refusal(6, &refusal), 6) && !is_answer(b"short", 6));
+        let failure = crate::tracker::Failure::malformed("no");
+        assert_eq!(parse_body(&http::render_failure(&failure)), None);
+        assert_eq!(parse_announced(&udp::render_failure(6, &failure), 6, Family::V4), None);
+        assert!(is_answer(&udp::render_failure(6, &failure), 6) && !is_answer(b"short", 6));
         assert_eq!(parse_body(b"<html>"), None);
     }
 

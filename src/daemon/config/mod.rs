@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::compliance::Compliance;
 use crate::tracker::broker::Policy;
-use crate::tracker::guard::Guard;
+use crate::tracker::nearness::Site;
 use crate::tracker::server::Settings as GatewaySettings;
 
 pub use error::{ConfigError, Origin};
@@ -247,9 +247,9 @@ fn gateway_settings(entries: &[Entry]) -> GatewaySettings {
         Value::Choice("always") => Policy::Always,
         _ => Policy::VerifiedPublic,
     };
-    let (guard, trusted_proxies) = (Guard::new(networks("gateway_lan")), networks("gateway_trusted_proxies"));
+    let (site, trusted_proxies) = (Site::new(networks("gateway_lan")), networks("gateway_trusted_proxies"));
     let Value::Trackers(upstream) = entry(entries, "gateway_upstream").value.clone() else { unreachable!("trackers") };
-    GatewaySettings { policy, denied: denied.iter().copied().collect(), guard, trusted_proxies, upstream }
+    GatewaySettings { policy, denied: denied.iter().copied().collect(), site, trusted_proxies, upstream }
 }
 
 fn switch(entries: &[Entry], key: &str) -> bool {

@@ -157,7 +157,7 @@ pub static SETTINGS: [Setting; 19] = [
         scope: Scope::Daemon,
         meaning: "Network whose hosts share our public IPv4 address; may be given several times. \
                   The gateway announces its clients there as well as those on this host.",
-        default: || Value::Networks(crate::tracker::guard::Guard::default().networks().to_vec()),
+        default: || Value::Networks(crate::tracker::nearness::Site::default().ranges().to_vec()),
     },
     Setting {
         key: "gateway_trusted_proxies",

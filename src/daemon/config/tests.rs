@@ -126,6 +126,6 @@ fn the_gateway_is_configured_in_five_keys() {
     assert_eq!((config.gateway, config.is_chosen("gateway")), (None, true));
     assert_eq!(config.gateway_settings.policy, Policy::Never);
     assert!(config.gateway_settings.denied.contains(&hash.parse().unwrap()));
-    assert!(config.gateway_settings.guard.networks().is_empty());
+    assert!(config.gateway_settings.site.ranges().is_empty());
     assert!(error("gateway_announce = \"sometimes\"").1.contains("verified-public or never or always"));
 }

@@ -9,7 +9,7 @@ use toml::de::DeValue;
 use tracing_subscriber::EnvFilter;
 
 use crate::engine::id::Id;
-use crate::tracker::guard::Network;
+use crate::tracker::nearness::Range;
 use crate::tracker::upstream::Upstream;
 
 /// What the value of a setting may be.
@@ -56,7 +56,7 @@ pub enum Value {
     Filter(String),
     Service(Option<SocketAddr>),
     Choice(&'static str),
-    Networks(Vec<Network>),
+    Networks(Vec<Range>),
     Infohashes(Vec<Id>),
     Trackers(Vec<Upstream>),
 }

@@ -7,10 +7,10 @@ use super::torrent::{ENOUGH, Stage};
 use super::{Broker, Client, Policy, Transport};
 use crate::engine::contact::Family;
 use crate::engine::time::Instant;
-use crate::tracker::guard::{Reach, is_elsewhere};
 use crate::tracker::metadata::Verdict;
+use crate::tracker::nearness::{Nearness, is_elsewhere};
 use crate::tracker::swarm::Asker;
-use crate::tracker::{Announce, Event, Reply};
+use crate::tracker::{Announce, Phase, Reply};
 
 impl Broker {
     /// The answer for now.
@@ -18,7 +18,8 @@ impl Broker {
         let torrent = self.torrents.get_mut(&request.info_hash).expect("the caller has it");
         let (addr, external) = (client.peer(request), &self.network.external);
         let family = (client.transport == Transport::Udp).then(|| Family::of(&client.addr));
-        let asker = Asker { addr, here: client.here, reach: client.reach, seed: request.is_seed(), family, external };
+        let asker =
+            Asker { addr, here: client.here, nearness: client.nearness, seed: request.is_seed(), family, external };
         let wanted = if torrent.is_cleared(self.policy) { request.wanted() } else { 0 };
         let own_cursor = torrent.swarm.member_mut(addr).map_or(0, |member| member.cursor);
         let (entry, mut peers) = (request.cursor.unwrap_or(own_cursor), std::mem::take(&mut self.spare));
@@ -27,7 +28,7 @@ impl Broker {
             member.cursor = cursor;
         }
         let seen_as = external.iter().find(|ip| ip.is_ipv4() == client.addr.is_ipv4()).copied();
-        let external_ip = if client.reach == Reach::Remote { Some(client.addr.ip()) } else { seen_as };
+        let external_ip = if client.nearness == Nearness::Remote { Some(client.addr.ip()) } else { seen_as };
         let counts = torrent.swarm.counts(external, self.surveys.size(now, request.info_hash));
         let (interval, min_interval) = self.intervals(now, request, peers.len());
         let warning = self.warning(request, client, peers.len());
@@ -40,7 +41,7 @@ impl Broker {
         let downloads = !request.is_seed() && request.wanted() > 0;
         let few = torrent.looked_up.is_none() || (downloads && !torrent.swarm.has_fresh(now, ENOUGH));
         let (interval, min_interval) = match () {
-            () if request.event == Event::Stopped => (900, 60),
+            () if request.phase == Phase::Stopped => (900, 60),
             // In a moment it is known whether the torrent is private, and the client should hear that.
             () if !torrent.is_cleared(self.policy) => (60, 30),
             () if downloads && peers == 0 => (120, 30),
@@ -51,11 +52,11 @@ impl Broker {
         (Duration::from_secs(interval), Duration::from_secs(min_interval))
     }
 
-    /// What the user should know. No word in it may make a client give up: see [`Refusal::reason`].
+    /// What the user should know. No word in it may make a client give up: see [`Failure::reason`].
     fn warning(&self, request: &Announce, client: &Client, peers: usize) -> Option<Cow<'static, str>> {
         let torrent = &self.torrents[&request.info_hash];
         let waits = request.wanted() > 0 && !request.is_seed() && peers == 0;
-        let near = client.reach != Reach::Remote && request.is_reachable() && request.event != Event::Stopped;
+        let near = client.nearness != Nearness::Remote && request.is_reachable() && request.phase != Phase::Stopped;
         let unchecked = self.policy == Policy::VerifiedPublic && matches!(torrent.verdict, Some((Verdict::Unknown, _)));
         if waits && !self.network.ready {
             return Some(format!("the DHT is starting up ({} nodes so far)", self.network.nodes).into());

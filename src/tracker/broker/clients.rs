@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use crate::engine::time::Instant;
-use crate::tracker::guard::Reach;
+use crate::tracker::nearness::Nearness;
 
 /// Clients that are remembered.
 const MAX_CLIENTS: usize = 10_000;
@@ -34,8 +34,8 @@ pub(super) struct Clients {
 impl Clients {
     /// Whether the client at `ip` may cause another lookup; counts it. Whoever is near could as well run a node of its
     /// own, and starts with all its torrents at once.
-    pub(super) fn may_look_up(&mut self, now: Instant, ip: IpAddr, reach: Reach) -> bool {
-        if reach != Reach::Remote {
+    pub(super) fn may_look_up(&mut self, now: Instant, ip: IpAddr, nearness: Nearness) -> bool {
+        if nearness != Nearness::Remote {
             return true;
         }
         let Some(client) = self.client(now, ip) else { return false };
@@ -101,24 +101,24 @@ mod tests {
         let mut clients = Clients::default();
         let stranger = "203.0.113.9".parse().unwrap();
         let caused = |clients: &mut Clients, now| {
-            (0..1000).filter(|_| clients.may_look_up(now, stranger, Reach::Remote)).count()
+            (0..1000).filter(|_| clients.may_look_up(now, stranger, Nearness::Remote)).count()
         };
         assert_eq!(caused(&mut clients, Instant::ZERO), 30);
         assert_eq!(caused(&mut clients, Instant::from_secs(20)), 10);
         assert_eq!(caused(&mut clients, Instant::from_secs(3600)), 30);
-        assert!((0..10_000).all(|_| clients.may_look_up(Instant::ZERO, stranger, Reach::Lan)));
+        assert!((0..10_000).all(|_| clients.may_look_up(Instant::ZERO, stranger, Nearness::Lan)));
     }
 
     #[test]
     fn the_table_is_bounded_and_makes_room_again() {
         let mut clients = Clients::default();
         let stranger = |i: u32| IpAddr::from(std::net::Ipv4Addr::from(0x0800_0000 + i));
-        let served = (0..20_000).filter(|&i| clients.may_look_up(Instant::ZERO, stranger(i), Reach::Remote)).count();
+        let served = (0..20_000).filter(|&i| clients.may_look_up(Instant::ZERO, stranger(i), Nearness::Remote)).count();
         assert_eq!((served, clients.table.len()), (MAX_CLIENTS, MAX_CLIENTS));
-        assert!(clients.may_look_up(Instant::from_secs(61), stranger(30_000), Reach::Remote));
+        assert!(clients.may_look_up(Instant::from_secs(61), stranger(30_000), Nearness::Remote));
         // One host of IPv6 is one client, however many addresses it uses.
         let mut clients = Clients::default();
         let host = |i: u32| format!("2001:db8::{i:x}").parse().unwrap();
-        assert_eq!((0..100).filter(|&i| clients.may_look_up(Instant::ZERO, host(i), Reach::Remote)).count(), 30);
+        assert_eq!((0..100).filter(|&i| clients.may_look_up(Instant::ZERO, host(i), Nearness::Remote)).count(), 30);
     }
 }

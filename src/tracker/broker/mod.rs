@@ -11,7 +11,7 @@
 //!   announces under way for all its trackers together.
 //! * One lookup per infohash, however many ask. What it found is good for ten minutes, and asked again from two minutes on.
 //! * One count (BEP 33) per infohash, however many scrape it, and only of swarms that are no secret.
-//! * Who announced here is known here at once, and announced to the DHT if that is safe ([`guard`](super::guard)) and
+//! * Who announced here is known here at once, and announced to the DHT if that is safe ([`nearness`](super::nearness)) and
 //!   allowed ([`Policy`]).
 //!
 //! Invariants: every held answer is given, at its deadline at the latest; nothing that a client can grow is unbounded.
@@ -33,11 +33,11 @@ use self::clients::Clients;
 use self::lane::Lane;
 use self::survey::Surveys;
 use self::torrent::{Held, Onward, Stage, Torrent};
-use super::guard::{Reach, is_elsewhere};
 use super::metadata::Verdict;
+use super::nearness::{Nearness, is_elsewhere};
 use super::swarm::{Member, Seen};
 use super::upstream::Relay;
-use super::{Announce, Answer, Counts, Event, Refusal, Reply};
+use super::{Announce, Answer, Counts, Failure, Phase, Reply};
 use crate::engine::contact::Family;
 use crate::engine::id::Id;
 use crate::engine::keyed_hash::KeyedHash;
@@ -87,7 +87,7 @@ pub struct Client {
     /// Our address that it sent to.
     pub here: IpAddr,
     /// Where it is.
-    pub reach: Reach,
+    pub nearness: Nearness,
     /// How its request came in.
     pub transport: Transport,
 }
@@ -151,7 +151,7 @@ pub enum Output {
         /// Whether it has everything.
         seed: bool,
         /// Which of our addresses it shares: all of them, or the public IPv4 address only.
-        reach: Reach,
+        nearness: Nearness,
         /// Whether it announced over both families.
         dual: bool,
     },
@@ -180,9 +180,9 @@ pub struct Network {
     pub external: Vec<IpAddr>,
 }
 
-fn relay_of(info_hash: Id, member: &Member, event: Event) -> Relay {
+fn relay_of(info_hash: Id, member: &Member, phase: Phase) -> Relay {
     let (client, peer_id, seed) = (member.addr, member.peer_id, member.seed);
-    Relay { info_hash, peer_id, client, port: client.port(), seed, event }
+    Relay { info_hash, peer_id, client, port: client.port(), seed, phase }
 }
 
 /// What the broker holds, for metrics.
@@ -265,17 +265,17 @@ impl Broker {
         let id = request.info_hash;
         if self.denied.contains(&id) {
             let reason = "this gateway is told not to serve this torrent".into();
-            return Decision::Now(Err(Refusal { reason, interval: Duration::from_secs(3600) }));
+            return Decision::Now(Err(Failure { reason, interval: Duration::from_secs(3600) }));
         }
         if !self.make_room(id) {
             return Decision::Now(Ok(Self::dismissal()));
         }
-        let announceable = client.reach != Reach::Remote && !is_elsewhere(&request, &self.network.external);
+        let announceable = client.nearness != Nearness::Remote && !is_elsewhere(&request, &self.network.external);
         let torrent = self.torrents.entry(id).or_default();
-        if request.event == Event::Stopped
+        if request.phase == Phase::Stopped
             && let Some(member) = torrent.swarm.member_mut(client.peer(&request)).filter(|member| member.relayed)
         {
-            self.outputs.push_back(Output::Relay(relay_of(id, member, Event::Stopped)));
+            self.outputs.push_back(Output::Relay(relay_of(id, member, Phase::Stopped)));
         }
         let news = torrent.enter(
             now,
@@ -284,7 +284,7 @@ impl Broker {
             Onward { announce: announceable, relay: announceable && self.relaying },
         );
         let stale = torrent.is_stale(now) && request.wanted() > 0;
-        torrent.asked |= stale && self.clients.may_look_up(now, client.addr.ip(), client.reach);
+        torrent.asked |= stale && self.clients.may_look_up(now, client.addr.ip(), client.nearness);
         let due = news || torrent.asked || torrent.due <= now || torrent.is_listed_late();
         let decision = self.hold_or_answer(now, client, request);
         if due || matches!(decision, Decision::Held(_)) {

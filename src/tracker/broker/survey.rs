@@ -15,7 +15,7 @@ use super::{Broker, Client, Counts, Files, MAX_HELD, Output, Policy, ScrapeTicke
 use crate::engine::bloom::SwarmFilters;
 use crate::engine::id::Id;
 use crate::engine::time::Instant;
-use crate::tracker::guard::Reach;
+use crate::tracker::nearness::Nearness;
 use crate::tracker::swarm::Size;
 
 /// Swarms whose size is remembered.
@@ -201,7 +201,7 @@ impl Broker {
 
     fn count_if_wanted(&mut self, now: Instant, client: &Client, id: Id) {
         let known = self.surveys.is_under_way(&id) || self.surveys.size(now, id).is_some();
-        if !known && self.may_count(client, id) && self.clients.may_look_up(now, client.addr.ip(), client.reach) {
+        if !known && self.may_count(client, id) && self.clients.may_look_up(now, client.addr.ip(), client.nearness) {
             self.surveys.begin(now, id);
         }
     }
@@ -209,9 +209,9 @@ impl Broker {
     /// Whether asking the DHT for the size of this swarm gives nothing away.
     fn may_count(&self, client: &Client, id: Id) -> bool {
         let public = |torrent: &super::Torrent| {
-            torrent.is_cleared(self.policy) && (torrent.looked_up.is_some() || client.reach == Reach::Remote)
+            torrent.is_cleared(self.policy) && (torrent.looked_up.is_some() || client.nearness == Nearness::Remote)
         };
-        let harmless = self.torrents.get(&id).map_or(client.reach == Reach::Remote, public);
+        let harmless = self.torrents.get(&id).map_or(client.nearness == Nearness::Remote, public);
         self.network.ready && !self.denied.contains(&id) && (harmless || self.policy == Policy::Always)
     }
 

@@ -4,7 +4,7 @@ mod script;
 
 use super::*;
 use crate::engine::bloom::SwarmFilters;
-use crate::tracker::{Event, MAX_WANTED};
+use crate::tracker::{MAX_WANTED, Phase};
 
 const HASH: Id = Id([7; 20]);
 const SECOND: Duration = Duration::from_secs(1);
@@ -117,8 +117,8 @@ fn ip(text: &str) -> IpAddr {
 
 fn client(addr: &str, transport: Transport) -> Client {
     let addr: SocketAddr = addr.parse().unwrap();
-    let reach = crate::tracker::guard::Guard::default().reach(addr.ip(), ip("127.0.0.1"));
-    Client { addr, here: ip("127.0.0.1"), reach, transport }
+    let nearness = crate::tracker::nearness::Site::default().nearness(addr.ip(), ip("127.0.0.1"));
+    Client { addr, here: ip("127.0.0.1"), nearness, transport }
 }
 
 fn local() -> Client {
@@ -130,18 +130,29 @@ fn remote() -> Client {
 }
 
 fn leech(port: u16) -> Announce {
-    let (info_hash, event) = (HASH, Event::Started);
+    let (info_hash, event) = (HASH, Phase::Started);
     let peer_id = [port as u8; 20];
     let (left, downloaded, wanted, cursor) = (Some(1000), 0, None, None);
-    Announce { info_hash, peer_id, port, left, downloaded, event, wanted, cursor, claimed_v4: None, claimed_v6: None }
+    Announce {
+        info_hash,
+        peer_id,
+        port,
+        left,
+        downloaded,
+        phase: event,
+        wanted,
+        cursor,
+        claimed_v4: None,
+        claimed_v6: None,
+    }
 }
 
 fn seed(port: u16) -> Announce {
     Announce { left: Some(0), ..leech(port) }
 }
 
-fn announce_of(client: &str, seed: bool, reach: Reach) -> Output {
-    Output::Announce { info_hash: HASH, client: client.parse().unwrap(), seed, reach, dual: false }
+fn announce_of(client: &str, seed: bool, nearness: Nearness) -> Output {
+    Output::Announce { info_hash: HASH, client: client.parse().unwrap(), seed, nearness, dual: false }
 }
 
 fn peers(count: usize) -> Vec<SocketAddr> {
@@ -195,9 +206,9 @@ fn patience_ends_before_the_clients_does() {
 
 #[test]
 fn nobody_waits_who_gains_nothing_by_it() {
-    let stopped = Announce { event: Event::Stopped, ..leech(1111) };
+    let stopped = Announce { phase: Phase::Stopped, ..leech(1111) };
     let sated = Announce { wanted: Some(0), ..leech(1111) };
-    let completed = Announce { event: Event::Completed, ..leech(1111) };
+    let completed = Announce { phase: Phase::Completed, ..leech(1111) };
     for request in [seed(1111), stopped, sated, completed] {
         Scene::new(Policy::Always).answered(local(), request);
     }
@@ -265,7 +276,7 @@ fn few_answers_are_held_for_one_client_and_not_too_many_in_all() {
     let mut held = 0;
     for i in 0..10_000u32 {
         let addr = SocketAddr::new(std::net::Ipv4Addr::from(0x0a00_0000 + i).into(), 1);
-        let client = Client { addr, reach: Reach::Lan, ..local() };
+        let client = Client { addr, nearness: Nearness::Lan, ..local() };
         held += usize::from(matches!(scene.announce(client, other(i as u16)), Decision::Held(_)));
     }
     assert_eq!((held + 4, scene.broker.load().held), (MAX_HELD, MAX_HELD));
@@ -329,7 +340,7 @@ fn a_download_next_door_keeps_its_swarm_warm() {
         scene.lookup_ends();
     }
     // Not for strangers, and not for those who left.
-    scene.answered(local(), Announce { event: Event::Stopped, ..leech(1111) });
+    scene.answered(local(), Announce { phase: Phase::Stopped, ..leech(1111) });
     scene.announce(remote(), leech(1112));
     scene.take_work();
     scene.pass(30 * 60 * SECOND);
@@ -340,21 +351,21 @@ fn a_download_next_door_keeps_its_swarm_warm() {
 fn who_shares_our_address_is_announced_while_it_is_there() {
     let mut scene = Scene::new(Policy::Always);
     scene.answered(local(), seed(1111));
-    let announce = |seed, reach| announce_of("127.0.0.1:1111", seed, reach);
-    assert_eq!(scene.take_work(), [Output::Lookup(HASH), announce(true, Reach::Host)]);
+    let announce = |seed, nearness| announce_of("127.0.0.1:1111", seed, nearness);
+    assert_eq!(scene.take_work(), [Output::Lookup(HASH), announce(true, Nearness::Host)]);
     scene.lookup_ends();
     scene.announce_ends(1111, 8);
     scene.pass(14 * 60 * SECOND);
     assert_eq!(scene.take_work(), []);
     scene.answered(local(), seed(1111));
     scene.pass(11 * 60 * SECOND + SECOND);
-    assert!(scene.take_work().contains(&announce(true, Reach::Host)));
+    assert!(scene.take_work().contains(&announce(true, Nearness::Host)));
     // In vain: again after half a minute.
     scene.announce_ends(1111, 0);
     scene.pass(30 * SECOND);
-    assert_eq!(scene.take_work(), [announce(true, Reach::Host)]);
+    assert_eq!(scene.take_work(), [announce(true, Nearness::Host)]);
     scene.announce_ends(1111, 8);
-    scene.answered(local(), Announce { event: Event::Stopped, ..seed(1111) });
+    scene.answered(local(), Announce { phase: Phase::Stopped, ..seed(1111) });
     scene.pass(60 * 60 * SECOND);
     assert_eq!(scene.take_work(), []);
 }
@@ -366,8 +377,8 @@ fn a_finished_download_is_announced_as_a_seed_at_once() {
     scene.held(lan, leech(1111));
     scene.announce_ends(1111, 8);
     scene.take_work();
-    scene.answered(lan, Announce { event: Event::Completed, left: Some(0), ..leech(1111) });
-    let announce = announce_of("192.168.1.7:1111", true, Reach::Lan);
+    scene.answered(lan, Announce { phase: Phase::Completed, left: Some(0), ..leech(1111) });
+    let announce = announce_of("192.168.1.7:1111", true, Nearness::Lan);
     assert_eq!(scene.take_work(), [announce]);
     assert_eq!(scene.known(), Some(Counts { complete: 1, incomplete: 0, downloaded: 1 }));
 }
@@ -400,7 +411,7 @@ fn the_dht_hears_of_a_torrent_only_when_it_is_proven_public() {
     let probe = Output::Probe { info_hash: HASH, peer: "127.0.0.1:1111".parse().unwrap(), complete: false };
     assert_eq!(scene.take_work(), [probe]);
     scene.probe_says(Verdict::Public);
-    let announce = announce_of("127.0.0.1:1111", false, Reach::Host);
+    let announce = announce_of("127.0.0.1:1111", false, Nearness::Host);
     assert_eq!(scene.take_work(), [Output::Lookup(HASH), announce]);
     // Proven once, proven for good.
     scene.found(&peers(40));
@@ -475,7 +486,7 @@ fn a_denied_torrent_is_not_even_remembered() {
 #[test]
 fn no_text_makes_a_client_give_up_for_good() {
     let mut scene = Scene::new(Policy::VerifiedPublic);
-    let mut texts = vec![Refusal::malformed("").reason];
+    let mut texts = vec![Failure::malformed("").reason];
     for verdict in [Verdict::Unknown, Verdict::Withheld, Verdict::Private] {
         match scene.announce(local(), seed(1111)) {
             Decision::Now(Ok(reply)) => texts.extend(reply.warning),
@@ -505,13 +516,13 @@ fn a_big_swarm_is_walked_batch_by_batch() {
     let mut seen = BTreeSet::new();
     let mut cursor = None;
     for _ in 0..4 {
-        let reply = scene.answered(local(), Announce { cursor, event: Event::Update, ..leech(1111) });
+        let reply = scene.answered(local(), Announce { cursor, phase: Phase::Update, ..leech(1111) });
         cursor = Some(reply.cursor);
         seen.extend(reply.peers);
     }
     assert_eq!(seen.len(), 200, "four batches of 50 show everybody once");
     // A client that does not bring the cursor back (UDP has no place for it) goes on all the same.
-    let batch = |scene: &mut Scene| scene.answered(local(), Announce { event: Event::Update, ..leech(1111) }).peers;
+    let batch = |scene: &mut Scene| scene.answered(local(), Announce { phase: Phase::Update, ..leech(1111) }).peers;
     let (first, second) = (batch(&mut scene), batch(&mut scene));
     assert!(first.iter().all(|peer| !second.contains(peer)));
 }
@@ -629,9 +640,9 @@ fn other_trackers_are_told_of_whom_the_dht_is_told_and_their_peers_count() {
     let addr: SocketAddr = "127.0.0.1:1111".parse().unwrap();
     let told = |event| {
         let (info_hash, peer_id, seed) = (HASH, [1111u16 as u8; 20], false);
-        [Relay { info_hash, peer_id, client: addr, port: 1111, seed, event }]
+        [Relay { info_hash, peer_id, client: addr, port: 1111, seed, phase: event }]
     };
-    assert_eq!(relays(&mut scene), told(Event::Started), "the near one, not the stranger");
+    assert_eq!(relays(&mut scene), told(Phase::Started), "the near one, not the stranger");
     // The DHT knows nobody; the answer waits for the trackers.
     scene.lookup_ends();
     assert_eq!(scene.answers, []);
@@ -642,11 +653,11 @@ fn other_trackers_are_told_of_whom_the_dht_is_told_and_their_peers_count() {
     assert_eq!((answered, reply.unwrap().peers.len()), (ticket, 4));
     // Again when the trackers said, and at the end.
     scene.pass(1700 * SECOND);
-    assert_eq!(relays(&mut scene), told(Event::Update));
+    assert_eq!(relays(&mut scene), told(Phase::Update));
     scene.broker.relay_finished(scene.now, HASH, addr, None);
-    scene.answered(local(), Announce { event: Event::Stopped, ..leech(1111) });
-    assert_eq!(relays(&mut scene), told(Event::Stopped));
-    scene.answered(local(), Announce { event: Event::Stopped, ..leech(1111) });
+    scene.answered(local(), Announce { phase: Phase::Stopped, ..leech(1111) });
+    assert_eq!(relays(&mut scene), told(Phase::Stopped));
+    scene.answered(local(), Announce { phase: Phase::Stopped, ..leech(1111) });
     assert_eq!(relays(&mut scene), []);
 }
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::{Client, Policy, Ticket, Transport};
 use crate::engine::time::Instant;
-use crate::tracker::guard::Reach;
 use crate::tracker::metadata::Verdict;
+use crate::tracker::nearness::Nearness;
 use crate::tracker::swarm::{FOUND_LIFETIME, MEMBER_LIFETIME, Member, Swarm};
-use crate::tracker::{Announce, Event, Refusal};
+use crate::tracker::{Announce, Failure, Phase};
 
 /// From this age on, what the DHT said is asked again when a client asks.
 pub(super) const STALE: Duration = Duration::from_secs(2 * 60);
@@ -90,26 +90,26 @@ impl Torrent {
     pub(super) fn enter(&mut self, now: Instant, client: &Client, request: &Announce, may: Onward) -> bool {
         self.touched = now;
         let addr = client.peer(request);
-        if request.event == Event::Stopped {
+        if request.phase == Phase::Stopped {
             self.swarm.leave(addr);
             return true;
         }
-        if request.event == Event::Completed {
+        if request.phase == Phase::Completed {
             self.swarm.count_download();
         }
         if !request.is_reachable() {
             return true;
         }
-        let (here, reach, peer_id, seed) = (client.here, client.reach, request.peer_id, request.is_seed());
+        let (here, nearness, peer_id, seed) = (client.here, client.nearness, request.peer_id, request.is_seed());
         let (cursor, announce_at, relay_at, relayed) = (0, None, None, false);
-        let member = Member { addr, here, reach, peer_id, seed, last: now, cursor, announce_at, relay_at, relayed };
+        let member = Member { addr, here, nearness, peer_id, seed, last: now, cursor, announce_at, relay_at, relayed };
         let (known, member) = self.swarm.join(member);
         let news = known.is_none_or(|known| known.seed != seed);
         let next = |may: bool, at: Option<Instant>| at.filter(|_| !news).or(Some(now)).filter(|_| may);
         member.announce_at = next(may.announce, member.announce_at);
         member.relay_at = next(may.relay, member.relay_at);
         // A new client, or one that is complete now, may have the metadata that others had not.
-        if news && reach != Reach::Remote {
+        if news && nearness != Nearness::Remote {
             self.probe_at = Some(now);
         }
         // A client that comes again, as it should, changes nothing that would be due earlier.
@@ -117,7 +117,7 @@ impl Torrent {
     }
 
     /// Why the torrent is not served, if it is not.
-    pub(super) fn refusal(&self, now: Instant, policy: Policy) -> Option<Refusal> {
+    pub(super) fn refusal(&self, now: Instant, policy: Policy) -> Option<Failure> {
         let reason = match self.verdict {
             _ if policy == Policy::Always => return None,
             Some((Verdict::Private, _)) => "this torrent is private (BEP 27): it is kept out of the DHT",
@@ -126,7 +126,7 @@ impl Torrent {
             }
             _ => return None,
         };
-        Some(Refusal { reason: reason.into(), interval: Duration::from_secs(3600) })
+        Some(Failure { reason: reason.into(), interval: Duration::from_secs(3600) })
     }
 
     /// Whom to ask for the metadata: someone near, complete if possible, whom we heard last.
@@ -135,7 +135,7 @@ impl Torrent {
     }
 
     fn near(&self) -> impl Iterator<Item = &Member> {
-        self.swarm.members().iter().filter(|member| member.reach != Reach::Remote)
+        self.swarm.members().iter().filter(|member| member.nearness != Nearness::Remote)
     }
 
     /// Whether the metadata should be asked for now.
@@ -212,7 +212,7 @@ impl Torrent {
 
     /// Whether the client would gain by waiting, and there is something to wait for.
     pub(super) fn is_worth_holding(&self, now: Instant, client: &Client, request: &Announce, policy: Policy) -> bool {
-        let leaves_or_has_all = request.event == Event::Stopped || request.is_seed();
+        let leaves_or_has_all = request.phase == Phase::Stopped || request.is_seed();
         let gains = !leaves_or_has_all && request.wanted() > 0;
         gains && self.is_stale(now) && !self.has_peers(now, client, request, policy)
     }
@@ -220,7 +220,7 @@ impl Torrent {
     /// Whether there is somebody to give to this client: a fresh peer, or a near seed.
     fn has_peers(&self, now: Instant, client: &Client, request: &Announce, policy: Policy) -> bool {
         let near_seed = |member: &Member| {
-            let near = member.reach != Reach::Remote && client.reach != Reach::Remote;
+            let near = member.nearness != Nearness::Remote && client.nearness != Nearness::Remote;
             near && member.seed && member.addr != client.peer(request)
         };
         self.is_cleared(policy) && (self.swarm.has_fresh(now, 1) || self.swarm.members().iter().any(near_seed))

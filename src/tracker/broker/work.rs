@@ -6,7 +6,7 @@ use super::{Broker, Output, relay_of};
 use crate::engine::contact::Family;
 use crate::engine::id::Id;
 use crate::engine::time::Instant;
-use crate::tracker::Event;
+use crate::tracker::Phase;
 use crate::tracker::swarm::Member;
 
 impl Broker {
@@ -86,14 +86,14 @@ impl Broker {
         if let Some((_, member)) = torrent.next_announce(self.policy) {
             torrent.announce = Stage::Running;
             self.announces.start();
-            let (client, seed, reach) = (member.addr, member.seed, member.reach);
+            let (client, seed, nearness) = (member.addr, member.seed, member.nearness);
             let twin = |other: &Member| {
                 let same =
-                    other.peer_id == member.peer_id && other.addr.port() == client.port() && other.reach == reach;
+                    other.peer_id == member.peer_id && other.addr.port() == client.port() && other.nearness == nearness;
                 same && Family::of(&other.addr) != Family::of(&client)
             };
             let dual = torrent.swarm.members().iter().any(twin);
-            self.outputs.push_back(Output::Announce { info_hash: id, client, seed, reach, dual });
+            self.outputs.push_back(Output::Announce { info_hash: id, client, seed, nearness, dual });
         }
     }
 
@@ -104,7 +104,7 @@ impl Broker {
         if let Some((_, member)) = torrent.next_relay(self.policy) {
             torrent.relay = Stage::Running;
             self.relays.start();
-            let event = if member.relayed { Event::Update } else { Event::Started };
+            let event = if member.relayed { Phase::Update } else { Phase::Started };
             self.outputs.push_back(Output::Relay(relay_of(id, &member, event)));
         }
     }

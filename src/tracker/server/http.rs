@@ -21,8 +21,8 @@ use super::{ScrapeWaiter, Shared, Waiter};
 use crate::engine::contact::canonical;
 use crate::engine::id::Id;
 use crate::tracker::broker::{Decision, Files, ScrapeTicket, Scraping, Ticket, Transport};
-use crate::tracker::guard::Network;
 use crate::tracker::http::{self, Route};
+use crate::tracker::nearness::Range;
 use crate::tracker::{Announce, Answer};
 
 /// Connections at a time: one for each answer that may be held, and some.
@@ -81,14 +81,14 @@ async fn answer<B>(shared: &Shared, from: SocketAddr, here: IpAddr, request: &Re
                 let addr = client_addr(from, request.headers(), &shared.trusted_proxies);
                 http::render_answer(&serve_announce(shared, addr, here, announce).await, form)
             }
-            Err(refusal) => http::render_refusal(&refusal),
+            Err(failure) => http::render_failure(&failure),
         },
         Route::Scrape => match http::parse_scrape(query) {
             Ok(ids) => {
                 let addr = client_addr(from, request.headers(), &shared.trusted_proxies);
                 http::render_scrape(&serve_scrape(shared, addr, here, ids).await)
             }
-            Err(refusal) => http::render_refusal(&refusal),
+            Err(failure) => http::render_failure(&failure),
         },
         Route::Other => help(shared).into_bytes(),
     };
@@ -146,7 +146,7 @@ impl Drop for Place<'_> {
 
 /// The client's address: the sender's, unless that is a proxy that we trust. Then the header is read from the right, past
 /// further proxies of ours: what stands on the left is only what the client claims.
-fn client_addr(from: SocketAddr, headers: &HeaderMap, trusted: &[Network]) -> SocketAddr {
+fn client_addr(from: SocketAddr, headers: &HeaderMap, trusted: &[Range]) -> SocketAddr {
     let is_trusted = |ip: IpAddr| trusted.iter().any(|network| network.contains(ip));
     if !is_trusted(from.ip()) {
         return from;

@@ -23,7 +23,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::broker::{Broker, Client, Decision, Files, Load, Output, Policy, ScrapeTicket, Scraping, Ticket, Transport};
-use super::guard::{self, Guard};
+use super::nearness::{self, Site};
 use super::udp::ConnectionIds;
 use super::upstream::Upstream;
 use super::{Announce, Answer};
@@ -63,9 +63,9 @@ pub struct Settings {
     /// Torrents that are never served.
     pub denied: BTreeSet<Id>,
     /// Whom we share our public address with.
-    pub guard: Guard,
+    pub site: Site,
     /// Proxies in front of the gateway, whose word on the client's address counts.
-    pub trusted_proxies: Vec<guard::Network>,
+    pub trusted_proxies: Vec<nearness::Range>,
     /// Other trackers that are told of clients, and asked for peers.
     pub upstream: Vec<Upstream>,
 }
@@ -91,8 +91,8 @@ struct Shared {
     /// Answers over UDP that were held. Bounded as those are.
     late: mpsc::UnboundedSender<udp::Datagram>,
     local: SocketAddr,
-    guard: Guard,
-    trusted_proxies: Vec<guard::Network>,
+    site: Site,
+    trusted_proxies: Vec<nearness::Range>,
     upstream: Arc<[Upstream]>,
     connection_ids: ConnectionIds,
     our_peer_id: [u8; 20],
@@ -140,7 +140,7 @@ impl<D: Directory> Gateway<D> {
             start: tokio::time::Instant::now(),
             local: listener.local_addr()?,
             late: late_sender,
-            guard: settings.guard,
+            site: settings.site,
             trusted_proxies: settings.trusted_proxies,
             upstream: settings.upstream.into(),
             connection_ids: ConnectionIds::new(random.secret_key()),
@@ -250,7 +250,7 @@ impl Shared {
     }
 
     fn client(&self, addr: SocketAddr, here: IpAddr, transport: Transport) -> Client {
-        Client { addr, here, reach: self.guard.reach(addr.ip(), here), transport }
+        Client { addr, here, nearness: self.site.nearness(addr.ip(), here), transport }
     }
 }
 

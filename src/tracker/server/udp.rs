@@ -22,7 +22,7 @@ use crate::engine::time::Instant;
 use crate::net::socket::Socket as Batched;
 use crate::tracker::broker::{Client, Decision, Files, Scraping, Transport};
 use crate::tracker::udp::{self, Action, Request};
-use crate::tracker::{Announce, Answer, Refusal};
+use crate::tracker::{Announce, Answer, Failure};
 
 /// Room for one system call's datagrams of one sender, which the kernel may hand over in one piece.
 const BUFFER: usize = 64 << 10;
@@ -239,8 +239,8 @@ impl Turn<'_> {
     /// Clients in our network are told to connect again; others are not, since the address may be a victim's.
     fn reject(&mut self, path: Return) {
         if is_local(canonical(path.client).ip()) {
-            let refusal = Refusal::malformed("the connection id has expired: connect again");
-            self.answers.push(path, |bytes| bytes.extend(udp::render_refusal(path.transaction, &refusal)));
+            let failure = Failure::malformed("the connection id has expired: connect again");
+            self.answers.push(path, |bytes| bytes.extend(udp::render_failure(path.transaction, &failure)));
         }
     }
 
@@ -268,7 +268,7 @@ impl Turn<'_> {
 fn render_answer(path: Return, answer: &Answer, bytes: &mut Vec<u8>) {
     match answer {
         Ok(reply) => udp::render_announce(path.transaction, reply, Family::of(&canonical(path.client)), bytes),
-        Err(refusal) => bytes.extend(udp::render_refusal(path.transaction, refusal)),
+        Err(failure) => bytes.extend(udp::render_failure(path.transaction, failure)),
     }
 }
 

@@ -14,10 +14,10 @@ use super::{Directory, PATIENCE_WITH_DHT, Shared, probe, upstream};
 use crate::engine::contact::Family;
 use crate::engine::id::Id;
 use crate::engine::time::Instant;
-use crate::tracker::Event;
+use crate::tracker::Phase;
 use crate::tracker::broker::{Network, Output};
-use crate::tracker::guard::Reach;
 use crate::tracker::metadata::Verdict;
+use crate::tracker::nearness::Nearness;
 
 /// How often the DHT is asked how it is, while it starts and later.
 const OFTEN: Duration = Duration::from_secs(1);
@@ -58,8 +58,8 @@ async fn execute(shared: Arc<Shared>, directory: impl Directory, order: Output) 
             debug!(%id, in_time, "a lookup for the gateway is over");
             shared.with_broker(|broker, now| broker.lookup_finished(now, id));
         }
-        Output::Announce { info_hash, client, seed, reach, dual } => {
-            let families = families(&shared, &directory, info_hash, client, (reach, dual)).await;
+        Output::Announce { info_hash, client, seed, nearness, dual } => {
+            let families = families(&shared, &directory, info_hash, client, (nearness, dual)).await;
             let announce = directory.announce(info_hash, client.port(), seed, &families);
             let stored = timeout(PATIENCE_WITH_DHT, announce).await.unwrap_or(0);
             debug!(id = %info_hash, %client, seed, ?families, stored, "a client of the gateway was announced");
@@ -71,7 +71,7 @@ async fn execute(shared: Arc<Shared>, directory: impl Directory, order: Output) 
             let (id, client) = (relay.info_hash, relay.client);
             let found = |peers: &[_]| shared.with_broker(|broker, now| broker.peers_found(now, id, peers));
             let interval = upstream::announce(&shared.upstream, &relay, found).await;
-            if relay.event != Event::Stopped {
+            if relay.phase != Phase::Stopped {
                 shared.with_broker(|broker, now| broker.relay_finished(now, id, client, interval));
             }
         }
@@ -96,11 +96,11 @@ async fn families(
     directory: &impl Directory,
     info_hash: Id,
     client: SocketAddr,
-    (reach, dual): (Reach, bool),
+    (nearness, dual): (Nearness, bool),
 ) -> Vec<Family> {
     let own = Family::of(&client);
     let other = if own == Family::V4 { Family::V6 } else { Family::V4 };
-    match directory.address(other).filter(|_| reach == Reach::Host) {
+    match directory.address(other).filter(|_| nearness == Nearness::Host) {
         Some(ours) if dual || is_there(shared, info_hash, SocketAddr::new(on_this_host(ours), client.port())).await => {
             vec![own, other]
         }

@@ -48,9 +48,9 @@ impl Player {
     fn play(&mut self, step: Step) {
         match step {
             Step::Announce { client: who, torrent, port, left, event, wanted, udp } => {
-                let event = [Event::Update, Event::Started, Event::Completed, Event::Stopped][usize::from(event)];
+                let event = [Phase::Update, Phase::Started, Phase::Completed, Phase::Stopped][usize::from(event)];
                 let (left, wanted) = (Some(left.into()), Some(wanted.into()));
-                let request = Announce { info_hash: Id([torrent; 20]), left, event, wanted, ..leech(port) };
+                let request = Announce { info_hash: Id([torrent; 20]), left, phase: event, wanted, ..leech(port) };
                 self.announce(any_client(who, udp), request);
             }
             Step::Scrape { client: who, torrents, udp } => {
@@ -110,7 +110,7 @@ impl Player {
             Output::Announce { info_hash, client, .. } => {
                 broker.announce_finished(now, info_hash, client.port(), &[Family::V4, Family::V6], count);
             }
-            Output::Relay(relay) if relay.event == Event::Stopped => {}
+            Output::Relay(relay) if relay.phase == Phase::Stopped => {}
             Output::Relay(relay) => {
                 broker.peers_found(now, relay.info_hash, &peers(count));
                 let interval = (count > 20).then_some(count as u32 * SECOND);
@@ -148,7 +148,7 @@ impl Player {
                 Output::Lookup(id)
                 | Output::Survey(id)
                 | Output::Announce { info_hash: id, .. }
-                | Output::Relay(Relay { info_hash: id, event: Event::Started | Event::Update, .. }) => Some(id),
+                | Output::Relay(Relay { info_hash: id, phase: Phase::Started | Phase::Update, .. }) => Some(id),
                 _ => None,
             };
             assert!(id.is_none_or(|id| !self.private.contains(&id)), "the DHT was asked about a private torrent");

@@ -1,8 +1,8 @@
-//! Whom the gateway may announce for.
+//! How near a client is, and so whether the gateway may announce it.
 //!
 //! `announce_peer` has no address in it: the nodes that store it keep the address that the datagram came from (BEP 5). So
-//! the gateway may announce a client only if the world reaches the client at the gateway's own address. For everybody
-//! else it would write a wrong endpoint into the DHT, or give away an address that a VPN was meant to hide.
+//! the gateway may announce a client only if the world reaches the client at the gateway's own address. For any other
+//! client it would write a wrong endpoint into the DHT, or give away an address that a VPN was meant to hide.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use crate::engine::contact;
 
 /// Where a client is, as far as its address tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reach {
+pub enum Nearness {
     /// On this host: it shares every address of ours.
     Host,
     /// In our local network: it shares our public IPv4 address through the router, but has its own IPv6 addresses.
@@ -22,13 +22,13 @@ pub enum Reach {
     Remote,
 }
 
-/// Networks whose hosts reach the world through the same public IPv4 address as this one.
+/// The site of the gateway: the ranges whose hosts reach the world through the same public IPv4 address as this host.
 #[derive(Clone, Debug)]
-pub struct Guard {
-    lan: Vec<Network>,
+pub struct Site {
+    lan: Vec<Range>,
 }
 
-impl Default for Guard {
+impl Default for Site {
     /// The private networks of IPv4 (RFC 1918, RFC 3927).
     fn default() -> Self {
         let networks = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"];
@@ -36,28 +36,28 @@ impl Default for Guard {
     }
 }
 
-impl Guard {
-    /// A guard that takes the IPv4 addresses in `lan` for neighbours behind our router.
+impl Site {
+    /// A site whose neighbours, behind the same router, have their IPv4 addresses in `lan`.
     #[must_use]
-    pub const fn new(lan: Vec<Network>) -> Self {
+    pub const fn new(lan: Vec<Range>) -> Self {
         Self { lan }
     }
 
-    /// The networks.
+    /// The ranges of the neighbours.
     #[must_use]
-    pub fn networks(&self) -> &[Network] {
+    pub fn ranges(&self) -> &[Range] {
         &self.lan
     }
 
     /// Where a client is that sent from `client` to our address `here`.
     #[must_use]
-    pub fn reach(&self, client: IpAddr, here: IpAddr) -> Reach {
+    pub fn nearness(&self, client: IpAddr, here: IpAddr) -> Nearness {
         if client.is_loopback() || client == here {
-            Reach::Host
+            Nearness::Host
         } else if client.is_ipv4() && self.lan.iter().any(|network| network.contains(client)) {
-            Reach::Lan
+            Nearness::Lan
         } else {
-            Reach::Remote
+            Nearness::Remote
         }
     }
 }
@@ -76,12 +76,12 @@ pub fn is_elsewhere(request: &Announce, external: &[IpAddr]) -> bool {
 
 /// A range of addresses, written `10.0.0.0/8`; a bare address is a range of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
+pub struct Range {
     base: IpAddr,
     bits: u8,
 }
 
-impl Network {
+impl Range {
     /// Whether `ip` lies in the range. The two families never mix.
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
@@ -98,7 +98,7 @@ fn agree(a: u128, b: u128, width: u8, bits: u8) -> bool {
     (a ^ b).checked_shr(u32::from(width - bits)).unwrap_or(0) == 0
 }
 
-impl fmt::Display for Network {
+impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.base, self.bits)
     }
@@ -107,16 +107,16 @@ impl fmt::Display for Network {
 /// The text is not an address with a prefix length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a network is written like 192.168.0.0/16 or fd00::/8")]
-pub struct ParseNetworkError;
+pub struct ParseRangeError;
 
-impl FromStr for Network {
-    type Err = ParseNetworkError;
-    fn from_str(text: &str) -> Result<Self, ParseNetworkError> {
+impl FromStr for Range {
+    type Err = ParseRangeError;
+    fn from_str(text: &str) -> Result<Self, ParseRangeError> {
         let (base, bits) = text.split_once('/').map_or((text, None), |(base, bits)| (base, Some(bits)));
-        let base: IpAddr = base.parse().map_err(|_| ParseNetworkError)?;
+        let base: IpAddr = base.parse().map_err(|_| ParseRangeError)?;
         let width = if base.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(width), |bits| bits.parse().map_err(|_| ParseNetworkError))?;
-        if bits <= width { Ok(Self { base, bits }) } else { Err(ParseNetworkError) }
+        let bits = bits.map_or(Ok(width), |bits| bits.parse().map_err(|_| ParseRangeError))?;
+        if bits <= width { Ok(Self { base, bits }) } else { Err(ParseRangeError) }
     }
 }
 
@@ -132,22 +132,22 @@ mod tests {
 
     #[test]
     fn only_those_who_share_our_address_are_near() {
-        let guard = Guard::default();
-        for (client, here, reach) in [
-            ("127.0.0.1", "127.0.0.1", Reach::Host),
-            ("::1", "::1", Reach::Host),
-            ("192.168.1.5", "192.168.1.5", Reach::Host),
-            ("2001:db8::5", "2001:db8::5", Reach::Host),
-            ("192.168.1.9", "192.168.1.5", Reach::Lan),
-            ("172.17.0.2", "172.17.0.1", Reach::Lan),
-            ("8.8.8.8", "192.168.1.5", Reach::Remote),
+        let site = Site::default();
+        for (client, here, nearness) in [
+            ("127.0.0.1", "127.0.0.1", Nearness::Host),
+            ("::1", "::1", Nearness::Host),
+            ("192.168.1.5", "192.168.1.5", Nearness::Host),
+            ("2001:db8::5", "2001:db8::5", Nearness::Host),
+            ("192.168.1.9", "192.168.1.5", Nearness::Lan),
+            ("172.17.0.2", "172.17.0.1", Nearness::Lan),
+            ("8.8.8.8", "192.168.1.5", Nearness::Remote),
             // Behind a carrier's NAT we may share an address with strangers, but not their mapping.
-            ("100.64.0.9", "192.168.1.5", Reach::Remote),
+            ("100.64.0.9", "192.168.1.5", Nearness::Remote),
             // No NAT in IPv6: a neighbour has an address of its own.
-            ("2001:db8::9", "2001:db8::5", Reach::Remote),
-            ("fe80::9", "fe80::5", Reach::Remote),
+            ("2001:db8::9", "2001:db8::5", Nearness::Remote),
+            ("fe80::9", "fe80::5", Nearness::Remote),
         ] {
-            assert_eq!(guard.reach(ip(client), ip(here)), reach, "{client} to {here}");
+            assert_eq!(site.nearness(ip(client), ip(here)), nearness, "{client} to {here}");
         }
     }
 
@@ -177,7 +177,7 @@ mod tests {
         #[test]
         fn a_network_holds_what_shares_its_prefix(base in any::<u32>(), other in any::<u32>(), bits in 0u8..=32) {
             let text = format!("{}/{bits}", Ipv4Addr::from(base));
-            let network: Network = text.parse().unwrap();
+            let network: Range = text.parse().unwrap();
             prop_assert_eq!(network.to_string(), text);
             let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
             prop_assert!(network.contains(Ipv4Addr::from(base).into()));
@@ -187,14 +187,14 @@ mod tests {
 
         #[test]
         fn other_texts_are_refused(text in "\\PC{0,30}") {
-            let _ = text.parse::<Network>();
+            let _ = text.parse::<Range>();
         }
     }
 
     #[test]
     fn prefixes_longer_than_the_address_are_refused() {
         for text in ["10.0.0.0/33", "::/129", "10.0.0.0/", "/8", "", "10.0.0.0/-1"] {
-            assert_eq!(text.parse::<Network>(), Err(ParseNetworkError), "{text}");
+            assert_eq!(text.parse::<Range>(), Err(ParseRangeError), "{text}");
         }
     }
 }
