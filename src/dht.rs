@@ -10,10 +10,11 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 
 use crate::engine::contact::{Contact, Family};
 use crate::engine::id::Id;
@@ -21,6 +22,7 @@ use crate::engine::node::{Event, Summary};
 use crate::net::clock::unix_seconds;
 use crate::net::driver::{Command, NodeHandle, Operation};
 use crate::net::persist::DataDir;
+use crate::net::supervisor::Supervisor;
 
 pub use self::builder::DhtBuilder;
 pub use self::items::{ItemFound, ItemStored};
@@ -29,6 +31,7 @@ pub use self::survey::{SampleError, Sampled, Scraped};
 pub use crate::net::bootstrap::MAINLINE_ROUTERS;
 pub use crate::net::driver::Status;
 pub use crate::net::persist::{Found, PersistError, SavedNode, State, look};
+pub use crate::net::supervisor::NodeFailed;
 
 /// A query may get lost; a ping tries so often.
 const PING_TRIES: usize = 3;
@@ -51,7 +54,9 @@ struct Inner {
     data_dir: Option<Arc<DataDir>>,
     /// Held while the state is taken and written: one at a time, so that the newest is written last.
     saving: Arc<Mutex<()>>,
-    tasks: Mutex<Vec<JoinHandle<()>>>,
+    supervisor: Supervisor,
+    /// Set once the nodes were stopped and their state was saved.
+    stopped: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -81,6 +86,18 @@ pub enum StartError {
     /// The system gives no randomness.
     #[error("the system gives no randomness: {0}")]
     Entropy(io::Error),
+}
+
+/// Why the state was not saved, or not all of it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SaveError {
+    /// The system refuses.
+    #[error(transparent)]
+    Persist(#[from] PersistError),
+    /// A node has failed; what the others hold was saved, and of this one what was saved before.
+    #[error(transparent)]
+    NodeFailed(#[from] NodeFailed),
 }
 
 /// What came of an announce.
@@ -246,23 +263,36 @@ impl Dht {
         self.collect(Command::Snapshot).await
     }
 
+    /// Waits until a node fails, which is a bug of this program. The others go on; [`shutdown`](Self::shutdown) ends them.
+    pub async fn failed(&self) -> NodeFailed {
+        self.inner.supervisor.failed().await
+    }
+
     /// Saves the state, if there is a data folder to save it in. After [`shutdown`](Self::shutdown), which has saved it, it
     /// does nothing.
     ///
     /// # Errors
-    /// The system refuses.
-    pub async fn save(&self) -> Result<(), PersistError> {
-        let Some(data_dir) = &self.inner.data_dir else { return Ok(()) };
+    /// The system refuses, or a node has failed.
+    pub async fn save(&self) -> Result<(), SaveError> {
         let saving = Arc::clone(&self.inner.saving).lock_owned().await;
+        if self.inner.stopped.load(Ordering::Acquire) {
+            return Ok(());
+        }
         let state = self.snapshot().await;
-        if self.is_whole(&state) { write(data_dir, state, saving).await.0 } else { Ok(()) }
+        let whole = match self.has_all(&state) {
+            true => Ok(()),
+            // A node that says nothing has failed, or is about to have.
+            false => Err(self.failed().await),
+        };
+        self.write(state, saving).await.0?;
+        Ok(whole?)
     }
 
     /// Stops the nodes, for all clones, and saves their state; also if the caller gives up waiting.
     ///
     /// # Errors
-    /// The nodes have stopped, but their state could not be saved.
-    pub async fn shutdown(&self) -> Result<(), PersistError> {
+    /// The nodes have stopped, but a node had failed before, or the state could not be saved.
+    pub async fn shutdown(&self) -> Result<(), SaveError> {
         let dht = self.clone();
         #[expect(clippy::disallowed_methods, reason = "ends with the nodes; what they say last is said only once")]
         let stopping = tokio::spawn(async move {
@@ -280,21 +310,47 @@ impl Dht {
         }
     }
 
-    async fn stop(&self) -> (Result<(), PersistError>, OwnedMutexGuard<()>) {
+    async fn stop(&self) -> (Result<(), SaveError>, OwnedMutexGuard<()>) {
         let saving = Arc::clone(&self.inner.saving).lock_owned().await;
         let state = self.collect(Command::Shutdown).await;
-        for task in self.inner.tasks.lock().await.drain(..) {
-            let _ = task.await;
+        let ended = self.inner.supervisor.ended().await;
+        if self.inner.stopped.swap(true, Ordering::AcqRel) {
+            return (ended.map_err(SaveError::from), saving);
         }
-        match &self.inner.data_dir {
-            Some(data_dir) if self.is_whole(&state) => write(data_dir, state, saving).await,
-            _ => (Ok(()), saving),
+        let (written, saving) = self.write(state, saving).await;
+        (written.map_err(SaveError::from).and_then(|()| Ok(ended?)), saving)
+    }
+
+    /// Whether every node has spoken.
+    fn has_all(&self, state: &State) -> bool {
+        state.nodes.len() == self.inner.nodes.len() + self.inner.waiting.len()
+    }
+
+    /// Writes on a thread of its own: the nodes of a small runtime must not wait for a disk. The lock goes along: whoever
+    /// gives up waiting does not end the write, and the next one must not meet it.
+    async fn write(
+        &self,
+        mut state: State,
+        saving: OwnedMutexGuard<()>,
+    ) -> (Result<(), PersistError>, OwnedMutexGuard<()>) {
+        let Some(data_dir) = self.inner.data_dir.clone() else { return (Ok(()), saving) };
+        let silent = self.silent(&state);
+        let writing = tokio::task::spawn_blocking(move || {
+            if !silent.is_empty() {
+                keep_of_before(&data_dir, &silent, &mut state);
+            }
+            (data_dir.save(&state), saving)
+        });
+        match writing.await {
+            Ok(saved) => saved,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
     }
 
-    /// Whether every node has spoken. Those that have stopped say nothing; what was saved of them before must stay.
-    fn is_whole(&self, state: &State) -> bool {
-        state.nodes.len() == self.inner.nodes.len() + self.inner.waiting.len()
+    /// The nodes that have said nothing: where each was to be bound, and where it was.
+    fn silent(&self, state: &State) -> Vec<(SocketAddr, SocketAddr)> {
+        let all = self.inner.nodes.iter().map(|node| (node.asked, node.handle.local_addr()));
+        all.filter(|&node| !state.nodes.iter().any(|saved| (saved.asked, saved.bound) == node)).collect()
     }
 
     async fn collect(
@@ -316,17 +372,10 @@ impl Dht {
     }
 }
 
-/// Writes on a thread of its own: the nodes of a small runtime must not wait for a disk. The lock goes along: whoever
-/// gives up waiting does not end the write, and the next one must not meet it.
-async fn write(
-    data_dir: &Arc<DataDir>,
-    state: State,
-    saving: OwnedMutexGuard<()>,
-) -> (Result<(), PersistError>, OwnedMutexGuard<()>) {
-    let data_dir = Arc::clone(data_dir);
-    match tokio::task::spawn_blocking(move || (data_dir.save(&state), saving)).await {
-        Ok(saved) => saved,
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+/// Adds to `state` what the folder holds of nodes that have failed since: their identity must not be lost with them.
+fn keep_of_before(data_dir: &DataDir, silent: &[(SocketAddr, SocketAddr)], state: &mut State) {
+    if let Ok(Found::State(before)) = look(data_dir.path()) {
+        state.nodes.extend(before.nodes.into_iter().filter(|saved| silent.contains(&(saved.asked, saved.bound))));
     }
 }
 
@@ -350,3 +399,6 @@ async fn collect_announced(mut progress: ProgressStream) -> Announced {
     }
     announced
 }
+
+#[cfg(test)]
+mod tests;

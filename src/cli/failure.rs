@@ -18,6 +18,8 @@ pub enum Exit {
     Usage = 2,
     /// No socket could be opened, or no other node answered.
     NoNetwork = 3,
+    /// A part of the program has failed: a bug.
+    Failed = 101,
 }
 
 /// The exit codes as `--help` tells them.
@@ -26,7 +28,8 @@ Exit codes:
   0  done
   1  nothing was found or stored, a node breaks a rule, or an experiment is not as it must be
   2  the command line, the settings or the data folder cannot be used
-  3  no network: no socket could be opened, or no other node answered";
+  3  no network: no socket could be opened, or no other node answered
+  101  the program has failed, which is a bug";
 
 /// Why a command ends early.
 #[derive(Debug)]
@@ -58,6 +61,11 @@ impl Failure {
     /// Something was not found, or not stored, for a reason that can be named.
     pub(super) fn nothing(what: impl Display, cure: impl Display) -> Self {
         Self::Told { exit: Exit::Nothing, what: what.to_string(), cure: cure.to_string() }
+    }
+
+    /// This program has a bug.
+    pub(super) fn failed(what: impl Display, cure: impl Display) -> Self {
+        Self::Told { exit: Exit::Failed, what: what.to_string(), cure: cure.to_string() }
     }
 
     /// Other nodes refused what we asked of them.

@@ -93,6 +93,7 @@ impl From<ServiceError> for Failure {
                 Self::no_network(error, "choose another address with --gateway, or --gateway off")
             }
             ServiceError::NotSaved(_) => Self::usage(error, "see that the data folder can be written and has room"),
+            ServiceError::NodeFailed(_) => Self::failed(error, "start it again, and please report this"),
             ServiceError::Signals(_) => Self::usage(error, "start it where programs may receive signals"),
         }
     }

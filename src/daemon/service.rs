@@ -3,6 +3,7 @@
 //! The handle saves the state every five minutes and when it is shut down; here it is also saved as soon as the node
 //! has an identity and as soon as it has joined, so that even a crash in the first minutes keeps id and port.
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use super::config::Config;
 use super::gateway::{self, GatewayError, Opened};
 use super::signals::StopSignals;
-use crate::dht::{Dht, DhtBuilder, PersistError, StartError, Status};
+use crate::dht::{Dht, DhtBuilder, NodeFailed, PersistError, SaveError, StartError, Status};
 use crate::engine::id::Id;
 
 /// How often the log says how things are: a handful of lines a day tells whether all is well.
@@ -82,27 +83,52 @@ pub enum ServiceError {
     /// It stopped, but its state could not be saved.
     #[error("stopped, but the state could not be saved: {0}")]
     NotSaved(PersistError),
+    /// A node has failed, and the others were stopped.
+    #[error(transparent)]
+    NodeFailed(#[from] NodeFailed),
+}
+
+impl From<SaveError> for ServiceError {
+    fn from(error: SaveError) -> Self {
+        match error {
+            SaveError::Persist(error) => Self::NotSaved(error),
+            SaveError::NodeFailed(failed) => Self::NodeFailed(failed),
+        }
+    }
 }
 
 /// Runs the node until a signal stops it. A second signal stops the whole process at once.
 ///
 /// # Errors
-/// It could not start, or its state could not be saved at the end.
+/// It could not start, a node failed, or the state could not be saved at the end.
 pub async fn run(config: &Config, mut tell: impl FnMut(Moment)) -> Result<(), ServiceError> {
-    let mut signals = StopSignals::listen().map_err(ServiceError::Signals)?;
+    let signals = StopSignals::listen().map_err(ServiceError::Signals)?;
     let began = Instant::now();
     let dht = builder(config).start().await?;
     let gateway = gateway::open(config, &dht).await?;
     save(&dht).await;
     tell(Moment::Started(started(config, &dht, &gateway).await));
+    stay(&dht, gateway::serve(gateway), signals, began, tell).await
+}
+
+/// Serves until a signal or a failure ends it.
+async fn stay(
+    dht: &Dht,
+    gateway: impl Future<Output = ()>,
+    mut signals: StopSignals,
+    began: Instant,
+    mut tell: impl FnMut(Moment),
+) -> Result<(), ServiceError> {
     tokio::select! {
-        () = live(&dht, began, &mut tell) => {}
-        () = gateway::serve(gateway) => {}
+        () = live(dht, began, &mut tell) => {}
+        () = gateway => {}
         () = signals.next() => {}
+        _ = dht.failed() => {}
     }
     tell(Moment::Stopping);
     exit_on_next(signals);
-    dht.shutdown().await.map_err(ServiceError::NotSaved)?;
+    // Where a node has failed this says so.
+    dht.shutdown().await?;
     tell(Moment::Stopped);
     Ok(())
 }
@@ -166,7 +192,9 @@ async fn joined(dht: &Dht) -> usize {
 
 /// One line for each node: whether it is well, and what it did in the last hour.
 fn report(before: &[Status], now: &[Status]) {
-    for (before, now) in before.iter().zip(now) {
+    for now in now {
+        // A node is known by its address: another may be missing on either side.
+        let Some(before) = before.iter().find(|before| before.local_addr == now.local_addr) else { continue };
         let served = |status: &Status| {
             status.stats.pings + status.stats.find_nodes + status.stats.get_peers + status.stats.announces
         };
@@ -175,7 +203,7 @@ fn report(before: &[Status], now: &[Status]) {
             good_nodes = now.good_contacts,
             torrents = now.swarms,
             peers = now.peers,
-            queries_last_hour = served(now) - served(before),
+            queries_last_hour = served(now).saturating_sub(served(before)),
             "serving"
         );
     }
@@ -200,4 +228,21 @@ fn exit_on_next(mut signals: StopSignals) {
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_node_that_fails_ends_the_service_with_an_error() {
+        let dht = Dht::builder().private_network(true).bind(([127, 0, 78, 3], 0).into());
+        let dht = dht.bind(([127, 0, 78, 4], 0).into()).start().await.expect("two nodes");
+        let failed = dht.make_fail(1).await;
+        let signals = StopSignals::listen().expect("signals");
+        let mut told = Vec::new();
+        let ended = stay(&dht, std::future::pending(), signals, Instant::now(), |moment| told.push(moment)).await;
+        assert!(matches!(ended, Err(ServiceError::NodeFailed(again)) if again == failed));
+        assert!(!told.iter().any(|moment| matches!(moment, Moment::Stopped)), "{told:?}");
+    }
 }

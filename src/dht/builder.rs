@@ -1,8 +1,10 @@
 //! From a description to running nodes.
 
+use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -22,6 +24,7 @@ use crate::net::entropy;
 use crate::net::interface::stable_global_ipv6;
 use crate::net::persist::{DataDir, Found, SavedNode, State};
 use crate::net::socket::Socket;
+use crate::net::supervisor::Supervisor;
 
 /// How often the state is saved.
 const SAVE_EVERY: Duration = Duration::from_mins(5);
@@ -179,9 +182,9 @@ impl DhtBuilder {
         for (addr, socket, saved) in bound {
             let snapshot = saved.map_or_else(|| self.contacts_like(addr), |saved| saved.snapshot.clone());
             restored += snapshot.contacts.len();
-            let (handle, task) = self.start_node(socket, snapshot, clock, sharers)?;
+            let (handle, task) = self.prepare_node(socket, snapshot, clock, sharers)?;
+            tasks.push((handle.local_addr(), task));
             nodes.push(Running { asked: addr, handle });
-            tasks.push(task);
         }
         let inner = Arc::new(Inner {
             nodes,
@@ -190,7 +193,8 @@ impl DhtBuilder {
             restored,
             data_dir: data_dir.map(Arc::new),
             saving: Arc::new(Mutex::new(())),
-            tasks: Mutex::new(tasks),
+            supervisor: Supervisor::start(tasks),
+            stopped: AtomicBool::new(false),
         });
         keep_house(Arc::downgrade(&inner));
         Ok(Dht { inner })
@@ -249,13 +253,13 @@ impl DhtBuilder {
         .or_else(|error| if wanted == addr { Err(error) } else { Socket::bind(addr) })
     }
 
-    fn start_node(
+    fn prepare_node(
         &self,
         socket: Socket,
         mut saved: Snapshot,
         clock: Clock,
         sharers: usize,
-    ) -> Result<(driver::NodeHandle, tokio::task::JoinHandle<()>), StartError> {
+    ) -> Result<(driver::NodeHandle, impl Future<Output = ()> + Send + 'static), StartError> {
         if saved.id.is_none() {
             saved.id = fitting_id(socket.local_addr().ip()).map_err(StartError::Entropy)?;
         }
@@ -268,7 +272,7 @@ impl DhtBuilder {
             ..self.config(Family::of(&socket.local_addr()), sharers)
         };
         let seed = entropy::seed().map_err(StartError::Entropy)?;
-        Ok(driver::start(Node::new(config, seed, clock.now()), socket, clock, routers))
+        Ok(driver::prepare(Node::new(config, seed, clock.now()), socket, clock, routers))
     }
 
     /// BEP 45: each address is a node of its own; what they may take of this host is one budget.

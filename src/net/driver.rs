@@ -6,11 +6,11 @@
 //! operation.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
 
 use super::bootstrap::resolve;
 use super::clock::Clock;
@@ -48,6 +48,9 @@ pub enum Command {
     Snapshot(oneshot::Sender<Snapshot>),
     /// Stop, and say what to keep.
     Shutdown(oneshot::Sender<Snapshot>),
+    /// Panic, as a bug would.
+    #[cfg(test)]
+    Panic,
 }
 
 /// An operation of the engine, as a value.
@@ -165,9 +168,15 @@ impl NodeHandle {
     }
 }
 
-/// Starts `node` on `socket`. It stops on [`Command::Shutdown`] or when the last handle is gone.
+/// Puts `node` on `socket`: a handle, and the task that runs it. The task ends on [`Command::Shutdown`] or when the last
+/// handle is gone.
 #[must_use]
-pub fn start(node: Node, socket: Socket, clock: Clock, routers: Vec<String>) -> (NodeHandle, JoinHandle<()>) {
+pub fn prepare(
+    node: Node,
+    socket: Socket,
+    clock: Clock,
+    routers: Vec<String>,
+) -> (NodeHandle, impl Future<Output = ()> + Send + 'static) {
     let (operations, to_begin) = mpsc::channel(COMMANDS);
     let (commands, to_obey) = mpsc::channel(COMMANDS);
     let (ready_sender, ready) = watch::channel(None);
@@ -182,9 +191,7 @@ pub fn start(node: Node, socket: Socket, clock: Clock, routers: Vec<String>) -> 
         ready: ready_sender,
         local_addr,
     };
-    #[expect(clippy::disallowed_methods, reason = "the driver's own task; it ends with its handles")]
-    let task = tokio::spawn(driver.run(socket, to_begin, to_obey));
-    (NodeHandle { operations, commands, ready, local_addr }, task)
+    (NodeHandle { operations, commands, ready, local_addr }, driver.run(socket, to_begin, to_obey))
 }
 
 struct Driver {
@@ -348,6 +355,8 @@ impl Driver {
             Command::Status(reply) => drop(reply.send(self.status(now))),
             Command::GoodContacts(reply) => drop(reply.send(self.node.good_contact_list(now))),
             Command::Snapshot(reply) | Command::Shutdown(reply) => drop(reply.send(self.node.snapshot(now))),
+            #[cfg(test)]
+            Command::Panic => panic!("a test asked for it"),
         }
     }
 

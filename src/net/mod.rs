@@ -9,3 +9,4 @@ pub mod entropy;
 pub mod interface;
 pub mod persist;
 pub mod socket;
+pub mod supervisor;
