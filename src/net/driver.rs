@@ -170,7 +170,6 @@ impl NodeHandle {
 
 /// Puts `node` on `socket`: a handle, and the task that runs it. The task ends on [`Command::Shutdown`] or when the last
 /// handle is gone.
-#[must_use]
 pub fn prepare(
     node: Node,
     socket: Socket,
