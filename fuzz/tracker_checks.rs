@@ -1,7 +1,8 @@
 //! What must hold for the gateway's readers, whatever bytes they get.
 
 use trackerless::engine::id::Id;
-use trackerless::tracker::metadata::{Interview, MAX_METADATA, Verdict};
+use trackerless::peer::pieces::MAX_METADATA;
+use trackerless::tracker::metadata::{Interview, Verdict};
 use trackerless::tracker::{MAX_SCRAPED, MAX_WANTED, http, udp};
 
 /// The first byte chooses the reader; the rest is its input.

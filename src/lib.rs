@@ -6,6 +6,7 @@
 //! | [`torrent`] | what names a torrent: infohashes, magnet URIs, torrent files, and the flag of private ones |
 //! | [`net`] | the engine on a real network, by tokio (feature `net`) |
 //! | [`dht`] | [`Dht`], the handle that programs embed (feature `net`) |
+//! | [`peer`] | the peer wire: handshake, extensions, metadata (feature `gateway`) |
 //! | [`tracker`] | the gateway: a tracker by HTTP and UDP in front, the DHT behind (feature `gateway`) |
 //! | [`conform`] | a black-box suite that tests any DHT node, ours and others |
 //! | [`sim`] | the engine in a network in memory: virtual time, one seed |
@@ -48,6 +49,8 @@ pub mod engine;
 pub mod lab;
 #[cfg(feature = "net")]
 pub mod net;
+#[cfg(feature = "gateway")]
+pub mod peer;
 pub mod sim;
 pub mod torrent;
 #[cfg(feature = "gateway")]

@@ -14,7 +14,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("net", &["engine"]),
     ("dht", &["net", "engine"]),
     ("conform", &["engine"]),
-    ("tracker", &["dht", "net", "engine"]),
+    ("peer", &["engine"]),
+    ("tracker", &["peer", "dht", "net", "engine"]),
     ("lab", &["sim", "engine"]),
     ("daemon", &["torrent", "tracker", "dht", "net", "engine"]),
     ("cli", &["conform", "daemon", "torrent", "tracker", "dht", "net", "lab", "engine"]),
@@ -186,5 +187,14 @@ fn files_stay_readable() {
         let tests = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
         let lines = text[..tests].lines().count();
         assert!(lines <= 800, "src/{path} has {lines} lines without its tests: it wants to be two files");
+    }
+}
+
+#[test]
+fn the_peer_wire_names_only_vocabulary_and_bencode() {
+    for (path, text) in all_sources().into_iter().filter(|(path, _)| path.starts_with("peer/")) {
+        for named in named_after(&text, "crate::engine::") {
+            assert!(named == "bencode" || VOCABULARY.contains(&named), "src/{path} names engine's {named}");
+        }
     }
 }

@@ -1,0 +1,71 @@
+//! The handshake (BEP 3, peer protocol): the first 68 bytes of each direction.
+
+use crate::engine::id::Id;
+
+/// Bytes of a handshake.
+pub const LEN: usize = 68;
+/// The length of the protocol's name, and the name.
+pub(super) const PROTOCOL: &[u8; 20] = b"\x13BitTorrent protocol";
+/// The reserved bit of a client that knows extensions: in the sixth of the eight reserved bytes (BEP 10).
+const EXTENSIONS: (usize, u8) = (25, 0x10);
+
+/// What a client says first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handshake {
+    /// The torrent that the connection is about.
+    pub info_hash: Id,
+    /// The name of the client (BEP 20).
+    pub peer_id: [u8; 20],
+    /// Whether it knows extensions (BEP 10).
+    pub extensions: bool,
+}
+
+impl Handshake {
+    /// The bytes. Of the reserved bits only the one for extensions is ever set.
+    #[must_use]
+    pub fn encode(&self) -> [u8; LEN] {
+        let mut bytes = [0; LEN];
+        bytes[..20].copy_from_slice(PROTOCOL);
+        let (place, bit) = EXTENSIONS;
+        bytes[place] = if self.extensions { bit } else { 0 };
+        bytes[28..48].copy_from_slice(&self.info_hash.0);
+        bytes[48..].copy_from_slice(&self.peer_id);
+        bytes
+    }
+
+    /// Reads a handshake; `None` for another protocol.
+    #[must_use]
+    pub fn decode(bytes: &[u8; LEN]) -> Option<Self> {
+        let (place, bit) = EXTENSIONS;
+        let (head, rest) = bytes.split_at(28);
+        let (info_hash, peer_id) = rest.split_first_chunk::<20>()?;
+        let peer_id = *peer_id.first_chunk::<20>()?;
+        head.starts_with(PROTOCOL).then_some(Self {
+            info_hash: Id(*info_hash),
+            peer_id,
+            extensions: head[place] & bit != 0,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn handshakes_round_trip(info_hash: [u8; 20], peer_id: [u8; 20], extensions: bool) {
+            let handshake = Handshake { info_hash: Id(info_hash), peer_id, extensions };
+            prop_assert_eq!(Handshake::decode(&handshake.encode()), Some(handshake));
+        }
+    }
+
+    #[test]
+    fn another_protocol_is_no_handshake() {
+        let mut bytes = Handshake { info_hash: Id::ZERO, peer_id: [1; 20], extensions: true }.encode();
+        bytes[19] ^= 1;
+        assert_eq!(Handshake::decode(&bytes), None);
+        assert_eq!(Handshake::decode(&[0; LEN]), None);
+    }
+}

@@ -1,0 +1,18 @@
+//! The peer wire: what two BitTorrent clients say to each other, as far as this program takes part.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | [`handshake`] | the first 68 bytes of a connection (BEP 3) |
+//! | [`message`] | how the bytes after them are cut into messages (BEP 3, BEP 10) |
+//! | [`extension`] | the handshake of extensions (BEP 10) |
+//! | [`pieces`] | an info dictionary that arrives in pieces (BEP 9) |
+//! | [`metadata`] | one connection that asks a client for the info dictionary of a torrent: all of the above together |
+//!
+//! Pure: bytes in, bytes out. The memory of a connection is bounded by [`pieces::MAX_METADATA`], whatever is sent on it.
+#![forbid(unsafe_code)]
+
+pub mod extension;
+pub mod handshake;
+pub mod message;
+pub mod metadata;
+pub mod pieces;
