@@ -24,7 +24,8 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// Inside the engine: what everyone may name.
-const VOCABULARY: &[&str] = &["contact", "id", "compliance", "time", "random", "keyed_hash", "presence", "limits"];
+const VOCABULARY: &[&str] =
+    &["contact", "id", "compliance", "time", "random", "keyed_hash", "presence", "owner", "rules", "limits"];
 
 /// Inside the engine: what the parts may name besides the vocabulary. `node` composes and may name all.
 const PARTS: &[(&str, &[&str])] = &[

@@ -173,12 +173,6 @@ pub fn is_local(ip: IpAddr) -> bool {
     }
 }
 
-/// Whether a contact or peer at `addr` may be kept: sendable, and global unless the network is a private one.
-#[must_use]
-pub fn is_admissible(addr: &SocketAddr, private_network: bool) -> bool {
-    is_sendable(addr) && (private_network || !is_local(addr.ip()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,26 +190,6 @@ mod tests {
             prop_assert_eq!(decode_addr(&bytes).is_some(), matches!(bytes.len(), 6 | 18));
             prop_assert_eq!(Contact::decode(&bytes).is_some(), matches!(bytes.len(), 26 | 38));
         }
-    }
-
-    #[test]
-    fn addresses_are_sorted_into_three_kinds() {
-        let addr = |text: &str| text.parse::<SocketAddr>().unwrap();
-        for global in ["8.8.8.8:1", "198.18.1.1:6881", "[2001:db8::1]:6881", "100.128.0.1:1"] {
-            assert!(is_admissible(&addr(global), false), "{global}");
-        }
-        for local in ["127.1.2.3:1", "10.0.0.1:1", "192.168.1.1:1", "172.31.0.1:1", "100.64.0.1:1", "[fe80::1]:1"] {
-            assert!(!is_admissible(&addr(local), false), "{local}");
-            assert!(is_admissible(&addr(local), true), "{local}");
-        }
-        for unusable in ["0.1.2.3:1", "8.8.8.8:0", "224.0.0.1:1", "255.255.255.255:1", "[::]:1", "[ff02::1]:1"] {
-            assert!(!is_admissible(&addr(unusable), true), "{unusable}");
-        }
-        for ipv4 in ["[::ffff:127.0.0.1]:1", "[::ffff:192.168.1.1]:1", "[::ffff:8.8.8.8]:1", "[::8.8.8.8]:1", "[::2]:1"]
-        {
-            assert!(!is_admissible(&addr(ipv4), true), "{ipv4}");
-        }
-        assert!(is_admissible(&addr("[::1]:1"), true) && !is_admissible(&addr("[::1]:1"), false));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::contact::subnet;
 use super::limits::ADDRESS_VOTERS;
 use super::presence::Presence;
+use super::rules::Rules;
 
 /// The voters.
 #[derive(Clone, Debug)]
@@ -18,26 +19,19 @@ pub struct AddressVote {
     votes: VecDeque<SocketAddr>,
     /// In a large network nearly every voter is a new one.
     known: Presence<{ 4 * ADDRESS_VOTERS }>,
-    quorum: usize,
-    by_subnet: bool,
+    rules: &'static Rules,
 }
 
 impl AddressVote {
-    /// A vote that needs `quorum` voters; in a private network voters may share a subnet.
+    /// No votes yet. In a private network voters may share a subnet.
     #[must_use]
-    pub const fn new(quorum: usize, private_network: bool) -> Self {
-        Self {
-            voters: VecDeque::new(),
-            votes: VecDeque::new(),
-            known: Presence::new(),
-            quorum,
-            by_subnet: !private_network,
-        }
+    pub const fn new(rules: &'static Rules) -> Self {
+        Self { voters: VecDeque::new(), votes: VecDeque::new(), known: Presence::new(), rules }
     }
 
     /// `voter` sees us at `ours`.
     pub fn cast(&mut self, voter: &SocketAddr, ours: SocketAddr) {
-        let voter = if self.by_subnet { subnet(voter.ip()) } else { endpoint(voter) };
+        let voter = if self.rules.diverse { subnet(voter.ip()) } else { endpoint(voter) };
         let oldest = (self.voters.len() >= ADDRESS_VOTERS).then_some(0);
         if let Some(gone) = self.place_of(voter).or(oldest) {
             self.known.remove(self.voters[gone]);
@@ -57,7 +51,7 @@ impl AddressVote {
     /// The address that more than half of a quorum sees, with the port that most of those see.
     #[must_use]
     pub fn winner(&self) -> Option<SocketAddr> {
-        if self.votes.len() < self.quorum {
+        if self.votes.len() < self.rules.address_quorum {
             return None;
         }
         let ips: Vec<IpAddr> = self.votes.iter().map(SocketAddr::ip).collect();
@@ -87,13 +81,15 @@ fn most_common<T: Copy + Ord>(values: &[T]) -> Option<(T, usize)> {
 mod tests {
     use super::*;
 
+    const FIVE: Rules = Rules { address_quorum: 5, ..Rules::MAINLINE };
+
     fn addr(a: u8, port: u16) -> SocketAddr {
         ([a, 1, 1, 1], port).into()
     }
 
     #[test]
     fn a_majority_of_a_quorum_wins() {
-        let mut vote = AddressVote::new(5, false);
+        let mut vote = AddressVote::new(&FIVE);
         for voter in 1..=4 {
             vote.cast(&addr(voter, 1), addr(77, 6881));
         }
@@ -108,7 +104,7 @@ mod tests {
 
     #[test]
     fn one_subnet_has_one_vote() {
-        let mut vote = AddressVote::new(2, false);
+        let mut vote = AddressVote::new(&Rules { address_quorum: 2, ..Rules::MAINLINE });
         for port in 1..100 {
             vote.cast(&addr(1, port), addr(66, 1));
         }
@@ -117,7 +113,7 @@ mod tests {
 
     #[test]
     fn voters_are_bounded_and_the_newest_count() {
-        let mut vote = AddressVote::new(5, false);
+        let mut vote = AddressVote::new(&FIVE);
         for voter in 1..=200 {
             vote.cast(&addr(voter, 1), addr(if voter <= 100 { 66 } else { 77 }, 1));
         }
@@ -129,7 +125,7 @@ mod tests {
         for neighbours in
             ["192.168.1.10:6881 192.168.1.11:6881 192.168.1.12:6881", "[fd00::1]:1 [fd00::2]:2 [fd00::3]:3"]
         {
-            let mut vote = AddressVote::new(3, true);
+            let mut vote = AddressVote::new(&Rules::PRIVATE);
             for neighbour in neighbours.split(' ') {
                 assert_eq!(vote.winner(), None);
                 vote.cast(&neighbour.parse().unwrap(), addr(77, 6881));

@@ -14,9 +14,10 @@ use super::nat::{Kind, Nat};
 use super::network::Network;
 use super::random::Dice;
 use super::world::{Home, HostId};
-use crate::engine::contact::{Family, is_admissible};
+use crate::engine::contact::Family;
 use crate::engine::id::Id;
 use crate::engine::random::Random;
+use crate::engine::rules::Rules;
 use crate::engine::time::Instant;
 
 /// Hands out endpoints, each address once.
@@ -53,7 +54,7 @@ impl AddressPlan {
             // Half of the clients keep the port that their program proposes.
             let port = if self.dice.chance(0.5) { 6881 } else { 1024 + self.dice.below(64_000) as u16 };
             let addr = SocketAddr::new(ip, port);
-            if is_admissible(&addr, self.local) && self.used.insert(ip) {
+            if Rules::of(self.local).admits(&addr) && self.used.insert(ip) {
                 self.given.push(ip);
                 return addr;
             }

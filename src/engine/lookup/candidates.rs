@@ -13,6 +13,7 @@ use crate::engine::compliance::Compliance;
 use crate::engine::contact::{Contact, subnet};
 use crate::engine::id::Id;
 use crate::engine::limits::CANDIDATES;
+use crate::engine::rules::Rules;
 
 /// Of the candidates heard of in one subnet so many are asked.
 const TRIES_PER_SUBNET: usize = 2;
@@ -88,13 +89,13 @@ pub(super) struct Candidates {
     pub(super) target: Id,
     /// The closest first.
     pub(super) list: Vec<Candidate>,
-    diverse: bool,
+    rules: &'static Rules,
     pub(super) compliance: Compliance,
 }
 
 impl Candidates {
-    pub(super) const fn new(target: Id, diverse: bool) -> Self {
-        Self { target, list: Vec::new(), diverse, compliance: Compliance::Off }
+    pub(super) const fn new(target: Id, rules: &'static Rules) -> Self {
+        Self { target, list: Vec::new(), rules, compliance: Compliance::Off }
     }
 
     /// See [`Lookup::add`](super::Lookup::add).
@@ -149,7 +150,7 @@ impl Candidates {
 
     /// Lets the new candidate at `index` wait for the one of its subnet that has its turn, or that one for it.
     fn queue_up(&mut self, index: usize) {
-        let crowd = self.list[index].crowd().filter(|_| self.diverse);
+        let crowd = self.list[index].crowd().filter(|_| self.rules.diverse);
         let rival = |(other, candidate): &(usize, &Candidate)| {
             *other != index && candidate.has_turn() && crowd.is_some() && candidate.crowd() == crowd
         };
@@ -182,7 +183,7 @@ impl Candidates {
     /// Whether somebody else has answered under its id, or from its subnet.
     pub(super) fn has_answer_like(&self, index: usize) -> bool {
         let own = &self.list[index];
-        let crowd = own.crowd().filter(|_| self.diverse);
+        let crowd = own.crowd().filter(|_| self.rules.diverse);
         let like =
             |other: &Candidate| other.contact.id == own.contact.id || (crowd.is_some() && other.crowd() == crowd);
         self.list.iter().any(|other| other.state == State::Answered && like(other))

@@ -26,6 +26,7 @@ use super::compliance::Compliance;
 use super::contact::Contact;
 use super::id::Id;
 use super::limits::{K, QUERIES_PER_LOOKUP};
+use super::rules::Rules;
 use super::time::Instant;
 use candidates::{Candidate, Candidates, State};
 
@@ -72,10 +73,10 @@ pub struct Lookup {
 impl Lookup {
     /// A lookup without candidates. `network_size` is the estimated number of nodes, if there is one.
     #[must_use]
-    pub fn new(target: Id, diverse: bool, network_size: Option<f64>) -> Self {
+    pub fn new(target: Id, rules: &'static Rules, network_size: Option<f64>) -> Self {
         let radius = network_size.map_or(0.0, |nodes| (2 * K) as f64 / nodes.max(1.0));
         Self {
-            candidates: Candidates::new(target, diverse),
+            candidates: Candidates::new(target, rules),
             radius,
             asked: 0,
             asked_again: 0,

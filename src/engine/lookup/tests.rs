@@ -55,7 +55,7 @@ impl Graph {
 
     /// Runs a lookup from the table of `source`; answers come after 100 ms, silence is noticed after 300 ms and 2 s.
     fn run(&self, source: &SocketAddr, target: Id) -> (Vec<Contact>, usize) {
-        let mut lookup = Lookup::new(target, true, Some(self.nodes.len() as f64));
+        let mut lookup = Lookup::new(target, &Rules::MAINLINE, Some(self.nodes.len() as f64));
         let table = &self.nodes[source].1;
         let mut sorted = table.clone();
         sorted.sort_by_key(|contact| contact.id.distance(&target));
@@ -126,7 +126,7 @@ fn of_candidates_equally_many_bits_away_those_that_obey_bep_42_are_asked_first()
             // It differs from all of them in the first bit: one bucket of distance.
             let mut target = Id([0; 20]);
             target.0[0] = half ^ 0x80;
-            let mut lookup = Lookup::new(target, true, None).minding(compliance);
+            let mut lookup = Lookup::new(target, &Rules::MAINLINE, None).minding(compliance);
             same_half.iter().for_each(|contact| lookup.add(**contact, Origin::Own));
             let mut asked = Vec::new();
             while let Step::Ask(contact) = lookup.step(Instant::ZERO) {
@@ -150,7 +150,7 @@ fn what_is_stored_is_stored_on_the_closest_that_fit_first_of_all() {
     let contacts = on_the_mainline(&[false, true].repeat(12));
     let copies = K;
     for compliance in [Compliance::Off, Compliance::Prefer, Compliance::Enforce] {
-        let mut lookup = Lookup::new(Id::ZERO, true, None).minding(compliance);
+        let mut lookup = Lookup::new(Id::ZERO, &Rules::MAINLINE, None).minding(compliance);
         contacts.iter().for_each(|contact| lookup.add(*contact, Origin::Own));
         // Everyone answers; the closest of all gives no token.
         let mut sorted = contacts.clone();
@@ -181,7 +181,7 @@ fn a_bit_closer_counts_for_more_than_an_id_that_fits() {
     let mut near = Contact { id: target, addr: ([198, 19, 0, 1], 6881).into() };
     near.id.0[0] ^= 0x40;
     assert!(!near.is_compliant() && far.is_compliant());
-    let mut lookup = Lookup::new(target, true, None).minding(Compliance::Prefer);
+    let mut lookup = Lookup::new(target, &Rules::MAINLINE, None).minding(Compliance::Prefer);
     [far, near].iter().for_each(|contact| lookup.add(*contact, Origin::Own));
     assert_eq!(lookup.step(Instant::ZERO), Step::Ask(near));
 }
@@ -220,7 +220,7 @@ proptest! {
 
 fn filled(count: u16) -> (Lookup, Vec<Contact>) {
     let mut random = Random::new([4; 32]);
-    let mut lookup = Lookup::new(Id::ZERO, true, None);
+    let mut lookup = Lookup::new(Id::ZERO, &Rules::MAINLINE, None);
     let mut contacts: Vec<_> = (0..count).map(|index| contact(index, &mut random)).collect();
     contacts.iter().for_each(|contact| lookup.add(*contact, Origin::Own));
     contacts.sort_by_key(|contact| contact.id);
@@ -281,7 +281,7 @@ fn the_silent_are_asked_once_more_and_awaited_for_the_grace_only() {
 fn no_more_is_written_to_than_the_limit_says() {
     let mut random = Random::new([4; 32]);
     let target = Id([0xff; 20]);
-    let mut lookup = Lookup::new(target, true, None).minding(Compliance::Prefer);
+    let mut lookup = Lookup::new(target, &Rules::MAINLINE, None).minding(Compliance::Prefer);
     let mut fitting = |index: u8| {
         let addr = SocketAddr::from(([50, 2, index, 1], 6881));
         Contact { id: Id::for_address(addr.ip(), &mut random), addr }
@@ -326,7 +326,7 @@ fn a_name_given_by_others_keeps_nobody_out() {
         Contact { id: honest.id, addr: ([8, 8, 8, 8], 6881).into() }, // the id
     ] {
         for lie_first in [true, false] {
-            let mut lookup = Lookup::new(Id::ZERO, true, None);
+            let mut lookup = Lookup::new(Id::ZERO, &Rules::MAINLINE, None);
             let told = if lie_first { [lie, honest] } else { [honest, lie] };
             told.into_iter().for_each(|contact| lookup.add(contact, heard));
             let mut found = false;
@@ -356,8 +356,8 @@ fn an_answer_that_was_not_asked_for_changes_nothing() {
 #[test]
 fn one_subnet_gets_one_place_among_the_heard_of() {
     let mut random = Random::new([4; 32]);
-    for (diverse, places) in [(true, 1), (false, 8)] {
-        let mut lookup = Lookup::new(Id::ZERO, diverse, None);
+    for (rules, places) in [(&Rules::MAINLINE, 1), (&Rules::PRIVATE, 8)] {
+        let mut lookup = Lookup::new(Id::ZERO, rules, None);
         for host in 0..8 {
             let contact = Contact { id: random.wire_id(), addr: ([60, 1, 1, host], 1).into() };
             lookup.add(contact, Origin::Heard { hops: 1 });
@@ -372,7 +372,7 @@ fn one_subnet_gets_one_place_among_the_heard_of() {
 
 #[test]
 fn of_one_subnet_the_closest_is_asked_and_the_next_when_it_is_slow_and_one_answer_counts() {
-    let mut lookup = Lookup::new(Id::ZERO, true, None);
+    let mut lookup = Lookup::new(Id::ZERO, &Rules::MAINLINE, None);
     let contacts = [3, 1, 2].map(|n: u8| Contact { id: Id([n; 20]), addr: ([60, 1, 1, n], 1).into() });
     contacts.iter().for_each(|contact| lookup.add(*contact, Origin::Heard { hops: 1 }));
     let [far, near, next] = contacts;
@@ -407,7 +407,7 @@ fn candidates_are_bounded_and_the_closest_stay() {
 fn the_end_game_asks_everyone_inside_the_radius() {
     let mut random = Random::new([4; 32]);
     // 20 nodes in the network: all of them lie inside the radius of 16 of 20, or nearly.
-    let mut lookup = Lookup::new(Id::ZERO, false, Some(16.0));
+    let mut lookup = Lookup::new(Id::ZERO, &Rules::PRIVATE, Some(16.0));
     for index in 0..20 {
         lookup.add(contact(index, &mut random), Origin::Own);
     }
@@ -425,7 +425,7 @@ fn liars_who_always_name_somebody_closer_cannot_keep_it_going() {
         id[..2].copy_from_slice(&(u16::MAX - step as u16).to_be_bytes());
         Contact { id: Id(id), addr: ([50, high, low, 1], 6881).into() }
     };
-    let mut lookup = Lookup::new(Id::ZERO, true, None);
+    let mut lookup = Lookup::new(Id::ZERO, &Rules::MAINLINE, None);
     lookup.add(liar(0), Origin::Own);
     let mut asked = 0;
     while let Step::Ask(contact) = lookup.step(Instant::ZERO) {

@@ -248,7 +248,7 @@ impl Node {
     }
 
     fn new_lookup(&self, now: Instant, target: Id) -> Lookup {
-        let lookup = Lookup::new(target, !self.config.private_network, self.size.nodes());
+        let lookup = Lookup::new(target, self.rules, self.size.nodes());
         let mut lookup = lookup.minding(self.config.compliance);
         self.table.closest(&target).into_iter().for_each(|contact| lookup.add(*contact, Origin::Own));
         self.cache.near(&target).for_each(|(contact, _)| lookup.add(contact, Origin::Own));

@@ -11,7 +11,7 @@ use super::ask::Purpose;
 use super::event::{Event, OpId};
 use super::newcomers::Tidings;
 use crate::engine::compliance::Compliance;
-use crate::engine::contact::{Contact, Family, is_admissible};
+use crate::engine::contact::{Contact, Family};
 use crate::engine::id::Id;
 use crate::engine::krpc::{Fault, Message, Response};
 use crate::engine::limits::PEERS_PER_LOOKUP;
@@ -94,7 +94,7 @@ impl Node {
 
     /// A node answered: it may enter the table, unless it answers with changing ids.
     fn note_contact(&mut self, now: Instant, contact: Contact, rtt: Duration) {
-        if self.joining.is_router(&contact.addr) || !is_admissible(&contact.addr, self.config.private_network) {
+        if self.joining.is_router(&contact.addr) || !self.rules.admits(&contact.addr) {
             return;
         }
         if self.id_changers.contains(now, &contact.addr) || !self.minds_not(&contact) {
@@ -155,17 +155,17 @@ impl Node {
 
     /// The contacts of a response that may be asked: not us, not out of place.
     pub(super) fn contacts_in<'a>(&self, response: &Response<'a>) -> impl Iterator<Item = Contact> + use<'a> {
-        let (own, private) = (*self.id(), self.config.private_network);
+        let (own, rules) = (*self.id(), self.rules);
         let family: Family = self.config.family;
-        let admissible = move |contact: &Contact| contact.id != own && is_admissible(&contact.addr, private);
+        let admissible = move |contact: &Contact| contact.id != own && rules.admits(&contact.addr);
         response.contacts(family).filter(admissible)
     }
 
     pub(super) fn report_peers(&mut self, op: OpId, from: Option<Contact>, peers: impl Iterator<Item = SocketAddr>) {
-        let private = self.config.private_network;
+        let rules = self.rules;
         let Some(operation) = self.operations.get_mut(&op) else { return };
         let room = PEERS_PER_LOOKUP - operation.seen.len();
-        let new = peers.filter(|peer| is_admissible(peer, private) && operation.seen.insert(*peer));
+        let new = peers.filter(|peer| rules.admits(peer) && operation.seen.insert(*peer));
         let new: Vec<SocketAddr> = new.take(room).collect();
         operation.summary.peers += new.len();
         if !new.is_empty() {

@@ -10,21 +10,18 @@ use super::ask::Purpose;
 use super::event::Event;
 use super::timer::{
     BOOTSTRAP_RETRY, BOOTSTRAP_WATCH, CHECK_EVERY, CHECK_LARGE_EVERY, NEIGHBOURHOOD_EVERY, NEIGHBOURHOOD_FIRST,
-    REFRESH_EVERY, REFRESH_GAPS_EVERY, SETTLED_AFTER, SWEEP_EVERY, SWEEP_ITEMS_EVERY, SWEEP_SLICES, Timer,
+    REFRESH_EVERY, SETTLED_AFTER, SWEEP_EVERY, SWEEP_ITEMS_EVERY, SWEEP_SLICES, Timer,
 };
 use super::{Node, StoredItem, StoredPeer};
-use crate::engine::contact::{Contact, Family, is_admissible, is_local, is_sendable};
+use crate::engine::contact::{Contact, Family, is_local, is_sendable};
 use crate::engine::id::Id;
 use crate::engine::krpc::encode::Ask;
 use crate::engine::limits::ROUTERS;
+use crate::engine::rules::Rules;
 use crate::engine::time::Instant;
 use crate::engine::tokens::ROTATION;
 use crate::engine::transactions::HARD_TIMEOUT;
 
-/// An endpoint that changed its id is not believed for so long (mldht: 40 minutes to 12 hours). In a private network it
-/// is a node that lost its folder, perhaps the only other one.
-pub(super) const ID_CHANGER_BAN: Duration = Duration::from_mins(40);
-pub(super) const ID_CHANGER_BAN_PRIVATE: Duration = Duration::from_secs(10);
 /// Nothing at all arrived for so long: our own link is down, and failures of others mean nothing.
 pub(super) const LINK_DOWN_AFTER: Duration = Duration::from_mins(1);
 /// The own id changes at most so often.
@@ -46,7 +43,7 @@ const DISCONNECTED_AFTER: u32 = 3;
 /// What a node needs to get into the network, and back.
 #[derive(Clone, Debug)]
 pub(super) struct Joining {
-    private_network: bool,
+    rules: &'static Rules,
     saved: Vec<Contact>,
     routers: Vec<SocketAddr>,
     attempts: u32,
@@ -67,9 +64,9 @@ pub(super) struct Joining {
 }
 
 impl Joining {
-    pub(super) fn new(saved: Vec<Contact>, private_network: bool) -> Self {
+    pub(super) fn new(saved: Vec<Contact>, rules: &'static Rules) -> Self {
         Self {
-            private_network,
+            rules,
             saved,
             routers: Vec::new(),
             attempts: 0,
@@ -96,7 +93,7 @@ impl Joining {
     /// Public routers never enter the table: they serve everyone's start and should serve nothing else. In a private
     /// network the nodes to join through are nodes like any other, perhaps the only ones.
     pub(super) fn is_router(&self, addr: &SocketAddr) -> bool {
-        !self.private_network && self.routers.contains(addr)
+        self.rules.keeps_routers_out && self.routers.contains(addr)
     }
 }
 
@@ -126,7 +123,7 @@ impl Node {
     pub(super) fn restore_peers(&mut self, now: Instant, saved: &[StoredPeer]) {
         for stored in saved {
             // The folder may have served a private network before.
-            let admissible = is_admissible(&stored.peer, self.config.private_network);
+            let admissible = self.rules.admits(&stored.peer);
             if admissible && Family::of(&stored.peer) == self.config.family {
                 self.peers.announce(now, self.table.own(), stored);
             }
@@ -303,7 +300,7 @@ impl Node {
     fn pause_after_refresh(&mut self, now: Instant, was_gap: bool) -> Duration {
         if was_gap {
             self.joining.gaps_asked += 1;
-            return if self.config.private_network { Duration::ZERO } else { REFRESH_GAPS_EVERY };
+            return self.rules.refresh_gaps_every;
         }
         let every = if self.is_settled(now) { REFRESH_EVERY.1 } else { REFRESH_EVERY.0 };
         every * (1 + std::mem::take(&mut self.joining.gaps_asked))

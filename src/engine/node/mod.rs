@@ -75,6 +75,7 @@ use super::random::Random;
 use super::routing::cache::Cache;
 use super::routing::{Entry, Table};
 use super::rtt::RttHistogram;
+use super::rules::Rules;
 use super::size::SizeEstimate;
 use super::time::Instant;
 use super::tokens::{Secrets, Tokens};
@@ -194,6 +195,8 @@ pub enum Why {
 #[repr(C)]
 pub struct Node {
     config: Config,
+    /// What holds in its network: the mainline, or a private one.
+    rules: &'static Rules,
     /// When anything at all arrived last.
     heard: Instant,
     timers: Timers,
@@ -231,44 +234,42 @@ impl Node {
     pub fn new(mut config: Config, seed: [u8; 32], now: Instant) -> Self {
         let mut random = Random::new(seed);
         let saved = std::mem::take(&mut config.saved);
-        let private = config.private_network;
+        let rules = Rules::of(config.private_network);
         let own = saved.id.unwrap_or_else(|| random.wire_id());
-        let limited = config.limited && !private;
+        let limited = config.limited && rules.limited;
         config.read_only |= config.adaptive;
-        if private {
+        if !rules.ids_fit {
             config.compliance = Compliance::Off;
         }
         let (rate, burst) = config.new_destinations;
         let mut node = Self {
-            table: Table::new(own, !private, config.compliance != Compliance::Off),
-            cache: Cache::new(config.cache_ways, !config.private_network),
+            table: Table::new(own, rules, config.compliance != Compliance::Off),
+            cache: Cache::new(config.cache_ways, rules),
             transactions: Transactions::default(),
             rtts: RttHistogram::default(),
             size: SizeEstimate::default(),
             tokens: saved.secrets.map_or_else(|| Tokens::new(&mut random), Tokens::restore),
-            peers: PeerStore::new(config.family, config.peer_memory_bytes, private, &mut random),
+            peers: PeerStore::new(config.family, config.peer_memory_bytes, rules, &mut random),
             items: ItemStore::new(config.item_memory_bytes),
             own_announces: OwnAnnounces::default(),
-            reach: config.adaptive.then(|| Reach::new(private, &mut random)),
+            reach: config.adaptive.then(|| Reach::new(rules, &mut random)),
             reply_guard: limited.then(|| ReplyGuard::new(&mut random)),
             pace: limited.then(|| Pace::new(rate, burst, &mut random)),
-            id_changers: Endpoints::new(
-                if private { maintain::ID_CHANGER_BAN_PRIVATE } else { maintain::ID_CHANGER_BAN },
-                &mut random,
-            ),
-            vote: AddressVote::new(if private { 3 } else { 10 }, private),
+            id_changers: Endpoints::new(rules.id_changer_ban, &mut random),
+            vote: AddressVote::new(rules),
             other_family: Vec::new(),
             samples: Samples::default(),
             operations: BTreeMap::new(),
             next_op: 0,
-            joining: Joining::new(saved.contacts, private),
-            newcomers: Newcomers::new(private, &mut random),
+            joining: Joining::new(saved.contacts, rules),
+            newcomers: Newcomers::new(rules, &mut random),
             timers: Timers::new(),
             outbox: Outbox::default(),
             events: VecDeque::new(),
             heard: now,
             stats: Stats::default(),
             random,
+            rules,
             config,
         };
         node.restore_peers(now, &saved.peers);

@@ -5,22 +5,18 @@
 //! named an address at a port of its translator that is closed to us does not count against whoever asks us from there.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use super::Node;
 use super::ask::Purpose;
-use super::timer::{Timer, VERIFY_EVERY};
-use crate::engine::contact::{Contact, is_admissible};
+use super::timer::Timer;
+use crate::engine::contact::Contact;
 use crate::engine::guard::Endpoints;
 use crate::engine::krpc::encode::Ask;
 use crate::engine::limits::VERIFY_QUEUE;
 use crate::engine::random::Random;
+use crate::engine::rules::Rules;
 use crate::engine::time::Instant;
 use crate::engine::transactions::HARD_TIMEOUT;
-
-/// The same address (in a private network: endpoint) is not pinged again before.
-const AGAIN_AFTER: Duration = Duration::from_mins(15);
-const AGAIN_AFTER_PRIVATE: Duration = Duration::from_secs(10);
 
 /// From whom we heard of a contact.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +30,7 @@ pub(super) enum Tidings {
 /// Who waits, each with what it is remembered as, and who had its turn. At most [`VERIFY_QUEUE`] wait.
 #[derive(Clone, Debug)]
 pub(super) struct Newcomers {
-    private_network: bool,
+    rules: &'static Rules,
     pub(super) queue: Vec<(Contact, SocketAddr)>,
     asked: Endpoints,
     /// When somebody had its turn last.
@@ -42,20 +38,19 @@ pub(super) struct Newcomers {
 }
 
 impl Newcomers {
-    pub(super) fn new(private_network: bool, random: &mut Random) -> Self {
-        let again_after = if private_network { AGAIN_AFTER_PRIVATE } else { AGAIN_AFTER };
-        Self { private_network, queue: Vec::new(), asked: Endpoints::new(again_after, random), last: None }
+    pub(super) fn new(rules: &'static Rules, random: &mut Random) -> Self {
+        Self { rules, queue: Vec::new(), asked: Endpoints::new(rules.verify_again_after, random), last: None }
     }
 
     /// When somebody may have the next turn; `None` for at once. In a private network nobody forges, and everybody should
     /// know everybody as soon as they meet.
     fn next_turn(&self) -> Option<Instant> {
-        Some(self.last? + VERIFY_EVERY).filter(|_| !self.private_network)
+        Some(self.last? + self.rules.verify_every)
     }
 
     /// What is pinged once, whatever port it is heard of at: the table of a public network takes one entry of an address.
     const fn asked_as(&self, addr: &SocketAddr, from: Tidings) -> SocketAddr {
-        if self.private_network { *addr } else { SocketAddr::new(addr.ip(), from as u16) }
+        if self.rules.diverse { SocketAddr::new(addr.ip(), from as u16) } else { *addr }
     }
 }
 
@@ -64,7 +59,7 @@ impl Node {
     pub(super) fn verify_later(&mut self, now: Instant, contact: Contact, from: Tidings) {
         let asked_as = self.newcomers.asked_as(&contact.addr, from);
         let wanted = self.newcomers.queue.len() < VERIFY_QUEUE
-            && is_admissible(&contact.addr, self.config.private_network)
+            && self.rules.admits(&contact.addr)
             && self.minds_not(&contact)
             && !self.joining.is_router(&contact.addr)
             && self.table.has_room_for(&contact)

@@ -12,6 +12,7 @@ use super::event::Event;
 use crate::engine::contact::subnet;
 use crate::engine::guard::Endpoints;
 use crate::engine::random::Random;
+use crate::engine::rules::Rules;
 use crate::engine::time::Instant;
 
 /// Strangers that must have asked us.
@@ -24,14 +25,14 @@ const CONTACTED_FOR: Duration = Duration::from_mins(15);
 /// What is known so far.
 #[derive(Clone, Debug)]
 pub(super) struct Reach {
-    private_network: bool,
+    rules: &'static Rules,
     contacted: Endpoints,
     strangers: Vec<(SocketAddr, Instant)>,
 }
 
 impl Reach {
-    pub(super) fn new(private_network: bool, random: &mut Random) -> Self {
-        Self { private_network, contacted: Endpoints::new(CONTACTED_FOR, random), strangers: Vec::new() }
+    pub(super) fn new(rules: &'static Rules, random: &mut Random) -> Self {
+        Self { rules, contacted: Endpoints::new(CONTACTED_FOR, random), strangers: Vec::new() }
     }
 
     /// We send a query to `addr`.
@@ -44,9 +45,9 @@ impl Reach {
         if self.contacted.contains(now, &addr) {
             return false;
         }
-        let private = self.private_network;
+        let diverse = self.rules.diverse;
         let alike = |other: &SocketAddr| {
-            if private { *other == addr } else { subnet(other.ip()) == subnet(addr.ip()) }
+            if diverse { subnet(other.ip()) == subnet(addr.ip()) } else { *other == addr }
         };
         self.strangers.retain(|(other, at)| now.since(*at) < WINDOW && !alike(other));
         self.strangers.push((addr, now));
@@ -76,7 +77,7 @@ mod tests {
 
     #[test]
     fn it_takes_three_strangers_from_three_networks_in_a_quarter_of_an_hour() {
-        let (mut reach, mut now) = (Reach::new(false, &mut Random::new([1; 32])), Instant::from_secs(1000));
+        let (mut reach, mut now) = (Reach::new(&Rules::MAINLINE, &mut Random::new([1; 32])), Instant::from_secs(1000));
         reach.contacted(now, &addr(1, 1));
         assert!(!reach.asked_by(now, addr(1, 1)), "we have contacted it");
         assert!(!reach.asked_by(now, addr(2, 1)));

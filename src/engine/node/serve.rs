@@ -8,7 +8,7 @@ use arrayvec::ArrayVec;
 use super::Node;
 use super::newcomers::Tidings;
 use crate::engine::bloom::SwarmFilters;
-use crate::engine::contact::{Contact, Family, is_admissible};
+use crate::engine::contact::{Contact, Family};
 use crate::engine::id::Id;
 use crate::engine::krpc::encode::{self, Filters, Response};
 use crate::engine::krpc::{Fault, Method, Query, Want};
@@ -98,7 +98,7 @@ impl Node {
 
     fn store(&mut self, now: Instant, info_hash: &Id, peer: SocketAddr, seed: bool) {
         let announced = StoredPeer { info_hash: *info_hash, peer, seed, age: Duration::ZERO };
-        let stored = if is_admissible(&peer, self.config.private_network) {
+        let stored = if self.rules.admits(&peer) {
             self.peers.announce(now, self.table.own(), &announced)
         } else {
             Stored::Full

@@ -61,7 +61,7 @@ impl Node {
         if !self.items.has(&target, &item) && !item.is_genuine() {
             return Err(Fault::Signature);
         }
-        let writer = (!self.config.private_network).then(|| subnet(from.ip()));
+        let writer = self.rules.diverse.then(|| subnet(from.ip()));
         let own = *self.id();
         let stored = self.items.put(now, &own, item, put.cas, writer);
         self.keep_sweeping_items(now);

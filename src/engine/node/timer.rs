@@ -38,16 +38,12 @@ impl Timer {
     ];
 }
 
-/// One contact verified at a time, so often at the most.
-pub(super) const VERIFY_EVERY: Duration = Duration::from_millis(100);
 /// While somebody is due, and at the latest.
 pub(super) const CHECK_EVERY: (Duration, Duration) = (Duration::from_secs(3), Duration::from_mins(1));
 /// While somebody is due in a large table, at the soonest: all have their turn before they count as questionable.
 pub(super) const CHECK_LARGE_EVERY: Duration = Duration::from_millis(500);
 /// While the table is new, and once it is settled.
 pub(super) const REFRESH_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-/// Right after joining, for each bucket in which nobody is known (in a private network: at once).
-pub(super) const REFRESH_GAPS_EVERY: Duration = Duration::from_millis(100);
 /// How long a table is new.
 pub(super) const SETTLED_AFTER: Duration = Duration::from_mins(2);
 /// BEP 5: buckets are refreshed every 15 minutes; our neighbourhood is what others need most.

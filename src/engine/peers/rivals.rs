@@ -2,25 +2,8 @@
 
 use super::Stored;
 use super::records::{HalfMinute, Record, Records};
-use crate::engine::limits::{PEERS_PER_SUBNET, PEERS_PER_SWARM, PORTS_PER_ADDRESS};
-
-/// How many peers may share an address or a subnet in one swarm.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
-    per_address: usize,
-    per_subnet: usize,
-}
-
-impl Bounds {
-    /// In a private network several peers may share an address.
-    pub(super) const fn new(private_network: bool) -> Self {
-        if private_network {
-            Self { per_address: PEERS_PER_SWARM, per_subnet: PEERS_PER_SWARM }
-        } else {
-            Self { per_address: PORTS_PER_ADDRESS, per_subnet: PEERS_PER_SUBNET }
-        }
-    }
-}
+use crate::engine::limits::PEERS_PER_SWARM;
+use crate::engine::rules::Rules;
 
 /// The record that the newcomer `peer` takes the place of: itself, or the oldest of those that it competes with.
 pub(super) fn competitor(
@@ -28,7 +11,7 @@ pub(super) fn competitor(
     width: usize,
     peer: &[u8],
     now: HalfMinute,
-    bounds: Bounds,
+    rules: &Rules,
     full: bool,
 ) -> Option<(usize, Stored)> {
     let ip = &peer[..peer.len() - 2];
@@ -47,8 +30,8 @@ pub(super) fn competitor(
         }
     }
     let bound = |rivals: &Rivals, most: usize| (rivals.count >= most).then_some(rivals.oldest);
-    bound(&same_ip, bounds.per_address)
-        .or_else(|| bound(&same_subnet, bounds.per_subnet))
+    bound(&same_ip, rules.peers_per_address)
+        .or_else(|| bound(&same_subnet, rules.peers_per_subnet))
         .or_else(|| bound(&any, if full { any.count.clamp(1, PEERS_PER_SWARM) } else { PEERS_PER_SWARM }))
         .map(|index| (index, Stored::Displaced))
 }

@@ -6,13 +6,14 @@ use std::time::Duration;
 use hashbrown::HashTable;
 
 use super::records::{HalfMinute, Records};
-use super::rivals::{Bounds, competitor};
+use super::rivals::competitor;
 use super::writers::{Writer, Writers};
 use crate::engine::contact::{CompactAddr, Family, decode_addr};
 use crate::engine::id::Id;
 use crate::engine::keyed_hash::KeyedHash;
 use crate::engine::limits::{PEER_LIFETIME, SWARMS_PER_WRITER, WRITERS_TO_FILL_STORE};
 use crate::engine::random::Random;
+use crate::engine::rules::Rules;
 use crate::engine::time::Instant;
 
 /// The index is cut into shards, so that growing one never rehashes more than a 64th of the store.
@@ -69,7 +70,7 @@ struct Swarm {
 #[derive(Clone)]
 pub struct PeerStore {
     family: Family,
-    bounds: Bounds,
+    rules: &'static Rules,
     shards: Vec<HashTable<u32>>,
     blocks: Vec<Vec<Swarm>>,
     swarms: usize,
@@ -98,14 +99,13 @@ impl<'a> Sample<'a> {
 }
 
 impl PeerStore {
-    /// An empty store for peers of `family` that uses about `memory_bytes`. In a private network several peers may
-    /// share an address.
+    /// An empty store for peers of `family` that uses about `memory_bytes`.
     #[must_use]
-    pub fn new(family: Family, memory_bytes: usize, private_network: bool, random: &mut Random) -> Self {
+    pub fn new(family: Family, memory_bytes: usize, rules: &'static Rules, random: &mut Random) -> Self {
         let most = (memory_bytes / SWARM_BYTES / WRITERS_TO_FILL_STORE).max(SWARMS_PER_WRITER);
         Self {
             family,
-            bounds: Bounds::new(private_network),
+            rules,
             shards: (0..SHARDS).map(|_| HashTable::new()).collect(),
             blocks: Vec::new(),
             swarms: 0,
@@ -113,7 +113,7 @@ impl PeerStore {
             heap_bytes: 0,
             memory_bytes,
             sweep: 0,
-            writers: (!private_network).then(|| Writers::new(most)),
+            writers: rules.diverse.then(|| Writers::new(most)),
             hash: KeyedHash::new(random),
         }
     }
@@ -164,10 +164,10 @@ impl PeerStore {
     }
 
     fn put(&mut self, place: u32, peer: &CompactAddr, now: Instant, at: HalfMinute, seed: bool, full: bool) -> Stored {
-        let (width, bounds) = (self.width(), self.bounds);
+        let (width, rules) = (self.width(), self.rules);
         let records = &mut swarm_mut(&mut self.blocks, place).records;
         let before = records.heap_bytes();
-        let stored = match competitor(records, width, peer.as_bytes(), HalfMinute::new(half_minutes(now)), bounds, full)
+        let stored = match competitor(records, width, peer.as_bytes(), HalfMinute::new(half_minutes(now)), rules, full)
         {
             Some((index, stored)) => {
                 records.set(index, peer.as_bytes(), at, seed);

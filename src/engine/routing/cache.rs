@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::engine::contact::{Contact, subnet};
 use crate::engine::id::Id;
+use crate::engine::rules::Rules;
 use crate::engine::time::{Instant, RoundTrip};
 
 /// A contact that has not answered for so long gives way to any other.
@@ -25,15 +26,15 @@ struct Known {
 #[derive(Clone, Debug)]
 pub struct Cache {
     ways: usize,
-    diverse: bool,
+    rules: &'static Rules,
     sets: Vec<Vec<Known>>,
 }
 
 impl Cache {
-    /// A cache of `ways` contacts per first id byte; 0 keeps nothing. `diverse` bounds them per subnet.
+    /// A cache of `ways` contacts per first id byte; 0 keeps nothing.
     #[must_use]
-    pub fn new(ways: usize, diverse: bool) -> Self {
-        Self { ways, diverse, sets: vec![Vec::new(); if ways == 0 { 0 } else { 256 }] }
+    pub fn new(ways: usize, rules: &'static Rules) -> Self {
+        Self { ways, rules, sets: vec![Vec::new(); if ways == 0 { 0 } else { 256 }] }
     }
 
     /// `contact` answered after `rtt`, and the table has nothing against it.
@@ -44,7 +45,8 @@ impl Cache {
         let network = subnet(contact.addr.ip());
         if let Some(same) = set.iter_mut().find(|known| known.contact.addr == contact.addr) {
             *same = known;
-        } else if let Some(near) = set.iter_mut().find(|near| self.diverse && subnet(near.contact.addr.ip()) == network)
+        } else if let Some(near) =
+            set.iter_mut().find(|near| self.rules.diverse && subnet(near.contact.addr.ip()) == network)
         {
             if worth(near).0 {
                 *near = known;
@@ -98,7 +100,7 @@ mod tests {
 
     #[test]
     fn keeps_the_fastest_and_lets_the_stale_go() {
-        let mut cache = Cache::new(2, false);
+        let mut cache = Cache::new(2, &Rules::PRIVATE);
         for (port, millis) in [(1, 300), (2, 100), (3, 200), (4, 400)] {
             cache.answered(Instant::ZERO, contact(7, port), Duration::from_millis(millis));
         }
@@ -110,13 +112,13 @@ mod tests {
         assert!(ports(&cache).contains(&5));
         cache.failed(&contact(7, 5));
         assert_eq!(cache.len(), 1);
-        assert!(Cache::new(0, false).is_empty());
+        assert!(Cache::new(0, &Rules::PRIVATE).is_empty());
     }
 
     #[test]
     fn one_owner_has_one_place_in_a_set() {
-        for (diverse, places) in [(true, 1), (false, 4)] {
-            let mut cache = Cache::new(8, diverse);
+        for (rules, places) in [(&Rules::MAINLINE, 1), (&Rules::PRIVATE, 4)] {
+            let mut cache = Cache::new(8, rules);
             for port in 1..=4 {
                 cache.answered(Instant::ZERO, contact(7, port), Duration::from_millis(10));
             }

@@ -15,6 +15,7 @@ use crate::engine::contact::{Contact, subnet};
 use crate::engine::id::Id;
 use crate::engine::limits::{FIRST_BUCKETS, K};
 use crate::engine::presence::Presence;
+use crate::engine::rules::Rules;
 use crate::engine::time::Instant;
 
 /// A dead entry is kept as a last resort until something replaces it, or until it has failed so often in a row.
@@ -60,16 +61,15 @@ pub struct Table {
     buckets: Vec<Bucket>,
     /// The subnets of all entries: most contacts that are heard of come from none of them.
     subnets: Presence<SUBNETS>,
-    diverse: bool,
+    rules: &'static Rules,
     prefer_compliant: bool,
 }
 
 impl Table {
-    /// An empty table around `own`. `diverse` bounds entries per address and subnet; `prefer_compliant` lets contacts
-    /// that obey BEP 42 displace those that do not.
+    /// An empty table around `own`. `prefer_compliant` lets contacts that obey BEP 42 displace those that do not.
     #[must_use]
-    pub const fn new(own: Id, diverse: bool, prefer_compliant: bool) -> Self {
-        Self { own, buckets: Vec::new(), subnets: Presence::new(), diverse, prefer_compliant }
+    pub const fn new(own: Id, rules: &'static Rules, prefer_compliant: bool) -> Self {
+        Self { own, buckets: Vec::new(), subnets: Presence::new(), rules, prefer_compliant }
     }
 
     /// The id that the table is built around.
@@ -96,7 +96,7 @@ impl Table {
         }
         let refusal = self.refusal(index, &contact);
         // In a private network an address is no reason, but the very endpoint is.
-        if (refusal == Some(Refusal::AddressTaken) || !self.diverse)
+        if (refusal == Some(Refusal::AddressTaken) || !self.rules.diverse)
             && let Some(changed) = self.drop_old_id(now, &contact)
         {
             return changed;
@@ -154,7 +154,8 @@ impl Table {
         }
         let index = self.own.common_prefix_len(&contact.id);
         // Those near us are heard of again and again, and most of them are in their bucket already: look there first.
-        let is_open = |bucket: &Bucket| bucket.has_room() && !(self.diverse && bucket.knows_subnet_of(&contact.addr));
+        let is_open =
+            |bucket: &Bucket| bucket.has_room() && !(self.rules.diverse && bucket.knows_subnet_of(&contact.addr));
         self.buckets.get(index).is_none_or(is_open) && self.refusal(index, contact).is_none()
     }
 
@@ -230,7 +231,7 @@ impl Table {
     /// The same contacts around another own id.
     pub fn rebase(&mut self, now: Instant, own: Id) {
         let entries: Vec<Entry> = self.entries().copied().collect();
-        *self = Self::new(own, self.diverse, self.prefer_compliant);
+        *self = Self::new(own, self.rules, self.prefer_compliant);
         for entry in entries {
             if entry.contact.id != own {
                 let index = self.bucket_index(&entry.contact.id);
@@ -269,7 +270,7 @@ impl Table {
     }
 
     fn refusal(&self, index: usize, contact: &Contact) -> Option<Refusal> {
-        if !self.diverse || !self.subnets.may_contain(subnet(contact.addr.ip())) {
+        if !self.rules.diverse || !self.subnets.may_contain(subnet(contact.addr.ip())) {
             return None;
         }
         let mut neighbours = self.buckets.iter().flat_map(|bucket| bucket.in_subnet_of(&contact.addr));

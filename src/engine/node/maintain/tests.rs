@@ -4,9 +4,10 @@ use super::*;
 use crate::engine::krpc::{Kind, Message, Method};
 use crate::engine::limits::{K, VERIFY_QUEUE};
 use crate::engine::node::newcomers::Tidings;
-use crate::engine::node::timer::{Timers, VERIFY_EVERY};
+use crate::engine::node::timer::Timers;
 use crate::engine::node::{Config, Output};
 use crate::engine::random::Random;
+use crate::engine::rules::Rules;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -110,7 +111,7 @@ fn one_address_is_not_pinged_on_every_port() {
         let mut pinged = 0;
         for port in 1..=20 {
             pinged += bench.newcomer(([50, 1, 1, 1], port).into());
-            pinged += bench.wait(VERIFY_EVERY).iter().filter(|(_, name)| name == "ping").count();
+            pinged += bench.wait(Rules::MAINLINE.verify_every).iter().filter(|(_, name)| name == "ping").count();
         }
         assert_eq!(pinged, pings, "private: {private_network}");
     }
@@ -122,7 +123,7 @@ fn whoever_others_name_at_a_closed_port_is_verified_when_it_asks_from_an_open_on
     let named = Contact { id: Id([0x22; 20]), addr: ([50, 1, 1, 1], 1).into() };
     bench.node.verify_later(bench.now, named, Tidings::Others);
     assert_eq!(bench.wait(Duration::ZERO), [(named.addr, "ping".into())]);
-    bench.wait(VERIFY_EVERY);
+    bench.wait(Rules::MAINLINE.verify_every);
     assert_eq!(bench.newcomer(([50, 1, 1, 1], 2).into()), 1);
 }
 

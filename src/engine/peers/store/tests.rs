@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 fn store(private: bool) -> (PeerStore, Random) {
     let mut random = Random::new([3; 32]);
-    (PeerStore::new(Family::V4, 1 << 20, private, &mut random), random)
+    (PeerStore::new(Family::V4, 1 << 20, Rules::of(private), &mut random), random)
 }
 
 fn peer(a: u8, b: u8, port: u16) -> SocketAddr {
@@ -152,7 +152,7 @@ fn a_full_swarm_takes_the_newest_for_the_oldest() {
 #[test]
 fn memory_is_bounded_and_known_swarms_stay_writable() {
     let mut random = Random::new([1; 32]);
-    let mut store = PeerStore::new(Family::V4, 100_000, false, &mut random);
+    let mut store = PeerStore::new(Family::V4, 100_000, &Rules::MAINLINE, &mut random);
     let now = Instant::ZERO;
     let ids: Vec<Id> = (0..10_000).map(|_| random.wire_id()).collect();
     for (index, id) in ids.iter().enumerate() {
@@ -170,7 +170,7 @@ fn memory_is_bounded_and_known_swarms_stay_writable() {
 #[test]
 fn a_full_store_gives_up_far_swarms_for_close_ones() {
     let mut random = Random::new([1; 32]);
-    let mut store = PeerStore::new(Family::V4, 100_000, false, &mut random);
+    let mut store = PeerStore::new(Family::V4, 100_000, &Rules::MAINLINE, &mut random);
     let now = Instant::ZERO;
     let mut announce = |store: &mut PeerStore, bits, index: usize| {
         let (info_hash, peer) = (close(bits, &mut random), peer((index >> 6) as u8, index as u8, 1));
@@ -202,7 +202,7 @@ fn a_swarm_of_many_gives_way_to_none_of_one_peer() {
         (20, 16, 158, false),
         (20, 4, 158, true),
     ] {
-        let mut store = PeerStore::new(Family::V4, 1, false, &mut random);
+        let mut store = PeerStore::new(Family::V4, 1, &Rules::MAINLINE, &mut random);
         let swarm = close(bits, &mut random);
         store.plant(now, &swarm, peer(0, 1, 1), false, Duration::ZERO);
         store.memory_bytes = 1 << 20;
@@ -224,7 +224,7 @@ fn one_network_does_not_fill_the_store() {
         (Family::V6, "[2001:db8:1:1::1]:1", "[2001:db8:1:ff::2]:1", "[2001:db8:2:1::1]:1"),
     ] {
         let mut random = Random::new([1; 32]);
-        let mut store = PeerStore::new(family, 1 << 20, false, &mut random);
+        let mut store = PeerStore::new(family, 1 << 20, &Rules::MAINLINE, &mut random);
         let mut announce = |store: &mut PeerStore, from: &str| {
             let info_hash = random.wire_id();
             let accepted = store.accepts(&OWN, &info_hash, addr(from).ip());
@@ -251,7 +251,7 @@ proptest! {
     #[test]
     fn a_full_store_keeps_its_books(script in prop::collection::vec((0usize..12, 0u8..20, 0u8..8, 0u64..300), 1..150)) {
         let mut random = Random::new([1; 32]);
-        let mut store = PeerStore::new(Family::V4, 1500, false, &mut random);
+        let mut store = PeerStore::new(Family::V4, 1500, &Rules::MAINLINE, &mut random);
         let mut now = Instant::from_secs(9000);
         for (bits, swarm, host, seconds) in script {
             now += Duration::from_secs(seconds);

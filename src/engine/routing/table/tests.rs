@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::*;
 use crate::engine::contact::subnet;
 use crate::engine::random::Random;
+use crate::engine::rules::Rules;
 use proptest::prelude::*;
 
 const MS: Duration = Duration::from_millis(1);
@@ -96,7 +97,7 @@ proptest! {
         target in any::<[u8; 20]>(),
         near in 0usize..160,
     ) {
-        let mut table = Table::new(own(), true, false);
+        let mut table = Table::new(own(), &Rules::MAINLINE, false);
         let mut now = Instant::from_secs(10);
         for step in steps {
             match step {
@@ -149,7 +150,7 @@ fn nth(index: u8, prefix: usize) -> Contact {
 }
 
 fn full_bucket(rtt: Duration) -> Table {
-    let mut table = Table::new(own(), true, false);
+    let mut table = Table::new(own(), &Rules::MAINLINE, false);
     for index in 0..8 {
         assert_eq!(table.answered(Instant::ZERO, nth(index, 4), rtt), Outcome::Added);
     }
@@ -215,7 +216,7 @@ fn an_id_cannot_be_taken_over_from_another_address() {
 
 #[test]
 fn contacts_that_obey_bep_42_displace_those_that_do_not() {
-    let mut table = Table::new(own(), true, true);
+    let mut table = Table::new(own(), &Rules::MAINLINE, true);
     for index in 0..8 {
         table.answered(Instant::ZERO, nth(index, 4), MS * 100);
     }
@@ -240,8 +241,8 @@ fn a_new_own_id_keeps_the_contacts() {
 
 #[test]
 fn an_endpoint_that_answers_with_an_id_of_another_loses_its_own() {
-    for diverse in [true, false] {
-        let mut table = Table::new(own(), diverse, false);
+    for rules in [&Rules::MAINLINE, &Rules::PRIVATE] {
+        let mut table = Table::new(own(), rules, false);
         let (liar, honest) = (nth(1, 4), nth(2, 5));
         table.answered(Instant::ZERO, liar, MS);
         table.answered(Instant::ZERO, honest, MS);
@@ -254,7 +255,7 @@ fn an_endpoint_that_answers_with_an_id_of_another_loses_its_own() {
 
 #[test]
 fn those_that_fail_do_not_keep_the_others_from_being_checked() {
-    let mut table = Table::new(own(), true, false);
+    let mut table = Table::new(own(), &Rules::MAINLINE, false);
     for index in 0..40 {
         table.answered(Instant::from_secs(u64::from(index)), nth(index, 0), MS);
     }
