@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) fn run(args: AnnounceArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
     let targets = session::targets(&args.swarms)?;
     let (config, output) = session::begin(args.setup, environment)?;
-    let plan = Plan { targets, port: args.port, seed: args.seed, output };
+    let plan = Plan { targets, port: args.port, seed: args.seed, output: output.staying(args.keep) };
     plan.warn_of_private();
     session::block_on(async {
         if args.keep {

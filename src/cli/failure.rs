@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io;
 
+use super::lines;
 use super::target::TargetError;
 use crate::daemon::config::ConfigError;
 
@@ -14,7 +15,7 @@ pub enum Exit {
     Done = 0,
     /// Nothing was found, nothing was stored, a node breaks a rule, or an experiment is not as it must be.
     Nothing = 1,
-    /// The command line, the settings or the data folder cannot be used as they are.
+    /// The command line, the settings or the data folder cannot be used as they are, or the results not be written.
     Usage = 2,
     /// No socket could be opened, or no other node answered.
     NoNetwork = 3,
@@ -43,7 +44,7 @@ pub enum Failure {
         /// What to do about it.
         cure: String,
     },
-    /// Whoever reads our results has enough.
+    /// The reader of our results has closed the pipe.
     ReaderGone,
 }
 
@@ -105,8 +106,11 @@ impl From<ConfigError> for Failure {
     }
 }
 
-/// Writes a line to standard error; that it is closed is no reason to fail.
+/// Writes a line to standard error; that it cannot be written is no reason to fail.
 pub(super) fn eprintln_quietly(text: impl Display) {
     use std::io::Write;
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    match lines::stderr_if_queued() {
+        Some(lines) => lines.say(text),
+        None => drop(writeln!(io::stderr().lock(), "{text}")),
+    }
 }

@@ -1,28 +1,48 @@
-//! Logs: on standard error, with colours only on a terminal.
+//! Logs: on standard error, with colours only on a terminal. A line that cannot be written is never an error.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{self, IsTerminal, Write, stderr};
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
+use super::lines;
 use crate::daemon::config::Config;
 
-/// What is logged by commands that only print results, unless somebody asks for more.
+/// What commands that only print results log, unless a flag or a variable says otherwise.
 const QUIET: &str = "warn";
 
 /// Starts the logs of a command that prints results.
 pub(super) fn start_quiet(config: &Config) {
-    start(if config.is_flag("log") || config.is_variable("log") { &config.log } else { QUIET });
+    let filter = if config.is_flag("log") || config.is_variable("log") { &config.log } else { QUIET };
+    start(filter, BoxMakeWriter::new(|| Forgiving(stderr())));
 }
 
-/// Starts the logs of the node that stays.
+/// Starts the logs of the node that stays: it must not wait for them either.
 pub(super) fn start_talkative(config: &Config) {
-    start(&config.log);
+    start(&config.log, BoxMakeWriter::new(lines::stderr));
 }
 
-fn start(filter: &str) {
+fn start(filter: &str, writer: BoxMakeWriter) {
     let colours = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let filter = EnvFilter::try_new(filter).expect("checked when the configuration was read");
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(colours);
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours);
+    // By default tracing-subscriber reports a failed write by `eprintln!`, which panics where standard error is gone.
+    let subscriber = subscriber.with_target(false).log_internal_errors(false);
     // A second start, as in a test that calls two commands, keeps the first.
-    let _ = subscriber.with_target(false).try_init();
+    let _ = subscriber.try_init();
+}
+
+/// A stream to which every write succeeds, whatever becomes of it.
+struct Forgiving<W>(W);
+
+impl<W: Write> Write for Forgiving<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.0.write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
+    }
 }

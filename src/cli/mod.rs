@@ -15,6 +15,7 @@ mod find;
 mod items;
 mod keep;
 mod lab;
+mod lines;
 mod logging;
 mod man;
 pub mod output;
@@ -29,6 +30,7 @@ mod state;
 pub mod target;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 use args::Command;
@@ -41,8 +43,9 @@ pub fn main(
 ) -> ExitCode {
     let exit = match args::parse(args) {
         Ok(line) => dispatch(line.command, &readable(environment)).unwrap_or_else(|failure| failure.report()),
-        Err(error) => print_clap(&error),
+        Err(error) => print_clap(&error).unwrap_or_else(|failure| failure.report()),
     };
+    lines::flush();
     ExitCode::from(exit as u8)
 }
 
@@ -70,10 +73,13 @@ fn dispatch(command: Command, environment: &[(String, String)]) -> Result<Exit, 
     }
 }
 
-/// Help and version are results; anything else that clap says is a usage error. A closed stream is neither.
-fn print_clap(error: &clap::Error) -> Exit {
-    let _ = error.print();
-    if error.use_stderr() { Exit::Usage } else { Exit::Done }
+/// Help and version are results; anything else that clap says is a usage error.
+fn print_clap(error: &clap::Error) -> Result<Exit, Failure> {
+    let printed = error.print().and_then(|()| std::io::stdout().flush());
+    match error.use_stderr() {
+        true => Ok(Exit::Usage),
+        false => printed.map(|()| Exit::Done).map_err(Failure::from_stdout),
+    }
 }
 
 /// The environment as text. A name that is no text is not ours; a value that is none is shown as well as it can be.

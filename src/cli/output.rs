@@ -1,26 +1,40 @@
 //! Results on standard output: text for people, or one JSON object a line for programs.
 //!
 //! Logs and progress go to standard error, so that results can be piped anywhere. A reader that stops reading
-//! (`| head -1`) has what it wanted: the program ends quietly, it does not panic.
+//! (`| head -1`) has what it wanted: the command ends quietly. Any other result that cannot be written is an error. A
+//! program that stays (`run`, `--keep`) goes on in both cases.
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
+use std::time::Duration;
 
 use serde::Serialize;
 
 use super::failure::Failure;
+use super::lines;
+
+/// Time before a stream that takes nothing at the moment is tried again.
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(10);
 
 /// The writer of results.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
     json: bool,
+    /// Whether the program goes on where a result cannot be written.
+    stays: bool,
 }
 
 impl Output {
     /// Text, or JSON lines.
     #[must_use]
     pub const fn new(json: bool) -> Self {
-        Self { json }
+        Self { json, stays: false }
+    }
+
+    /// The same for a program that stays: it neither waits for the reader of its results nor ends without one.
+    #[must_use]
+    pub const fn staying(self, stays: bool) -> Self {
+        Self { stays, ..self }
     }
 
     /// Whether programs read this.
@@ -32,14 +46,22 @@ impl Output {
     /// Writes one result: `text` for people, `record` for programs.
     pub(super) fn result(self, text: impl Display, record: &impl Serialize) -> Result<(), Failure> {
         match self.json {
-            true => write_line(serde_json::to_string(record).expect("results are plain records")),
-            false => write_line(text),
+            true => self.line(serde_json::to_string(record).expect("results are plain records")),
+            false => self.line(text),
         }
     }
 
     /// Writes a line that only people need.
     pub(super) fn note(self, text: impl Display) -> Result<(), Failure> {
-        if self.json { Ok(()) } else { write_line(text) }
+        if self.json { Ok(()) } else { self.line(text) }
+    }
+
+    fn line(self, text: impl Display) -> Result<(), Failure> {
+        if self.stays {
+            lines::stdout().say(text);
+            return Ok(());
+        }
+        write_raw(format!("{text}\n").as_bytes())
     }
 }
 
@@ -50,13 +72,30 @@ pub(super) fn counted(count: usize, thing: &str) -> String {
 
 /// Writes bytes as they are: scripts and manual pages.
 pub(super) fn write_raw(bytes: &[u8]) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(Failure::from_stdout)
+    write_all(&mut io::stdout().lock(), bytes).map_err(Failure::from_stdout)
 }
 
-fn write_line(text: impl Display) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(Failure::from_stdout)
+/// Writes all of `bytes` and flushes. Unlike [`Write::write_all`] it has patience with a stream in non-blocking mode, as
+/// some programs leave a pipe that they share with us.
+pub(super) fn write_all(out: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match patiently(|| out.write(bytes))? {
+            0 => return Err(ErrorKind::WriteZero.into()),
+            written => bytes = &bytes[written..],
+        }
+    }
+    patiently(|| out.flush())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the reader of a pipe sends no event that could be waited for")]
+fn patiently<T>(mut write: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match write() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(TRY_AGAIN_AFTER),
+            done => return done,
+        }
+    }
 }
 
 /// Serialises a value as its text: infohashes and ids.

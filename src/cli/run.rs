@@ -13,12 +13,12 @@ use crate::daemon::service::{self, Moment, ServiceError, Started};
 
 pub(super) fn run(args: RunArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
     let config = Config::load(&args.settings.into_sources(environment))?;
-    config.warnings.iter().for_each(|warning| eprintln_quietly(format_args!("warning: {warning}")));
     logging::start_talkative(&config);
-    let output = Output::new(args.json);
+    config.warnings.iter().for_each(|warning| eprintln_quietly(format_args!("warning: {warning}")));
+    let output = Output::new(args.json).staying(true);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::no_network(error, "free some memory or file handles"))?;
-    // Whoever read what we print may be gone; the node serves others and goes on.
+    // `staying`: no result of ours can fail here.
     runtime.block_on(service::run(&config, |moment| drop(output.result(text(&moment), &record(&moment)))))?;
     Ok(Exit::Done)
 }

@@ -1,4 +1,5 @@
-//! The signals that ask a program to stop: SIGINT and SIGTERM, or Ctrl-C where there are no signals.
+//! Signals: SIGINT and SIGTERM ask a program to stop, or Ctrl-C where there are no signals; SIGHUP and SIGXFSZ, which
+//! would end it because of its outputs, do not.
 
 use std::io;
 
@@ -19,6 +20,11 @@ impl StopSignals {
     /// The system refuses to deliver signals.
     pub fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
+        // The terminal was closed (SIGHUP), or a file has its greatest size (`ulimit -f`, SIGXFSZ): what a program writes
+        // there fails from now on, and nothing else does. A handler that was set once stays when its stream is dropped.
+        drop(signal(SignalKind::hangup())?);
+        #[cfg(target_os = "linux")]
+        drop(signal(SignalKind::from_raw(libc::SIGXFSZ))?);
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 

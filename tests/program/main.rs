@@ -12,5 +12,6 @@ mod items;
 mod life;
 mod manual;
 mod network;
+mod outputs;
 mod shell;
 mod targets;

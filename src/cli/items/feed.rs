@@ -29,6 +29,7 @@ pub(in crate::cli) fn publish(args: PublishArgs, environment: &[(String, String)
     check_salt(&salt)?;
     let what = What { value: value_of(&infohash), owner: Some(owner), salt, seq: args.seq, cas: args.cas };
     let (config, output) = session::begin(args.setup, environment)?;
+    let output = output.staying(args.keep);
     let report = |item: &Item, stored: &ItemStored| {
         let count = stored.stored_at.len();
         let record = json!({

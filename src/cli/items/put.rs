@@ -22,10 +22,11 @@ pub(in crate::cli) fn run(args: PutArgs, environment: &[(String, String)]) -> Re
     if let Some(file) = &args.file {
         let upload = Upload::new(file, args.max_size, args.resume)?;
         let (config, output) = session::begin(args.setup, environment)?;
-        return session::block_on(upload.run(&config, args.keep, output));
+        return session::block_on(upload.run(&config, args.keep, output.staying(args.keep)));
     }
     let what = What::new(&args)?;
     let (config, output) = session::begin(args.setup, environment)?;
+    let output = output.staying(args.keep);
     session::block_on(what.store(&config, args.keep, |item, stored| report(item, stored, output)))
 }
 

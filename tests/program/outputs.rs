@@ -1,0 +1,285 @@
+//! Outputs that cannot be written: a full disk, a pipe without a reader, a stalled reader, a closed terminal, closed
+//! descriptors. A program that stays goes on; a command whose result is lost says so, and does not end with 0.
+#![cfg(target_os = "linux")]
+
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::net::UdpSocket;
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::pty;
+
+use super::daemon::Daemon;
+use super::harness::Home;
+
+/// Longer than any step takes on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Each answered ping is several lines at level trace: together more than a pipe of 64 KiB holds.
+const PINGS: usize = 600;
+
+/// The target of the item `kept`: the SHA-1 of `4:kept`.
+const ITEM: &str = "5a23b531c257032bcd74b1293474a22b3151a9f2";
+
+/// What is wrong with standard output and standard error of a program.
+enum Broken {
+    /// A full disk, from the start.
+    Full,
+    /// A pipe whose reader has gone before the start.
+    NoReader,
+    /// A pipe whose reader goes while the program runs.
+    ReaderGoes,
+    /// A pipe from which nothing is read.
+    Stalled,
+    /// Descriptors 0, 1 and 2 are closed.
+    Closed,
+    /// A terminal that is closed while the program runs.
+    TerminalCloses,
+    /// A file that may not grow (`ulimit -f`).
+    FileTooLarge,
+}
+
+const ALL: [Broken; 7] = [
+    Broken::Full,
+    Broken::NoReader,
+    Broken::ReaderGoes,
+    Broken::Stalled,
+    Broken::Closed,
+    Broken::TerminalCloses,
+    Broken::FileTooLarge,
+];
+
+/// The other end of an output, as far as there is one.
+type OtherEnd = Option<OwnedFd>;
+
+fn full() -> File {
+    OpenOptions::new().write(true).open("/dev/full").unwrap()
+}
+
+fn pipe() -> (OwnedFd, OwnedFd) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    (reader.into(), writer.into())
+}
+
+fn terminal() -> (OwnedFd, OwnedFd) {
+    let ours = pty::openpt(pty::OpenptFlags::RDWR | pty::OpenptFlags::NOCTTY).unwrap();
+    pty::grantpt(&ours).unwrap();
+    pty::unlockpt(&ours).unwrap();
+    let name = pty::ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
+    (ours, OpenOptions::new().read(true).write(true).open(name).unwrap().into())
+}
+
+/// `command`, run by a shell that does `first` before.
+fn behind_shell(command: &Command, first: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{first}; exec \"$@\""), "sh"]).arg(command.get_program()).args(command.get_args());
+    shell.current_dir(command.get_current_dir().unwrap());
+    command.get_envs().for_each(|(name, value)| drop(value.map(|value| shell.env(name, value))));
+    shell
+}
+
+impl Broken {
+    /// Starts `command` with such outputs; gives what keeps the other end open until it is to break.
+    fn start(&self, home: &Home, mut command: Command) -> (Child, OtherEnd) {
+        let both = |command: &mut Command, end: OwnedFd| {
+            command.stderr(end.try_clone().unwrap()).stdout(end);
+        };
+        let other = match self {
+            Self::Full => {
+                both(&mut command, full().into());
+                None
+            }
+            Self::NoReader | Self::ReaderGoes | Self::Stalled => {
+                let (reader, writer) = pipe();
+                both(&mut command, writer);
+                (!matches!(self, Self::NoReader)).then_some(reader)
+            }
+            Self::Closed => {
+                command = behind_shell(&command, "exec <&- >&- 2>&-");
+                None
+            }
+            Self::TerminalCloses => {
+                let (ours, theirs) = terminal();
+                command = behind_shell(&command, "exec setsid --ctty \"$@\"");
+                command.stdin(theirs.try_clone().unwrap());
+                both(&mut command, theirs);
+                Some(ours)
+            }
+            Self::FileTooLarge => {
+                let path = home.write("log", vec![b'.'; 512 << 10]);
+                both(&mut command, OpenOptions::new().append(true).open(path).unwrap().into());
+                command = {
+                    let mut limited = behind_shell(&command, "ulimit -f 1024 || exit 9");
+                    both(&mut limited, OpenOptions::new().append(true).open(home.path().join("log")).unwrap().into());
+                    limited
+                };
+                None
+            }
+        };
+        (command.spawn().expect("the program starts"), other)
+    }
+}
+
+/// A port that was free a moment ago.
+fn free_address() -> String {
+    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// Pings the node until it has answered `count` times.
+fn ping(address: &str, count: usize, child: &mut Child) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let (began, mut answers, mut buffer) = (Instant::now(), 0, [0; 1500]);
+    while answers < count {
+        assert!(began.elapsed() < PATIENCE, "{answers} answers to pings");
+        let ended = child.try_wait().unwrap();
+        assert!(ended.is_none(), "the node has ended: {ended:?} after {answers} answers");
+        socket.send_to(b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe", address).unwrap();
+        answers += usize::from(socket.recv(&mut buffer).is_ok());
+    }
+}
+
+fn terminate(child: &mut Child) -> Option<i32> {
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    child.wait().unwrap().code()
+}
+
+#[test]
+fn no_output_that_breaks_ends_or_deafens_the_node() {
+    for broken in ALL {
+        for level in ["error", "info", "trace"] {
+            let home = Home::new();
+            let address = free_address();
+            let run = ["run", "--lan", "--gateway", "off", "--data-dir", "data", "--bind", &address, "--log", level];
+            let (mut child, mut other) = broken.start(&home, home.command(&run));
+            ping(&address, 1, &mut child);
+            if matches!(broken, Broken::ReaderGoes | Broken::TerminalCloses) {
+                drop(other.take());
+            }
+            ping(&address, PINGS, &mut child);
+            assert_eq!(terminate(&mut child), Some(0), "level {level}");
+            drop(other);
+            let status = home.run(&["status", "--json", "--data-dir", "data"]).expect_code(0).json();
+            assert_eq!(status[0]["addresses"][0]["address"], address.as_str());
+        }
+    }
+}
+
+/// `head` closes the pipe; the announce, the item and the torrent are wanted all the same.
+#[test]
+fn what_is_kept_goes_on_without_a_reader() {
+    let home = Home::new();
+    let nodes = Daemon::network(&home, 3);
+    let router = nodes[0].address.as_str();
+    let infohash = "b".repeat(40);
+    let announce = ["announce", &infohash, "--port", "7", "--keep"];
+    for kept in [&announce[..], &["put", "kept", "--keep"]] {
+        let mut command = home.command(kept);
+        command.args(["--lan", "--bootstrap", router, "--data-dir", "none"]);
+        let (mut child, _) = Broken::NoReader.start(&home, command);
+        let join = ["--lan", "--bootstrap", router];
+        let look = if kept[0] == "announce" { ["find", &infohash] } else { ["get", ITEM] };
+        let stored = || home.run(&[&look[..], &join].concat()).code == 0;
+        let began = Instant::now();
+        while !stored() {
+            assert!(began.elapsed() < PATIENCE, "{kept:?} stored nothing");
+        }
+        assert_eq!(child.try_wait().unwrap(), None, "{kept:?} has ended");
+        assert_eq!(terminate(&mut child), Some(0), "{kept:?}");
+    }
+}
+
+/// Every command that prints a result, on a network of three nodes.
+fn one_shots(router: &str) -> Vec<Vec<String>> {
+    let infohash = "c".repeat(40);
+    let join = ["--lan", "--bootstrap", router, "--data-dir", "node-2"];
+    let joining: [&[&str]; 7] = [
+        &["announce", &infohash, "--port", "9"],
+        &["find", &infohash],
+        &["scrape", &infohash],
+        &["sample", router],
+        &["put", "Hello World!"],
+        &["get", "e5f96f6f38320f0f33959cb4d3d656452117aadb"],
+        &["ping", router],
+    ];
+    let alone: [&[&str]; 11] = [
+        &["--help"],
+        &["--version"],
+        &["run", "--help"],
+        &["config"],
+        &["config", "--json"],
+        &["completions", "bash"],
+        &["status", "--data-dir", "node-2"],
+        &["nodes", "--data-dir", "node-2"],
+        &["key", "new", "me.key"],
+        &["key", "show", "me.key"],
+        &["conform", router, "--only", "krpc", "--pace", "0"],
+    ];
+    let owned = |args: &[&str]| args.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let alone = alone.map(owned);
+    joining.map(|args| owned(&[args, &join[..]].concat())).into_iter().chain(alone).collect()
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_an_error() {
+    let home = Home::new();
+    let mut nodes = Daemon::network(&home, 3);
+    nodes.pop().unwrap().stop("TERM"); // so that its folder knows nodes
+    for args in one_shots(&nodes[0].address) {
+        let mut command = home.command(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        let output = command.stdout(full()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+        assert!(said.contains("error: standard output: No space left on device"), "{args:?}: {said}");
+        assert!(said.contains("\ncure: "), "{args:?}: {said}");
+        // The same with nobody left to hear of it.
+        let code = command.stderr(full()).status().unwrap().code();
+        assert!(matches!(code, Some(1..=3)), "{args:?}: {code:?}");
+    }
+}
+
+#[test]
+fn a_command_whose_reader_leaves_ends_quietly() {
+    let home = Home::new();
+    let mut nodes = Daemon::network(&home, 3);
+    nodes.pop().unwrap().stop("TERM"); // so that its folder knows nodes
+    for args in one_shots(&nodes[0].address) {
+        let mut command = home.command(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        let (reader, writer) = pipe();
+        drop(reader);
+        let output = command.stdout(writer).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        let fine = said.lines().all(|line| line.starts_with("note: ") || !line.contains("standard output"));
+        assert!(output.status.code() == Some(0) && fine, "{args:?}: {:?} {said}", output.status);
+    }
+}
+
+#[test]
+fn notes_that_cannot_be_written_change_nothing() {
+    let home = Home::new();
+    for (args, code) in [(&["find", "nonsense"][..], 2), (&["status"], 1), (&["config"], 0)] {
+        let mut command = home.command(args);
+        command.env("TRACKERLESS_NONSENSE", "a warning");
+        for stderr in [full().into(), pipe().1, terminal().1] {
+            assert_eq!(command.stdout(Stdio::null()).stderr(stderr).status().unwrap().code(), Some(code), "{args:?}");
+        }
+        let status = behind_shell(&command, "exec <&- >&- 2>&-").status().unwrap();
+        assert_eq!(status.code(), Some(code), "{args:?}");
+    }
+}
+
+/// Some programs leave a pipe that they share with us in non-blocking mode; then a full pipe is an error to a write.
+#[test]
+fn a_slow_reader_of_a_pipe_in_non_blocking_mode_gets_everything() {
+    let home = Home::new();
+    let (reader, writer) = pipe();
+    rustix::io::ioctl_fionbio(&writer, true).unwrap();
+    rustix::pipe::fcntl_setpipe_size(&writer, 4096).unwrap();
+    let mut child = home.command(&["completions", "bash"]).stdout(writer).spawn().unwrap();
+    let mut script = String::new();
+    File::from(reader).read_to_string(&mut script).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(script, home.run(&["completions", "bash"]).stdout);
+}
