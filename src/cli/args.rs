@@ -61,7 +61,7 @@ pub enum Command {
     Config(ConfigArgs),
     /// Show the DHT at work on this machine alone: 50 nodes, one announce, one search.
     Demo(DemoArgs),
-    /// Run an experiment on simulated networks: its table, its picture, and whether the result is as it must be.
+    /// Run an experiment on simulated networks; check and draw the result.
     Lab(LabArgs),
     /// Print the completion script for a shell.
     Completions(CompletionsArgs),
@@ -72,7 +72,7 @@ pub enum Command {
 /// `trackerless run`
 #[derive(Args, Debug)]
 pub struct RunArgs {
-    /// One JSON object per event on standard output: started, ready, stopped.
+    /// One JSON object per event on standard output.
     #[arg(long)]
     pub json: bool,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
@@ -103,7 +103,7 @@ pub struct AnnounceArgs {
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
     pub swarms: Swarms,
-    /// The port on which the torrent client of this host accepts peers.
+    /// The port on which the client of this host listens.
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: u16,
     /// Say that this host has the whole torrent (BEP 33).
@@ -134,13 +134,13 @@ pub struct ConformArgs {
     /// The node: on this machine or in a private network.
     #[arg(value_name = "HOST:PORT")]
     pub node: HostPort,
-    /// Run this group of checks only; may be given again.
+    /// Run this group of checks only; may be repeated.
     #[arg(long, value_name = "GROUP", value_parser = clap::builder::PossibleValuesParser::new(crate::conform::GROUPS))]
     pub only: Vec<String>,
-    /// The node may be on the Internet: it is mine, or its owner agrees.
+    /// The node may be on the Internet; its owner agrees.
     #[arg(long)]
     pub public: bool,
-    /// Milliseconds between two datagrams from one address. libtorrent blocks whoever sends five a second.
+    /// Milliseconds between datagrams from one address.
     #[arg(long, value_name = "MS", default_value_t = 250)]
     pub pace: u16,
     /// Milliseconds that an answer may take.
@@ -176,22 +176,23 @@ pub struct LabArgs {
     /// hops, failures, geometry, churn, or all of them.
     #[arg(value_name = "EXPERIMENT")]
     pub experiment: Experiments,
-    /// Where all randomness comes from: the same seed gives the same files.
+    /// The seed: the same gives the same files.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     /// Sizes of the network.
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(20..=100_000))]
     pub nodes: Option<Vec<u32>>,
-    /// Which systems: chord, chord6, kademlia, kademlia5, bep5, pastry, tapestry, can2, can4, viceroy.
+    /// Of chord, chord6, kademlia, kademlia5, bep5, pastry,
+    /// tapestry, can2, can4, viceroy.
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub systems: Option<Vec<System>>,
     /// Repetitions with other ids, keys and deaths.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub trials: Option<u32>,
-    /// The folder for the tables (CSV) and pictures (SVG).
+    /// The folder for tables and pictures.
     #[arg(long, value_name = "DIR", default_value = "lab")]
     pub out: PathBuf,
-    /// Small sizes and few trials: the same figures, coarser, within a minute.
+    /// Small sizes, few trials: within a minute.
     #[arg(long)]
     pub quick: bool,
     /// One JSON object per verdict, one a line.
@@ -249,37 +250,55 @@ pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Comma
 /// The command line as clap knows it, with examples and exit codes in the help of every command.
 #[must_use]
 pub fn command() -> clap::Command {
-    let command = CommandLine::command().after_help(help_tail("trackerless"));
+    let command = short_help(CommandLine::command().after_help(help_tail("trackerless")));
     command.mut_subcommands(|command| {
         let tail = help_tail(command.get_name());
-        command.after_help(tail)
+        let settings = |arg: &clap::Arg| arg.is_hide_short_help_set();
+        // `--help-settings` prints the long help, which is for settings alone.
+        let command = command.mut_args(|arg| if settings(&arg) { arg } else { arg.hide_long_help(true) });
+        short_help(command.after_help(tail).after_long_help(SETTINGS_TAIL))
     })
 }
 
+/// `--help` in its short form, as `-h`: a line for each argument, so that it fits a screen.
+fn short_help(command: clap::Command) -> clap::Command {
+    let help = clap::Arg::new("help").short('h').long("help").action(clap::ArgAction::HelpShort).help("Print help");
+    let command = command.disable_help_flag(true).arg(help.hide_long_help(true));
+    command.max_term_width(HELP_WIDTH).help_template(HELP_TEMPLATE)
+}
+
+/// Columns of the narrowest screen that `--help` is made for.
+const HELP_WIDTH: usize = 80;
+
+/// As clap has it, without blank lines around the usage.
+const HELP_TEMPLATE: &str = "{about}\n{usage-heading} {usage}\n{all-args}{after-help}";
+
+const SETTINGS_TAIL: &str = "Each is also a key of the configuration file: see `trackerless config`.";
+
 fn help_tail(name: &str) -> String {
     let examples = EXAMPLES.iter().find(|(command, _)| *command == name).map_or("", |(_, examples)| examples);
-    format!("Examples:\n{examples}\n\n{EXIT_CODES}")
+    format!("Examples:\n{examples}\n{EXIT_CODES}")
 }
 
 /// Examples for the help of each command.
 const EXAMPLES: &[(&str, &str)] = &[
     (
         "trackerless",
-        "  trackerless demo                           the whole idea in a second, no Internet needed
-  trackerless run                            the node, until Ctrl-C
-  trackerless find some.torrent              who has it?
+        "  trackerless demo                         the whole idea, without Internet
+  trackerless run                          the node, until Ctrl-C
+  trackerless find some.torrent            who has it?
   trackerless announce some.torrent --port 6881 --keep",
     ),
     (
         "run",
-        "  trackerless run                            listens on UDP port 6880, IPv4 and IPv6
+        "  trackerless run                          UDP port 6880, IPv4 and IPv6
   trackerless run --bind 192.0.2.7:6881 --data-dir /var/lib/trackerless
   trackerless run --lan --bind 10.0.0.1:6880 --bootstrap 10.0.0.2:6880",
     ),
     (
         "find",
         "  trackerless find da39a3ee5e6b4b0d3255bfef95601890afd80709
-  trackerless find 'magnet:?xt=urn:btih:3I42H3S6NNFQ2MSVX7XZKYAYSCX5QBYJ' --want 10
+  trackerless find 'magnet:?xt=urn:btih:3I42H3S6NNFQ2MSVX7XZKYAYSCX5QBYJ'
   trackerless find --key https://example.org/big.iso
   trackerless find --json - < infohashes.txt",
     ),
@@ -303,13 +322,12 @@ const EXAMPLES: &[(&str, &str)] = &[
     (
         "put",
         "  trackerless put 'Hello World!'
-  trackerless put --mutable --key me.key --salt motd 'The server moves tomorrow'
-  trackerless put --file notes.txt --keep    stays: nodes forget what nobody puts again",
+  trackerless put --mutable --key me.key --salt motd 'The server moves tomorrow'",
     ),
     (
         "get",
         "  trackerless get e5f96f6f38320f0f33959cb4d3d656452117aadb
-  trackerless get --public-key 77ff84905a91936367c01360803104f92432fcd904a43511876df5cdf3e7e548 --salt motd
+  trackerless get --public-key \"$KEY\" --salt motd    its 64 digits
   trackerless get --file 2c1d9c1fb5f3d65ba51bae3ff3d8a2d5b1a5bd0c -o notes.txt",
     ),
     (
@@ -319,8 +337,8 @@ const EXAMPLES: &[(&str, &str)] = &[
     ),
     (
         "resolve",
-        "  trackerless resolve magnet:?xs=urn:btpk:8543d3e6115f0f98c944077a4493dcd543e49c739fd998550a1f614ab36ed63e
-  trackerless find \"$(trackerless resolve 8543d3e6115f0f98c944077a4493dcd543e49c739fd998550a1f614ab36ed63e)\"",
+        "  trackerless resolve \"magnet:?xs=urn:btpk:$KEY\"    its 64 digits
+  trackerless find \"$(trackerless resolve $KEY)\"",
     ),
     (
         "key",
@@ -336,7 +354,7 @@ const EXAMPLES: &[(&str, &str)] = &[
         "conform",
         "  trackerless conform 127.0.0.1:6880
   trackerless conform 192.168.1.7:6881 --only krpc --only tokens
-  trackerless conform --json --pace 0 127.0.0.1:6880    a node of ours that runs with --lan limits nobody",
+  trackerless conform --pace 0 127.0.0.1:6880    where `run --lan` limits nobody",
     ),
     (
         "nodes",
@@ -361,10 +379,9 @@ const EXAMPLES: &[(&str, &str)] = &[
     ),
     (
         "lab",
-        "  trackerless lab failures --quick           within half a minute; writes lab/failures.csv and .svg
-  trackerless lab hops --systems chord,kademlia --nodes 256,1024
-  trackerless lab all --out results          the full size: some 17 minutes on two cores
-  trackerless lab all --quick --json         verdicts for programs; exit code 1 if one fails",
+        "  trackerless lab failures --quick     half a minute; lab/failures.csv and .svg
+  trackerless lab all --out results    the full size: 17 minutes on two cores
+  trackerless lab all --quick --json   verdicts for programs",
     ),
     (
         "completions",

@@ -23,14 +23,8 @@ pub enum Exit {
     Failed = 101,
 }
 
-/// The exit codes as `--help` tells them.
-pub const EXIT_CODES: &str = "\
-Exit codes:
-  0  done
-  1  nothing was found or stored, a node breaks a rule, or an experiment is not as it must be
-  2  the command line, the settings or the data folder cannot be used
-  3  no network: no socket could be opened, or no other node answered
-  101  the program has failed, which is a bug";
+/// The exit codes as `--help` tells them; docs/OPERATING.md says more.
+pub const EXIT_CODES: &str = "Exit codes: 0 done, 1 nothing found or stored, 2 wrong usage, 3 no network";
 
 /// Why a command ends early.
 #[derive(Debug)]

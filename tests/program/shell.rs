@@ -3,20 +3,59 @@
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
+use trackerless::daemon::config::{SETTINGS, Scope};
+
 use super::harness::Home;
 
-#[test]
-fn help_names_the_exit_codes_and_gives_examples_for_every_command() {
-    let home = Home::new();
+/// The names of all commands, as `--help` lists them.
+fn commands(home: &Home) -> Vec<String> {
     let help = home.run(&["--help"]).expect_code(0).stdout;
     let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
     // A description that goes on in the next line is indented further than a command.
     let lines = commands.lines().filter(|line| !line.starts_with("   "));
-    for command in lines.filter_map(|line| line.split_whitespace().next()) {
-        let help = home.run(&[command, "--help"]).expect_code(0).stdout;
+    lines.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn help_names_the_exit_codes_and_gives_examples_for_every_command() {
+    let home = Home::new();
+    for command in commands(&home) {
+        let help = home.run(&[&command, "--help"]).expect_code(0).stdout;
         assert!(help.contains("Examples:\n  trackerless"), "{command}:\n{help}");
         assert!(help.contains("Exit codes:"), "{command}:\n{help}");
     }
+}
+
+/// Each command with its arguments: what `--help` must show, on a terminal of usual size.
+#[test]
+fn the_help_of_a_command_fits_a_screen() {
+    let home = Home::new();
+    for name in commands(&home) {
+        let help = home.run(&[&name, "--help"]).expect_code(0).stdout;
+        let lines = help.trim_end().lines().count();
+        let widest = help.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(lines <= 24 && widest <= 80, "{name}: {lines} lines of up to {widest} columns\n{help}");
+        assert_eq!(help, home.run(&[&name, "-h"]).expect_code(0).stdout, "{name}");
+    }
+}
+
+#[test]
+fn settings_have_a_help_of_their_own() {
+    let home = Home::new();
+    for name in commands(&home) {
+        let help = home.run(&[&name, "--help"]).expect_code(0).stdout;
+        if !help.contains("--help-settings") {
+            continue;
+        }
+        let options = help.split("\nExamples:").next().unwrap();
+        let settings = home.run(&[&name, "--help-settings"]).expect_code(0).stdout;
+        for setting in SETTINGS.iter().filter(|setting| setting.scope == Scope::Every || name == "run") {
+            let flag = format!("--{}", setting.flag());
+            assert!(settings.contains(&flag) && settings.contains(&setting.variable()), "{name}: {flag}\n{settings}");
+            assert!(!options.contains(&flag), "{name}: {flag}\n{help}");
+        }
+    }
+    assert!(home.run(&["run", "--help"]).stdout.contains("--help-settings"));
 }
 
 #[test]

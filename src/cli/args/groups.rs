@@ -8,10 +8,10 @@ use super::SettingFlags;
 #[derive(Args, Debug)]
 #[group(skip)]
 pub struct Swarms {
-    /// Infohash, magnet URI, .torrent file, or - for a list on standard input.
+    /// Infohash, magnet URI, .torrent file, or - for a list.
     #[arg(value_name = "TARGET", required_unless_present = "keys")]
     pub targets: Vec<String>,
-    /// Besides or instead of TARGETs: any text, such as a URL; its SHA-1 is the infohash.
+    /// Any text, such as a URL; its SHA-1 is the infohash.
     #[arg(id = "keys", long = "key", value_name = "STRING")]
     pub keys: Vec<String>,
 }

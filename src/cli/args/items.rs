@@ -48,25 +48,25 @@ pub struct PutArgs {
     /// Store an item that can be changed later; needs --key.
     #[arg(long, requires = "key")]
     pub mutable: bool,
-    /// The key pair of the item's owner, made by `trackerless key new`.
+    /// The owner's key pair, from `trackerless key new`.
     #[arg(long, value_name = "FILE", requires = "mutable")]
     pub key: Option<PathBuf>,
     /// Tells apart the items of one owner.
     #[arg(long, value_name = "TEXT", requires = "mutable")]
     pub salt: Option<String>,
-    /// The sequence number of this value, instead of the next one.
+    /// The number of this value, instead of the next one.
     #[arg(long, value_name = "N", requires = "mutable", value_parser = clap::value_parser!(i64).range(0..))]
     pub seq: Option<i64>,
-    /// Store it only where the present value has this sequence number.
+    /// Store it only where the present value has this number.
     #[arg(long, value_name = "N", requires = "mutable", value_parser = clap::value_parser!(i64).range(0..))]
     pub cas: Option<i64>,
-    /// Store a file, as a tree of immutable items; prints the root that it can be had by.
+    /// Store a file as a tree of items; prints its root.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["mutable", "bencode"])]
     pub file: Option<PathBuf>,
-    /// Stay, and store it again every hour until stopped: nodes forget an item after two.
+    /// Stay, and store it again every hour until stopped.
     #[arg(long)]
     pub keep: bool,
-    /// Leave alone the parts of the file that the network has.
+    /// Leave alone the parts that the network has.
     #[arg(long, requires = "file")]
     pub resume: bool,
     /// The largest file that is stored.
@@ -84,7 +84,7 @@ pub struct GetArgs {
     /// The target that `trackerless put` printed, 40 hexadecimal digits.
     #[arg(value_name = "TARGET")]
     pub target: Option<String>,
-    /// The public key of a mutable item's owner, instead of its target.
+    /// The public key of the owner, instead of TARGET.
     #[arg(long, value_name = "KEY")]
     pub public_key: Option<String>,
     /// The salt of a mutable item.
@@ -139,19 +139,19 @@ pub struct PublishArgs {
     /// The torrent: infohash, magnet URI or .torrent file.
     #[arg(value_name = "TARGET")]
     pub target: String,
-    /// The key pair under which it is published, made by `trackerless key new`.
+    /// The key pair of its name, from `trackerless key new`.
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
     /// Tells apart what one owner publishes.
     #[arg(long, value_name = "TEXT")]
     pub salt: Option<String>,
-    /// The sequence number of this torrent, instead of the next one.
+    /// The number of this torrent, instead of the next one.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
     pub seq: Option<i64>,
-    /// Publish it only where the present torrent has this sequence number.
+    /// Publish only where the present one has this number.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
     pub cas: Option<i64>,
-    /// Stay, and publish it again every hour until stopped: nodes forget it after two.
+    /// Stay, and publish it again every hour until stopped.
     #[arg(long)]
     pub keep: bool,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
