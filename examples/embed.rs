@@ -9,7 +9,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use trackerless::engine::contact::Family;
-use trackerless::engine::node::{Config, Event, Node, Output};
+use trackerless::engine::node::{Config, Event, Node, Output, Serve};
 use trackerless::engine::time::Instant;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // A real program takes its seed from the operating system; the port alone is no secret.
     let seed = [socket.local_addr()?.port() as u8; 32];
 
-    let config = Config { private_network: true, read_only: true, ..Config::new(Family::V4) };
+    let config = Config { private_network: true, serve: Serve::Never, ..Config::new(Family::V4) };
     let mut node = Node::new(config, seed, now());
     let mut search = None;
     let mut datagram = [0; 2048];

@@ -5,14 +5,17 @@ use serde::Serialize;
 use super::args::ConfigArgs;
 use super::failure::{Exit, Failure, eprintln_quietly};
 use super::output::{Output, write_raw};
-use crate::daemon::config::{Config, Entry};
+use crate::daemon::config::Config;
 
 pub(super) fn run(args: ConfigArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
     let config = Config::load(&args.settings.into_sources(environment))?;
     config.warnings.iter().for_each(|warning| eprintln_quietly(format_args!("warning: {warning}")));
     if args.json {
         let output = Output::new(true);
-        config.entries().iter().try_for_each(|entry| output.result("", &Record::new(entry)))?;
+        for entry in config.entries() {
+            let origin = entry.origin.to_string();
+            output.result("", &Record { key: entry.setting.key, value: entry.value, origin })?;
+        }
     } else {
         write_raw(config.to_toml().as_bytes())?;
     }
@@ -24,10 +27,4 @@ struct Record {
     key: &'static str,
     value: toml::Value,
     origin: String,
-}
-
-impl Record {
-    fn new(entry: &Entry) -> Self {
-        Self { key: entry.setting.key, value: entry.value.to_toml(), origin: entry.origin.to_string() }
-    }
 }

@@ -13,13 +13,14 @@ const QUIET: &str = "warn";
 
 /// Starts the logs of a command that prints results.
 pub(super) fn start_quiet(config: &Config) {
-    let filter = if config.is_flag("log") || config.is_variable("log") { &config.log } else { QUIET };
+    let origin = &config.origins.log;
+    let filter = if origin.is_flag() || origin.is_variable() { config.log.as_str() } else { QUIET };
     start(filter, BoxMakeWriter::new(|| Forgiving(stderr())));
 }
 
 /// Starts the logs of the node that stays: it must not wait for them either.
 pub(super) fn start_talkative(config: &Config) {
-    start(&config.log, BoxMakeWriter::new(lines::stderr));
+    start(config.log.as_str(), BoxMakeWriter::new(lines::stderr));
 }
 
 fn start(filter: &str, writer: BoxMakeWriter) {

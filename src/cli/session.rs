@@ -17,7 +17,7 @@ use crate::dht::{
 };
 use crate::engine::id::Id;
 use crate::engine::items::Item;
-use crate::engine::node::Snapshot;
+use crate::engine::node::{Serve, Snapshot};
 use crate::torrent::Torrent;
 
 /// Torrents that are looked up or announced at once. More would only wait for the pace of new destinations.
@@ -129,13 +129,11 @@ impl Session {
 
 /// The addresses that the command line names; without any the system chooses.
 fn binds(config: &Config) -> Vec<SocketAddr> {
-    if config.is_flag("bind") { config.bind.clone() } else { Vec::new() }
+    if config.origins.bind.is_flag() { config.bind.clone() } else { Vec::new() }
 }
 
 fn builder(config: &Config, binds: &[SocketAddr]) -> DhtBuilder {
-    let routers = config.routers().into_iter().map(|router| router.to_string());
-    let builder = Dht::builder().private_network(config.lan).read_only(true).bootstrap(routers);
-    binds.iter().fold(builder, |builder, &addr| builder.bind(addr))
+    binds.iter().fold(config.node().serve(Serve::Never), |builder, &addr| builder.bind(addr))
 }
 
 /// The contacts that a running node has saved, and nothing else of it: neither its id nor its port is ours.

@@ -32,10 +32,10 @@ pub struct GatewayError {
 /// Binds the gateway.
 pub(super) async fn open(config: &Config, dht: &Dht) -> Result<Opened, GatewayError> {
     let Some(addr) = config.gateway else { return Ok(Opened::Off) };
-    let bound = async { Gateway::bind(addr, config.gateway_settings.clone(), dht.clone(), entropy::seed()?).await };
+    let bound = async { Gateway::bind(addr, config.gateway_settings(), dht.clone(), entropy::seed()?).await };
     match bound.await {
         Ok(gateway) => Ok(Opened::Ready(Box::new(gateway))),
-        Err(source) if config.is_chosen("gateway") => Err(GatewayError { addr, source }),
+        Err(source) if config.origins.gateway.is_chosen() => Err(GatewayError { addr, source }),
         Err(source) => Ok(Opened::Without(addr, source)),
     }
 }

@@ -134,17 +134,8 @@ async fn stay(
 }
 
 fn builder(config: &Config) -> DhtBuilder {
-    let memory = usize::try_from(config.peer_memory_bytes).unwrap_or(usize::MAX);
-    let builder = Dht::builder()
-        .data_dir(&config.data_dir)
-        .bootstrap(config.routers().into_iter().map(|router| router.to_string()))
-        .private_network(config.lan)
-        .read_only(config.read_only)
-        .adaptive(config.adaptive)
-        .compliance(config.node_ids)
-        .limited(!config.no_limits)
-        .new_destinations(config.new_destinations_per_second, config.new_destinations_burst)
-        .peer_memory_bytes(memory);
+    let builder = config.node().data_dir(&config.data_dir).serve(config.serve);
+    let builder = builder.peer_memory_bytes(config.peer_memory_bytes());
     config.bind.iter().fold(builder, |builder, &addr| builder.bind(addr))
 }
 

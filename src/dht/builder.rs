@@ -15,7 +15,7 @@ use crate::engine::compliance::Compliance;
 use crate::engine::contact::{Contact, Family, is_local};
 use crate::engine::id::Id;
 use crate::engine::limits::{ITEM_BYTES, NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES};
-use crate::engine::node::{Config, Node, Snapshot};
+use crate::engine::node::{Config, Node, Serve, Snapshot};
 use crate::engine::random::Random;
 use crate::net::bootstrap::MAINLINE_ROUTERS;
 use crate::net::clock::Clock;
@@ -37,8 +37,7 @@ pub struct DhtBuilder {
     binds: Vec<SocketAddr>,
     bootstrap: Option<Vec<String>>,
     private_network: bool,
-    read_only: bool,
-    adaptive: bool,
+    serve: Serve,
     compliance: Compliance,
     limited: bool,
     new_destinations: (u32, u32),
@@ -53,8 +52,7 @@ impl Default for DhtBuilder {
             binds: Vec::new(),
             bootstrap: None,
             private_network: false,
-            read_only: false,
-            adaptive: false,
+            serve: Serve::Always,
             compliance: Compliance::Prefer,
             limited: true,
             new_destinations: (NEW_DESTINATIONS_PER_SECOND, NEW_DESTINATIONS_BURST),
@@ -89,18 +87,11 @@ impl DhtBuilder {
         self
     }
 
-    /// Answers no queries and says so (BEP 43): for short-lived nodes and those that cannot be reached.
+    /// When the nodes answer queries (BEP 43; default: always). `Never` is for short-lived nodes and those that cannot be
+    /// reached, `OnceReached` for those that may be behind a firewall.
     #[must_use]
-    pub const fn read_only(mut self, read_only: bool) -> Self {
-        self.read_only = read_only;
-        self
-    }
-
-    /// Answers no queries until strangers have reached us, and everybody from then on (BEP 43): for nodes that may be
-    /// behind a firewall.
-    #[must_use]
-    pub const fn adaptive(mut self, adaptive: bool) -> Self {
-        self.adaptive = adaptive;
+    pub const fn serve(mut self, serve: Serve) -> Self {
+        self.serve = serve;
         self
     }
 
@@ -279,8 +270,7 @@ impl DhtBuilder {
     fn config(&self, family: Family, sharers: usize) -> Config {
         Config {
             private_network: self.private_network,
-            read_only: self.read_only,
-            adaptive: self.adaptive,
+            serve: self.serve,
             compliance: self.compliance,
             verify_announces: true,
             limited: self.limited,

@@ -1,6 +1,6 @@
 //! Settings: the layers, their errors, and the printed configuration.
 
-use trackerless::daemon::config::SETTINGS;
+use trackerless::daemon::config::{SETTINGS, Shape};
 
 use super::harness::Home;
 
@@ -22,7 +22,7 @@ fn the_usual_file_the_variables_and_the_flags_are_layered() {
     }
     assert_eq!(find("peer_memory"), (8.into(), "variable TRACKERLESS_PEER_MEMORY".to_owned()));
     assert_eq!(find("log"), ("trace".into(), "flag --log".to_owned()));
-    assert_eq!(find("read_only"), (false.into(), "default".to_owned()));
+    assert_eq!(find("serve"), ("always".into(), "default".to_owned()));
 }
 
 #[test]
@@ -41,11 +41,30 @@ fn what_is_printed_can_be_used_as_the_file() {
 fn every_setting_is_a_variable() {
     let home = Home::new();
     for setting in &SETTINGS {
-        let texts = (setting.default)().texts().join(",");
+        let texts = setting.default_texts().join(",");
         let output = home.command(&["config", "--json"]).env(setting.variable(), texts).output().unwrap();
         let records = super::harness::Ended::from(output).expect_code(0).json();
         let record = records.iter().find(|record| record["key"] == setting.key).unwrap();
         assert_eq!(record["origin"], format!("variable {}", setting.variable()));
+    }
+}
+
+/// As docs/CONFIGURATION.md shows it: a switch with its value after an equals sign or without one, others with a blank.
+#[test]
+fn every_setting_is_a_flag() {
+    let home = Home::new();
+    for setting in &SETTINGS {
+        let (flag, value) = (format!("--{}", setting.flag()), setting.default_texts().join(","));
+        let written = match setting.form.shape {
+            Shape::Switch => vec![vec![format!("{flag}={value}")], vec![flag]],
+            _ => vec![vec![flag, value]],
+        };
+        for flags in written {
+            let args: Vec<&str> = ["config", "--json"].into_iter().chain(flags.iter().map(String::as_str)).collect();
+            let records = home.run(&args).expect_code(0).json();
+            let record = records.iter().find(|record| record["key"] == setting.key).unwrap();
+            assert_eq!(record["origin"], format!("flag --{}", setting.flag()));
+        }
     }
 }
 
@@ -71,4 +90,22 @@ fn a_flag_can_switch_off_what_the_file_switches_on() {
     let path = home.write("lan.toml", "lan = true\n");
     let ended = home.run(&["config", "--config", &path, "--lan=no"]).expect_code(0);
     assert!(ended.stdout.contains("lan = false"), "{}", ended.stdout);
+}
+
+#[test]
+fn replaced_settings_name_the_new_one_wherever_they_stand() {
+    let home = Home::new();
+    let path = home.write("old.toml", "read_only = false\n");
+    let from_file = home.run(&["run", "--config", &path]).expect_code(2).stderr;
+    assert!(from_file.starts_with(&format!("error: {path}, line 1: the setting read_only was replaced by serve\n")));
+    assert!(from_file.contains("cure: give serve = \"never\""), "{from_file}");
+    for flag in ["--read-only", "--adaptive", "--adaptive=no"] {
+        for command in ["run", "config", "status"] {
+            let from_flag = home.run(&[command, flag]).expect_code(2).stderr;
+            assert!(from_flag.contains("was replaced by serve\ncure: give --serve "), "{command} {flag}: {from_flag}");
+        }
+    }
+    let output = home.command(&["config"]).env("TRACKERLESS_READ_ONLY", "true").output().unwrap();
+    let from_variable = super::harness::Ended::from(output).expect_code(2).stderr;
+    assert!(from_variable.contains("cure: give TRACKERLESS_SERVE=never where"), "{from_variable}");
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use trackerless::daemon::config::{Kind, SETTINGS, Setting};
+use trackerless::daemon::config::{SETTINGS, Setting, Shape};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/CONFIGURATION.md");
 const BEGIN: &str = "<!-- settings: written by the test, do not edit -->\n";
@@ -25,18 +25,18 @@ fn the_page_lists_every_setting_as_it_is() {
 fn settings() -> String {
     SETTINGS.iter().fold(String::new(), |mut text, setting| {
         let Setting { key, meaning, .. } = setting;
-        let (flag, name, variable) = (setting.flag(), setting.kind.value_name(), setting.variable());
         write!(text, "\n### `{key}`\n\n{meaning}\n\n").unwrap();
-        writeln!(text, "Flag `--{flag} {name}`, variable `{variable}`. Default: {}.", default(setting)).unwrap();
+        let (variable, default) = (setting.variable(), setting.default_text());
+        writeln!(text, "Flag `{}`, variable `{variable}`. Default: {default}.", flag(setting)).unwrap();
         text
     }) + "\n"
 }
 
-fn default(setting: &Setting) -> String {
-    match setting.kind {
-        Kind::Folder => {
-            "where the platform keeps the data of programs (Linux: `~/.local/share/trackerless`)".to_owned()
-        }
-        _ => format!("`{}`", (setting.default)().to_toml()),
+/// The flag as it is typed: a switch takes its value, if any, after an equals sign.
+fn flag(setting: &Setting) -> String {
+    let (flag, name) = (setting.flag(), setting.form.value_name);
+    match setting.form.shape {
+        Shape::Switch => format!("--{flag}[={name}]"),
+        _ => format!("--{flag} {name}"),
     }
 }

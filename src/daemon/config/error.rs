@@ -3,12 +3,12 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::setting::nearest_key;
+use super::setting::{Replaced, nearest_key};
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody said anything.
+    /// No layer gives the setting.
     Default,
     /// The configuration file.
     File {
@@ -21,6 +21,27 @@ pub enum Origin {
     Variable(String),
     /// A flag, without its dashes.
     Flag(String),
+}
+
+impl Origin {
+    /// Whether the setting was given as a flag: what the file says of `bind` is meant for the node that stays, not for a
+    /// command that runs beside it.
+    #[must_use]
+    pub const fn is_flag(&self) -> bool {
+        matches!(self, Self::Flag(_))
+    }
+
+    /// Whether the setting was given as a variable.
+    #[must_use]
+    pub const fn is_variable(&self) -> bool {
+        matches!(self, Self::Variable(_))
+    }
+
+    /// Whether any layer gives the setting.
+    #[must_use]
+    pub fn is_chosen(&self) -> bool {
+        *self != Self::Default
+    }
 }
 
 impl fmt::Display for Origin {
@@ -62,6 +83,14 @@ pub enum ConfigError {
         /// What was written.
         key: String,
     },
+    /// The setting was replaced by another.
+    #[error("{origin}: the setting {} was replaced by {}", replaced.key, replaced.by)]
+    Replaced {
+        /// Where.
+        origin: Origin,
+        /// By which, and what says the same.
+        replaced: &'static Replaced,
+    },
     /// The value is not of the kind that the setting needs.
     #[error("{origin}: {key} = {value}: {why}")]
     WrongValue {
@@ -86,6 +115,7 @@ impl ConfigError {
             Self::Unreadable { .. } => "name a file that exists with --config, or leave the flag out".to_owned(),
             Self::Syntax { .. } => "write key = value, as `trackerless config` prints it".to_owned(),
             Self::UnknownKey { key, .. } => format!("did you mean {}?", nearest_key(key)),
+            Self::Replaced { origin, replaced } => replaced.cure(origin),
             Self::WrongValue { cure, .. } => cure.clone(),
         }
     }

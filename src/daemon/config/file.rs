@@ -4,10 +4,10 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::{ConfigError, Entry, Origin, Setting, set};
+use super::{Config, ConfigError, Origin, Replaced, Setting};
 
-/// Reads the file at `path` over `entries`.
-pub(super) fn read_into(entries: &mut [Entry], path: &Path) -> Result<(), ConfigError> {
+/// Reads the file at `path` over `config`.
+pub(super) fn read_into(config: &mut Config, path: &Path) -> Result<(), ConfigError> {
     let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     let origin = |offset: usize| Origin::File { path: path.to_owned(), line: line_of(&text, offset) };
@@ -17,12 +17,20 @@ pub(super) fn read_into(entries: &mut [Entry], path: &Path) -> Result<(), Config
     })?;
     for (key, value) in table.get_ref() {
         let origin = origin(key.span().start);
-        let setting = Setting::named(key.get_ref())
-            .ok_or_else(|| ConfigError::UnknownKey { origin: origin.clone(), key: key.get_ref().to_string() })?;
+        let setting = named(key.get_ref(), &origin)?;
         let texts = texts(setting, value.get_ref(), &text[value.span()], &origin)?;
-        set(entries, setting, &texts, origin)?;
+        config.set(setting, &texts, &origin)?;
     }
     Ok(())
+}
+
+fn named(key: &str, origin: &Origin) -> Result<&'static Setting, ConfigError> {
+    let origin = || origin.clone();
+    match (Setting::named(key), Replaced::named(key)) {
+        (Some(setting), _) => Ok(setting),
+        (None, Some(replaced)) => Err(ConfigError::Replaced { origin: origin(), replaced }),
+        (None, None) => Err(ConfigError::UnknownKey { origin: origin(), key: key.to_owned() }),
+    }
 }
 
 fn texts(
@@ -31,12 +39,12 @@ fn texts(
     written: &str,
     origin: &Origin,
 ) -> Result<Vec<String>, ConfigError> {
-    setting.kind.texts_of(value).map_err(|why| ConfigError::WrongValue {
+    setting.form.shape.texts_of(value).map_err(|why| ConfigError::WrongValue {
         origin: origin.clone(),
         key: setting.key,
         value: written.to_owned(),
         why,
-        cure: setting.kind.cure(),
+        cure: (setting.form.cure)(),
     })
 }
 

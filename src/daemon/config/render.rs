@@ -8,7 +8,7 @@ use super::{Entry, FILE_VARIABLE};
 const WIDTH: usize = 100;
 
 /// All of `entries`, in their order.
-pub(super) fn render(entries: &[Entry]) -> String {
+pub(super) fn render<'a>(entries: impl Iterator<Item = Entry<'a>>) -> String {
     let mut text = format!(
         "# The configuration of trackerless. Flags override variables, variables override the file,\n\
          # the file overrides the defaults. The file is named by --config FILE or {FILE_VARIABLE}.\n"
@@ -19,7 +19,7 @@ pub(super) fn render(entries: &[Entry]) -> String {
         let setting = entry.setting;
         comment(&mut text, &format!("Flag --{}, variable {}.", setting.flag(), setting.variable()));
         comment(&mut text, &format!("From: {}", entry.origin));
-        writeln!(text, "{} = {}", setting.key, entry.value.to_toml()).expect("a string takes all");
+        writeln!(text, "{} = {}", setting.key, entry.value).expect("a string takes all");
     }
     text
 }

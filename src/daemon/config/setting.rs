@@ -1,28 +1,40 @@
-//! The registry of settings: the one list that the file, the variables, the flags, the printed configuration and the
-//! documentation are made from. A setting that stands here exists everywhere; nothing else defines one.
+//! The settings: the one list that the file, the variables, the flags, the printed configuration and the documentation
+//! are made from. A row is all that a new setting needs, besides its use.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::value::{Kind, Value};
+use super::value::{Count, Form, HostPort, LogFilter, Shape, Value};
+use super::{Config, Origin};
 use crate::dht::MAINLINE_ROUTERS;
+use crate::engine::compliance::Compliance;
+use crate::engine::id::Id;
 use crate::engine::limits::{NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES};
+use crate::engine::node::Serve;
+use crate::tracker::broker::Policy;
+use crate::tracker::nearness::{Range, Site};
+use crate::tracker::upstream::Upstream;
 
 /// One setting.
 #[derive(Debug)]
 pub struct Setting {
     /// Its key in the file: lower case, words joined by `_`.
     pub key: &'static str,
-    /// What its value may be.
-    pub kind: Kind,
-    /// Which commands have it as a flag.
-    pub scope: Scope,
-    /// What it means, for `--help` and for the comment above it. The first sentence stands alone.
+    /// Its meaning, for `--help-settings` and for the comment above it. The first sentence stands alone.
     pub meaning: &'static str,
-    /// Its value when nobody says anything.
-    pub default: fn() -> Value,
+    /// The commands that have it as a flag.
+    pub scope: Scope,
+    /// The form of its values.
+    pub form: Form,
+    /// Reads a value from texts and stores it with its origin. The error says what is wrong.
+    pub(super) set: fn(&mut Config, &[String], &Origin) -> Result<(), String>,
+    /// The texts that make its value.
+    pub(super) texts: fn(&Settings) -> Vec<String>,
+    /// The layer that its value comes from.
+    pub(super) origin: fn(&Origins) -> &Origin,
 }
 
-/// Which commands a setting matters to.
+/// The commands that a setting matters to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// Every command that starts a node or reads the data folder.
@@ -31,169 +43,158 @@ pub enum Scope {
     Daemon,
 }
 
-/// All settings, in the order in which people read them.
-pub static SETTINGS: [Setting; 19] = [
-    Setting {
-        key: "data_dir",
-        kind: Kind::Folder,
-        scope: Scope::Every,
-        meaning: "Folder of the saved state: node ids, ports, known nodes, stored peers. \
-                  It is created where it is missing; one running node per folder.",
-        default: default_data_dir,
-    },
-    Setting {
-        key: "bind",
-        kind: Kind::Addresses,
-        scope: Scope::Every,
-        meaning: "UDP address to listen on; may be given several times. \
-                  Each address is a node of its own, IPv4 or IPv6. Port 0 lets the system choose. \
-                  Commands other than `run` use a free port unless the flag is given.",
-        default: || Value::Addresses(vec![([0, 0, 0, 0], 6880).into(), ([0u16; 8], 6880).into()]),
-    },
-    Setting {
-        key: "bootstrap",
-        kind: Kind::Hosts,
-        scope: Scope::Every,
-        meaning: "Router that knows other nodes; may be given several times. \
-                  Routers are asked in this order when the saved nodes do not suffice.",
-        default: public_routers,
-    },
-    Setting {
-        key: "no_bootstrap",
-        kind: Kind::Switch,
-        scope: Scope::Every,
-        meaning: "Ask no router at all: start from the saved nodes, or wait until another node speaks first.",
-        default: || Value::Switch(false),
-    },
-    Setting {
-        key: "lan",
-        kind: Kind::Switch,
-        scope: Scope::Every,
-        meaning: "A private network: loopback and private addresses are ordinary. \
-                  No public router is asked, and several nodes may share one address.",
-        default: || Value::Switch(false),
-    },
-    Setting {
-        key: "read_only",
-        kind: Kind::Switch,
-        scope: Scope::Daemon,
-        meaning: "Ask but never answer (BEP 43): for a host that is behind a firewall, asleep or metered.",
-        default: || Value::Switch(false),
-    },
-    Setting {
-        key: "adaptive",
-        kind: Kind::Switch,
-        scope: Scope::Daemon,
-        meaning: "Ask but answer nobody until strangers have reached us, then be a full node (BEP 43): \
-                  for a host that may be behind a firewall.",
-        default: || Value::Switch(false),
-    },
-    Setting {
-        key: "node_ids",
-        kind: Kind::Choice(&["prefer", "off", "enforce"]),
-        scope: Scope::Daemon,
-        meaning: "What to make of nodes whose id does not fit their address (BEP 42). \
-                  `prefer`: the others come first; `off`: nothing; `enforce`: they are kept out of the table, \
-                  end no lookup and store nothing of ours. They are always answered.",
-        default: || Value::Choice("prefer"),
-    },
-    Setting {
-        key: "no_limits",
-        kind: Kind::Switch,
-        scope: Scope::Daemon,
-        meaning: "No rate budgets, neither for those who ask us nor for what we ask: for benchmarks and closed labs.",
-        default: || Value::Switch(false),
-    },
-    Setting {
-        key: "new_destinations_per_second",
-        kind: Kind::Count { least: 1, most: 1_000_000 },
-        scope: Scope::Daemon,
-        meaning: "How many addresses that we have not spoken to lately may be asked per second, sustained. \
-                  Home routers keep one entry for each and some fail when there are too many.",
-        default: || Value::Count(NEW_DESTINATIONS_PER_SECOND.into()),
-    },
-    Setting {
-        key: "new_destinations_burst",
-        kind: Kind::Count { least: 1, most: 1_000_000 },
-        scope: Scope::Daemon,
-        meaning: "How many such addresses may be asked at once before that pace begins. \
-                  200 suffice for a single lookup at full speed.",
-        default: || Value::Count(NEW_DESTINATIONS_BURST.into()),
-    },
-    Setting {
-        key: "peer_memory",
-        kind: Kind::Count { least: 1, most: 1 << 20 },
-        scope: Scope::Daemon,
-        meaning: "MiB that the peers stored for others may take, for all addresses listened on together.",
-        default: || Value::Count(PEER_MEMORY_BYTES as u64 >> 20),
-    },
-    Setting {
-        key: "gateway",
-        kind: Kind::Service,
-        scope: Scope::Daemon,
-        meaning: "Where BitTorrent clients find a tracker with the DHT behind it, by HTTP and by UDP. \
-                  `off` for none. If nobody chose the address and it is taken, the node does without.",
-        default: || Value::Service(Some(([127, 0, 0, 1], 6969).into())),
-    },
-    Setting {
-        key: "gateway_announce",
-        kind: Kind::Choice(&["verified-public", "never", "always"]),
-        scope: Scope::Daemon,
-        meaning: "Which clients of the gateway are announced to the DHT. \
-                  `verified-public`: those whose torrent is shown not to be private; `never`: none; \
-                  `always`: all, for networks in which nothing is private.",
-        default: || Value::Choice("verified-public"),
-    },
-    Setting {
-        key: "gateway_deny",
-        kind: Kind::Infohashes,
-        scope: Scope::Daemon,
-        meaning: "Infohash that the gateway does not serve; may be given several times.",
-        default: || Value::Infohashes(Vec::new()),
-    },
-    Setting {
-        key: "gateway_lan",
-        kind: Kind::Networks,
-        scope: Scope::Daemon,
-        meaning: "Network whose hosts share our public IPv4 address; may be given several times. \
-                  The gateway announces its clients there as well as those on this host.",
-        default: || Value::Networks(crate::tracker::nearness::Site::default().ranges().to_vec()),
-    },
-    Setting {
-        key: "gateway_trusted_proxies",
-        kind: Kind::Networks,
-        scope: Scope::Daemon,
-        meaning: "Network of reverse proxies in front of the gateway; may be given several times. \
-                  From there, and from nowhere else, X-Forwarded-For names the client.",
-        default: || Value::Networks(Vec::new()),
-    },
-    Setting {
-        key: "gateway_upstream",
-        kind: Kind::Trackers,
-        scope: Scope::Daemon,
-        meaning: "URL of another tracker, http:// or udp://; may be given several times. \
-                  The gateway announces there whom it announces to the DHT, and passes on the peers that it is told.",
-        default: || Value::Trackers(Vec::new()),
-    },
-    Setting {
-        key: "log",
-        kind: Kind::Filter,
-        scope: Scope::Every,
-        meaning: "What is logged on standard error: error, warn, info, debug (each lookup) or trace (each packet). \
-                  Parts of the program are set apart as in `info,trackerless::net=debug`. \
-                  Commands other than `run` log warnings only unless the flag or the variable is given.",
-        default: || Value::Filter("info".to_owned()),
-    },
-];
+/// Makes of each row a field of [`Settings`], one of [`Origins`] and an element of [`SETTINGS`].
+///
+/// A row is the meaning as a comment, the scope, the key, the type (any [`Value`]) and the default.
+macro_rules! settings {
+    ($( $(#[doc = $meaning:literal])+ $scope:ident $key:ident: $type:ty = $default:expr; )+) => {
+        /// The value of each setting.
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct Settings { $( $(#[doc = $meaning])+ pub $key: $type, )+ }
 
-/// The routers of the mainline DHT.
-fn public_routers() -> Value {
-    Value::Hosts(MAINLINE_ROUTERS.iter().map(|router| router.parse().expect("a host and a port")).collect())
+        /// The layer that the value of each setting comes from.
+        #[derive(Clone, Debug, PartialEq)]
+        #[expect(missing_docs, reason = "the fields are those of Settings")]
+        pub struct Origins { $( pub $key: Origin, )+ }
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Self { $( $key: $default, )+ }
+            }
+        }
+
+        impl Default for Origins {
+            fn default() -> Self {
+                Self { $( $key: Origin::Default, )+ }
+            }
+        }
+
+        /// All settings, in the order in which people read them.
+        pub static SETTINGS: [Setting; [$( stringify!($key), )+].len()] = [$( Setting {
+            key: stringify!($key),
+            meaning: concat!($( $meaning ),+).trim_ascii(),
+            scope: Scope::$scope,
+            form: <$type as Value>::FORM,
+            set: |config, texts, origin| {
+                config.settings.$key = Value::read(texts)?;
+                config.origins.$key = origin.clone();
+                Ok(())
+            },
+            texts: |settings| settings.$key.texts(),
+            origin: |origins| &origins.$key,
+        }, )+];
+    };
 }
 
-/// Whether `router` is one of the public ones.
-pub(super) fn is_public_router(router: &super::HostPort) -> bool {
-    MAINLINE_ROUTERS.contains(&router.to_string().as_str())
+settings! {
+    /// Folder of the saved state: node ids, ports, known nodes, stored peers.
+    /// It is created where it is missing; one running node per folder.
+    Every data_dir: PathBuf = default_data_dir();
+
+    /// UDP address to listen on; may be given several times.
+    /// Each address is a node of its own, IPv4 or IPv6. Port 0 lets the system choose.
+    /// Commands other than `run` use a free port unless the flag is given.
+    Every bind: Vec<SocketAddr> = vec![([0, 0, 0, 0], 6880).into(), ([0u16; 8], 6880).into()];
+
+    /// Router that knows other nodes; may be given several times.
+    /// Routers are asked in this order when the saved nodes do not suffice.
+    Every bootstrap: Vec<HostPort> = public_routers();
+
+    /// Ask no router at all: start from the saved nodes, or wait for a query of another node.
+    Every no_bootstrap: bool = false;
+
+    /// A private network: loopback and private addresses are ordinary.
+    /// No public router is asked, and several nodes may share one address.
+    Every lan: bool = false;
+
+    /// Time from which queries of other nodes are answered (BEP 43). `always`: from the start;
+    /// `once-reached`: from the moment that strangers have reached us, for a host that may be behind a firewall;
+    /// `never`: ask only, for a host that is behind a firewall, asleep or metered.
+    Daemon serve: Serve = Serve::Always;
+
+    /// Treatment of nodes whose id does not fit their address (BEP 42).
+    /// `prefer`: the others come first; `off`: none; `enforce`: they are kept out of the table,
+    /// end no lookup and store nothing of ours. They are always answered.
+    Every node_ids: Compliance = Compliance::Prefer;
+
+    /// No rate budgets, neither for queries that we answer nor for those that we send: for benchmarks and closed labs.
+    Every no_limits: bool = false;
+
+    /// Addresses that may be asked per second, sustained, of those that we have not spoken to lately.
+    /// Home routers keep one entry for each and some fail when there are too many.
+    Every new_destinations_per_second: Count<1, 1_000_000> = Count::new(NEW_DESTINATIONS_PER_SECOND);
+
+    /// Number of such addresses that may be asked at once before that pace begins.
+    /// 200 suffice for a single lookup at full speed.
+    Every new_destinations_burst: Count<1, 1_000_000> = Count::new(NEW_DESTINATIONS_BURST);
+
+    /// MiB that the peers stored for others may take, for all addresses listened on together.
+    Daemon peer_memory: Count<1, { 1 << 20 }> = Count::new((PEER_MEMORY_BYTES >> 20) as u32);
+
+    /// Address of a tracker for BitTorrent clients with the DHT behind it, by HTTP and by UDP.
+    /// `off` for none. If the address was not chosen and is taken, the node does without.
+    Daemon gateway: Option<SocketAddr> = Some(([127, 0, 0, 1], 6969).into());
+
+    /// Clients of the gateway that are announced to the DHT.
+    /// `verified-public`: those whose torrent is shown not to be private; `never`: none;
+    /// `always`: all, for networks in which nothing is private.
+    Daemon gateway_announce: Policy = Policy::VerifiedPublic;
+
+    /// Infohash that the gateway does not serve; may be given several times.
+    Daemon gateway_deny: Vec<Id> = Vec::new();
+
+    /// Network whose hosts share our public IPv4 address; may be given several times.
+    /// The gateway announces its clients there as well as those on this host.
+    Daemon gateway_lan: Vec<Range> = Site::default().ranges().to_vec();
+
+    /// Network of reverse proxies in front of the gateway; may be given several times.
+    /// From there, and from nowhere else, X-Forwarded-For names the client.
+    Daemon gateway_trusted_proxies: Vec<Range> = Vec::new();
+
+    /// URL of another tracker, http:// or udp://; may be given several times.
+    /// The gateway announces there the clients that it announces to the DHT, and passes on the peers that it is told.
+    Daemon gateway_upstream: Vec<Upstream> = Vec::new();
+
+    /// Events that are logged on standard error: error, warn, info, debug (each lookup) or trace (each packet).
+    /// Parts of the program are set apart as in `info,trackerless::net=debug`.
+    /// Commands other than `run` log warnings only unless the flag or the variable is given.
+    Every log: LogFilter = LogFilter::INFO;
+}
+
+/// A setting of earlier versions.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Replaced {
+    /// Its key.
+    pub key: &'static str,
+    /// The key of the setting that has taken its place.
+    pub by: &'static str,
+    /// The value of that one which means what the old one meant where it was on.
+    pub value: &'static str,
+}
+
+/// All settings that were replaced. They are refused wherever they stand, with the name of the new one.
+pub static REPLACED: [Replaced; 2] = [
+    Replaced { key: "read_only", by: "serve", value: "never" },
+    Replaced { key: "adaptive", by: "serve", value: "once-reached" },
+];
+
+impl Replaced {
+    /// The replaced setting with this key.
+    #[must_use]
+    pub fn named(key: &str) -> Option<&'static Self> {
+        REPLACED.iter().find(|replaced| replaced.key == key)
+    }
+
+    /// What to give instead, in the layer of `origin`.
+    pub(super) fn cure(&self, origin: &Origin) -> String {
+        let Self { key, by, value } = self;
+        let new = match origin {
+            Origin::Flag(_) => format!("--{} {value}", by.replace('_', "-")),
+            Origin::Variable(_) => format!("{}{}={value}", super::VARIABLE_PREFIX, by.to_ascii_uppercase()),
+            Origin::File { .. } | Origin::Default => format!("{by} = \"{value}\""),
+        };
+        format!("give {new} where {key} was on, and nothing where it was off")
+    }
 }
 
 impl Setting {
@@ -214,12 +215,44 @@ impl Setting {
     pub fn variable(&self) -> String {
         format!("{}{}", super::VARIABLE_PREFIX, self.key.to_ascii_uppercase())
     }
+
+    /// Its default for documents. That of a folder depends on the machine, so the rule is told instead.
+    #[must_use]
+    pub fn default_text(&self) -> String {
+        match self.form.shape {
+            Shape::Folder => {
+                "where the platform keeps the data of programs (Linux: `~/.local/share/trackerless`)".to_owned()
+            }
+            _ => format!("`{}`", self.to_toml(&Settings::default())),
+        }
+    }
+
+    /// The texts of its default.
+    #[must_use]
+    pub fn default_texts(&self) -> Vec<String> {
+        (self.texts)(&Settings::default())
+    }
+
+    /// Its value as TOML.
+    pub(super) fn to_toml(&self, settings: &Settings) -> toml::Value {
+        self.form.shape.to_toml((self.texts)(settings))
+    }
+}
+
+/// The routers of the mainline DHT.
+fn public_routers() -> Vec<HostPort> {
+    MAINLINE_ROUTERS.iter().map(|router| router.parse().expect("a host and a port")).collect()
+}
+
+/// Whether `router` is one of the public ones.
+pub(super) fn is_public_router(router: &HostPort) -> bool {
+    MAINLINE_ROUTERS.contains(&router.to_string().as_str())
 }
 
 /// Where the platform keeps the data of programs; a folder beside the caller where there is no home.
-fn default_data_dir() -> Value {
+fn default_data_dir() -> PathBuf {
     let dirs = directories::ProjectDirs::from("", "", "trackerless");
-    Value::Folder(dirs.map_or_else(|| PathBuf::from("trackerless-data"), |dirs| dirs.data_dir().to_owned()))
+    dirs.map_or_else(|| PathBuf::from("trackerless-data"), |dirs| dirs.data_dir().to_owned())
 }
 
 /// The known key that `key` most resembles.
@@ -266,11 +299,20 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_unique_and_defaults_have_their_kind() {
+    fn what_takes_the_place_of_a_replaced_setting_exists() {
+        for Replaced { by, value, .. } in &REPLACED {
+            let setting = Setting::named(by).unwrap();
+            (setting.set)(&mut Config::default(), &[(*value).to_owned()], &Origin::Default).unwrap();
+        }
+    }
+
+    #[test]
+    fn keys_are_unique_and_meanings_are_sentences() {
         for (index, setting) in SETTINGS.iter().enumerate() {
-            assert!(SETTINGS[..index].iter().all(|other| other.key != setting.key), "{}", setting.key);
-            let texts = (setting.default)().texts();
-            assert_eq!(setting.kind.read(&texts).unwrap(), (setting.default)(), "{}", setting.key);
+            let Setting { key, meaning, .. } = setting;
+            assert!(SETTINGS[..index].iter().all(|other| other.key != *key), "{key}");
+            assert!(Replaced::named(key).is_none(), "{key}");
+            assert!(meaning.ends_with('.') && !meaning.starts_with(' ') && !meaning.contains("  "), "{key}: {meaning}");
         }
     }
 }

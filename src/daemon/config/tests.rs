@@ -4,6 +4,8 @@ use super::*;
 
 use tempfile::NamedTempFile;
 
+use crate::tracker::broker::Policy;
+
 fn file(text: &str) -> NamedTempFile {
     let file = NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
@@ -21,6 +23,7 @@ fn load(
         file: Some(file.unwrap_or(&empty).path().to_owned()),
         environment: environment.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
         flags: flags.iter().map(|(key, value)| (Setting::named(key).unwrap(), vec![value.to_string()])).collect(),
+        ..Sources::default()
     })
 }
 
@@ -35,21 +38,20 @@ fn each_layer_overrides_the_one_before_and_is_remembered() {
     let file = file("# one\npeer_memory = 1_0\nlan = true\nlog = \"debug\"\n");
     let config = load(Some(&file), &[("TRACKERLESS_LOG", "warn"), ("TRACKERLESS_LAN", "no")], &[("log", "trace")]);
     let config = config.unwrap();
-    assert_eq!((config.peer_memory_bytes, config.lan, config.log.as_str()), (10 << 20, false, "trace"));
-    let origin = |key| config.entry(key).origin.clone();
-    assert_eq!(origin("peer_memory"), Origin::File { path: file.path().to_owned(), line: 2 });
-    assert_eq!(origin("lan"), Origin::Variable("TRACKERLESS_LAN".to_owned()));
-    assert_eq!(origin("log"), Origin::Flag("log".to_owned()));
-    assert_eq!(origin("bind"), Origin::Default);
+    assert_eq!((config.peer_memory_bytes(), config.lan, config.log.as_str()), (10 << 20, false, "trace"));
+    assert_eq!(config.origins.peer_memory, Origin::File { path: file.path().to_owned(), line: 2 });
+    assert_eq!(config.origins.lan, Origin::Variable("TRACKERLESS_LAN".to_owned()));
+    assert_eq!(config.origins.log, Origin::Flag("log".to_owned()));
+    assert_eq!(config.origins.bind, Origin::Default);
 }
 
 #[test]
 fn every_setting_is_read_from_the_environment() {
     for setting in &SETTINGS {
-        let texts = (setting.default)().texts().join(",");
+        let texts = setting.default_texts().join(",");
         let config = load(None, &[(&setting.variable(), &texts)], &[]).unwrap();
-        assert_eq!(config.entry(setting.key).origin, Origin::Variable(setting.variable()));
-        assert_eq!(config.entry(setting.key).value, (setting.default)());
+        assert_eq!(*(setting.origin)(&config.origins), Origin::Variable(setting.variable()));
+        assert_eq!(config.settings, Settings::default(), "{}", setting.key);
     }
 }
 
@@ -59,9 +61,9 @@ fn what_is_printed_is_a_valid_file_with_the_same_meaning() {
     let config = load(None, &[], &flags).unwrap();
     let printed = file(&config.to_toml());
     let again = load(Some(&printed), &[], &[]).unwrap();
-    for (before, after) in config.entries().iter().zip(again.entries()) {
-        assert_eq!(before.value, after.value);
-        assert!(matches!(after.origin, Origin::File { .. }), "{} was not printed", after.setting.key);
+    assert_eq!(config.settings, again.settings);
+    for entry in again.entries() {
+        assert!(matches!(entry.origin, Origin::File { .. }), "{} was not printed", entry.setting.key);
     }
     assert!(config.to_toml().lines().all(|line| !line.starts_with('#') || line.len() <= 100));
 }
@@ -97,6 +99,21 @@ fn broken_toml_and_missing_files_are_told_apart() {
     assert!(matches!(Config::load(&sources), Err(ConfigError::Unreadable { .. })));
 }
 
+/// `read_only` and `adaptive` contradicted each other: with both, a node that was told never to answer did.
+#[test]
+fn replaced_settings_are_refused_in_every_layer_with_the_name_of_the_new_one() {
+    let (what, cure) = error("read_only = true\n");
+    assert_eq!(what, "FILE, line 1: the setting read_only was replaced by serve");
+    assert_eq!(cure, "give serve = \"never\" where read_only was on, and nothing where it was off");
+    let error = load(None, &[("TRACKERLESS_ADAPTIVE", "true")], &[]).unwrap_err();
+    assert_eq!(error.to_string(), "variable TRACKERLESS_ADAPTIVE: the setting adaptive was replaced by serve");
+    assert!(error.cure().contains("TRACKERLESS_SERVE=once-reached"), "{}", error.cure());
+    let flags = Sources { replaced_flags: vec![Replaced::named("adaptive").unwrap()], ..Sources::default() };
+    let error = Config::load(&flags).unwrap_err();
+    assert_eq!(error.to_string(), "flag --adaptive: the setting adaptive was replaced by serve");
+    assert!(error.cure().contains("--serve once-reached"), "{}", error.cure());
+}
+
 #[test]
 fn an_unknown_variable_is_a_warning() {
     let config = load(None, &[("TRACKERLESS_PORT", "tcp://10.0.0.1:1"), ("OTHER", "x")], &[]).unwrap();
@@ -118,14 +135,14 @@ fn a_private_network_asks_no_public_router() {
 fn the_gateway_is_configured_in_five_keys() {
     let config = load(None, &[], &[]).unwrap();
     assert_eq!(config.gateway, Some("127.0.0.1:6969".parse().unwrap()));
-    assert!(!config.is_chosen("gateway"));
-    assert_eq!(config.gateway_settings.policy, Policy::VerifiedPublic);
+    assert!(!config.origins.gateway.is_chosen());
+    assert_eq!(config.gateway_settings().policy, Policy::VerifiedPublic);
     let hash = "0f".repeat(20);
     let flags = [("gateway", "off"), ("gateway_announce", "never"), ("gateway_deny", &hash), ("gateway_lan", "")];
     let config = load(None, &[], &flags).unwrap();
-    assert_eq!((config.gateway, config.is_chosen("gateway")), (None, true));
-    assert_eq!(config.gateway_settings.policy, Policy::Never);
-    assert!(config.gateway_settings.denied.contains(&hash.parse().unwrap()));
-    assert!(config.gateway_settings.site.ranges().is_empty());
+    assert_eq!((config.gateway, config.origins.gateway.is_chosen()), (None, true));
+    assert_eq!(config.gateway_settings().policy, Policy::Never);
+    assert!(config.gateway_settings().denied.contains(&hash.parse().unwrap()));
+    assert!(config.gateway_settings().site.ranges().is_empty());
     assert!(error("gateway_announce = \"sometimes\"").1.contains("verified-public or never or always"));
 }

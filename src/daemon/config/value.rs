@@ -1,6 +1,6 @@
-//! Values of settings: the kinds there are, and how each is read from text and written as TOML.
+//! Values of settings: the types there are, and how each is read from text and written as text.
 
-use std::fmt;
+use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -8,139 +8,62 @@ use std::str::FromStr;
 use toml::de::DeValue;
 use tracing_subscriber::EnvFilter;
 
+use crate::engine::compliance::Compliance;
 use crate::engine::id::Id;
+use crate::engine::node::Serve;
+use crate::tracker::broker::Policy;
 use crate::tracker::nearness::Range;
 use crate::tracker::upstream::Upstream;
 
-/// What the value of a setting may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A folder.
-    Folder,
-    /// IP addresses with ports, at least one.
-    Addresses,
-    /// Hosts with ports, possibly none.
-    Hosts,
-    /// On or off.
-    Switch,
-    /// A whole number within bounds.
-    Count {
-        /// The smallest.
-        least: u64,
-        /// The largest.
-        most: u64,
-    },
-    /// A log filter.
-    Filter,
-    /// An IP address with a port to serve at, or `off`.
-    Service,
-    /// One of these words.
-    Choice(&'static [&'static str]),
-    /// Ranges of IP addresses, possibly none.
-    Networks,
-    /// Infohashes, possibly none.
-    Infohashes,
-    /// URLs of trackers, possibly none.
-    Trackers,
-}
+/// A type that the value of a setting may have.
+pub trait Value: Sized {
+    /// How values are written, and what to say of wrong ones.
+    const FORM: Form;
 
-/// The value of a setting.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the variants are those of Kind")]
-pub enum Value {
-    Folder(PathBuf),
-    Addresses(Vec<SocketAddr>),
-    Hosts(Vec<HostPort>),
-    Switch(bool),
-    Count(u64),
-    Filter(String),
-    Service(Option<SocketAddr>),
-    Choice(&'static str),
-    Networks(Vec<Range>),
-    Infohashes(Vec<Id>),
-    Trackers(Vec<Upstream>),
-}
-
-impl Kind {
-    /// Whether several values may be given.
-    #[must_use]
-    pub const fn is_list(self) -> bool {
-        matches!(self, Self::Addresses | Self::Hosts | Self::Networks | Self::Infohashes | Self::Trackers)
-    }
-
-    /// The name of a value in `--help`.
-    #[must_use]
-    pub const fn value_name(self) -> &'static str {
-        match self {
-            Self::Folder => "DIR",
-            Self::Addresses => "ADDR:PORT",
-            Self::Hosts => "HOST:PORT",
-            Self::Switch => "yes|no",
-            Self::Count { .. } => "N",
-            Self::Filter => "FILTER",
-            Self::Service => "off|ADDR:PORT",
-            Self::Choice(_) => "WORD",
-            Self::Networks => "NETWORK",
-            Self::Infohashes => "INFOHASH",
-            Self::Trackers => "URL",
-        }
-    }
-
-    /// What a right value looks like.
-    #[must_use]
-    pub fn cure(self) -> String {
-        match self {
-            Self::Folder => "give the path of a folder".to_owned(),
-            Self::Addresses => "give an IP address and a port, as in 0.0.0.0:6880 or [::]:6880".to_owned(),
-            Self::Hosts => "give a host and a port, as in dht.libtorrent.org:25401".to_owned(),
-            Self::Switch => "give true or false".to_owned(),
-            Self::Count { least, most } => format!("give a whole number from {least} to {most}"),
-            Self::Filter => {
-                "give error, warn, info, debug, trace, or a list as in info,trackerless::net=debug".to_owned()
-            }
-            Self::Service => "give off, or an IP address and a port, as in 127.0.0.1:6969".to_owned(),
-            Self::Choice(words) => format!("give {}", words.join(" or ")),
-            Self::Networks => "give an address and the length of its prefix, as in 192.168.0.0/16".to_owned(),
-            Self::Infohashes => "give infohashes of 40 hexadecimal digits".to_owned(),
-            Self::Trackers => {
-                "give URLs as in udp://tracker.example:6969/announce or http://tracker.example/announce".to_owned()
-            }
-        }
-    }
-
-    /// Reads a value from the texts given for it; lists may also be separated by commas. The error says what is
-    /// wrong.
+    /// Reads a value from the texts given for it. The error says what is wrong.
     ///
     /// # Errors
-    /// The text does not have this kind.
-    pub fn read(self, texts: &[String]) -> Result<Value, String> {
-        let single = || texts.last().map(|text| text.trim()).unwrap_or_default();
-        let parts = || texts.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|part| !part.is_empty());
-        match self {
-            Self::Folder if single().is_empty() => Err("it is empty".to_owned()),
-            Self::Folder => Ok(Value::Folder(single().into())),
-            Self::Addresses => at_least_one(parts().map(address).collect::<Result<_, _>>()?).map(Value::Addresses),
-            Self::Hosts => parts().map(str::parse).collect::<Result<_, _>>().map(Value::Hosts),
-            Self::Switch => switch(single()).map(Value::Switch),
-            Self::Count { least, most } => count(single(), least, most).map(Value::Count),
-            Self::Filter => filter(single()).map(Value::Filter),
-            Self::Service if single() == "off" => Ok(Value::Service(None)),
-            Self::Service => address(single()).map(|addr| Value::Service(Some(addr))),
-            Self::Choice(words) => choice(single(), words).map(Value::Choice),
-            Self::Networks => parts().map(parsed).collect::<Result<_, _>>().map(Value::Networks),
-            Self::Infohashes => parts().map(parsed).collect::<Result<_, _>>().map(Value::Infohashes),
-            Self::Trackers => parts().map(parsed).collect::<Result<_, _>>().map(Value::Trackers),
-        }
-    }
+    /// The texts do not have this form.
+    fn read(texts: &[String]) -> Result<Self, String>;
 
-    /// The texts of a TOML value, if it has the type that this kind is written in. The error says what it is instead.
+    /// The texts that [`Value::read`] makes this value from.
+    fn texts(&self) -> Vec<String>;
+}
+
+/// How the values of a type are written.
+#[derive(Clone, Copy, Debug)]
+pub struct Form {
+    /// Their type in the file.
+    pub shape: Shape,
+    /// The name of a value in `--help-settings`.
+    pub value_name: &'static str,
+    /// What a right value looks like.
+    pub cure: fn() -> String,
+}
+
+/// The type of a value in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A string that is the path of a folder.
+    Folder,
+    /// A string.
+    Text,
+    /// `true` or `false`.
+    Switch,
+    /// A whole number.
+    Number,
+    /// A string or an array of them; as a variable or a flag separated by commas.
+    List,
+}
+
+impl Shape {
+    /// The texts of a TOML value, if it has this type. The error says what it is instead.
     pub(super) fn texts_of(self, value: &DeValue<'_>) -> Result<Vec<String>, String> {
         match (self, value) {
             (Self::Switch, DeValue::Boolean(on)) => Ok(vec![on.to_string()]),
-            (Self::Count { .. }, DeValue::Integer(number)) => Ok(vec![number.to_string().replace('_', "")]),
-            (Self::Switch | Self::Count { .. }, other) => Err(format!("it is of type {}", other.type_str())),
-            (_, DeValue::String(text)) => Ok(vec![text.to_string()]),
-            (kind, DeValue::Array(items)) if kind.is_list() => {
+            (Self::Number, DeValue::Integer(number)) => Ok(vec![number.to_string().replace('_', "")]),
+            (Self::Folder | Self::Text | Self::List, DeValue::String(text)) => Ok(vec![text.to_string()]),
+            (Self::List, DeValue::Array(items)) => {
                 let text = |item: &DeValue<'_>| item.as_str().map(str::to_owned);
                 let texts: Option<_> = items.iter().map(|item| text(item.get_ref())).collect();
                 texts.ok_or_else(|| "not all of its items are strings".to_owned())
@@ -148,38 +71,260 @@ impl Kind {
             (_, other) => Err(format!("it is of type {}", other.type_str())),
         }
     }
+
+    /// The TOML value of these texts. A text that does not have this type stays a string.
+    pub(super) fn to_toml(self, texts: Vec<String>) -> toml::Value {
+        let single = texts.concat();
+        match self {
+            Self::Switch => single.parse::<bool>().map_or(single.into(), Into::into),
+            Self::Number => single.parse::<i64>().map_or(single.into(), Into::into),
+            Self::Folder | Self::Text => single.into(),
+            Self::List => texts.into(),
+        }
+    }
 }
 
-impl Value {
-    /// The texts that [`Kind::read`] makes this value from.
-    #[must_use]
-    pub fn texts(&self) -> Vec<String> {
-        match self {
-            Self::Folder(path) => vec![path.display().to_string()],
-            Self::Addresses(addrs) => addrs.iter().map(ToString::to_string).collect(),
-            Self::Hosts(hosts) => hosts.iter().map(ToString::to_string).collect(),
-            Self::Switch(on) => vec![on.to_string()],
-            Self::Count(number) => vec![number.to_string()],
-            Self::Filter(filter) => vec![filter.clone()],
-            Self::Service(addr) => vec![addr.map_or_else(|| "off".to_owned(), |addr| addr.to_string())],
-            Self::Choice(word) => vec![(*word).to_owned()],
-            Self::Networks(networks) => networks.iter().map(ToString::to_string).collect(),
-            Self::Infohashes(ids) => ids.iter().map(ToString::to_string).collect(),
-            Self::Trackers(trackers) => trackers.iter().map(ToString::to_string).collect(),
+/// The last of the texts: a flag that is given twice counts as it was given last.
+fn single(texts: &[String]) -> &str {
+    texts.last().map(|text| text.trim()).unwrap_or_default()
+}
+
+impl Value for PathBuf {
+    const FORM: Form =
+        Form { shape: Shape::Folder, value_name: "DIR", cure: || "give the path of a folder".to_owned() };
+
+    fn read(texts: &[String]) -> Result<Self, String> {
+        if single(texts).is_empty() { Err("it is empty".to_owned()) } else { Ok(single(texts).into()) }
+    }
+
+    fn texts(&self) -> Vec<String> {
+        vec![self.display().to_string()]
+    }
+}
+
+impl Value for bool {
+    const FORM: Form = Form { shape: Shape::Switch, value_name: "yes|no", cure: || "give true or false".to_owned() };
+
+    fn read(texts: &[String]) -> Result<Self, String> {
+        let text = single(texts);
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" | "1" => Ok(true),
+            "false" | "no" | "off" | "0" => Ok(false),
+            _ => Err(format!("{text:?} is neither true nor false")),
         }
     }
 
-    /// The value as TOML.
+    fn texts(&self) -> Vec<String> {
+        vec![self.to_string()]
+    }
+}
+
+/// A whole number within bounds, both of them allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count<const LEAST: u32, const MOST: u32>(u32);
+
+impl<const LEAST: u32, const MOST: u32> Count<LEAST, MOST> {
+    /// `number`, brought within the bounds.
     #[must_use]
-    pub fn to_toml(&self) -> toml::Value {
-        match self {
-            Self::Switch(on) => (*on).into(),
-            Self::Count(number) => i64::try_from(*number).expect("counts are bounded by their kind").into(),
-            Self::Folder(_) | Self::Filter(_) | Self::Service(_) | Self::Choice(_) => self.texts().concat().into(),
-            Self::Addresses(_) | Self::Hosts(_) | Self::Networks(_) | Self::Infohashes(_) | Self::Trackers(_) => {
-                self.texts().into()
-            }
+    pub fn new(number: u32) -> Self {
+        Self(number.clamp(LEAST, MOST))
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl<const LEAST: u32, const MOST: u32> Value for Count<LEAST, MOST> {
+    const FORM: Form =
+        Form { shape: Shape::Number, value_name: "N", cure: || format!("give a whole number from {LEAST} to {MOST}") };
+
+    fn read(texts: &[String]) -> Result<Self, String> {
+        let text = single(texts);
+        match text.parse::<u64>().map(u32::try_from) {
+            Ok(Ok(number)) if (LEAST..=MOST).contains(&number) => Ok(Self(number)),
+            Ok(_) => Err(format!("{text} is not from {LEAST} to {MOST}")),
+            Err(_) => Err(format!("{text:?} is not a whole number")),
         }
+    }
+
+    fn texts(&self) -> Vec<String> {
+        vec![self.0.to_string()]
+    }
+}
+
+/// An address to serve at, or `off`.
+impl Value for Option<SocketAddr> {
+    const FORM: Form = Form {
+        shape: Shape::Text,
+        value_name: "off|ADDR:PORT",
+        cure: || "give off, or an IP address and a port, as in 127.0.0.1:6969".to_owned(),
+    };
+
+    fn read(texts: &[String]) -> Result<Self, String> {
+        if single(texts) == "off" { Ok(None) } else { SocketAddr::parse(single(texts)).map(Some) }
+    }
+
+    fn texts(&self) -> Vec<String> {
+        vec![self.map_or_else(|| "off".to_owned(), |addr| addr.to_string())]
+    }
+}
+
+/// A filter of log lines, valid for [`EnvFilter`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFilter(std::borrow::Cow<'static, str>);
+
+impl LogFilter {
+    /// Everything that a person should hear of.
+    pub const INFO: Self = Self(std::borrow::Cow::Borrowed("info"));
+
+    /// The filter as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Value for LogFilter {
+    const FORM: Form = Form {
+        shape: Shape::Text,
+        value_name: "FILTER",
+        cure: || "give error, warn, info, debug, trace, or a list as in info,trackerless::net=debug".to_owned(),
+    };
+
+    fn read(texts: &[String]) -> Result<Self, String> {
+        let text = single(texts);
+        match EnvFilter::try_new(text) {
+            Ok(_) if !text.is_empty() => Ok(Self(text.to_owned().into())),
+            _ => Err(format!("{text:?} is not a log filter")),
+        }
+    }
+
+    fn texts(&self) -> Vec<String> {
+        vec![self.as_str().to_owned()]
+    }
+}
+
+/// A type whose values are words.
+pub trait Words: Copy + PartialEq + 'static {
+    /// Each word with its value.
+    const WORDS: &'static [(&'static str, Self)];
+}
+
+impl Words for Compliance {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("prefer", Self::Prefer), ("off", Self::Off), ("enforce", Self::Enforce)];
+}
+
+impl Words for Serve {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("always", Self::Always), ("once-reached", Self::OnceReached), ("never", Self::Never)];
+}
+
+impl Words for Policy {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("verified-public", Self::VerifiedPublic), ("never", Self::Never), ("always", Self::Always)];
+}
+
+impl<T: Words> Value for T {
+    const FORM: Form = Form {
+        shape: Shape::Text,
+        value_name: "WORD",
+        cure: || format!("give {}", T::WORDS.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(" or ")),
+    };
+
+    fn read(texts: &[String]) -> Result<Self, String> {
+        let text = single(texts);
+        let found = T::WORDS.iter().find(|(word, _)| *word == text);
+        found.map(|(_, value)| *value).ok_or_else(|| format!("{text:?} is none of the words"))
+    }
+
+    fn texts(&self) -> Vec<String> {
+        let word = T::WORDS.iter().find(|(_, value)| value == self).map(|(word, _)| (*word).to_owned());
+        word.into_iter().collect()
+    }
+}
+
+/// A type that settings have lists of.
+pub trait Item: Display + Sized {
+    /// The name of an item in `--help-settings`.
+    const NAME: &'static str;
+    /// What a right item looks like.
+    const CURE: &'static str;
+    /// What is wrong with an empty list; nothing where that makes sense.
+    const EMPTY: Result<(), &'static str> = Ok(());
+
+    /// Reads an item. The error says what is wrong.
+    ///
+    /// # Errors
+    /// The text is no item.
+    fn parse(text: &str) -> Result<Self, String>;
+}
+
+impl Item for SocketAddr {
+    const NAME: &'static str = "ADDR:PORT";
+    const CURE: &'static str = "give an IP address and a port, as in 0.0.0.0:6880 or [::]:6880";
+    const EMPTY: Result<(), &'static str> = Err("it names no address");
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| format!("{text:?} is not an IP address and a port"))
+    }
+}
+
+impl Item for HostPort {
+    const NAME: &'static str = "HOST:PORT";
+    const CURE: &'static str = "give a host and a port, as in dht.libtorrent.org:25401";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl Item for Range {
+    const NAME: &'static str = "NETWORK";
+    const CURE: &'static str = "give an address and the length of its prefix, as in 192.168.0.0/16";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        parsed(text)
+    }
+}
+
+impl Item for Id {
+    const NAME: &'static str = "INFOHASH";
+    const CURE: &'static str = "give infohashes of 40 hexadecimal digits";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        parsed(text)
+    }
+}
+
+impl Item for Upstream {
+    const NAME: &'static str = "URL";
+    const CURE: &'static str = "give URLs as in udp://tracker.example:6969/announce or http://tracker.example/announce";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        parsed(text)
+    }
+}
+
+fn parsed<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error| format!("{text:?}: {error}"))
+}
+
+/// Items that were given one by one or separated by commas.
+impl<T: Item> Value for Vec<T> {
+    const FORM: Form = Form { shape: Shape::List, value_name: T::NAME, cure: || T::CURE.to_owned() };
+
+    fn read(texts: &[String]) -> Result<Self, String> {
+        let parts = texts.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|part| !part.is_empty());
+        let items = parts.map(T::parse).collect::<Result<Self, _>>()?;
+        if items.is_empty() { T::EMPTY.map(|()| items).map_err(str::to_owned) } else { Ok(items) }
+    }
+
+    fn texts(&self) -> Vec<String> {
+        self.iter().map(ToString::to_string).collect()
     }
 }
 
@@ -230,46 +375,13 @@ impl fmt::Display for HostPort {
     }
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| format!("{text:?} is not an IP address and a port"))
-}
-
-fn at_least_one(addrs: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, String> {
-    if addrs.is_empty() { Err("it names no address".to_owned()) } else { Ok(addrs) }
-}
-
-fn switch(text: &str) -> Result<bool, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "on" | "1" => Ok(true),
-        "false" | "no" | "off" | "0" => Ok(false),
-        _ => Err(format!("{text:?} is neither true nor false")),
-    }
-}
-
-fn count(text: &str, least: u64, most: u64) -> Result<u64, String> {
-    let number: u64 = text.parse().map_err(|_| format!("{text:?} is not a whole number"))?;
-    let within = (least..=most).contains(&number);
-    within.then_some(number).ok_or_else(|| format!("{number} is not from {least} to {most}"))
-}
-
-fn choice(text: &str, words: &[&'static str]) -> Result<&'static str, String> {
-    words.iter().find(|word| **word == text).copied().ok_or_else(|| format!("{text:?} is none of the words"))
-}
-
-fn parsed<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|error| format!("{text:?}: {error}"))
-}
-
-fn filter(text: &str) -> Result<String, String> {
-    match EnvFilter::try_new(text) {
-        Ok(_) if !text.is_empty() => Ok(text.to_owned()),
-        _ => Err(format!("{text:?} is not a log filter")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read<T: Value>(text: &str) -> Result<Vec<String>, String> {
+        T::read(&[text.to_owned()]).map(|value| value.texts())
+    }
 
     fn host(text: &str) -> Result<String, String> {
         text.parse::<HostPort>().map(|host| host.to_string())
@@ -300,25 +412,45 @@ mod tests {
 
     #[test]
     fn a_service_is_off_or_has_an_address() {
-        let read = |text: &str| Kind::Service.read(&[text.to_owned()]);
-        assert_eq!(read("off"), Ok(Value::Service(None)));
-        assert_eq!(read("[::1]:7").unwrap().texts(), ["[::1]:7"]);
-        assert!(read("on").is_err() && read("6969").is_err() && read("").is_err());
-        assert_eq!(Kind::Choice(&["a", "b"]).read(&["b".to_owned()]), Ok(Value::Choice("b")));
-        assert!(Kind::Choice(&["a", "b"]).read(&["c".to_owned()]).is_err());
+        assert_eq!(read::<Option<SocketAddr>>("off").unwrap(), ["off"]);
+        assert_eq!(read::<Option<SocketAddr>>("[::1]:7").unwrap(), ["[::1]:7"]);
+        for wrong in ["on", "6969", ""] {
+            assert!(read::<Option<SocketAddr>>(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_word_reads_back() {
+        fn check<T: Words + fmt::Debug>() {
+            for (word, value) in T::WORDS {
+                assert_eq!(T::read(&[(*word).to_owned()]), Ok(*value));
+                assert_eq!(value.texts(), [*word]);
+            }
+            assert!(read::<T>("sometimes").unwrap_err().contains("none of the words"));
+        }
+        check::<Compliance>();
+        check::<Policy>();
+        check::<Serve>();
+    }
+
+    #[test]
+    fn numbers_keep_their_bounds() {
+        assert_eq!(read::<Count<1, 10>>("10").unwrap(), ["10"]);
+        assert_eq!(read::<Count<1, 10>>("11").unwrap_err(), "11 is not from 1 to 10");
+        assert_eq!(read::<Count<1, 10>>("5000000000").unwrap_err(), "5000000000 is not from 1 to 10");
+        assert_eq!(read::<Count<1, 10>>("-1").unwrap_err(), "\"-1\" is not a whole number");
     }
 
     #[test]
     fn lists_may_be_separated_by_commas_and_be_empty_where_that_makes_sense() {
-        let read = |kind: Kind, text: &str| kind.read(&[text.to_owned()]).map(|value| value.texts());
-        assert_eq!(read(Kind::Addresses, "0.0.0.0:1, [::]:2").unwrap(), ["0.0.0.0:1", "[::]:2"]);
-        assert_eq!(read(Kind::Hosts, "").unwrap(), [""; 0]);
-        assert!(read(Kind::Addresses, "").unwrap_err().contains("no address"));
-        assert_eq!(read(Kind::Networks, "10.0.0.0/8,fd00::/8").unwrap(), ["10.0.0.0/8", "fd00::/8"]);
-        assert!(read(Kind::Networks, "10.0.0.0/99").unwrap_err().contains("10.0.0.0/99"));
-        assert_eq!(read(Kind::Infohashes, &"0f".repeat(20)).unwrap(), ["0f".repeat(20)]);
+        assert_eq!(read::<Vec<SocketAddr>>("0.0.0.0:1, [::]:2").unwrap(), ["0.0.0.0:1", "[::]:2"]);
+        assert_eq!(read::<Vec<HostPort>>("").unwrap(), [""; 0]);
+        assert!(read::<Vec<SocketAddr>>("").unwrap_err().contains("no address"));
+        assert_eq!(read::<Vec<Range>>("10.0.0.0/8,fd00::/8").unwrap(), ["10.0.0.0/8", "fd00::/8"]);
+        assert!(read::<Vec<Range>>("10.0.0.0/99").unwrap_err().contains("10.0.0.0/99"));
+        assert_eq!(read::<Vec<Id>>(&"0f".repeat(20)).unwrap(), ["0f".repeat(20)]);
         let trackers = ["udp://t.example:1/announce", "http://u.example/x?key=1"];
-        assert_eq!(read(Kind::Trackers, &trackers.join(",")).unwrap(), trackers);
-        assert!(read(Kind::Trackers, "https://t.example/announce").unwrap_err().contains("https is not spoken"));
+        assert_eq!(read::<Vec<Upstream>>(&trackers.join(",")).unwrap(), trackers);
+        assert!(read::<Vec<Upstream>>("https://t.example/announce").unwrap_err().contains("https is not spoken"));
     }
 }

@@ -343,7 +343,7 @@ impl Node {
         let Some(transaction) = self.transactions.open(now, to, expected, soft, purpose, &mut self.random) else {
             return false;
         };
-        let (own, read_only) = (*self.id(), self.config.read_only);
+        let (own, read_only) = (*self.id(), self.is_read_only());
         if let Some(reach) = &mut self.reach {
             reach.contacted(now, &to);
         }

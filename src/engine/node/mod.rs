@@ -56,6 +56,7 @@ use self::maintain::Joining;
 use self::newcomers::Newcomers;
 use self::outbox::Outbox;
 use self::reach::Reach;
+pub use self::reach::Serve;
 use self::sample::Samples;
 use self::timer::Timers;
 use self::verify::OwnAnnounces;
@@ -88,12 +89,10 @@ pub struct Config {
     pub family: Family,
     /// A network of its own: local addresses are ordinary, several nodes may share one, and nobody is limited.
     pub private_network: bool,
-    /// Answers no queries and says so (BEP 43).
-    pub read_only: bool,
+    /// When it answers queries (BEP 43).
+    pub serve: Serve,
     /// Keeps budgets for those who ask and for new destinations. Off only for benchmarks and closed labs.
     pub limited: bool,
-    /// Answers no queries until strangers have reached it; see `reach.rs`.
-    pub adaptive: bool,
     /// After an announce, asks some of the nodes that stored it whether it shows; see `verify.rs`.
     pub verify_announces: bool,
     /// What it makes of nodes whose id does not fit their address (BEP 42).
@@ -121,9 +120,8 @@ impl Config {
         Self {
             family,
             private_network: false,
-            read_only: false,
+            serve: Serve::Always,
             limited: true,
-            adaptive: false,
             verify_announces: false,
             compliance: Compliance::Prefer,
             new_destinations: (NEW_DESTINATIONS_PER_SECOND, NEW_DESTINATIONS_BURST),
@@ -237,7 +235,6 @@ impl Node {
         let rules = Rules::of(config.private_network);
         let own = saved.id.unwrap_or_else(|| random.wire_id());
         let limited = config.limited && rules.limited;
-        config.read_only |= config.adaptive;
         if !rules.ids_fit {
             config.compliance = Compliance::Off;
         }
@@ -252,7 +249,7 @@ impl Node {
             peers: PeerStore::new(config.family, config.peer_memory_bytes, rules, &mut random),
             items: ItemStore::new(config.item_memory_bytes),
             own_announces: OwnAnnounces::default(),
-            reach: config.adaptive.then(|| Reach::new(rules, &mut random)),
+            reach: (config.serve == Serve::OnceReached).then(|| Reach::new(rules, &mut random)),
             reply_guard: limited.then(|| ReplyGuard::new(&mut random)),
             pace: limited.then(|| Pace::new(rate, burst, &mut random)),
             id_changers: Endpoints::new(rules.id_changer_ban, &mut random),

@@ -15,9 +15,21 @@ use crate::engine::random::Random;
 use crate::engine::rules::Rules;
 use crate::engine::time::Instant;
 
+/// When a node answers queries (BEP 43).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Serve {
+    /// From the start.
+    #[default]
+    Always,
+    /// From the moment that strangers have reached it, see [`PROOFS`]; until then it says that it is read-only.
+    OnceReached,
+    /// Never, and it says so.
+    Never,
+}
+
 /// Strangers that must have asked us.
 const PROOFS: usize = 3;
-/// Within so long.
+/// Time within which they must have.
 const WINDOW: Duration = Duration::from_mins(15);
 /// NATs keep a hole for an address that we contacted for minutes at the most.
 const CONTACTED_FOR: Duration = Duration::from_mins(15);
@@ -56,12 +68,20 @@ impl Reach {
 }
 
 impl Node {
+    /// Whether we only ask, and say so (BEP 43).
+    pub(super) fn is_read_only(&self) -> bool {
+        match self.config.serve {
+            Serve::Always => false,
+            Serve::OnceReached => self.reach.is_some(),
+            Serve::Never => true,
+        }
+    }
+
     /// A query came while we are read-only: perhaps it is the last proof that we need not be.
     pub(super) fn note_stranger(&mut self, now: Instant, from: SocketAddr) {
         let Some(reach) = &mut self.reach else { return };
         if reach.asked_by(now, from) {
             self.reach = None;
-            self.config.read_only = false;
             self.events.push_back(Event::Reachable);
         }
     }

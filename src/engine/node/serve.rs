@@ -18,10 +18,10 @@ use crate::engine::time::Instant;
 
 impl Node {
     pub(super) fn serve(&mut self, now: Instant, from: SocketAddr, transaction: &[u8], query: &Query<'_>) {
-        if self.config.read_only {
+        if self.is_read_only() {
             self.note_stranger(now, from);
         }
-        if self.config.read_only || query.id == *self.id() {
+        if self.is_read_only() || query.id == *self.id() {
             self.stats.ignored += 1;
             return;
         }
@@ -70,7 +70,7 @@ impl Node {
     }
 
     pub(super) fn refuse_if_admitted(&mut self, now: Instant, from: SocketAddr, transaction: &[u8], fault: Fault) {
-        if self.config.read_only {
+        if self.is_read_only() {
             self.stats.ignored += 1;
         } else if self.admits(now, from) {
             self.refuse(now, from, transaction, fault);

@@ -463,7 +463,7 @@ fn garbage_responses_errors_and_impossible_sources_are_never_answered() {
 #[test]
 fn a_read_only_node_answers_nothing_and_says_so() {
     let mut net = Net::new(5);
-    net.spawn(9, Config { read_only: true, ..config() });
+    net.spawn(9, Config { serve: Serve::Never, ..config() });
     net.run_for(secs(30));
     let now = net.now;
     let op = net.node(9).announce(now, SWARM, 1, false);

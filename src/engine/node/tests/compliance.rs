@@ -50,8 +50,17 @@ fn nodes_whose_id_does_not_fit_are_kept_out_where_ids_are_enforced() {
 }
 
 #[test]
-fn an_adaptive_node_serves_once_strangers_have_reached_it() {
-    let mut bench = Bench::new(Config { adaptive: true, ..config() });
+fn a_node_that_never_serves_answers_no_query_however_many_strangers_ask() {
+    let mut bench = Bench::new(Config { serve: Serve::Never, ..config() });
+    let ping = b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe";
+    for port in 1..20 {
+        assert_eq!(bench.handle(([10, 9, 8, 7], port).into(), ping).len(), 0);
+    }
+}
+
+#[test]
+fn a_node_serves_once_strangers_have_reached_it() {
+    let mut bench = Bench::new(Config { serve: Serve::OnceReached, ..config() });
     let ping = b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe";
     let mut ask = |port: u16| bench.handle(([10, 9, 8, 7], port).into(), ping).len();
     assert_eq!((ask(1), ask(1), ask(2)), (0, 0, 0), "one stranger twice, and another");
