@@ -6,6 +6,8 @@ pub mod bootstrap;
 pub mod clock;
 pub mod driver;
 pub mod entropy;
+#[cfg(feature = "gateway")]
+pub mod http;
 pub mod interface;
 pub mod persist;
 pub mod socket;

@@ -309,6 +309,15 @@ impl Broker {
         }
     }
 
+    /// A client waits no longer: its held answer is given with what is known.
+    pub fn hurry(&mut self, now: Instant, ticket: Ticket) {
+        let Some(torrent) = self.torrents.get_mut(&ticket.info_hash) else { return };
+        if let Some(held) = torrent.held.iter_mut().find(|held| held.ticket == ticket) {
+            held.deadline = now;
+            self.advance(now, ticket.info_hash);
+        }
+    }
+
     /// What is known about our place in the network has changed.
     pub fn set_network(&mut self, network: Network) {
         if self.network.external != network.external {

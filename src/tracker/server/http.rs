@@ -1,6 +1,5 @@
-//! The gateway over HTTP/1.1 and 1.0.
+//! The gateway over HTTP.
 
-use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,86 +7,51 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, oneshot};
-use tokio::task::JoinSet;
-use tracing::{debug, trace};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
 use super::{ScrapeWaiter, Shared, Waiter};
-use crate::engine::contact::canonical;
 use crate::engine::id::Id;
-use crate::tracker::broker::{Decision, Files, ScrapeTicket, Scraping, Ticket, Transport};
+use crate::net::http::{self as server, Caller, Limits};
+use crate::tracker::broker::{Client, Decision, Files, ScrapeTicket, Scraping, Ticket, Transport};
 use crate::tracker::http::{self, Route};
 use crate::tracker::nearness::Range;
 use crate::tracker::{Announce, Answer};
 
-/// Connections at a time: one for each answer that may be held, and some.
-const MAX_CONNECTIONS: usize = 5_000;
-/// Longest head of a request. Twice what a scrape of all that is answered needs.
-const MAX_HEAD: usize = 16 << 10;
-/// How long a client may take for the head of a request, and how long it may keep a connection that it does not use.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// What connections may cost: as many as answers that may be held and some; heads of twice the length that a scrape of
+/// all that is answered needs; no body.
+const LIMITS: Limits = Limits {
+    connections: 5_000,
+    head_bytes: 16 << 10,
+    body_bytes: 0,
+    head_time: Duration::from_secs(15),
+    body_time: Duration::from_secs(5),
+    write_time: Duration::from_secs(10),
+};
 
-/// Accepts connections for ever.
+/// Accepts connections until the future is dropped.
 pub(super) async fn serve(shared: &Arc<Shared>, listener: &TcpListener) {
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut connections = JoinSet::new();
-    loop {
-        let place = Arc::clone(&room).acquire_owned().await.expect("the semaphore is never closed");
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, addr)) => {
-                    let shared = Arc::clone(shared);
-                    connections.spawn(async move {
-                        converse(shared, stream, addr).await;
-                        drop(place);
-                    });
-                }
-                // Out of file descriptors, as a rule: some come free when connections end.
-                Err(error) => {
-                    debug!(%error, "accepting a tracker connection failed");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-async fn converse(shared: Arc<Shared>, stream: TcpStream, addr: SocketAddr) {
-    let Ok(here) = stream.local_addr() else { return };
-    let here = canonical(here).ip();
-    let service = service_fn(|request| {
-        let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(answer(&shared, canonical(addr), here, &request).await) }
-    });
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(MAX_HEAD);
-    if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
-        trace!(%error, %addr, "a tracker connection ended early");
-    }
+    let of_requests = Arc::clone(shared);
+    let handle = move |caller, request| {
+        let shared = Arc::clone(&of_requests);
+        async move { answer(&shared, &caller, &request).await }
+    };
+    server::serve(listener, LIMITS, |ip| is_trusted(&shared.trusted_proxies, ip), handle).await;
 }
 
 /// Always status 200: clients show any other status instead of the reason that the body gives.
-async fn answer<B>(shared: &Shared, from: SocketAddr, here: IpAddr, request: &Request<B>) -> Response<Full<Bytes>> {
+async fn answer(shared: &Shared, caller: &Caller, request: &Request<Bytes>) -> Response<Full<Bytes>> {
     let query = request.uri().query().unwrap_or_default().as_bytes();
     let body = match Route::of(request.uri().path()) {
         Route::Announce => match http::parse_announce(query) {
             Ok((announce, form)) => {
-                let addr = client_addr(from, request.headers(), &shared.trusted_proxies);
-                http::render_answer(&serve_announce(shared, addr, here, announce).await, form)
+                http::render_answer(&serve_announce(shared, caller, request.headers(), announce).await, form)
             }
             Err(failure) => http::render_failure(&failure),
         },
         Route::Scrape => match http::parse_scrape(query) {
-            Ok(ids) => {
-                let addr = client_addr(from, request.headers(), &shared.trusted_proxies);
-                http::render_scrape(&serve_scrape(shared, addr, here, ids).await)
-            }
+            Ok(ids) => http::render_scrape(&serve_scrape(shared, caller, request.headers(), ids).await),
             Err(failure) => http::render_failure(&failure),
         },
         Route::Other => help(shared).into_bytes(),
@@ -97,31 +61,45 @@ async fn answer<B>(shared: &Shared, from: SocketAddr, here: IpAddr, request: &Re
     response
 }
 
-async fn serve_announce(shared: &Shared, addr: SocketAddr, here: IpAddr, request: Announce) -> Answer {
-    let client = shared.client(addr, here, Transport::Http);
+async fn serve_announce(shared: &Shared, caller: &Caller, headers: &HeaderMap, request: Announce) -> Answer {
     let (sender, receiver) = oneshot::channel();
-    match shared.announce(client, request, || Waiter::Http(sender)) {
+    match shared.announce(client(shared, caller, headers), request, || Waiter::Http(sender)) {
         Decision::Now(answer) => answer,
-        Decision::Held(ticket) => {
-            let _place = Place { shared, ticket: Held::Announce(ticket) };
-            receiver.await.expect("every held answer is given")
-        }
+        Decision::Held(ticket) => wait(&Place { shared, ticket: Held::Announce(ticket) }, caller, receiver).await,
     }
 }
 
-async fn serve_scrape(shared: &Shared, addr: SocketAddr, here: IpAddr, ids: Vec<Id>) -> Files {
-    let client = shared.client(addr, here, Transport::Http);
+async fn serve_scrape(shared: &Shared, caller: &Caller, headers: &HeaderMap, ids: Vec<Id>) -> Files {
     let (sender, receiver) = oneshot::channel();
-    match shared.scrape(client, ids, || ScrapeWaiter::Http(sender)) {
+    match shared.scrape(client(shared, caller, headers), ids, || ScrapeWaiter::Http(sender)) {
         Scraping::Now(files) => files,
-        Scraping::Held(ticket) => {
-            let _place = Place { shared, ticket: Held::Scrape(ticket) };
-            receiver.await.expect("every held scrape is answered")
-        }
+        Scraping::Held(ticket) => wait(&Place { shared, ticket: Held::Scrape(ticket) }, caller, receiver).await,
     }
 }
 
-/// The place of a client that waits. It is left when the answer came, or when the client hung up and hyper drops us.
+fn client(shared: &Shared, caller: &Caller, headers: &HeaderMap) -> Client {
+    let addr = client_addr(caller.addr, headers, &shared.trusted_proxies);
+    shared.client(addr, caller.here.ip(), Transport::Http)
+}
+
+/// Waits for an answer that is held. A client that hangs up waits for nothing; one that has only closed its half of the
+/// connection is told what is known.
+async fn wait<T>(place: &Place<'_>, caller: &Caller, mut receiver: oneshot::Receiver<T>) -> T {
+    let held = tokio::select! {
+        answer = &mut receiver => Some(answer),
+        () = caller.hung_up() => None,
+    };
+    let answer = match held {
+        Some(answer) => answer,
+        None => {
+            place.hurry();
+            receiver.await
+        }
+    };
+    answer.expect("every held answer is given")
+}
+
+/// The place of a client that waits. It is left when the answer came, or when the connection ends before.
 struct Place<'a> {
     shared: &'a Shared,
     ticket: Held,
@@ -132,6 +110,16 @@ struct Place<'a> {
 enum Held {
     Announce(Ticket),
     Scrape(ScrapeTicket),
+}
+
+impl Place<'_> {
+    /// Has the answer given now.
+    fn hurry(&self) {
+        self.shared.with_broker(|broker, now| match self.ticket {
+            Held::Announce(ticket) => broker.hurry(now, ticket),
+            Held::Scrape(ticket) => broker.hurry_scrape(now, ticket),
+        });
+    }
 }
 
 impl Drop for Place<'_> {
@@ -147,14 +135,17 @@ impl Drop for Place<'_> {
 /// The client's address: the sender's, unless that is a proxy that we trust. Then the header is read from the right, past
 /// further proxies of ours: what stands on the left is only what the client claims.
 fn client_addr(from: SocketAddr, headers: &HeaderMap, trusted: &[Range]) -> SocketAddr {
-    let is_trusted = |ip: IpAddr| trusted.iter().any(|network| network.contains(ip));
-    if !is_trusted(from.ip()) {
+    if !is_trusted(trusted, from.ip()) {
         return from;
     }
     let values = headers.get_all("x-forwarded-for").iter().rev().filter_map(|value| value.to_str().ok());
     let hops = values.flat_map(|value| value.rsplit(',')).map_while(|hop| hop.trim().parse::<IpAddr>().ok());
-    let client = hops.map(|ip| ip.to_canonical()).find(|ip| !is_trusted(*ip));
+    let client = hops.map(|ip| ip.to_canonical()).find(|ip| !is_trusted(trusted, *ip));
     client.map_or(from, |ip| SocketAddr::new(ip, from.port()))
+}
+
+fn is_trusted(proxies: &[Range], ip: IpAddr) -> bool {
+    proxies.iter().any(|range| range.contains(ip))
 }
 
 /// For a person who opens the address in a browser.

@@ -310,3 +310,17 @@ async fn a_taken_port_is_an_error() {
     let again = Gateway::bind(gateway.addr, Settings::default(), gateway.script.clone(), [5; 32]).await;
     assert_eq!(again.unwrap_err().kind(), io::ErrorKind::AddrInUse);
 }
+
+#[tokio::test]
+async fn who_closes_its_half_is_told_what_is_known() {
+    let gateway = gateway(Policy::Always, 0).await;
+    gateway.get(&path('a', "port=1111&left=0&event=stopped")).await;
+    let mut stream = gateway.connect().await;
+    let request = format!("GET {} HTTP/1.1\r\n\r\n", path('a', "port=2222&left=5"));
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut response = Vec::new();
+    timeout(LONG, stream.read_to_end(&mut response)).await.expect("no answer").unwrap();
+    let response = String::from_utf8_lossy(&response);
+    assert!(response.contains("8:intervali"), "{response}");
+}

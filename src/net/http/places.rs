@@ -1,0 +1,179 @@
+//! How many connections each owner of addresses may have.
+//!
+//! An owner is counted twice: by the address (in IPv6 the /64, which one host has to itself), and by the network that
+//! one customer is given at most, a /24 or a /48. The allowance of each may be exceeded to twice its size for a moment,
+//! because clients open many connections at once and close them soon; then connections that pause make room.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Connections that pause and are kept for one address (IPv6: one /64).
+pub(super) const PER_ADDRESS: usize = 32;
+/// The same for one network: a /24, or a /48.
+pub(super) const PER_NETWORK: usize = 128;
+
+/// The connections that are open, by owner.
+#[derive(Debug)]
+pub(super) struct Places {
+    most: usize,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: usize,
+    /// Open connections of each owner that has any, so no more owners than connections.
+    owners: BTreeMap<Owner, usize>,
+    /// The system has no file descriptor left.
+    short: bool,
+}
+
+/// The place of one connection; free again when this is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    places: Arc<Places>,
+    owners: Option<[Owner; 2]>,
+    given_up: bool,
+}
+
+/// Whose connections are counted together, and how many of them may pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Owner {
+    network: IpAddr,
+    bits: u8,
+}
+
+impl Owner {
+    /// The two owners of an address, the smaller first.
+    fn both(ip: IpAddr) -> [Self; 2] {
+        let (narrow, wide) = if ip.is_ipv4() { (32, 24) } else { (64, 48) };
+        [narrow, wide].map(|bits| Self { network: prefix(ip, bits), bits })
+    }
+
+    const fn allowance(self) -> usize {
+        if matches!(self.bits, 32 | 64) { PER_ADDRESS } else { PER_NETWORK }
+    }
+}
+
+/// The first `bits` of the address, the rest zero.
+fn prefix(ip: IpAddr, bits: u8) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) => Ipv4Addr::from_bits(ip.to_bits() & u32::MAX << (32 - bits)).into(),
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & u128::MAX << (128 - bits)).into(),
+    }
+}
+
+impl Places {
+    /// As many places as `most`.
+    pub(super) fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self { most, counts: Mutex::default() })
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().expect("nothing panics while it holds the lock")
+    }
+
+    /// Notes whether the system has no file descriptor left for another connection.
+    pub(super) fn set_short(&self, short: bool) {
+        self.counts().short = short;
+    }
+
+    /// A place for a connection of `ip`, or of no owner that is counted; `None` if it has as many as it may.
+    pub(super) fn enter(self: &Arc<Self>, ip: Option<IpAddr>) -> Option<Place> {
+        let owners = ip.map(Owner::both);
+        let mut counts = self.counts();
+        let of = |owner: &Owner| counts.owners.get(owner).copied().unwrap_or(0);
+        if owners.iter().flatten().any(|owner| of(owner) >= 2 * owner.allowance()) {
+            return None;
+        }
+        counts.all += 1;
+        for owner in owners.into_iter().flatten() {
+            *counts.owners.entry(owner).or_default() += 1;
+        }
+        Some(Place { places: Arc::clone(self), owners, given_up: false })
+    }
+}
+
+impl Counts {
+    fn leave(&mut self, owners: Option<[Owner; 2]>) {
+        self.all -= 1;
+        for owner in owners.into_iter().flatten() {
+            if let Some(count) = self.owners.get_mut(&owner) {
+                *count -= 1;
+                if *count == 0 {
+                    self.owners.remove(&owner);
+                }
+            }
+        }
+    }
+
+    /// Whether an owner has more connections than it may keep, or all of them together are nearly as many as there may be.
+    fn is_crowded(&self, owners: Option<[Owner; 2]>, most: usize) -> bool {
+        let over = |owner: Owner| self.owners.get(&owner).is_some_and(|count| *count > owner.allowance());
+        self.short || self.all > most - most / 10 || owners.into_iter().flatten().any(over)
+    }
+}
+
+impl Place {
+    /// Frees the place of a connection that pauses if others need it; whether it did.
+    pub(super) fn give_up(&mut self) -> bool {
+        let mut counts = self.places.counts();
+        if !self.given_up && counts.is_crowded(self.owners, self.places.most) {
+            counts.leave(self.owners);
+            self.given_up = true;
+        }
+        self.given_up
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !self.given_up {
+            self.places.counts().leave(self.owners);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn enter_all(places: &Arc<Places>, ips: impl IntoIterator<Item = String>) -> Vec<Place> {
+        ips.into_iter().filter_map(|ip| places.enter(Some(ip.parse().unwrap()))).collect()
+    }
+
+    #[test]
+    fn an_owner_has_its_share_and_no_more() {
+        let places = Places::new(5000);
+        let kept = |open: &mut Vec<Place>| {
+            open.retain_mut(|place| !place.give_up());
+            open.len()
+        };
+        let mut one = enter_all(&places, (0..500).map(|_| "203.0.113.9".to_owned()));
+        assert_eq!(one.len(), 2 * PER_ADDRESS);
+        assert_eq!(kept(&mut one), PER_ADDRESS);
+        let mut neighbours = enter_all(&places, (0..2000).map(|i| format!("203.0.113.{}", i % 256)));
+        assert_eq!(neighbours.len() + one.len(), 2 * PER_NETWORK);
+        assert_eq!(kept(&mut neighbours) + one.len(), PER_NETWORK);
+        let mut customer = enter_all(&places, (0..2000).map(|i| format!("2001:db8:7:{i:x}::1")));
+        assert_eq!((customer.len(), kept(&mut customer)), (2 * PER_NETWORK, PER_NETWORK));
+        let mut host = enter_all(&places, (0..2000).map(|i| format!("2001:db8:8::{i:x}")));
+        assert_eq!((host.len(), kept(&mut host)), (2 * PER_ADDRESS, PER_ADDRESS));
+        assert_eq!(enter_all(&places, ["198.51.100.1".to_owned()]).len(), 1);
+        drop((one, neighbours, customer, host));
+        assert!(places.counts().owners.is_empty() && places.counts().all == 0);
+    }
+
+    #[test]
+    fn who_pauses_makes_room_when_there_is_little() {
+        let places = Places::new(100);
+        let mut proxied: Vec<Place> = (0..90).filter_map(|_| places.enter(None)).collect();
+        assert!(!proxied[0].give_up());
+        let more = enter_all(&places, ["198.51.100.1".to_owned()]);
+        assert!(proxied[0].give_up() && !proxied[1].give_up());
+        drop(more);
+        places.set_short(true);
+        assert!(proxied[1].give_up());
+    }
+}
