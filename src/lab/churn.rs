@@ -7,13 +7,15 @@
 
 use std::time::Duration;
 
-use super::experiment::{Outcome, Plan, Progress, Verdict};
+use super::outcome::{Outcome, Verdict};
+use super::plan::{Plan, Progress};
 use super::plot::{Axis, Chart, Colour, Series};
 use super::statistics::mean;
 use super::table::{Decimal, Table};
 use crate::engine::id::Id;
+use crate::sim::churn::Churn;
 use crate::sim::link::plane::Plane;
-use crate::sim::population::{Churn, Sessions};
+use crate::sim::population::Sessions;
 use crate::sim::random::Dice;
 use crate::sim::world::Home;
 use crate::sim::{HostId, Link, Network, Terms};

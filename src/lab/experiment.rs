@@ -1,10 +1,10 @@
-//! What an experiment is: a plan in, tables, a picture and verdicts out.
+//! The experiments by name: a [plan](Plan) in, an [outcome](Outcome) out.
 
 use std::fmt;
 use std::str::FromStr;
 
-use super::systems::System;
-use super::table::Table;
+use super::outcome::Outcome;
+use super::plan::{Plan, Progress};
 use super::{churn, failures, geometry, hops};
 
 /// The experiments, in the order of the report.
@@ -97,138 +97,10 @@ impl FromStr for Experiment {
     }
 }
 
-/// Called with the number of each job that is done, from any thread.
-pub type Progress<'a> = &'a (dyn Fn(usize) + Sync);
-
-/// What to run. What is `None` is the experiment's own default.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// Where all randomness comes from.
-    pub seed: u64,
-    /// Sizes of the network.
-    pub nodes: Option<Vec<usize>>,
-    /// Which systems.
-    pub systems: Option<Vec<System>>,
-    /// How often to repeat with other ids, keys and deaths.
-    pub trials: Option<usize>,
-    /// Small sizes and few trials: the same figure, coarser.
-    pub quick: bool,
-    /// How many threads work. Changes nothing but the time.
-    pub threads: usize,
-}
-
-impl Plan {
-    /// The defaults, on one thread.
-    #[must_use]
-    pub const fn new(seed: u64) -> Self {
-        Self { seed, nodes: None, systems: None, trials: None, quick: false, threads: 1 }
-    }
-
-    /// The sizes asked for, or these.
-    #[must_use]
-    pub fn nodes_or(&self, quick: &[usize], full: &[usize]) -> Vec<usize> {
-        self.nodes.clone().unwrap_or_else(|| if self.quick { quick } else { full }.to_vec())
-    }
-
-    /// The systems asked for that this experiment knows, or all that it knows.
-    #[must_use]
-    pub fn systems_among(&self, known: &[System]) -> Vec<System> {
-        let asked = |system: &&System| self.systems.as_ref().is_none_or(|asked| asked.contains(system));
-        known.iter().filter(asked).copied().collect()
-    }
-
-    /// The number of trials asked for, or this.
-    #[must_use]
-    pub fn trials_or(&self, quick: usize, full: usize) -> usize {
-        self.trials.unwrap_or(if self.quick { quick } else { full }).max(1)
-    }
-}
-
-/// What an experiment found.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// The measured table.
-    pub table: Table,
-    /// The picture, as SVG.
-    pub picture: String,
-    /// Whether the result is what it must be, one by one.
-    pub verdicts: Vec<Verdict>,
-}
-
-impl Outcome {
-    /// Whether everything holds, but for what is missed for a known cause.
-    #[must_use]
-    pub fn holds(&self) -> bool {
-        self.verdicts.iter().all(|verdict| verdict.holds || verdict.explained)
-    }
-}
-
-/// Whether one thing is as it must be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// Whether it is.
-    pub holds: bool,
-    /// It is not, for a cause that the text gives with a measurement: a known miss, no news.
-    pub explained: bool,
-    /// What must be, and what was measured.
-    pub text: String,
-}
-
-impl Verdict {
-    /// A judgement with its reason.
-    #[must_use]
-    pub fn new(holds: bool, text: impl Into<String>) -> Self {
-        Self { holds, explained: false, text: text.into() }
-    }
-
-    /// The same; if it does not hold, for this cause, which was measured.
-    #[must_use]
-    pub fn or_missed(self, because: impl fmt::Display) -> Self {
-        if self.holds {
-            return self;
-        }
-        Self { holds: false, explained: true, text: format!("{}; because {because}", self.text) }
-    }
-
-    /// Whether `measured` lies within `tolerance` of `expected`.
-    #[must_use]
-    pub fn near(what: &str, measured: f64, expected: f64, tolerance: f64) -> Self {
-        let holds = (measured - expected).abs() <= tolerance;
-        Self::new(holds, format!("{what}: {measured:.3}, must be {expected:.3} +- {tolerance:.3}"))
-    }
-
-    /// Whether `measured` is at most `limit`.
-    #[must_use]
-    pub fn at_most(what: &str, measured: f64, limit: f64) -> Self {
-        Self::new(measured <= limit, format!("{what}: {measured:.3}, must be at most {limit:.3}"))
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = match (self.holds, self.explained) {
-            (true, _) => "holds",
-            (false, true) => "MISSED",
-            (false, false) => "FAILS",
-        };
-        write!(f, "{word} {}", self.text)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_known_miss_is_shown_and_is_no_failure() {
-        let missed = Verdict::near("slope", 0.3, 0.2, 0.05).or_missed("the line is bent");
-        assert_eq!(missed.to_string(), "MISSED slope: 0.300, must be 0.200 +- 0.050; because the line is bent");
-        let kept = Verdict::near("slope", 0.2, 0.2, 0.05).or_missed("the line is bent");
-        assert_eq!(kept.to_string(), "holds slope: 0.200, must be 0.200 +- 0.050");
-        let outcome = |verdicts| Outcome { table: Table::new(&["n"]), picture: String::new(), verdicts };
-        assert!(outcome(vec![missed.clone(), kept]).holds());
-        assert!(!outcome(vec![missed, Verdict::new(false, "another")]).holds());
-    }
+    use crate::lab::systems::System;
 
     #[test]
     fn what_is_asked_for_is_what_the_estimate_counts() {

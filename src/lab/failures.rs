@@ -6,9 +6,10 @@
 //!
 //! All systems get the same ids, keys, dead nodes and readers; exactly X % of the nodes die.
 
-use super::experiment::{Outcome, Plan, Progress, Verdict};
+use super::outcome::{Outcome, Verdict};
 use super::overlay::{Dead, Overlay, Walk};
 use super::parallel;
+use super::plan::{Plan, Progress};
 use super::plot::{Axis, Chart, Colour, Series};
 use super::statistics::{interval, mean, wilson};
 use super::systems::System;

@@ -15,9 +15,10 @@
 
 use std::fmt;
 
-use super::experiment::{Outcome, Plan, Progress, Verdict};
+use super::outcome::{Outcome, Verdict};
 use super::overlay::Dead;
 use super::parallel;
+use super::plan::{Plan, Progress};
 use super::plot::{Axis, Chart, Colour, Series};
 use super::statistics::mean;
 use super::systems::System;

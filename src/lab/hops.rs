@@ -4,10 +4,11 @@
 //! the key belongs. Theory: Chord walks half of log2 N; systems that resolve 4 bits a hop about a quarter; CAN grows
 //! as the d-th root of N; our node follows [`model`], whose line is bent.
 
-use super::experiment::{Outcome, Plan, Progress, Verdict};
 use super::model;
+use super::outcome::{Outcome, Verdict};
 use super::overlay::{Dead, Walk};
 use super::parallel;
+use super::plan::{Plan, Progress};
 use super::plot::{Axis, Chart, Colour, Series};
 use super::statistics::{mean, quantile, slope};
 use super::systems::System;

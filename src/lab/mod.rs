@@ -21,11 +21,15 @@ pub mod failures;
 pub mod geometry;
 pub mod hops;
 pub mod model;
+pub mod outcome;
 pub mod overlay;
 pub mod parallel;
+pub mod plan;
 pub mod plot;
 pub mod statistics;
 pub mod systems;
 pub mod table;
 
-pub use experiment::{Experiment, Outcome, Plan, Verdict};
+pub use experiment::Experiment;
+pub use outcome::{Outcome, Verdict};
+pub use plan::Plan;

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::experiment::Progress;
+use super::plan::Progress;
 
 /// The results of `work` on each job, in the order of the jobs.
 pub fn map<J: Sync, R: Send>(

@@ -8,10 +8,10 @@
 
 use std::time::Duration;
 
+use super::host::HostId;
 use super::link::Link;
 use super::network::{Network, Resident, Terms};
 use super::task::Task;
-use super::world::HostId;
 use crate::engine::contact::{Contact, Family};
 use crate::engine::id::Id;
 use crate::engine::time::Instant;

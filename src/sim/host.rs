@@ -38,3 +38,23 @@ pub enum Output<'a, R> {
     /// Nothing more now; wake me then.
     Wait(Instant),
 }
+
+/// Names a host for the life of a world. Never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostId(u32);
+
+impl HostId {
+    pub(super) fn nth(index: usize) -> Self {
+        Self(u32::try_from(index).expect("fewer than 2^32 hosts"))
+    }
+
+    /// The number of hosts that were spawned before it.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    pub(super) const fn number(self) -> u32 {
+        self.0
+    }
+}

@@ -15,8 +15,9 @@
 //! | delay, loss, duplicates, reordering, MTU, rate, partition | [`link`] |
 //! | address translators and their mappings | [`nat`] |
 //! | who lives where: addresses, BEP 42 ids, sessions | [`population`] |
+//! | members that leave and are replaced | [`churn`] |
 //! | residents that mean ill | [`adversary`] |
-//! | what must always hold | [`invariant`] |
+//! | what must always hold | [`invariant`], of routing tables [`sound_tables`] |
 //! | randomness as a pure function of names | [`random`] |
 //!
 //! Invariants: time never goes backwards; events at one instant happen in the order in which they were caused; what
@@ -24,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 pub mod adversary;
+pub mod churn;
 pub mod dual_stack;
 pub mod host;
 pub mod invariant;
@@ -33,6 +35,7 @@ pub mod network;
 pub mod population;
 pub mod random;
 pub mod router;
+pub mod sound_tables;
 pub mod task;
 pub mod world;
 
@@ -41,7 +44,7 @@ mod map;
 mod queue;
 
 pub use dual_stack::DualStack;
-pub use host::{Host, Output};
+pub use host::{Host, HostId, Output};
 pub use link::Link;
 pub use network::{Network, Resident, Terms};
-pub use world::{HostId, World};
+pub use world::World;

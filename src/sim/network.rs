@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::host::{Host, Output};
+use super::host::{Host, HostId, Output};
 use super::link::Link;
 use super::population::{AddressPlan, Reachability};
 use super::random::Dice;
 use super::router::Router;
 use super::task::{self, Task};
-use super::world::{Home, HostId, World};
+use super::world::{Home, World};
 use crate::engine::contact::Family;
 use crate::engine::id::Id;
 use crate::engine::node::{self, Config, Event, Node, OpId, Snapshot};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::calendar::Calendar;
-use super::world::HostId;
+use super::host::HostId;
 use crate::engine::time::Instant;
 
 /// Something that will happen. Small, because a large network has a million of them waiting.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::world::HostId;
+use super::host::HostId;
 use crate::engine::contact::Contact;
 use crate::engine::id::Id;
 use crate::engine::node::{Event, OpId, Summary};

@@ -16,25 +16,13 @@ use std::time::Duration;
 
 use siphasher::sip::SipHasher13;
 
-use super::host::{Host, Output};
+use super::host::{Host, HostId, Output};
 use super::invariant::Invariant;
 use super::link::Link;
 use super::map::Map;
 use super::nat::Nat;
 use super::queue::{Event, PacketId, Queue};
 use crate::engine::time::Instant;
-
-/// Names a host for the life of a world. Never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HostId(u32);
-
-impl HostId {
-    /// The number of hosts that were spawned before it.
-    #[must_use]
-    pub const fn index(self) -> usize {
-        self.0 as usize
-    }
-}
 
 /// What happened so far, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -212,7 +200,7 @@ impl<H: Host> World<H> {
 
     /// The living hosts, oldest first.
     pub fn hosts(&self) -> impl Iterator<Item = (HostId, &H)> {
-        self.slots.iter().enumerate().filter_map(|(index, slot)| Some((HostId(index as u32), slot.host.as_ref()?)))
+        self.slots.iter().enumerate().filter_map(|(index, slot)| Some((HostId::nth(index), slot.host.as_ref()?)))
     }
 
     /// Settles a host and lets it act.
@@ -220,7 +208,7 @@ impl<H: Host> World<H> {
     /// # Panics
     /// If somebody lives at that endpoint already.
     pub fn spawn(&mut self, home: Home, host: H) -> HostId {
-        let id = HostId(u32::try_from(self.slots.len()).expect("fewer than 2^32 hosts"));
+        let id = HostId::nth(self.slots.len());
         let (deadline, queued) = (Instant::FAR_FUTURE, Instant::FAR_FUTURE);
         self.slots.push(Slot { host: Some(host), home, deadline, queued, asleep: false });
         self.settle(id);
@@ -418,7 +406,7 @@ impl<H: Host> World<H> {
         let mut head = [0; 13];
         head[0] = kind;
         head[1..9].copy_from_slice(&self.now.as_micros().to_le_bytes());
-        head[9..].copy_from_slice(&host.0.to_le_bytes());
+        head[9..].copy_from_slice(&host.number().to_le_bytes());
         self.trace.write(&head);
         self.trace.write(payload);
     }
@@ -439,7 +427,7 @@ impl<H: Host> World<H> {
         let link = if link == seed { String::new() } else { format!(", link seed {link}") };
         panic!(
             "invariant broken: {name}: {what} (host {} of {}, at {}, event {}, trace {:016x}; repeat with seed {seed}{link})",
-            id.0,
+            id.number(),
             self.addr(id),
             self.now,
             self.counters.events,

@@ -28,7 +28,8 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use self::node::{ChordNode, Peer};
+use self::node::ChordNode;
+use self::wire::Peer;
 use super::ring::{Ring, clockwise, point};
 use crate::engine::id::Id;
 use crate::lab::overlay::{Dead, Overlay, Reader, Walk};

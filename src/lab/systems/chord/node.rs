@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::wire::Message;
+use super::wire::{Message, Peer};
 use crate::engine::time::Instant;
 use crate::lab::systems::ring::clockwise;
 use crate::sim::host::{Host, Output};
@@ -25,15 +25,6 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const FINGERS: usize = 64;
 /// No path is this long, unless the tables are wrong.
 const MAX_STEPS: u8 = 200;
-
-/// A node: its point on the ring and its address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// Where on the ring.
-    pub point: u64,
-    /// Where on the network.
-    pub addr: SocketAddr,
-}
 
 /// Why a query was sent.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,17 @@
 //! Chord's messages as bytes: a kind, a transaction, a point or not, and a list of peers.
 
-use super::node::Peer;
+use std::net::SocketAddr;
+
 use crate::engine::contact::{CompactAddr, decode_addr};
+
+/// A node: its point on the ring and its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Where on the ring.
+    pub point: u64,
+    /// Where on the network.
+    pub addr: SocketAddr,
+}
 
 /// What Chord nodes say to each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
