@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use trackerless::engine::contact::Family;
 use trackerless::sim::Terms;
-use trackerless::sim::population::{Churn, Sessions};
+use trackerless::sim::churn::Churn;
+use trackerless::sim::population::Sessions;
 use trackerless::sim::world::Home;
 
 use crate::town::{calm, head, round, row, table, town};

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use trackerless::engine::contact::Family;
 use trackerless::engine::id::Id;
-use trackerless::sim::invariant::{DatagramsFit, OnlySendableDestinations, SoundTables};
+use trackerless::sim::invariant::{DatagramsFit, OnlySendableDestinations};
 use trackerless::sim::link::plane::Plane;
 use trackerless::sim::random::Dice;
+use trackerless::sim::sound_tables::SoundTables;
 use trackerless::sim::task::Task;
 use trackerless::sim::{HostId, Link, Network, Terms, World};
 
