@@ -42,6 +42,7 @@ pub struct DhtBuilder {
     limited: bool,
     new_destinations: (u32, u32),
     peer_memory_bytes: usize,
+    item_memory_bytes: usize,
     data_dir: Option<PathBuf>,
     saved: State,
 }
@@ -57,6 +58,7 @@ impl Default for DhtBuilder {
             limited: true,
             new_destinations: (NEW_DESTINATIONS_PER_SECOND, NEW_DESTINATIONS_BURST),
             peer_memory_bytes: PEER_MEMORY_BYTES,
+            item_memory_bytes: ITEM_BYTES,
             data_dir: None,
             saved: State::default(),
         }
@@ -116,11 +118,18 @@ impl DhtBuilder {
         self
     }
 
-    /// Memory for peers that others store, in bytes, for all nodes together (default 64 MiB); items have 10 MiB besides.
+    /// Memory for peers that others store, in bytes, for all nodes together (default 64 MiB).
     /// Each node gets an equal share (BEP 45).
     #[must_use]
     pub const fn peer_memory_bytes(mut self, bytes: usize) -> Self {
         self.peer_memory_bytes = bytes;
+        self
+    }
+
+    /// Memory for items that others store, in bytes, for all nodes together (default 10 MiB).
+    #[must_use]
+    pub const fn item_memory_bytes(mut self, bytes: usize) -> Self {
+        self.item_memory_bytes = bytes;
         self
     }
 
@@ -276,7 +285,7 @@ impl DhtBuilder {
             limited: self.limited,
             new_destinations: self.new_destinations,
             peer_memory_bytes: self.peer_memory_bytes / sharers,
-            item_memory_bytes: ITEM_BYTES / sharers,
+            item_memory_bytes: self.item_memory_bytes / sharers,
             ..Config::new(family)
         }
     }

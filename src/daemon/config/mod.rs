@@ -13,6 +13,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use crate::dht::{Dht, DhtBuilder};
+use crate::engine::limits::ITEM_BYTES;
 use crate::tracker::nearness::Site;
 use crate::tracker::server::Settings as GatewaySettings;
 
@@ -56,6 +57,18 @@ impl Deref for Config {
     fn deref(&self) -> &Settings {
         &self.settings
     }
+}
+
+/// Shares of the memory that the program may take, in bytes. The rest, a quarter, is for the program itself: tables,
+/// sockets, what is in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// For the peers stored for others, at all addresses together.
+    pub peers: usize,
+    /// For the items stored for others, at all addresses together.
+    pub items: usize,
+    /// For all that the gateway remembers.
+    pub gateway: usize,
 }
 
 /// One setting as it is printed.
@@ -111,10 +124,12 @@ impl Config {
             .new_destinations(self.new_destinations_per_second.get(), self.new_destinations_burst.get())
     }
 
-    /// The bytes that the peers stored for others may take.
+    /// The bytes that each store may take, of those that the whole program may.
     #[must_use]
-    pub fn peer_memory_bytes(&self) -> usize {
-        usize::try_from(u64::from(self.peer_memory.get()) << 20).unwrap_or(usize::MAX)
+    pub fn memory(&self) -> Memory {
+        let all = usize::try_from(self.memory_limit.bytes()).unwrap_or(usize::MAX);
+        let peers = usize::try_from(u64::from(self.peer_memory.get()) << 20).unwrap_or(usize::MAX);
+        Memory { peers: peers.min(all / 2), items: (all / 16).min(ITEM_BYTES), gateway: all / 16 * 3 }
     }
 
     /// How the gateway behaves.
@@ -126,6 +141,7 @@ impl Config {
             site: Site::new(self.gateway_lan.clone()),
             trusted_proxies: self.gateway_trusted_proxies.clone(),
             upstream: self.gateway_upstream.clone(),
+            memory_bytes: self.memory().gateway,
         }
     }
 

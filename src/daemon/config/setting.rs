@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::value::{Count, Form, HostPort, LogFilter, Shape, Value};
+use super::value::{Count, Form, HostPort, LogFilter, Shape, Size, Value};
 use super::{Config, Origin};
 use crate::dht::MAINLINE_ROUTERS;
 use crate::engine::compliance::Compliance;
@@ -128,7 +128,13 @@ settings! {
     /// 200 suffice for a single lookup at full speed.
     Every new_destinations_burst: Count<1, 1_000_000> = Count::new(NEW_DESTINATIONS_BURST);
 
+    /// Memory that the program may take, as in `128 MiB`.
+    /// Half of it is for the peers stored for others, three sixteenths are for the gateway and a sixteenth for items;
+    /// the rest is for all else.
+    Daemon memory_limit: Size<32, { 1 << 20 }> = Size::mib(128);
+
     /// MiB that the peers stored for others may take, for all addresses listened on together.
+    /// Never more than half of `memory_limit`.
     Daemon peer_memory: Count<1, { 1 << 20 }> = Count::new((PEER_MEMORY_BYTES >> 20) as u32);
 
     /// Address of a tracker for BitTorrent clients with the DHT behind it, by HTTP and by UDP.

@@ -38,7 +38,7 @@ fn each_layer_overrides_the_one_before_and_is_remembered() {
     let file = file("# one\npeer_memory = 1_0\nlan = true\nlog = \"debug\"\n");
     let config = load(Some(&file), &[("TRACKERLESS_LOG", "warn"), ("TRACKERLESS_LAN", "no")], &[("log", "trace")]);
     let config = config.unwrap();
-    assert_eq!((config.peer_memory_bytes(), config.lan, config.log.as_str()), (10 << 20, false, "trace"));
+    assert_eq!((config.memory().peers, config.lan, config.log.as_str()), (10 << 20, false, "trace"));
     assert_eq!(config.origins.peer_memory, Origin::File { path: file.path().to_owned(), line: 2 });
     assert_eq!(config.origins.lan, Origin::Variable("TRACKERLESS_LAN".to_owned()));
     assert_eq!(config.origins.log, Origin::Flag("log".to_owned()));
@@ -112,6 +112,20 @@ fn replaced_settings_are_refused_in_every_layer_with_the_name_of_the_new_one() {
     let error = Config::load(&flags).unwrap_err();
     assert_eq!(error.to_string(), "flag --adaptive: the setting adaptive was replaced by serve");
     assert!(error.cure().contains("--serve once-reached"), "{}", error.cure());
+}
+
+#[test]
+fn the_shares_of_the_memory_limit_leave_a_quarter_for_the_program() {
+    for (limit, peer_memory) in [("32 MiB", "64"), ("128 MiB", "64"), ("128 MiB", "1000000"), ("1 TiB", "1000000")] {
+        let config = load(None, &[], &[("memory_limit", limit), ("peer_memory", peer_memory)]).unwrap();
+        let Memory { peers, items, gateway } = config.memory();
+        let all = config.memory_limit.bytes() as usize;
+        assert!(peers + items + gateway <= all / 4 * 3, "{limit}: {peers} {items} {gateway}");
+        assert!(peers <= all / 2 && items <= ITEM_BYTES && gateway == config.gateway_settings().memory_bytes);
+    }
+    let usual = load(None, &[], &[]).unwrap().memory();
+    assert_eq!(usual, Memory { peers: 64 << 20, items: 8 << 20, gateway: 24 << 20 });
+    assert_eq!(load(None, &[], &[("peer_memory", "7")]).unwrap().memory().peers, 7 << 20);
 }
 
 #[test]

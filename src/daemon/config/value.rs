@@ -155,6 +155,52 @@ impl<const LEAST: u32, const MOST: u32> Value for Count<LEAST, MOST> {
     }
 }
 
+/// A number of bytes within bounds, which are numbers of MiB, both of them allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size<const LEAST_MIB: u64, const MOST_MIB: u64>(u64);
+
+/// The units of a [`Size`], the largest first.
+const UNITS: [(&str, u32); 4] = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
+
+impl<const LEAST_MIB: u64, const MOST_MIB: u64> Size<LEAST_MIB, MOST_MIB> {
+    /// This number of MiB, brought within the bounds.
+    #[must_use]
+    pub fn mib(number: u64) -> Self {
+        Self(number.clamp(LEAST_MIB, MOST_MIB) << 20)
+    }
+
+    /// The number of bytes.
+    #[must_use]
+    pub const fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
+impl<const LEAST_MIB: u64, const MOST_MIB: u64> Value for Size<LEAST_MIB, MOST_MIB> {
+    const FORM: Form = Form {
+        shape: Shape::Text,
+        value_name: "SIZE",
+        cure: || format!("give a whole number and KiB, MiB, GiB or TiB, from {LEAST_MIB} MiB to {MOST_MIB} MiB"),
+    };
+
+    fn read(texts: &[String]) -> Result<Self, String> {
+        let text = single(texts);
+        let not_a_size = || format!("{text:?} is not a size");
+        let unit = |&(name, shift): &(&str, u32)| Some((text.strip_suffix(name)?.trim_end(), shift));
+        let (number, shift) = UNITS.iter().find_map(unit).ok_or_else(not_a_size)?;
+        let number: u64 = number.parse().map_err(|_| not_a_size())?;
+        let bytes = number.checked_mul(1 << shift).filter(|bytes| (LEAST_MIB << 20..=MOST_MIB << 20).contains(bytes));
+        bytes.map(Self).ok_or_else(|| format!("{text:?} is not from {LEAST_MIB} MiB to {MOST_MIB} MiB"))
+    }
+
+    fn texts(&self) -> Vec<String> {
+        let whole = |(_, shift): &&(&str, u32)| self.0.is_multiple_of(1 << shift);
+        // Bounds and units are multiples of one KiB.
+        let (name, shift) = UNITS.iter().find(whole).unwrap_or(&UNITS[3]);
+        vec![format!("{} {name}", self.0 >> shift)]
+    }
+}
+
 /// An address to serve at, or `off`.
 impl Value for Option<SocketAddr> {
     const FORM: Form = Form {
@@ -439,6 +485,20 @@ mod tests {
         assert_eq!(read::<Count<1, 10>>("11").unwrap_err(), "11 is not from 1 to 10");
         assert_eq!(read::<Count<1, 10>>("5000000000").unwrap_err(), "5000000000 is not from 1 to 10");
         assert_eq!(read::<Count<1, 10>>("-1").unwrap_err(), "\"-1\" is not a whole number");
+    }
+
+    #[test]
+    fn sizes_have_units_and_bounds() {
+        for (text, told) in [("128 MiB", "128 MiB"), ("1024MiB", "1 GiB"), ("16384 KiB", "16 MiB"), ("1 TiB", "1 TiB")]
+        {
+            assert_eq!(read::<Size<16, { 1 << 20 }>>(text).unwrap(), [told]);
+        }
+        for wrong in ["128", "MiB", "", "128 MB", "-1 MiB", "1.5 GiB", "lots"] {
+            assert_eq!(read::<Size<16, { 1 << 20 }>>(wrong).unwrap_err(), format!("{wrong:?} is not a size"));
+        }
+        for wrong in ["15 MiB", "2 TiB", "18446744073709551615 TiB"] {
+            assert!(read::<Size<16, { 1 << 20 }>>(wrong).unwrap_err().contains("is not from 16 MiB to"), "{wrong}");
+        }
     }
 
     #[test]

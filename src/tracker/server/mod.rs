@@ -56,7 +56,7 @@ pub trait Directory: Clone + Send + Sync + 'static {
 }
 
 /// How a gateway behaves.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Which local clients are announced to the DHT.
     pub policy: Policy,
@@ -68,6 +68,24 @@ pub struct Settings {
     pub trusted_proxies: Vec<nearness::Range>,
     /// Other trackers that are told of clients, and asked for peers.
     pub upstream: Vec<Upstream>,
+    /// Memory for all that the gateway remembers, in bytes.
+    pub memory_bytes: usize,
+}
+
+/// Memory of a gateway whose settings say nothing, in bytes.
+const MEMORY_BYTES: usize = 24 << 20;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            policy: Policy::default(),
+            denied: BTreeSet::new(),
+            site: Site::default(),
+            trusted_proxies: Vec::new(),
+            upstream: Vec::new(),
+            memory_bytes: MEMORY_BYTES,
+        }
+    }
 }
 
 /// A gateway that is bound and does not run yet.
