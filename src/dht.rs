@@ -30,7 +30,7 @@ pub use self::streams::{PeerStream, Progress, ProgressStream};
 pub use self::survey::{SampleError, Sampled, Scraped};
 pub use crate::net::bootstrap::MAINLINE_ROUTERS;
 pub use crate::net::driver::Status;
-pub use crate::net::persist::{Found, PersistError, SavedNode, State, look};
+pub use crate::net::persist::{Found, PersistError, SavedNode, State, holder, look};
 pub use crate::net::supervisor::NodeFailed;
 
 /// A query may get lost; a ping tries so often.

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io;
 
 use super::lines;
+use super::printable::printable;
 use super::target::TargetError;
 use crate::daemon::config::ConfigError;
 
@@ -103,6 +104,8 @@ impl From<ConfigError> for Failure {
 /// Writes a line to standard error; that it cannot be written is no reason to fail.
 pub(super) fn eprintln_quietly(text: impl Display) {
     use std::io::Write;
+    let text = text.to_string();
+    let text = printable(&text);
     match lines::stderr_if_queued() {
         Some(lines) => lines.say(text),
         None => drop(writeln!(io::stderr().lock(), "{text}")),

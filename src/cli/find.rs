@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::args::FindArgs;
 use super::failure::{Exit, Failure, eprintln_quietly};
-use super::output::Output;
+use super::output::{Output, counted};
 use super::progress::Progress;
 use super::session::{self, AT_ONCE, Session};
 use crate::daemon::config::Config;
@@ -42,7 +42,7 @@ async fn find(config: &Config, targets: &[Torrent], limits: Limits, output: Outp
     while let Some(found) = peers.next().await {
         count += 1;
         progress.aside(|| output.result(found.line(several), &found))?;
-        progress.say(format_args!("{count} peers so far"));
+        progress.say(format_args!("{} so far", counted(count, "peer")));
     }
     drop(peers);
     drop(progress);

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::args::LabArgs;
 use super::failure::{Exit, Failure, eprintln_quietly};
-use super::output::Output;
+use super::output::{Output, counted};
 use super::progress::Progress;
 use crate::lab::{Experiment, Outcome, Plan, Verdict};
 
@@ -57,7 +57,7 @@ fn announcement(experiments: &[Experiment], plan: &Plan) -> String {
     let seconds = |each: &Experiment| wall_seconds(&each.seconds(plan), each.threads(plan));
     let all = rough(experiments.iter().map(seconds).sum());
     let parts: Vec<String> = experiments.iter().map(|each| format!("{each} {}", rough(seconds(each)))).collect();
-    format!("this takes about {all} on {} threads ({})", plan.threads, parts.join(", "))
+    format!("this takes about {all} on {} ({})", counted(plan.threads, "thread"), parts.join(", "))
 }
 
 /// Runs it and shows how far it is: by the weight of the jobs done, not by their number.

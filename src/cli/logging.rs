@@ -3,9 +3,12 @@
 use std::io::{self, IsTerminal, Write, stderr};
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::format::{self, FormatFields};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use super::lines;
+use super::printable::printable;
 use crate::daemon::config::Config;
 
 /// What commands that only print results log, unless a flag or a variable says otherwise.
@@ -27,10 +30,23 @@ fn start(filter: &str, writer: BoxMakeWriter) {
     let colours = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let filter = EnvFilter::try_new(filter).expect("checked when the configuration was read");
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours);
+    let subscriber = subscriber.fmt_fields(fields());
     // By default tracing-subscriber reports a failed write by `eprintln!`, which panics where standard error is gone.
     let subscriber = subscriber.with_target(false).log_internal_errors(false);
     // A second start, as in a test that calls two commands, keeps the first.
     let _ = subscriber.try_init();
+}
+
+/// The message and the fields of a line, without the control characters of strangers.
+fn fields() -> impl for<'writer> FormatFields<'writer> + Send + Sync + 'static {
+    format::debug_fn(|writer, field, value| {
+        let text = format!("{value:?}");
+        match field.name() {
+            "message" => write!(writer, "{}", printable(&text)),
+            name => write!(writer, "{name}={}", printable(&text)),
+        }
+    })
+    .delimited(" ")
 }
 
 /// A stream to which every write succeeds, whatever becomes of it.
@@ -45,5 +61,39 @@ impl<W: Write> Write for Forgiving<W> {
     fn flush(&mut self) -> io::Result<()> {
         let _ = self.0.flush();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::sync::{Arc, Mutex};
+
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn control_characters_of_strangers_are_escaped_in_logs() {
+        let log = Arc::<Mutex<Vec<u8>>>::default();
+        let shared = log.clone();
+        let writer = BoxMakeWriter::new(move || Shared(shared.clone()));
+        let subscriber = tracing_subscriber::fmt().with_writer(writer).with_ansi(false).fmt_fields(fields()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let name = "\u{1b}]0;title\u{7}\u{9b}31m";
+            tracing::error!(%name, debug = ?name, "said {name}");
+        });
+        let text = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+        assert!(text.matches("title").count() == 3 && !text.contains(['\u{1b}', '\u{7}', '\u{9b}']), "{text:?}");
     }
 }

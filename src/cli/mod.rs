@@ -20,6 +20,7 @@ mod logging;
 mod man;
 pub mod output;
 mod ping;
+mod printable;
 mod progress;
 mod run;
 mod sample;
@@ -28,6 +29,7 @@ mod session;
 mod settings;
 mod state;
 pub mod target;
+mod words;
 
 use std::ffi::OsString;
 use std::io::Write;

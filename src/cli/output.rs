@@ -5,13 +5,15 @@
 //! program that stays (`run`, `--keep`) goes on in both cases.
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::failure::Failure;
 use super::lines;
+use super::printable::{printable, printable_json};
+pub(super) use super::words::counted;
 
 /// Time before a stream that takes nothing at the moment is tried again.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(10);
@@ -46,28 +48,31 @@ impl Output {
     /// Writes one result: `text` for people, `record` for programs.
     pub(super) fn result(self, text: impl Display, record: &impl Serialize) -> Result<(), Failure> {
         match self.json {
-            true => self.line(serde_json::to_string(record).expect("results are plain records")),
-            false => self.line(text),
+            true => self.line(&printable_json(&serde_json::to_string(record).expect("results are plain records"))),
+            false => self.line(&printable(&text.to_string())),
         }
     }
 
     /// Writes a line that only people need.
     pub(super) fn note(self, text: impl Display) -> Result<(), Failure> {
-        if self.json { Ok(()) } else { self.line(text) }
+        if self.json { Ok(()) } else { self.line(&printable(&text.to_string())) }
     }
 
-    fn line(self, text: impl Display) -> Result<(), Failure> {
+    /// Writes bytes of strangers: to a terminal as text that it does not obey, to anything else as they are.
+    pub(super) fn bytes(self, bytes: &[u8]) -> Result<(), Failure> {
+        match io::stdout().is_terminal() {
+            true => self.line(&printable(&String::from_utf8_lossy(bytes))),
+            false => write_raw(&[bytes, b"\n"].concat()),
+        }
+    }
+
+    fn line(self, text: &str) -> Result<(), Failure> {
         if self.stays {
             lines::stdout().say(text);
             return Ok(());
         }
         write_raw(format!("{text}\n").as_bytes())
     }
-}
-
-/// A number of things, for people.
-pub(super) fn counted(count: usize, thing: &str) -> String {
-    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Writes bytes as they are: scripts and manual pages.

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::printable::printable;
+
 /// A line that says what is going on. It vanishes when it is dropped.
 #[derive(Debug)]
 pub(super) struct Progress(ProgressBar);
@@ -17,14 +19,14 @@ impl Progress {
             return Self(ProgressBar::hidden());
         }
         let style = ProgressStyle::with_template("{spinner} {elapsed} {msg}").expect("a valid template");
-        let bar = ProgressBar::new_spinner().with_style(style).with_message(message.to_string());
+        let bar = ProgressBar::new_spinner().with_style(style).with_message(shown(message));
         bar.enable_steady_tick(Duration::from_millis(100));
         Self(bar)
     }
 
     /// Says something else.
     pub(super) fn say(&self, message: impl Display) {
-        self.0.set_message(message.to_string());
+        self.0.set_message(shown(message));
     }
 
     /// How long it has been there.
@@ -36,6 +38,10 @@ impl Progress {
     pub(super) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
         self.0.suspend(print)
     }
+}
+
+fn shown(message: impl Display) -> String {
+    printable(&message.to_string()).into_owned()
 }
 
 impl Drop for Progress {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::args::RunArgs;
 use super::failure::{Exit, Failure, eprintln_quietly};
 use super::logging;
-use super::output::Output;
+use super::output::{Output, counted};
 use crate::daemon::config::Config;
 use crate::daemon::service::{self, Moment, ServiceError, Started};
 
@@ -28,7 +28,7 @@ fn text(moment: &Moment) -> String {
         Moment::Started(started) => summary(started),
         Moment::Ready { contacts: 0, .. } => "ready: the first node of its network, waiting for others".to_owned(),
         Moment::Ready { contacts, after } => {
-            format!("ready: {contacts} nodes known after {:.1} s", after.as_secs_f64())
+            format!("ready: {} known after {:.1} s", counted(*contacts, "node"), after.as_secs_f64())
         }
         Moment::Stopping => "stopping (again to stop at once)".to_owned(),
         Moment::Stopped => "stopped, the state is saved".to_owned(),

@@ -1,4 +1,5 @@
-//! `trackerless nodes` and `trackerless status`: what a running node has saved last. Both only read.
+//! `trackerless nodes` and `trackerless status`: what a node has saved last. Both only read, and both say whether the
+//! node runs and how old its file is.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use super::args::StateArgs;
 use super::failure::{Exit, Failure, eprintln_quietly};
 use super::output::{as_text, counted};
 use super::session;
+use super::words::{estimated, span};
 use crate::dht::{self, Found, SavedNode, State};
 use crate::engine::contact::Family;
 use crate::engine::id::Id;
@@ -20,6 +22,12 @@ use crate::engine::node::OwnAnnounce;
 pub(super) fn nodes(args: StateArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
     let (config, output) = session::begin(args.setup, environment)?;
     let Some(state) = read(&config.data_dir)? else { return Ok(Exit::Nothing) };
+    let age = age(&state);
+    eprintln_quietly(format_args!(
+        "saved {} ago; {}",
+        span(age),
+        running_text(dht::holder(&config.data_dir).as_deref())
+    ));
     let contacts: BTreeSet<_> = state.nodes.iter().flat_map(|node| &node.snapshot.contacts).collect();
     for contact in &contacts {
         let record = KnownNode { address: contact.addr, id: contact.id, family: family(&contact.addr) };
@@ -43,7 +51,13 @@ fn read(data_dir: &Path) -> Result<Option<State>, Failure> {
     match dht::look(data_dir).map_err(|error| Failure::usage(error, cure))? {
         Found::State(state) => Ok(Some(state)),
         Found::Nothing => {
-            eprintln_quietly(format_args!("no saved state in {}; `trackerless run` makes one", data_dir.display()));
+            let folder = data_dir.display();
+            match dht::holder(data_dir) {
+                Some(process) => {
+                    eprintln_quietly(format_args!("{process} runs with {folder} and has saved nothing yet"))
+                }
+                None => eprintln_quietly(format_args!("no saved state in {folder}; `trackerless run` makes one")),
+            }
             Ok(None)
         }
         Found::Damaged { reason, .. } => Err(Failure::usage(
@@ -66,6 +80,11 @@ struct KnownNode {
 #[derive(Serialize)]
 struct Status {
     data_dir: String,
+    /// Whether a node keeps the folder now.
+    running: bool,
+    /// The process that does, as its lock file names it.
+    #[serde(skip)]
+    holder: Option<String>,
     saved_at: u64,
     age_seconds: u64,
     addresses: Vec<OwnAddress>,
@@ -83,7 +102,7 @@ struct OwnAddress {
     items: usize,
     /// What came of our own announces, one by one.
     announced: Vec<Announced>,
-    /// The estimated number of nodes in the network.
+    /// The estimated number of nodes in the network, where that is more than are known here.
     network_size: Option<u64>,
 }
 
@@ -109,17 +128,21 @@ impl Announced {
 
 impl Status {
     fn new(data_dir: &Path, state: &State) -> Self {
+        let holder = dht::holder(data_dir);
         Self {
             data_dir: data_dir.display().to_string(),
+            running: holder.is_some(),
+            holder,
             saved_at: state.saved_at,
-            age_seconds: unix_seconds().saturating_sub(state.saved_at),
+            age_seconds: age(state).as_secs(),
             addresses: state.nodes.iter().map(OwnAddress::new).collect(),
         }
     }
 
     fn text(&self) -> String {
         let addresses: String = self.addresses.iter().map(OwnAddress::text).collect();
-        format!("saved {} ago in {}{addresses}", age(Duration::from_secs(self.age_seconds)), self.data_dir)
+        let running = running_text(self.holder.as_deref());
+        format!("saved {} ago in {}; {running}{addresses}", span(Duration::from_secs(self.age_seconds)), self.data_dir)
     }
 }
 
@@ -135,7 +158,7 @@ impl OwnAddress {
             peers: node.snapshot.peers.len(),
             items: node.snapshot.items.len(),
             announced: node.snapshot.own_announces.iter().map(Announced::new).collect(),
-            network_size: node.snapshot.network_size,
+            network_size: node.snapshot.network_size.and_then(|size| estimated(size, node.snapshot.contacts.len())),
         }
     }
 
@@ -163,16 +186,17 @@ const fn family(addr: &SocketAddr) -> &'static str {
     }
 }
 
-/// An age for people: its largest unit is enough.
-fn age(age: Duration) -> String {
-    let seconds = age.as_secs();
-    let (number, unit) = match seconds {
-        0..120 => (seconds, "seconds"),
-        120..7_200 => (seconds / 60, "minutes"),
-        7_200..172_800 => (seconds / 3_600, "hours"),
-        _ => (seconds / 86_400, "days"),
-    };
-    format!("{number} {unit}")
+/// Whether the node runs, for people.
+fn running_text(holder: Option<&str>) -> String {
+    match holder {
+        Some(process) => format!("the node runs ({process})"),
+        None => "no node runs with it".to_owned(),
+    }
+}
+
+/// The age of the file that another process wrote.
+fn age(state: &State) -> Duration {
+    Duration::from_secs(unix_seconds().saturating_sub(state.saved_at))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the age of a file that another process wrote")]

@@ -135,7 +135,7 @@ async fn stay(
 
 fn builder(config: &Config) -> DhtBuilder {
     let builder = config.node().data_dir(&config.data_dir).serve(config.serve);
-    let builder = builder.peer_memory_bytes(config.peer_memory_bytes());
+    let builder = builder.peer_memory_bytes(config.memory().peers).item_memory_bytes(config.memory().items);
     config.bind.iter().fold(builder, |builder, &addr| builder.bind(addr))
 }
 
@@ -177,7 +177,9 @@ async fn joined(dht: &Dht) -> usize {
     if let Ok(contacts) = timeout(WARN_AFTER, dht.bootstrapped()).await {
         return contacts;
     }
-    tracing::warn!("no other node has answered yet; trying on, is this host online and may it send UDP?");
+    tracing::warn!(
+        "no other node has answered yet; it is tried again and again: is this host online, and may it send UDP?"
+    );
     dht.bootstrapped().await
 }
 

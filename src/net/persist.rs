@@ -6,6 +6,7 @@
 //! overwritten, and the node starts without it.
 
 mod format;
+mod holder;
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -16,6 +17,7 @@ use super::clock::unix_seconds;
 use crate::engine::node::Snapshot;
 
 pub use format::Unreadable;
+pub use holder::holder;
 
 const STATE_FILE: &str = "state.bencode";
 const LOCK_FILE: &str = "lock";
@@ -107,14 +109,11 @@ impl DataDir {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let _ = lock.take(200).read_to_string(&mut holder);
-                let holder = holder.lines().next().filter(|line| !line.is_empty()).unwrap_or("another process").into();
-                return Err(PersistError::InUse { path: path.into(), holder });
+                return Err(PersistError::InUse { path: path.into(), holder: holder::name(lock) });
             }
             Err(TryLockError::Error(source)) => return Err(io_error("lock", &lock_path)(source)),
         }
-        let holder = format!("process {} (since {} s after 1970)\n", std::process::id(), unix_seconds());
+        let holder = format!("process {}\n", std::process::id());
         let written = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| lock.write_all(holder.as_bytes()));
         written.map_err(io_error("write", &lock_path))?;
         Ok(Self { path: path.into(), _lock: lock })

@@ -86,6 +86,24 @@ fn the_saved_state_can_be_read() {
 }
 
 #[test]
+fn status_and_nodes_say_whether_a_node_runs_and_how_old_their_file_is() {
+    let home = Home::new();
+    let mut node = Daemon::start(&home, "data", &[]);
+    node.wait_for("ready");
+    let runs = format!("the node runs (process {})", node.pid());
+    let said = |command: &str, stops: bool| {
+        let ended = home.run(&[command, "--data-dir", "data"]);
+        let said = [ended.stdout, ended.stderr].concat();
+        let expected = if stops { "no node runs with it" } else { &runs };
+        assert!(said.contains(expected) && said.contains(" ago") && !said.contains("1970"), "{command}: {said}");
+        home.run(&["status", "--json", "--data-dir", "data"]).expect_code(0).json()[0]["running"].clone()
+    };
+    assert_eq!((said("status", false), said("nodes", false)), (true.into(), true.into()));
+    node.stop("TERM");
+    assert_eq!((said("status", true), said("nodes", true)), (false.into(), false.into()));
+}
+
+#[test]
 fn what_was_saved_is_where_the_next_start_begins() {
     let home = Home::new();
     let mut nodes = Daemon::network(&home, 3);

@@ -236,9 +236,14 @@ fn a_result_that_cannot_be_written_is_an_error() {
         assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
         assert!(said.contains("error: standard output: No space left on device"), "{args:?}: {said}");
         assert!(said.contains("\ncure: "), "{args:?}: {said}");
-        // The same with nobody left to hear of it.
-        let code = command.stderr(full()).status().unwrap().code();
-        assert!(matches!(code, Some(1..=3)), "{args:?}: {code:?}");
+    }
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_an_error_also_where_it_cannot_be_told() {
+    let home = Home::new();
+    for args in [&["config"][..], &["--help"], &["config", "--json"], &["completions", "fish"]] {
+        assert_eq!(home.command(args).stdout(full()).stderr(full()).status().unwrap().code(), Some(2), "{args:?}");
     }
 }
 
@@ -284,4 +289,61 @@ fn a_slow_reader_of_a_pipe_in_non_blocking_mode_gets_everything() {
     File::from(reader).read_to_string(&mut script).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(script, home.run(&["completions", "bash"]).stdout);
+}
+
+/// What a terminal that is `ours` was sent by a command with its standard output there.
+fn shown(ours: OwnedFd) -> String {
+    let (mut terminal, mut bytes, mut buffer) = (File::from(ours), Vec::new(), [0; 4096]);
+    // The end is an error (EIO): the last program has closed the terminal.
+    while let Ok(length @ 1..) = terminal.read(&mut buffer) {
+        bytes.extend_from_slice(&buffer[..length]);
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+/// Sets the title of the terminal, turns the text red, and goes back over the line.
+const HOSTILE: &str = "\u{1b}]0;title\u{7}\u{1b}[31mred\u{9b}32mgreen\rover\u{202e}";
+
+#[test]
+fn a_terminal_does_not_obey_what_strangers_have_stored() {
+    let home = Home::new();
+    let nodes = Daemon::network(&home, 3);
+    let join = ["--lan", "--bootstrap", nodes[0].address.as_str()];
+    let put = home.run_with_input(&[&["put", "-", "--json"], &join[..]].concat(), HOSTILE).expect_code(0).json();
+    let target = put[0]["target"].as_str().unwrap();
+    for flags in [&[][..], &["--json"]] {
+        let (ours, theirs) = terminal();
+        let args = [&["get", target], &join[..], flags].concat();
+        assert!(home.command(&args).stdout(theirs).status().unwrap().success());
+        let shown = shown(ours);
+        assert!(shown.contains("red") && shown.contains("green"), "{shown:?}");
+        let obeyed = shown.chars().find(|&c| (c.is_control() && c != '\r' && c != '\n') || c == '\u{202e}');
+        assert_eq!(obeyed, None, "{shown:?}");
+        assert_eq!(shown.matches('\r').count(), 1, "a terminal adds its own to the end of the line: {shown:?}");
+    }
+    // Programs get the bytes as they are.
+    assert_eq!(home.run(&[&["get", target], &join[..]].concat()).stdout, format!("{HOSTILE}\n"));
+    assert_eq!(home.run(&[&["get", target, "--json"], &join[..]].concat()).json()[0]["text"], HOSTILE);
+}
+
+#[test]
+fn no_message_passes_on_control_characters() {
+    let home = Home::new();
+    let file = home.write("file", "");
+    for args in [
+        &["find", HOSTILE][..],
+        &["find", "magnet:?xt=urn:btih:%1B%5B31m&dn=%1B%5B31m"],
+        &["resolve", HOSTILE],
+        &["get", HOSTILE],
+        &["ping", "\u{1b}[31m:1"],
+        &["status", "--data-dir", HOSTILE],
+        &["config", "--config", HOSTILE],
+        &["config", "--log", HOSTILE],
+        &["man", &format!("{file}/{HOSTILE}")],
+    ] {
+        let ended = home.run(args);
+        let said = [ended.stdout, ended.stderr].concat();
+        assert_ne!(ended.code, 0, "{args:?}: {said:?}");
+        assert!(!said.contains(['\u{1b}', '\u{7}', '\r', '\u{9b}', '\u{202e}']), "{args:?}: {said:?}");
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::super::output::as_text;
+use super::super::output::{as_text, counted};
 use crate::engine::id::Id;
 
 /// Something that happened, and when.
@@ -117,7 +117,7 @@ impl fmt::Display for Step {
 fn write_answer(f: &mut fmt::Formatter<'_>, nodes: usize, peers: usize) -> fmt::Result {
     match (peers, nodes) {
         (0, 0) => f.write_str("knows nobody nearer"),
-        (0, nodes) => write!(f, "names {nodes} nodes that may know"),
+        (0, nodes) => write!(f, "names {} that may know", counted(nodes, "node")),
         (1, _) => f.write_str("knows the peer"),
         (peers, _) => write!(f, "knows {peers} peers"),
     }

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{PATIENCE, download, public_key};
 use crate::cli::args::GetArgs;
 use crate::cli::failure::{Exit, Failure, eprintln_quietly};
-use crate::cli::output::{Output, counted, write_raw};
+use crate::cli::output::{Output, counted};
 use crate::cli::progress::Progress;
 use crate::cli::session::{self, Session};
 use crate::daemon::config::Config;
@@ -62,8 +62,7 @@ async fn get(config: &Config, target: Id, salt: &[u8], output: Output) -> Result
         output.result("", &record(target, &item))?;
     } else {
         let value = item.value();
-        write_raw(value.contents().unwrap_or_else(|| value.as_bencode()))?;
-        output.note("")?;
+        output.bytes(value.contents().unwrap_or_else(|| value.as_bencode()))?;
     }
     Ok(Exit::Done)
 }

@@ -65,7 +65,7 @@ impl Upload {
     /// Stores every item once; how many some node took.
     async fn store(&self, session: &Session, resume: bool, progress: &Progress) -> usize {
         let items = &self.tree.items;
-        let say = |stored| progress.say(format_args!("{stored} of {} items stored", items.len()));
+        let say = |stored| progress.say(format_args!("{stored} of {} stored", counted(items.len(), "item")));
         store_all(items, |item| store(session, item, resume), say).await
     }
 

@@ -59,7 +59,7 @@ impl Broker {
         let near = client.nearness != Nearness::Remote && request.is_reachable() && request.phase != Phase::Stopped;
         let unchecked = self.policy == Policy::VerifiedPublic && matches!(torrent.verdict, Some((Verdict::Unknown, _)));
         if waits && !self.network.ready {
-            return Some(format!("the DHT is starting up ({} nodes so far)", self.network.nodes).into());
+            return Some(format!("the DHT is starting up (nodes so far: {})", self.network.nodes).into());
         }
         if waits && torrent.lookup != Stage::Idle {
             return Some("the DHT lookup is still running".into());
