@@ -1,11 +1,11 @@
-//! The candidates of a lookup: who was heard of, who stands for an endpoint, and whose turn it is in a subnet.
+//! The candidates of a lookup: which contact stands for an endpoint, and whose turn it is in a subnet.
 //!
-//! What is only heard of proves nothing, so it keeps nobody out who would answer: an endpoint that is named under several
-//! ids is asked, and tells its own; of the candidates heard of in one /24 or /64 the closest is asked, and the next when
+//! What is only heard of proves nothing, so it keeps out no node that would answer: an endpoint that is named under several
+//! ids is asked, and tells its own; of the candidates heard of in one subnet the closest is asked, and the next when
 //! that one is slow or fails (not in a private network).
 //!
 //! Invariants: sorted by distance, at most [`CANDIDATES`]; an endpoint occurs once; no id, and none of those heard of in one
-//! subnet, answers twice, so that nobody fills the head of a lookup from one network.
+//! subnet, answers twice, so that one network cannot fill the head of a lookup.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ use crate::engine::id::Id;
 use crate::engine::limits::CANDIDATES;
 use crate::engine::rules::Rules;
 
-/// Of the candidates heard of in one subnet so many are asked.
+/// Most candidates heard of in one subnet that are asked.
 const TRIES_PER_SUBNET: usize = 2;
 
 /// How far a candidate has come.
@@ -59,7 +59,7 @@ impl Origin {
 pub(super) struct Candidate {
     pub(super) contact: Contact,
     pub(super) origin: Origin,
-    /// Its id fits its address, or we do not mind.
+    /// Its id fits its address (BEP 42), or that does not matter here.
     pub(super) compliant: bool,
     pub(super) state: State,
     pub(super) token: Option<Box<[u8]>>,
@@ -67,8 +67,8 @@ pub(super) struct Candidate {
     renamed: bool,
     /// Heard of, but another candidate of its subnet has to be asked first.
     pub(super) waits: bool,
-    /// It had its turn because another of its subnet was silent: that it is silent too is no news of the network.
-    pub(super) stands_in: bool,
+    /// It had its turn because another of its subnet was silent: that it is silent too says nothing of the network.
+    pub(super) substitute: bool,
 }
 
 impl Candidate {
@@ -78,7 +78,7 @@ impl Candidate {
     }
 
     /// The subnet of one that was only heard of.
-    fn crowd(&self) -> Option<u64> {
+    fn heard_in(&self) -> Option<u64> {
         (self.origin != Origin::Own).then(|| subnet(self.contact.addr.ip()))
     }
 }
@@ -131,10 +131,10 @@ impl Candidates {
             token: None,
             renamed,
             waits: false,
-            stands_in: false,
+            substitute: false,
         };
         self.list.insert(place, candidate);
-        self.queue_up(place);
+        self.wait_for_turn(place);
         if self.list.len() > CANDIDATES {
             self.remove(CANDIDATES);
         }
@@ -143,16 +143,16 @@ impl Candidates {
     fn remove(&mut self, index: usize) -> Candidate {
         let removed = self.list.remove(index);
         if removed.has_turn() {
-            self.call_next_of(removed.crowd());
+            self.give_turn_to_next(removed.heard_in());
         }
         removed
     }
 
     /// Lets the new candidate at `index` wait for the one of its subnet that has its turn, or that one for it.
-    fn queue_up(&mut self, index: usize) {
-        let crowd = self.list[index].crowd().filter(|_| self.rules.diverse);
+    fn wait_for_turn(&mut self, index: usize) {
+        let subnet = self.list[index].heard_in().filter(|_| self.rules.diverse);
         let rival = |(other, candidate): &(usize, &Candidate)| {
-            *other != index && candidate.has_turn() && crowd.is_some() && candidate.crowd() == crowd
+            *other != index && candidate.has_turn() && subnet.is_some() && candidate.heard_in() == subnet
         };
         if let Some((other, candidate)) = self.list.iter().enumerate().find(rival) {
             let is_closer = index < other && candidate.state == State::Fresh;
@@ -161,35 +161,35 @@ impl Candidates {
     }
 
     /// The one at `index` is slow: the next heard of in its subnet gets its turn.
-    pub(super) fn pass_on_the_turn_of(&mut self, index: usize) {
-        self.call_next_of(self.list[index].crowd());
+    pub(super) fn pass_turn_on(&mut self, index: usize) {
+        self.give_turn_to_next(self.list[index].heard_in());
     }
 
     /// The next of those heard of in a subnet gets its turn, unless enough of them have had it. A node behind a translator
     /// is named at every port that it ever had: none of the others answers either.
-    fn call_next_of(&mut self, crowd: Option<u64>) {
-        let had_turn = |other: &&Candidate| other.state != State::Fresh && other.crowd() == crowd;
+    fn give_turn_to_next(&mut self, subnet: Option<u64>) {
+        let had_turn = |other: &&Candidate| other.state != State::Fresh && other.heard_in() == subnet;
         let tried: Vec<Id> = self.list.iter().filter(had_turn).map(|other| other.contact.id).collect();
         if tried.len() >= TRIES_PER_SUBNET {
             return;
         }
         let is_next =
-            |other: &&mut Candidate| other.waits && other.crowd() == crowd && !tried.contains(&other.contact.id);
+            |other: &&mut Candidate| other.waits && other.heard_in() == subnet && !tried.contains(&other.contact.id);
         if let Some(next) = self.list.iter_mut().find(is_next) {
-            (next.waits, next.stands_in) = (false, true);
+            (next.waits, next.substitute) = (false, true);
         }
     }
 
-    /// Whether somebody else has answered under its id, or from its subnet.
+    /// Whether another candidate has answered under its id, or from its subnet.
     pub(super) fn has_answer_like(&self, index: usize) -> bool {
         let own = &self.list[index];
-        let crowd = own.crowd().filter(|_| self.rules.diverse);
+        let subnet = own.heard_in().filter(|_| self.rules.diverse);
         let like =
-            |other: &Candidate| other.contact.id == own.contact.id || (crowd.is_some() && other.crowd() == crowd);
+            |other: &Candidate| other.contact.id == own.contact.id || (subnet.is_some() && other.heard_in() == subnet);
         self.list.iter().any(|other| other.state == State::Answered && like(other))
     }
 
-    /// What the endpoint is called is now known at first hand.
+    /// The endpoint itself has told its id.
     pub(super) fn rename(&mut self, index: usize, id: Id) {
         if self.list[index].renamed {
             return self.fail(index);
@@ -200,10 +200,10 @@ impl Candidates {
 
     pub(super) fn fail(&mut self, index: usize) {
         let candidate = &mut self.list[index];
-        let (had_turn, crowd) = (candidate.has_turn(), candidate.crowd());
+        let (had_turn, subnet) = (candidate.has_turn(), candidate.heard_in());
         candidate.state = State::Failed;
         if had_turn {
-            self.call_next_of(crowd);
+            self.give_turn_to_next(subnet);
         }
     }
 

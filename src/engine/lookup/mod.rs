@@ -1,4 +1,4 @@
-//! The pure "whom next?" machine of an iterative lookup (BEP 5; the numbers are argued in docs/LOOKUP.md).
+//! The pure machine of an iterative lookup: whom to ask next (BEP 5; the numbers are argued in docs/LOOKUP.md).
 //!
 //! It sees contacts and times, never a message, a transaction or a socket. The caller asks [`Lookup::step`] what to do,
 //! does it, and reports what came of it.
@@ -18,6 +18,7 @@
 //! `candidates.rs`.
 
 mod candidates;
+mod places;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -36,12 +37,12 @@ pub use candidates::Origin;
 pub const ALPHA: usize = 4;
 /// Queries outstanding at once in the end-game.
 const END_GAME_ALPHA: usize = 24;
-/// By how much timeouts widen a lookup at the most: where half and more are dead it would otherwise ask everyone.
+/// Most places by which timeouts widen a lookup: where half and more are dead it would otherwise ask every contact.
 const WIDENING: usize = 2 * K;
-/// How many of those that stay silent are asked once more at the end: datagrams get lost, one in a hundred. Where more are
-/// silent, they are dead.
+/// Most silent candidates that are asked once more at the end: datagrams get lost, one in a hundred. Where more are silent,
+/// they are dead.
 const ASKED_AGAIN: usize = 2;
-/// How long late answers of close nodes are awaited at the end.
+/// Longest time that late answers of close nodes are awaited at the end.
 pub const GRACE: Duration = Duration::from_millis(800);
 
 /// What to do next.
@@ -51,7 +52,7 @@ pub enum Step {
     Ask(Contact),
     /// Wait for an answer or a timeout; step again at this instant at the latest, if there is one.
     Wait(Option<Instant>),
-    /// Nobody is left to ask: add more candidates and step again. Said once.
+    /// No candidate is left to ask: add more and step again. Said once.
     Starved,
     /// It is over.
     Done,
@@ -86,7 +87,7 @@ impl Lookup {
         }
     }
 
-    /// The same lookup, which minds whether ids fit their addresses (BEP 42). Call it before the first candidate.
+    /// The same lookup, for which it matters whether ids fit their addresses (BEP 42). Call it before the first candidate.
     #[must_use]
     pub fn minding(mut self, compliance: Compliance) -> Self {
         self.candidates.compliance = compliance;
@@ -164,8 +165,8 @@ impl Lookup {
     /// `from` is past its soft timeout.
     pub fn slow(&mut self, from: &SocketAddr) {
         if let Some(index) = self.change(from, State::Asked, State::Slow) {
-            self.timeouts += usize::from(!self.candidates.list[index].stands_in);
-            self.candidates.pass_on_the_turn_of(index);
+            self.timeouts += usize::from(!self.candidates.list[index].substitute);
+            self.candidates.pass_turn_on(index);
         }
     }
 
@@ -175,15 +176,18 @@ impl Lookup {
             && self.candidates.list[index].state != State::Again
         {
             let candidate = &self.candidates.list[index];
-            self.timeouts += usize::from(candidate.state == State::Asked && !candidate.stands_in);
+            self.timeouts += usize::from(candidate.state == State::Asked && !candidate.substitute);
             self.candidates.fail(index);
         }
     }
 
-    /// The query to `contact` was not sent after all; it may be asked again.
+    /// The query to `contact` was not sent after all; the same step comes again.
     pub fn not_asked(&mut self, contact: &Contact) {
         if self.change(&contact.addr, State::Asked, State::Fresh).is_some() {
             self.asked -= 1;
+        } else if self.change(&contact.addr, State::Again, State::Slow).is_some() {
+            self.asked -= 1;
+            self.asked_again -= 1;
         }
     }
 
@@ -192,40 +196,15 @@ impl Lookup {
         self.answers().map(|candidate| &candidate.contact)
     }
 
-    /// Those that answered with a token, closest first.
-    pub fn closest_with_token(&self) -> impl Iterator<Item = (&Contact, &[u8])> {
-        self.answers().filter_map(|candidate| Some((&candidate.contact, candidate.token.as_deref()?)))
-    }
-
-    /// Where something is to be stored `copies` times: on the closest that gave a token. Where ids that fit come first,
-    /// on as many of those too; where they are enforced, on no others (BEP 42).
-    pub fn places(&self, copies: usize) -> impl Iterator<Item = &Contact> {
-        let mut compliant = 0;
-        let with_token = self.answers().filter(|candidate| candidate.token.is_some()).enumerate();
-        let chosen = with_token.filter(move |(rank, candidate)| {
-            let fits = candidate.compliant && compliant < copies;
-            compliant += usize::from(candidate.compliant);
-            match self.candidates.compliance {
-                Compliance::Off => *rank < copies,
-                Compliance::Prefer => *rank < copies || fits,
-                Compliance::Enforce => fits,
-            }
-        });
-        chosen.map(|(_, candidate)| &candidate.contact)
-    }
-
-    /// The token that `contact` gave.
-    #[must_use]
-    pub fn token_of(&self, contact: &Contact) -> Option<&[u8]> {
-        self.closest_with_token().find(|(other, _)| *other == contact).map(|(_, token)| token)
-    }
-
     fn answers(&self) -> impl Iterator<Item = &Candidate> {
         self.candidates.list.iter().filter(|candidate| candidate.state == State::Answered)
     }
 
     /// The [`K`] closest candidates that may live, and one more for each timeout seen: slow ones do not fill a place.
     fn head(&self) -> Head {
+        // Candidates stand in the order of distance. A place is taken by one that answered, is being asked, or may still
+        // be asked; the dead, the slow and those that wait for their turn take none. Past `wanted` places no candidate
+        // matters: what lies farther out is neither asked nor awaited.
         let wanted = K + self.timeouts.min(WIDENING);
         let outstanding = self.candidates.list.iter().filter(|candidate| candidate.state == State::Asked).count();
         let mut head = Head { outstanding, ..Head::default() };
@@ -234,6 +213,7 @@ impl Lookup {
             match candidate.state {
                 State::Failed => continue,
                 State::Fresh if candidate.waits => continue,
+                // The budget is spent: what was not asked by now will not be.
                 State::Fresh if self.asked >= QUERIES_PER_LOOKUP => continue,
                 State::Slow => {
                     head.slow = head.slow.or(Some(index));
@@ -289,7 +269,7 @@ impl Lookup {
 /// The state of those that decide whether a lookup goes on.
 #[derive(Default)]
 struct Head {
-    /// Who is asked next: the closest that was not asked yet, unless [`Lookup::goes_before`] knows a better one.
+    /// The one that is asked next: the closest that was not asked yet, unless [`Lookup::goes_before`] knows a better one.
     fresh: Option<usize>,
     /// One of them is being asked.
     asked: bool,

@@ -346,6 +346,28 @@ fn a_name_given_by_others_keeps_nobody_out() {
     }
 }
 
+/// A second question that was not sent is not awaited as if it had been: the step comes again.
+#[test]
+fn a_second_question_that_was_not_sent_comes_again() {
+    let (mut lookup, contacts) = filled(8);
+    let mut now = Instant::ZERO;
+    while let Step::Ask(contact) = lookup.step(now) {
+        if contact == contacts[0] {
+            lookup.slow(&contact.addr);
+        } else {
+            lookup.answered(&contact.addr, &contact.id, None);
+        }
+    }
+    for _ in 0..5 {
+        assert_eq!(lookup.step(now), Step::Ask(contacts[0]), "asked once more, however often it could not be sent");
+        lookup.not_asked(&contacts[0]);
+        now += Duration::from_millis(100);
+    }
+    assert_eq!(lookup.step(now), Step::Ask(contacts[0]));
+    assert!(matches!(lookup.step(now), Step::Wait(Some(_))));
+    assert_eq!(lookup.step(Instant::ZERO + GRACE), Step::Done, "the time for late answers is not begun anew");
+}
+
 #[test]
 fn an_answer_that_was_not_asked_for_changes_nothing() {
     let (mut lookup, contacts) = filled(20);
