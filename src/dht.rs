@@ -18,9 +18,9 @@ use tokio::task::JoinSet;
 
 use crate::engine::contact::{Contact, Family};
 use crate::engine::id::Id;
-use crate::engine::node::{Event, Summary};
+use crate::engine::node::{Command, Event, Summary};
 use crate::net::clock::unix_seconds;
-use crate::net::driver::{Command, NodeHandle, Operation};
+use crate::net::driver::{NodeHandle, Request};
 use crate::net::persist::DataDir;
 use crate::net::supervisor::Supervisor;
 
@@ -201,7 +201,7 @@ impl Dht {
 
     /// The same lookup with all that happens on the way: who answered after how many hops, what they knew.
     pub async fn trace_peers(&self, info_hash: Id) -> ProgressStream {
-        self.begin_everywhere(Operation::FindPeers(info_hash)).await
+        self.begin_everywhere(Command::FindPeers { info_hash }).await
     }
 
     /// Announces that a client at our address and `port` takes part in `info_hash`, on every node's network.
@@ -213,18 +213,18 @@ impl Dht {
     pub async fn announce_in(&self, family: Family, info_hash: Id, port: u16, seed: bool) -> Announced {
         let of_family = |node: &&Running| Family::of(&node.handle.local_addr()) == family;
         let nodes = self.inner.nodes.iter().filter(of_family);
-        collect_announced(begin(nodes, Operation::Announce { info_hash, port, seed }).await).await
+        collect_announced(begin(nodes, Command::Announce { info_hash, port, seed }).await).await
     }
 
     /// The same announce with all that happens on the way.
     pub async fn trace_announce(&self, info_hash: Id, port: u16, seed: bool) -> ProgressStream {
-        self.begin_everywhere(Operation::Announce { info_hash, port, seed }).await
+        self.begin_everywhere(Command::Announce { info_hash, port, seed }).await
     }
 
     /// The nodes closest to `target` that answered, of both families, closest first.
     pub async fn find_nodes(&self, target: Id) -> Vec<Contact> {
         let mut found = Vec::new();
-        let mut progress = self.begin_everywhere(Operation::FindNode(target)).await;
+        let mut progress = self.begin_everywhere(Command::FindNode { target }).await;
         while let Some(step) = progress.next().await {
             if let Progress::Done(summary) = step {
                 found.extend(summary.closest);
@@ -239,7 +239,7 @@ impl Dht {
         let same_family = |node: &&Running| Family::of(&node.handle.local_addr()) == Family::of(&addr);
         let node = self.inner.nodes.iter().find(same_family)?;
         for _ in 0..PING_TRIES {
-            let mut events = node.handle.begin(Operation::Ping(addr)).await;
+            let mut events = node.handle.begin(Command::Ping { addr }).await;
             while let Some(event) = events.recv().await {
                 if let Event::Pong { contact, version, external, rtt, .. } = event {
                     return Some(Pong { contact, version, external, rtt });
@@ -253,14 +253,14 @@ impl Dht {
     pub async fn status(&self) -> Vec<Status> {
         let mut all = Vec::new();
         for node in &self.inner.nodes {
-            all.extend(node.handle.ask(Command::Status).await);
+            all.extend(node.handle.ask(Request::Status).await);
         }
         all
     }
 
     /// What to keep for the next run: see [`DhtBuilder::saved`].
     pub async fn snapshot(&self) -> State {
-        self.collect(Command::Snapshot).await
+        self.collect(Request::Snapshot).await
     }
 
     /// Waits until a node fails, which is a bug of this program. The others go on; [`shutdown`](Self::shutdown) ends them.
@@ -312,7 +312,7 @@ impl Dht {
 
     async fn stop(&self) -> (Result<(), SaveError>, OwnedMutexGuard<()>) {
         let saving = Arc::clone(&self.inner.saving).lock_owned().await;
-        let state = self.collect(Command::Shutdown).await;
+        let state = self.collect(Request::Shutdown).await;
         let ended = self.inner.supervisor.ended().await;
         if self.inner.stopped.swap(true, Ordering::AcqRel) {
             return (ended.map_err(SaveError::from), saving);
@@ -355,7 +355,7 @@ impl Dht {
 
     async fn collect(
         &self,
-        command: impl Fn(tokio::sync::oneshot::Sender<crate::engine::node::Snapshot>) -> Command,
+        command: impl Fn(tokio::sync::oneshot::Sender<crate::engine::node::Snapshot>) -> Request,
     ) -> State {
         let mut nodes = Vec::new();
         for node in &self.inner.nodes {
@@ -367,8 +367,8 @@ impl Dht {
         State { saved_at: unix_seconds(), nodes }
     }
 
-    async fn begin_everywhere(&self, operation: Operation) -> ProgressStream {
-        begin(self.inner.nodes.iter(), operation).await
+    async fn begin_everywhere(&self, command: Command) -> ProgressStream {
+        begin(self.inner.nodes.iter(), command).await
     }
 }
 
@@ -379,10 +379,10 @@ fn keep_of_before(data_dir: &DataDir, silent: &[(SocketAddr, SocketAddr)], state
     }
 }
 
-async fn begin(nodes: impl Iterator<Item = &Running>, operation: Operation) -> ProgressStream {
+async fn begin(nodes: impl Iterator<Item = &Running>, command: Command) -> ProgressStream {
     let mut receivers: Vec<mpsc::Receiver<Event>> = Vec::new();
     for node in nodes {
-        receivers.push(node.handle.begin(operation.clone()).await);
+        receivers.push(node.handle.begin(command.clone()).await);
     }
     ProgressStream::new(receivers)
 }

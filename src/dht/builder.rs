@@ -19,7 +19,7 @@ use crate::engine::node::{Config, Node, Serve, Snapshot};
 use crate::engine::random::Random;
 use crate::net::bootstrap::MAINLINE_ROUTERS;
 use crate::net::clock::Clock;
-use crate::net::driver::{self, Command};
+use crate::net::driver::{self, Request};
 use crate::net::entropy;
 use crate::net::interface::stable_global_ipv6;
 use crate::net::persist::{DataDir, Found, SavedNode, State};
@@ -335,11 +335,11 @@ async fn exchange_families(dht: &Dht) {
     }
     let mut known: Vec<Contact> = Vec::new();
     for node in &dht.inner.nodes {
-        known.extend(node.handle.ask(Command::GoodContacts).await.unwrap_or_default());
+        known.extend(node.handle.ask(Request::GoodContacts).await.unwrap_or_default());
     }
     for (node, family) in dht.inner.nodes.iter().zip(families) {
         let others = known.iter().filter(|contact| Family::of(&contact.addr) != family).copied().collect();
-        node.handle.tell(Command::OtherFamily(others)).await;
+        node.handle.tell(Request::OtherFamily(others)).await;
     }
 }
 

@@ -8,8 +8,7 @@ use super::Dht;
 use crate::engine::contact::Contact;
 use crate::engine::id::Id;
 use crate::engine::items::Item;
-use crate::engine::node::Event;
-use crate::net::driver::Operation;
+use crate::engine::node::{Command, Event};
 
 /// What came of a put.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +51,7 @@ impl Dht {
     /// ever returned: its hash or its signature is right.
     pub async fn get_item(&self, target: Id, salt: &[u8]) -> ItemFound {
         let mut found = ItemFound::default();
-        let mut events = self.events_of(Operation::GetItem { target, salt: salt.into() }).await;
+        let mut events = self.events_of(Command::GetItem { target, salt: salt.into() }).await;
         while let Some(event) = events.next().await {
             found.take(event);
             if found.item.as_ref().is_some_and(|item| item.seq().is_none()) {
@@ -69,7 +68,7 @@ impl Dht {
     /// [`ITEM_RENEWAL`](crate::engine::limits::ITEM_RENEWAL).
     pub async fn renew_item(&self, target: Id, salt: &[u8]) -> ItemFound {
         let mut found = ItemFound::default();
-        let mut events = self.events_of(Operation::RenewItem { target, salt: salt.into() }).await;
+        let mut events = self.events_of(Command::RenewItem { target, salt: salt.into() }).await;
         while let Some(event) = events.next().await {
             found.take(event);
         }
@@ -96,7 +95,7 @@ impl Dht {
     /// ```
     pub async fn put_item(&self, item: Item, cas: Option<i64>) -> ItemStored {
         let mut stored = ItemStored::default();
-        let mut events = self.events_of(Operation::PutItem { item: Arc::new(item), cas }).await;
+        let mut events = self.events_of(Command::PutItem { item: Arc::new(item), cas }).await;
         while let Some(event) = events.next().await {
             match event {
                 Event::Stored { at, .. } => stored.stored_at.push(at),
@@ -109,10 +108,10 @@ impl Dht {
         stored
     }
 
-    async fn events_of(&self, operation: Operation) -> Events {
+    async fn events_of(&self, command: Command) -> Events {
         let mut receivers = Vec::new();
         for node in &self.inner.nodes {
-            receivers.push(node.handle.begin(operation.clone()).await);
+            receivers.push(node.handle.begin(command.clone()).await);
         }
         Events(receivers)
     }

@@ -7,8 +7,7 @@ use super::{Dht, Running};
 use crate::engine::bloom::{Estimate, SwarmFilters};
 use crate::engine::contact::{Contact, Family};
 use crate::engine::id::Id;
-use crate::engine::node::{Event, Sample};
-use crate::net::driver::Operation;
+use crate::engine::node::{Command, Event, Sample};
 
 /// About how many seeds and peers a swarm has, on the networks of all our nodes together.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -74,7 +73,7 @@ impl Dht {
         let mut scraped = Scraped::default();
         let mut running = Vec::new();
         for node in &self.inner.nodes {
-            running.push(node.handle.begin(Operation::Scrape(info_hash)).await);
+            running.push(node.handle.begin(Command::Scrape { info_hash }).await);
         }
         for mut events in running {
             while let Some(event) = events.recv().await {
@@ -92,7 +91,7 @@ impl Dht {
         let same_family = |node: &&Running| Family::of(&node.handle.local_addr()) == Family::of(&addr);
         let node = self.inner.nodes.iter().find(same_family).ok_or(SampleError::NoAnswer)?;
         for _ in 0..super::PING_TRIES {
-            let mut events = node.handle.begin(Operation::Sample(addr, target)).await;
+            let mut events = node.handle.begin(Command::Sample { addr, target }).await;
             while let Some(event) = events.recv().await {
                 match event {
                     Event::Sampled { contact, sample, contacts, .. } => {

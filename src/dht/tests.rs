@@ -9,7 +9,7 @@ fn builder() -> DhtBuilder {
 impl Dht {
     /// Makes one node fail as a bug would, and waits until that is known.
     pub(crate) async fn make_fail(&self, node: usize) -> NodeFailed {
-        self.inner.nodes[node].handle.tell(Command::Panic).await;
+        self.inner.nodes[node].handle.tell(Request::Panic).await;
         self.failed().await
     }
 }

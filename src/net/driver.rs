@@ -1,14 +1,13 @@
 //! Runs one node on one socket: owns both, moves datagrams, time, commands and events between them.
 //!
-//! Channels are bounded. Operations wait in one of their own while the node has no room for another; all other commands
-//! are obeyed at once. An operation's events fit
+//! Channels are bounded. Commands of the engine wait in one while the node has no room for another operation; requests of
+//! the owner are answered at once. An operation's events fit
 //! into its channel whatever it does, because the engine bounds them; a channel whose receiver is gone cancels its
 //! operation.
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -17,25 +16,24 @@ use super::clock::Clock;
 use super::socket::Socket;
 use crate::engine::contact::{Contact, Family};
 use crate::engine::id::Id;
-use crate::engine::items::Item;
 use crate::engine::limits::{PLACES, QUERIES_PER_LOOKUP};
-use crate::engine::node::{Event, Node, OpId, Output, Snapshot, Stats};
+use crate::engine::node::{Command, Event, Node, OpId, Output, Snapshot, Stats};
 use crate::engine::time::Instant;
 
 /// More than the events of any operation: each query may bring an answer and peers, and each place
 /// stores or refuses; twice if it is retried.
 const EVENTS: usize = 2 * (2 * QUERIES_PER_LOOKUP + PLACES) + 8;
-/// Commands that wait.
-const COMMANDS: usize = 256;
+/// Most commands, and most requests, that wait.
+const WAITING: usize = 256;
 /// Batches of datagrams between two looks at commands and timers.
 const BATCHES_IN_A_ROW: usize = 16;
 
-/// An operation to begin, and where its events go.
-type Begin = (Operation, mpsc::Sender<Event>);
+/// A command, and where the events of its operation go.
+type Begin = (Command, mpsc::Sender<Event>);
 
-/// What a node is asked to do from outside, operations apart.
+/// What the owner of a node wants of it, commands of the engine apart.
 #[derive(Debug)]
-pub enum Command {
+pub enum Request {
     /// Take these as routers.
     Routers(Vec<SocketAddr>),
     /// Take these as contacts of the other family.
@@ -51,51 +49,6 @@ pub enum Command {
     /// Panic, as a bug would.
     #[cfg(test)]
     Panic,
-}
-
-/// An operation of the engine, as a value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// Look for peers.
-    FindPeers(Id),
-    /// Announce a peer.
-    Announce {
-        /// The swarm.
-        info_hash: Id,
-        /// Where our client listens.
-        port: u16,
-        /// It has the whole torrent.
-        seed: bool,
-    },
-    /// Look for nodes.
-    FindNode(Id),
-    /// Count seeds and peers.
-    Scrape(Id),
-    /// Ask a node for some of its infohashes, and contacts near a target.
-    Sample(SocketAddr, Id),
-    /// Look for an item.
-    GetItem {
-        /// Where it is found.
-        target: Id,
-        /// The salt that it was stored with.
-        salt: Box<[u8]>,
-    },
-    /// Look for an item, and store it on those of the closest nodes that lack it.
-    RenewItem {
-        /// Where it is found.
-        target: Id,
-        /// The salt that it was stored with.
-        salt: Box<[u8]>,
-    },
-    /// Store an item.
-    PutItem {
-        /// The item.
-        item: Arc<Item>,
-        /// Only in place of an item with this sequence number.
-        cas: Option<i64>,
-    },
-    /// Ping an address.
-    Ping(SocketAddr),
 }
 
 /// How a node is.
@@ -128,8 +81,8 @@ pub struct Status {
 /// A running node, from outside.
 #[derive(Clone, Debug)]
 pub struct NodeHandle {
-    operations: mpsc::Sender<Begin>,
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<Begin>,
+    requests: mpsc::Sender<Request>,
     ready: watch::Receiver<Option<usize>>,
     local_addr: SocketAddr,
 }
@@ -147,28 +100,28 @@ impl NodeHandle {
         self.ready.clone()
     }
 
-    /// Begins an operation. The receiver ends at once if the node has stopped.
-    pub async fn begin(&self, operation: Operation) -> mpsc::Receiver<Event> {
+    /// Begins an operation; the receiver ends at once if the node has stopped.
+    pub async fn begin(&self, command: Command) -> mpsc::Receiver<Event> {
         let (events, receiver) = mpsc::channel(EVENTS);
-        // A node that has stopped drops the operation and with it the sender: the receiver sees the end.
-        let _ = self.operations.send((operation, events)).await;
+        // A node that has stopped drops the command and with it the sender: the receiver sees the end.
+        let _ = self.commands.send((command, events)).await;
         receiver
     }
 
-    /// Sends a command that has no answer.
-    pub async fn tell(&self, command: Command) {
-        let _ = self.commands.send(command).await;
+    /// Sends a request that has no answer.
+    pub async fn tell(&self, request: Request) {
+        let _ = self.requests.send(request).await;
     }
 
-    /// Sends a command and waits for its answer; `None` if the node has stopped.
-    pub async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+    /// Sends a request and waits for its answer; `None` if the node has stopped.
+    pub async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Option<T> {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(command(reply)).await.ok()?;
+        self.requests.send(request(reply)).await.ok()?;
         answer.await.ok()
     }
 }
 
-/// Puts `node` on `socket`: a handle, and the task that runs it. The task ends on [`Command::Shutdown`] or when the last
+/// Puts `node` on `socket`: a handle, and the task that runs it. The task ends on [`Request::Shutdown`] or when the last
 /// handle is gone.
 pub fn prepare(
     node: Node,
@@ -176,8 +129,8 @@ pub fn prepare(
     clock: Clock,
     routers: Vec<String>,
 ) -> (NodeHandle, impl Future<Output = ()> + Send + 'static) {
-    let (operations, to_begin) = mpsc::channel(COMMANDS);
-    let (commands, to_obey) = mpsc::channel(COMMANDS);
+    let (commands, to_begin) = mpsc::channel(WAITING);
+    let (requests, to_answer) = mpsc::channel(WAITING);
     let (ready_sender, ready) = watch::channel(None);
     let local_addr = socket.local_addr();
     let driver = Driver {
@@ -186,11 +139,11 @@ pub fn prepare(
         operations: HashMap::new(),
         routers,
         routers_resolved: false,
-        own_commands: commands.downgrade(),
+        own_requests: requests.downgrade(),
         ready: ready_sender,
         local_addr,
     };
-    (NodeHandle { operations, commands, ready, local_addr }, driver.run(socket, to_begin, to_obey))
+    (NodeHandle { commands, requests, ready, local_addr }, driver.run(socket, to_begin, to_answer))
 }
 
 struct Driver {
@@ -199,7 +152,7 @@ struct Driver {
     operations: HashMap<OpId, mpsc::Sender<Event>>,
     routers: Vec<String>,
     routers_resolved: bool,
-    own_commands: mpsc::WeakSender<Command>,
+    own_requests: mpsc::WeakSender<Request>,
     ready: watch::Sender<Option<usize>>,
     local_addr: SocketAddr,
 }
@@ -209,7 +162,7 @@ impl Driver {
         mut self,
         mut socket: Socket,
         mut to_begin: mpsc::Receiver<Begin>,
-        mut to_obey: mpsc::Receiver<Command>,
+        mut to_answer: mpsc::Receiver<Request>,
     ) {
         let mut sleep = std::pin::pin!(tokio::time::sleep_until(self.clock.deadline(self.clock.now())));
         let mut waiting_until = Instant::ZERO;
@@ -224,18 +177,18 @@ impl Driver {
                 self.cancel_abandoned();
             }
             tokio::select! {
-                Some((operation, events)) = to_begin.recv(), if self.node.has_room_for_operations() => {
+                Some((command, events)) = to_begin.recv(), if self.node.has_room_for_operations() => {
                     if !events.is_closed() {
-                        let op = self.begin(self.clock.now(), operation);
+                        let op = self.node.begin(self.clock.now(), command);
                         self.operations.insert(op, events);
                     }
                 }
-                command = to_obey.recv() => match command {
-                    Some(Command::Shutdown(reply)) => {
+                request = to_answer.recv() => match request {
+                    Some(Request::Shutdown(reply)) => {
                         let _ = reply.send(self.node.snapshot(self.clock.now()));
                         return;
                     }
-                    Some(command) => self.obey(command),
+                    Some(request) => self.answer(request),
                     None => return,
                 },
                 _ = socket.readable() => self.receive(&mut socket),
@@ -336,40 +289,26 @@ impl Driver {
     /// Resolves names on a task of its own, which reports back by a command.
     fn resolve_routers(&mut self) {
         self.routers_resolved = true;
-        let (names, family, commands) = (self.routers.clone(), Family::of(&self.local_addr), self.own_commands.clone());
+        let (names, family, requests) = (self.routers.clone(), Family::of(&self.local_addr), self.own_requests.clone());
         #[expect(clippy::disallowed_methods, reason = "ends by itself: each name has a timeout")]
         tokio::spawn(async move {
             let addrs = resolve(&names, family).await;
-            if let Some(commands) = commands.upgrade() {
-                let _ = commands.send(Command::Routers(addrs)).await;
+            if let Some(requests) = requests.upgrade() {
+                let _ = requests.send(Request::Routers(addrs)).await;
             }
         });
     }
 
-    fn obey(&mut self, command: Command) {
+    fn answer(&mut self, request: Request) {
         let now = self.clock.now();
-        match command {
-            Command::Routers(addrs) => self.node.add_routers(now, &addrs),
-            Command::OtherFamily(contacts) => self.node.set_other_family(contacts.into_iter()),
-            Command::Status(reply) => drop(reply.send(self.status(now))),
-            Command::GoodContacts(reply) => drop(reply.send(self.node.good_contact_list(now))),
-            Command::Snapshot(reply) | Command::Shutdown(reply) => drop(reply.send(self.node.snapshot(now))),
+        match request {
+            Request::Routers(addrs) => self.node.add_routers(now, &addrs),
+            Request::OtherFamily(contacts) => self.node.set_other_family(contacts.into_iter()),
+            Request::Status(reply) => drop(reply.send(self.status(now))),
+            Request::GoodContacts(reply) => drop(reply.send(self.node.good_contact_list(now))),
+            Request::Snapshot(reply) | Request::Shutdown(reply) => drop(reply.send(self.node.snapshot(now))),
             #[cfg(test)]
-            Command::Panic => panic!("a test asked for it"),
-        }
-    }
-
-    fn begin(&mut self, now: Instant, operation: Operation) -> OpId {
-        match operation {
-            Operation::FindPeers(info_hash) => self.node.find_peers(now, info_hash),
-            Operation::Announce { info_hash, port, seed } => self.node.announce(now, info_hash, port, seed),
-            Operation::FindNode(target) => self.node.find_node(now, target),
-            Operation::GetItem { target, salt } => self.node.get_item(now, target, &salt),
-            Operation::RenewItem { target, salt } => self.node.renew_item(now, target, &salt),
-            Operation::PutItem { item, cas } => self.node.put_item(now, item, cas),
-            Operation::Scrape(info_hash) => self.node.scrape(now, info_hash),
-            Operation::Sample(addr, target) => self.node.sample(now, addr, target),
-            Operation::Ping(addr) => self.node.ping(now, addr),
+            Request::Panic => panic!("a test asked for it"),
         }
     }
 

@@ -17,7 +17,7 @@ use super::task::{self, Task};
 use super::world::{Home, World};
 use crate::engine::contact::Family;
 use crate::engine::id::Id;
-use crate::engine::node::{self, Config, Event, Node, OpId, Snapshot};
+use crate::engine::node::{self, Command, Config, Event, Node, OpId, Snapshot};
 use crate::engine::time::Instant;
 
 /// Who lives in a network.
@@ -269,13 +269,13 @@ impl Network {
 
     /// `host` looks for peers of `key`.
     pub fn find_peers(&mut self, host: HostId, key: Id) {
-        self.begin(host, key, |node, now| node.find_peers(now, key));
+        self.begin(host, key, Command::FindPeers { info_hash: key });
         self.note_reports();
     }
 
     /// `host` looks for peers of `key` until it has the first, and then lets the rest be.
     pub fn find_first_peers(&mut self, host: HostId, key: Id) {
-        if let Some(op) = self.begin(host, key, |node, now| node.find_peers(now, key)) {
+        if let Some(op) = self.begin(host, key, Command::FindPeers { info_hash: key }) {
             self.impatient.insert((host, op));
             self.note_reports();
         }
@@ -283,19 +283,19 @@ impl Network {
 
     /// `host` announces its client at `port` under `key`.
     pub fn announce(&mut self, host: HostId, key: Id, port: u16) {
-        self.begin(host, key, |node, now| node.announce(now, key, port, false));
+        self.begin(host, key, Command::Announce { info_hash: key, port, seed: false });
         self.note_reports();
     }
 
     /// `host` looks for the nodes closest to `target`.
     pub fn find_node(&mut self, host: HostId, target: Id) {
-        self.begin(host, target, |node, now| node.find_node(now, target));
+        self.begin(host, target, Command::FindNode { target });
         self.note_reports();
     }
 
     /// Begins an operation; its reports so far are noted by the caller.
-    fn begin(&mut self, host: HostId, target: Id, command: impl FnOnce(&mut Node, Instant) -> OpId) -> Option<OpId> {
-        let op = self.command(host, command)?;
+    fn begin(&mut self, host: HostId, target: Id, command: Command) -> Option<OpId> {
+        let op = self.command(host, |node, now| node.begin(now, command))?;
         self.tasks.insert((host, op), Task::new(host, target, self.world.now()));
         self.running += 1;
         Some(op)

@@ -16,17 +16,17 @@ pub struct OpId(pub(super) u64);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The node has joined: so many contacts answered. Said once; 0 for the first node of a private network.
+    /// The node has joined. Said once.
     Ready {
-        /// Contacts in the table.
+        /// Contacts in the table; 0 for the first node of a private network.
         contacts: usize,
     },
-    /// Nobody answers any more, though the node had joined: the link is down, or all contacts are gone. It goes on trying.
+    /// No node answers any more, though the node had joined: the link is down, or all contacts are gone. It goes on trying.
     Disconnected,
-    /// Somebody answers again after [`Disconnected`](Self::Disconnected).
+    /// A node answers again after [`Disconnected`](Self::Disconnected).
     Reconnected,
     /// Saved nodes do not answer, or there are none: the caller should resolve its bootstrap names and call
-    /// [`Node::add_routers`](super::Node::add_routers). Said again, ever less often, while nobody answers.
+    /// [`Node::add_routers`](super::Node::add_routers). Said again, ever less often, while no node answers.
     RoutersWanted,
     /// Strangers have reached us: a node that was read-only until then serves from now on (BEP 43).
     Reachable,
@@ -90,7 +90,7 @@ pub enum Event {
     Scraped {
         /// The operation.
         op: OpId,
-        /// The filters of everyone, united.
+        /// The filters of all nodes, and our own, united.
         filters: Box<SwarmFilters>,
         /// How many nodes sent filters.
         reported: usize,
@@ -106,11 +106,11 @@ pub enum Event {
         /// Contacts near the target.
         contacts: Vec<Contact>,
     },
-    /// The node may not be asked for a sample yet: so much of its interval is left.
+    /// The node may not be asked for a sample yet: its interval is not over.
     SampleTooSoon {
         /// The operation.
         op: OpId,
-        /// Until then.
+        /// What is left of the interval.
         wait: Duration,
     },
     /// A ping was answered.

@@ -1,15 +1,15 @@
 //! Responses and errors: what they mean for the operation that asked, for the routing table, and for our own address.
 //!
-//! A response counts only for a transaction of ours. Whoever answered may enter the table; what it says of others is
+//! A response counts only for a transaction of ours. The node that answered may enter the table; what it says of others is
 //! only heard of.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Node;
-use super::ask::Purpose;
 use super::event::{Event, OpId};
-use super::newcomers::Tidings;
+use super::newcomers::HeardFrom;
+use super::purpose::{Attempt, Purpose};
 use crate::engine::compliance::Compliance;
 use crate::engine::contact::{Contact, Family};
 use crate::engine::id::Id;
@@ -18,9 +18,6 @@ use crate::engine::limits::PEERS_PER_LOOKUP;
 use crate::engine::lookup::Origin;
 use crate::engine::routing::Outcome;
 use crate::engine::time::Instant;
-
-/// Longest `v` that is passed on.
-const MAX_VERSION: usize = 16;
 
 impl Node {
     pub(super) fn take_response(
@@ -51,18 +48,13 @@ impl Node {
         match transaction.purpose {
             Purpose::Lookup { op, .. } => self.lookup_answered(now, op, contact, rtt, response),
             Purpose::Router(op) => self.router_answered(now, op, response),
-            Purpose::Store { op, .. } => self.stored(now, op, contact),
-            Purpose::Ping(op) => {
-                let version = message.version.unwrap_or_default();
-                let version = version[..version.len().min(MAX_VERSION)].to_vec();
-                self.events.push_back(Event::Pong { op, contact, version, external: message.external, rtt });
-                self.settle(now, op, |operation| operation.summary.answered += 1);
-            }
+            Purpose::Write { op, .. } => self.written(now, op, contact),
+            Purpose::Ping(op) => self.ponged(now, op, contact, rtt, message),
             Purpose::Sample(op) => self.sampled(now, op, contact, response),
             Purpose::Verify(op) => self.verified(now, op, message.external, response),
             Purpose::Check => {}
             Purpose::Refresh => {
-                self.contacts_in(response).for_each(|contact| self.verify_later(now, contact, Tidings::Others))
+                self.contacts_in(response).for_each(|contact| self.verify_later(now, contact, HeardFrom::Others))
             }
         }
     }
@@ -76,8 +68,9 @@ impl Node {
         tracing::trace!(%from, code, "an error in answer to a query");
         self.stats.errors += 1;
         // The first try may have been stored, and its answer lost: then it is our own item that `cas` fails on.
-        let unclear = matches!(transaction.purpose, Purpose::Store { again: true, .. }) && code == Fault::Cas.code();
-        if let Purpose::Store { op, .. } = transaction.purpose
+        let unclear =
+            matches!(transaction.purpose, Purpose::Write { attempt: Attempt::Second, .. }) && code == Fault::Cas.code();
+        if let Purpose::Write { op, .. } = transaction.purpose
             && self.operations.contains_key(&op)
             && !unclear
         {
@@ -88,7 +81,7 @@ impl Node {
     }
 
     /// Whether we take part with this node: not where ids are enforced and its own does not fit (BEP 42).
-    pub(super) fn minds_not(&self, contact: &Contact) -> bool {
+    pub(super) fn takes_part_with(&self, contact: &Contact) -> bool {
         self.config.compliance != Compliance::Enforce || contact.is_compliant()
     }
 
@@ -97,7 +90,7 @@ impl Node {
         if self.joining.is_router(&contact.addr) || !self.rules.admits(&contact.addr) {
             return;
         }
-        if self.id_changers.contains(now, &contact.addr) || !self.minds_not(&contact) {
+        if self.id_changers.contains(now, &contact.addr) || !self.takes_part_with(&contact) {
             return;
         }
         match self.table.answered(now, contact, rtt) {
@@ -110,7 +103,7 @@ impl Node {
     }
 
     /// An endpoint that we had verified has another id. (What third parties say of an endpoint proves nothing.) BEP 42
-    /// wants such a change of a node that has learned its address, once; whoever changes otherwise plays with ids.
+    /// wants such a change of a node that has learned its address, once; any other change is an attempt to choose a place in the key space.
     fn note_id_change(&mut self, now: Instant, old: &Contact, new: Contact, rtt: Duration) {
         self.stats.id_changes += 1;
         self.cache.failed(old);
@@ -127,30 +120,32 @@ impl Node {
             return self.drive(now, op);
         };
         operation.summary.answered += 1;
-        operation.cargo.take(operation.lookup.target(), response);
-        let (hops, reported) = (origin.hops(), operation.is_of_the_caller());
-        let closer = self.hand_over(op, Origin::Heard { hops: hops.saturating_add(1) }, response);
-        let peers = response.values.iter().count();
-        if self.take_item(now, op, contact, response) {
-            return;
+        let target = *operation.lookup.target();
+        let news = operation.goal.hear(op, &target, contact, response);
+        let (hops, over, reported) = (origin.hops(), operation.goal.is_satisfied(), operation.goal.is_reported());
+        let contacts = self.hand_over(op, Origin::Heard { hops: hops.saturating_add(1) }, response);
+        self.events.extend(news);
+        if over {
+            return self.finish(now, op);
         }
         if reported {
-            self.events.push_back(Event::Answered { op, contact, hops, rtt, contacts: closer, peers });
+            let peers = response.values.iter().count();
+            self.events.push_back(Event::Answered { op, contact, hops, rtt, contacts, peers });
             self.report_peers(op, Some(contact), response.values.iter());
         }
         self.drive(now, op);
     }
 
-    fn router_answered(&mut self, now: Instant, op: OpId, response: &Response<'_>) {
-        self.hand_over(op, Origin::Heard { hops: 1 }, response);
-        self.settle(now, op, |_| {});
-    }
-
     /// Gives the contacts of a response to the lookup of `op`; how many there were.
-    fn hand_over(&mut self, op: OpId, origin: Origin, response: &Response<'_>) -> usize {
+    pub(super) fn hand_over(&mut self, op: OpId, origin: Origin, response: &Response<'_>) -> usize {
         let contacts = self.contacts_in(response);
         let Some(operation) = self.operations.get_mut(&op) else { return 0 };
-        contacts.map(|contact| operation.lookup.add(contact, origin)).count()
+        let mut count = 0;
+        for contact in contacts {
+            operation.lookup.add(contact, origin);
+            count += 1;
+        }
+        count
     }
 
     /// The contacts of a response that may be asked: not us, not out of place.
@@ -164,9 +159,12 @@ impl Node {
     pub(super) fn report_peers(&mut self, op: OpId, from: Option<Contact>, peers: impl Iterator<Item = SocketAddr>) {
         let rules = self.rules;
         let Some(operation) = self.operations.get_mut(&op) else { return };
-        let room = PEERS_PER_LOOKUP - operation.seen.len();
-        let new = peers.filter(|peer| rules.admits(peer) && operation.seen.insert(*peer));
-        let new: Vec<SocketAddr> = new.take(room).collect();
+        let mut new = Vec::new();
+        for peer in peers.filter(|peer| rules.admits(peer)) {
+            if operation.seen.len() < PEERS_PER_LOOKUP && operation.seen.insert(peer) {
+                new.push(peer);
+            }
+        }
         operation.summary.peers += new.len();
         if !new.is_empty() {
             self.events.push_back(Event::Peers { op, from, peers: new });

@@ -1,4 +1,4 @@
-//! Staying alive: joining, checking whom we know, refreshing, our own id.
+//! Staying alive: joining, checking the contacts in the table, refreshing buckets, our own id.
 //!
 //! Maintenance is a trickle of single queries, never a burst: the user's router must not notice it. (Only in a private
 //! network, of which no router knows, gaps in a new table are asked for at once, eight at the most.)
@@ -6,11 +6,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::ask::Purpose;
 use super::event::Event;
+use super::purpose::Purpose;
 use super::timer::{
-    BOOTSTRAP_RETRY, BOOTSTRAP_WATCH, CHECK_EVERY, CHECK_LARGE_EVERY, NEIGHBOURHOOD_EVERY, NEIGHBOURHOOD_FIRST,
-    REFRESH_EVERY, SETTLED_AFTER, SWEEP_EVERY, SWEEP_ITEMS_EVERY, SWEEP_SLICES, Timer,
+    BOOTSTRAP_RETRY, BOOTSTRAP_RETRY_LONGEST, BOOTSTRAP_WATCH, CHECK_EVERY, CHECK_IDLE_EVERY, CHECK_LARGE_EVERY,
+    LINK_DOWN_AFTER, NEIGHBOURHOOD_EVERY, NEIGHBOURHOOD_FIRST, REFRESH_EVERY, REFRESH_SETTLED_EVERY, SETTLED_AFTER,
+    SWEEP_EVERY, SWEEP_ITEMS_EVERY, SWEEP_SLICES, Timer,
 };
 use super::{Node, StoredItem, StoredPeer};
 use crate::engine::contact::{Contact, Family, is_local, is_sendable};
@@ -22,13 +23,11 @@ use crate::engine::time::Instant;
 use crate::engine::tokens::ROTATION;
 use crate::engine::transactions::HARD_TIMEOUT;
 
-/// Nothing at all arrived for so long: our own link is down, and failures of others mean nothing.
-pub(super) const LINK_DOWN_AFTER: Duration = Duration::from_mins(1);
-/// The own id changes at most so often.
+/// Shortest time between two changes of the own id.
 const ID_CHANGE_EVERY: Duration = Duration::from_mins(10);
-/// A contact without a sign of life for so long is pinged, so that it does not become questionable at 15 minutes.
+/// Time without a sign of life after which a contact is pinged, so that it does not become questionable at 15 minutes.
 const CHECK_AFTER: Duration = Duration::from_mins(12);
-/// The same contact is not checked more often.
+/// Shortest time between two checks of the same contact.
 const RECHECK_AFTER: Duration = Duration::from_mins(1);
 /// Buckets that are refreshed beyond the one in which a network of the estimated size has about one node left.
 const DEEPER_BY: usize = 3;
@@ -36,8 +35,8 @@ const DEEPER_BY: usize = 3;
 const GAPS: usize = 8;
 /// Contacts that are kept for the next run where none of them is good.
 const SAVED_CONTACTS: usize = 512;
-/// After so many attempts in vain the node says that it is disconnected. A small network is silent for minutes, but then
-/// the first attempt finds everybody there.
+/// Attempts to join in vain after which the node says that it is disconnected. A small network is silent for minutes, but
+/// then the first attempt finds its nodes there.
 const DISCONNECTED_AFTER: u32 = 3;
 
 /// What a node needs to get into the network, and back.
@@ -115,8 +114,8 @@ impl Node {
 
     pub(super) fn start(&mut self, now: Instant) {
         self.timers.set(Timer::RotateTokens, now + ROTATION);
-        self.timers.set(Timer::Check, now + CHECK_EVERY.0);
-        self.timers.set(Timer::Refresh, now + REFRESH_EVERY.0);
+        self.timers.set(Timer::Check, now + CHECK_EVERY);
+        self.timers.set(Timer::Refresh, now + REFRESH_EVERY);
         self.timers.set(Timer::Bootstrap, now);
     }
 
@@ -204,8 +203,8 @@ impl Node {
         if self.config.has_routers && (self.joining.attempts > 1 || contacts.is_empty()) {
             self.events.push_back(Event::RoutersWanted);
         }
-        let (least, most) = BOOTSTRAP_RETRY;
-        let backoff = least.saturating_mul(1 << self.joining.attempts.min(10)).min(most);
+        let doubled = BOOTSTRAP_RETRY.saturating_mul(1 << self.joining.attempts.min(10));
+        let backoff = doubled.min(BOOTSTRAP_RETRY_LONGEST);
         let jitter = backoff.mul_f64(self.random.wire_below(256) as f64 / 1024.0);
         self.timers.set(Timer::Bootstrap, now + backoff + jitter);
         if contacts.is_empty() {
@@ -242,7 +241,7 @@ impl Node {
         }
     }
 
-    /// With nobody to join through, a node is the first of its network and as ready as it will be.
+    /// With no node to join through, it is the first of its network and as ready as it will be.
     fn say_ready_if_alone(&mut self) {
         if !self.config.has_routers {
             self.say_ready();
@@ -273,7 +272,7 @@ impl Node {
 
     fn check_one(&mut self, now: Instant) {
         let turn = CHECK_AFTER / self.table.len().max(1) as u32;
-        let (least, most) = (now + turn.clamp(CHECK_LARGE_EVERY, CHECK_EVERY.0), now + CHECK_EVERY.1);
+        let (least, most) = (now + turn.clamp(CHECK_LARGE_EVERY, CHECK_EVERY), now + CHECK_IDLE_EVERY);
         let stale = self.table.take_stalest(now, CHECK_AFTER, RECHECK_AFTER);
         let next = self.table.next_stale(most, CHECK_AFTER, RECHECK_AFTER).unwrap_or(most);
         self.timers.set(Timer::Check, next.clamp(least, most));
@@ -282,8 +281,7 @@ impl Node {
         }
     }
 
-    /// One query for one bucket with room, first for each in which we know nobody: to the contact closest to a random id
-    /// in it.
+    /// One query for one bucket with room, the empty ones first: to one of the contacts closest to a random id in it.
     fn refresh_one(&mut self, now: Instant) {
         let gap = self.take_gap();
         let pause = self.pause_after_refresh(now, gap.is_some());
@@ -296,13 +294,13 @@ impl Node {
         self.query(now, contact.addr, Some(contact.id), HARD_TIMEOUT, Purpose::Refresh, &Ask::FindNode(target));
     }
 
-    /// Whoever asks for gaps ahead of their turn lets as many turns pass afterwards: nothing more is sent than otherwise.
+    /// A node that asks for gaps ahead of their turn lets as many turns pass afterwards: it sends no more than otherwise.
     fn pause_after_refresh(&mut self, now: Instant, was_gap: bool) -> Duration {
         if was_gap {
             self.joining.gaps_asked += 1;
             return self.rules.refresh_gaps_every;
         }
-        let every = if self.is_settled(now) { REFRESH_EVERY.1 } else { REFRESH_EVERY.0 };
+        let every = if self.is_settled(now) { REFRESH_SETTLED_EVERY } else { REFRESH_EVERY };
         every * (1 + std::mem::take(&mut self.joining.gaps_asked))
     }
 
@@ -311,9 +309,9 @@ impl Node {
         self.timers.set(Timer::Refresh, now);
     }
 
-    /// The next bucket in which we know nobody; each once, after joining and after a change of our id. Whoever joins through
-    /// a node that knows everyone is told of its neighbours and nobody else. While it and they know no other side of the key
-    /// space, none of them finds what is stored there: in a network of which most are new, nobody else would be asked.
+    /// The next empty bucket; each once, after joining and after a change of our id. A node that joins through one that
+    /// knows all others is told of its neighbours only. While it and they know no other side of the key space, none of them
+    /// finds what is stored there: in a network of which most are new, no other node would be asked.
     fn take_gap(&mut self) -> Option<usize> {
         let gap = (self.joining.next_gap..self.depth().min(GAPS)).find(|&bucket| self.table.has_nobody(bucket));
         self.joining.next_gap = gap.map_or(usize::MAX, |gap| gap + 1);
@@ -386,7 +384,7 @@ impl Node {
         self.table.rebase(now, id);
         self.events.push_back(Event::IdChanged { id, external });
         self.timers.set(Timer::Neighbourhood, now);
-        // Whoever was near is now all on one side.
+        // The contacts that were near are now all on one side.
         if self.joining.joined.is_some() {
             self.look_for_gaps(now);
         }

@@ -3,11 +3,9 @@
 //! # How to drive it
 //!
 //! [`Node`] has four kinds of methods. *Inputs* bring news from outside: [`handle_datagram`](Node::handle_datagram) and
-//! [`handle_timeout`](Node::handle_timeout). *Commands* start something: [`find_peers`](Node::find_peers),
-//! [`announce`](Node::announce), [`find_node`](Node::find_node), [`scrape`](Node::scrape), [`sample`](Node::sample),
-//! [`get_item`](Node::get_item), [`renew_item`](Node::renew_item), [`put_item`](Node::put_item), [`ping`](Node::ping),
-//! [`cancel`](Node::cancel), [`add_routers`](Node::add_routers). The *output* is [`poll_output`](Node::poll_output).
-//! The rest are *getters*.
+//! [`handle_timeout`](Node::handle_timeout). *Commands* start something: [`begin`](Node::begin) takes a [`Command`],
+//! [`cancel`](Node::cancel) ends what it began, [`add_routers`](Node::add_routers) joins. The *output* is
+//! [`poll_output`](Node::poll_output). The rest are *getters*.
 //!
 //! 1. Give it an input or a command, with the time.
 //! 2. Call `poll_output` until it says `Wait`: send each `Transmit`, note each `Event`.
@@ -20,46 +18,50 @@
 //!
 //! # Where things are
 //!
-//! `serve.rs` answers queries (BEP 5, 32, 42, 43), `ask.rs` runs operations, `hear.rs` takes responses, `scrape.rs`
-//! counts swarms (BEP 33), `sample.rs` gives and takes samples of infohashes (BEP 51), `items.rs` and `serve_items.rs` get
-//! and put items (BEP 44), `verify.rs` looks again at what was announced, `newcomers.rs` verifies whom it hears of,
-//! `maintain.rs` keeps the node alive: joining, checking, refreshing, its own id. `timer.rs` lists everything that happens
-//! by the clock.
+//! As asked: `serve.rs` answers queries (BEP 5, 32, 33, 42, 43), `serve_items.rs` those for items (BEP 44), `sample.rs`
+//! those for samples (BEP 51). As asker: `command.rs` lists what a caller may want, `operation/` has a file for each kind
+//! of it, `ask.rs` sends the queries, `hear.rs` takes the responses, `timeouts.rs` what stays unanswered. On its own:
+//! `newcomers.rs` verifies contacts that it only heard of, `maintain.rs` keeps the node alive (joining, checking,
+//! refreshing, its own id), and `timer.rs` lists everything that happens by the clock.
 
 mod ask;
+mod command;
 mod event;
 mod hear;
-mod items;
 mod maintain;
 mod newcomers;
+mod operation;
 mod outbox;
+mod own_announces;
+mod purpose;
 mod reach;
 mod sample;
-mod scrape;
 mod serve;
 mod serve_items;
 mod stats;
+mod timeouts;
 mod timer;
-mod verify;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use command::Command;
 pub use event::{Event, OpId, Sample, Summary};
+pub use own_announces::OwnAnnounce;
 pub use stats::Stats;
 pub use timer::Timer;
-pub use verify::OwnAnnounce;
 
-use self::ask::{Operation, Purpose};
 use self::maintain::Joining;
 use self::newcomers::Newcomers;
+use self::operation::Operation;
 use self::outbox::Outbox;
+use self::own_announces::OwnAnnounces;
+use self::purpose::Purpose;
 use self::reach::Reach;
 pub use self::reach::Serve;
 use self::sample::Samples;
 use self::timer::Timers;
-use self::verify::OwnAnnounces;
 use super::compliance::Compliance;
 use super::contact::{Contact, Family, canonical, is_sendable};
 use super::external::AddressVote;
@@ -87,13 +89,13 @@ use super::transactions::Transactions;
 pub struct Config {
     /// The family of its address.
     pub family: Family,
-    /// A network of its own: local addresses are ordinary, several nodes may share one, and nobody is limited.
+    /// A network of its own: local addresses are ordinary, several nodes may share one, and no node is limited.
     pub private_network: bool,
     /// When it answers queries (BEP 43).
     pub serve: Serve,
     /// Keeps budgets for those who ask and for new destinations. Off only for benchmarks and closed labs.
     pub limited: bool,
-    /// After an announce, asks some of the nodes that stored it whether it shows; see `verify.rs`.
+    /// After an announce, asks some of the nodes that stored it whether it shows; see `operation/announce.rs`.
     pub verify_announces: bool,
     /// What it makes of nodes whose id does not fit their address (BEP 42).
     pub compliance: Compliance,
@@ -150,7 +152,7 @@ pub struct Snapshot {
     pub items: Vec<StoredItem>,
     /// What came of its own announces.
     pub own_announces: Vec<OwnAnnounce>,
-    /// The estimated number of nodes, for whoever reads the state.
+    /// The estimated number of nodes, for readers of the state file.
     pub network_size: Option<u64>,
 }
 
@@ -192,37 +194,61 @@ pub enum Why {
 // finds its node in no cache, and waits for every line that it needs.
 #[repr(C)]
 pub struct Node {
+    /// What the caller wants; never changed while it runs.
     config: Config,
     /// What holds in its network: the mainline, or a private one.
     rules: &'static Rules,
-    /// When anything at all arrived last.
+    /// When anything at all arrived last: silence of others means nothing while our own link is down.
     heard: Instant,
+    /// When each named timer is due.
     timers: Timers,
+    /// Datagrams to be sent, one after the other in one buffer.
     outbox: Outbox,
+    /// Events that the caller has not taken yet.
     events: VecDeque<Event>,
+    /// What callers asked for and is not over, by its id, which is the order of beginning.
     operations: BTreeMap<OpId, Operation>,
+    /// Our queries that await their response, by the four bytes that it must carry.
     transactions: Transactions<Purpose>,
+    /// Counters of what happened.
     stats: Stats,
+    /// The routing table (BEP 5): contacts that have answered us, by their distance from our id.
     table: Table,
+    /// What we may send in reply to strangers; `None` where that is not limited.
     reply_guard: Option<ReplyGuard>,
+    /// Contacts that we only heard of and that wait to be verified.
     newcomers: Newcomers,
+    /// Endpoints that answered with changing ids, and are not believed for a while.
     id_changers: Endpoints,
+    /// How many new destinations we may contact, for the sake of the user's router; `None` where that is not limited.
     pace: Option<Pace>,
+    /// How far we are in joining the network, and what joining needs.
     joining: Joining,
+    /// What others say our own address is (BEP 42, `ip`).
     vote: AddressVote,
+    /// How long others took to answer.
     rtts: RttHistogram,
+    /// Contacts that answered and have no room in the table: candidates for lookups, nothing more.
     cache: Cache,
+    /// The only source of randomness.
     random: Random,
+    /// The secrets behind the tokens that we give.
     tokens: Tokens,
+    /// Peers that others announced to us.
     peers: PeerStore,
+    /// Items that others put here (BEP 44).
     items: ItemStore,
+    /// How many nodes the network has, by the distances of those closest to the targets of our lookups.
     size: SizeEstimate,
+    /// What came of our own announces.
     own_announces: OwnAnnounces,
-    /// `None` once it is known that we can be reached, or where nobody asks.
+    /// Strangers that have asked us; `None` once it is known that we can be reached, or where that does not matter.
     reach: Option<Reach>,
     /// Contacts of the other family, for queriers that want them (BEP 32).
     other_family: Vec<Contact>,
+    /// Samples of infohashes that we give, and whom we must not ask for theirs yet (BEP 51).
     samples: Samples,
+    /// The id of the next operation.
     next_op: u64,
 }
 
@@ -431,7 +457,7 @@ impl Node {
         }
     }
 
-    // Commands that concern the node as a whole; those that start an operation are in `ask.rs`.
+    // Commands that concern the node as a whole; those that begin an operation are in `command.rs`.
 
     /// Contacts of the other family, to be handed to queriers that want them (BEP 32). The caller, who runs one node
     /// per family, passes on what its nodes know, now and then.

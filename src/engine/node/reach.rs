@@ -29,7 +29,7 @@ pub enum Serve {
 
 /// Strangers that must have asked us.
 const PROOFS: usize = 3;
-/// Time within which they must have.
+/// Time within which they must have asked.
 const WINDOW: Duration = Duration::from_mins(15);
 /// NATs keep a hole for an address that we contacted for minutes at the most.
 const CONTACTED_FOR: Duration = Duration::from_mins(15);

@@ -8,14 +8,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Node;
-use super::ask::{Goal, Purpose};
-use super::event::{Event, OpId, Sample};
-use crate::engine::contact::Contact;
+use crate::engine::contact::subnet;
 use crate::engine::id::Id;
-use crate::engine::krpc::encode::{Ask, samples_len};
-use crate::engine::krpc::{Response, Want};
+use crate::engine::krpc::Want;
+use crate::engine::krpc::encode::samples_len;
 use crate::engine::limits::{SAMPLE_INTERVAL, SAMPLED_NODES, SAMPLES};
 use crate::engine::time::Instant;
+
+/// Longest interval that is believed (BEP 51: from 0 to 21,600 seconds).
+const LONGEST_INTERVAL: Duration = Duration::from_secs(21_600);
 
 /// Samples given and taken.
 #[derive(Clone, Debug, Default)]
@@ -27,50 +28,32 @@ pub(super) struct Samples {
 }
 
 impl Samples {
-    fn wait(&self, now: Instant, addr: &SocketAddr) -> Option<Duration> {
+    /// How long the node at `addr` must not be asked yet.
+    pub(super) fn wait(&self, now: Instant, addr: &SocketAddr) -> Option<Duration> {
         self.patience.get(addr).map(|until| until.since(now)).filter(|wait| !wait.is_zero())
     }
 
-    fn be_patient(&mut self, now: Instant, addr: SocketAddr, interval: Duration) {
+    /// The node at `addr` named an interval within which it must not be asked again. Of too many, those of the subnet
+    /// that named most lose the longest one: many nodes of one network that name long intervals push out each other.
+    pub(super) fn be_patient(&mut self, now: Instant, addr: SocketAddr, interval: Duration) {
         self.patience.retain(|_, until| *until > now);
         if interval.is_zero() {
             return;
         }
-        self.patience.insert(addr, now + interval);
+        self.patience.insert(addr, now + interval.min(LONGEST_INTERVAL));
         if self.patience.len() > SAMPLED_NODES {
-            let first = self.patience.iter().min_by_key(|(_, until)| **until).map(|(addr, _)| *addr);
-            first.map(|addr| self.patience.remove(&addr));
+            let mut named: BTreeMap<u64, usize> = BTreeMap::new();
+            for addr in self.patience.keys() {
+                *named.entry(subnet(addr.ip())).or_default() += 1;
+            }
+            let weight = |(addr, until): &(&SocketAddr, &Instant)| (named[&subnet(addr.ip())], **until);
+            let forgotten = self.patience.iter().max_by_key(weight).map(|(addr, _)| *addr);
+            forgotten.map(|addr| self.patience.remove(&addr));
         }
     }
 }
 
 impl Node {
-    /// Asks `addr` for some of its infohashes, and for contacts near `target` (BEP 51). The answer arrives as
-    /// [`Event::Sampled`], or [`Event::SampleTooSoon`] where the node must not be asked yet; the end as [`Event::Done`].
-    pub fn sample(&mut self, now: Instant, addr: SocketAddr, target: Id) -> OpId {
-        let op = self.begin(now, Goal::One, target);
-        if let Some(wait) = self.samples.wait(now, &addr) {
-            self.events.push_back(Event::SampleTooSoon { op, wait });
-            self.drive(now, op);
-        } else {
-            self.ask_one(now, op, addr, Purpose::Sample(op), &Ask::SampleInfohashes(target));
-        }
-        op
-    }
-
-    pub(super) fn sampled(&mut self, now: Instant, op: OpId, contact: Contact, response: &Response<'_>) {
-        let sample = response.samples.map(|samples| Sample {
-            infohashes: samples.iter().collect(),
-            total: samples.total,
-            interval: Duration::from_secs(samples.interval.into()),
-        });
-        let interval = sample.as_ref().map_or(Duration::ZERO, |sample| sample.interval);
-        self.samples.be_patient(now, contact.addr, interval);
-        let contacts = self.contacts_in(response).collect();
-        self.events.push_back(Event::Sampled { op, contact, sample, contacts });
-        self.settle(now, op, |operation| operation.summary.answered += 1);
-    }
-
     pub(super) fn serve_samples(
         &mut self,
         now: Instant,
@@ -105,16 +88,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_too_many_nodes_the_one_that_may_be_asked_first_is_forgotten() {
+    fn of_too_many_nodes_those_of_the_network_that_named_most_are_forgotten() {
         let (mut samples, now) = (Samples::default(), Instant::from_secs(1));
-        let addr = |index: usize| SocketAddr::from(([9, 9, (index >> 8) as u8, index as u8], 6881));
-        let interval = |index: usize| Duration::from_secs(1000 + index as u64);
-        for index in 0..=SAMPLED_NODES {
-            samples.be_patient(now, addr(index), interval(index));
-        }
-        samples.be_patient(now, addr(9999), Duration::ZERO);
-        assert_eq!(samples.wait(now, &addr(SAMPLED_NODES)), Some(interval(SAMPLED_NODES)));
-        assert_eq!((samples.wait(now, &addr(0)), samples.wait(now, &addr(1))), (None, Some(interval(1))));
+        let honest = |index: usize| SocketAddr::from(([9, (index >> 8) as u8, index as u8, 1], 6881));
+        let liar = |index: usize| SocketAddr::from(([66, 6, 6, index as u8], 1 + index as u16));
+        let minute = Duration::from_mins(1);
+        (0..100).for_each(|index| samples.be_patient(now, honest(index), minute));
+        (0..2 * SAMPLED_NODES).for_each(|index| samples.be_patient(now, liar(index), LONGEST_INTERVAL));
         assert_eq!(samples.patience.len(), SAMPLED_NODES);
+        assert!(
+            (0..100).all(|index| samples.wait(now, &honest(index)) == Some(minute)),
+            "one network pushes out nobody"
+        );
+        (100..2 * SAMPLED_NODES).for_each(|index| samples.be_patient(now, honest(index), 2 * minute));
+        assert_eq!(samples.patience.len(), SAMPLED_NODES);
+        assert!((0..100).all(|index| samples.wait(now, &honest(index)) == Some(minute)), "nor do longer intervals");
+    }
+
+    #[test]
+    fn no_interval_is_longer_than_bep_51_allows() {
+        let (mut samples, now, addr) = (Samples::default(), Instant::from_secs(1), SocketAddr::from(([9, 9, 9, 9], 1)));
+        samples.be_patient(now, addr, Duration::from_secs(u32::MAX.into()));
+        assert_eq!(samples.wait(now, &addr), Some(LONGEST_INTERVAL));
+        samples.be_patient(now, addr, Duration::ZERO);
+        assert_eq!(samples.wait(now, &addr), Some(LONGEST_INTERVAL), "what it said holds until then");
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 
 use super::Node;
-use super::newcomers::Tidings;
+use super::newcomers::HeardFrom;
 use crate::engine::bloom::SwarmFilters;
-use crate::engine::contact::{Contact, Family};
+use crate::engine::contact::{Contact, Family, decode_addr};
 use crate::engine::id::Id;
 use crate::engine::krpc::encode::{self, Filters, Response};
 use crate::engine::krpc::{Fault, Method, Query, Want};
@@ -31,7 +31,7 @@ impl Node {
         let asker = Contact { id: query.id, addr: from };
         // BEP 43: a read-only node never enters the table. Any other must first answer a query of ours.
         if !query.read_only && !self.table.asked_us(now, &asker) {
-            self.verify_later(now, asker, Tidings::Itself);
+            self.verify_later(now, asker, HeardFrom::Itself);
         }
         match query.method {
             Method::Ping => {
@@ -94,6 +94,17 @@ impl Node {
         if let Some(sample) = self.peers.sample(info_hash, room, noseed, &mut self.random) {
             response.values(family, sample.iter());
         }
+    }
+
+    /// The filters of what we store; `None` for a swarm without peers.
+    pub(super) fn swarm_filters(&self, info_hash: &Id) -> Option<SwarmFilters> {
+        let mut filters = SwarmFilters::default();
+        for (peer, seed) in self.peers.swarm(info_hash)? {
+            if let Some(peer) = decode_addr(peer) {
+                filters.insert(peer.ip(), seed);
+            }
+        }
+        Some(filters)
     }
 
     fn store(&mut self, now: Instant, info_hash: &Id, peer: SocketAddr, seed: bool) {

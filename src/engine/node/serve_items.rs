@@ -69,7 +69,7 @@ impl Node {
     }
 }
 
-/// What of `item` is sent to somebody who has the value of `known_seq`: BEP 44 leaves the value out, never the number.
+/// What of `item` is sent to a node that has the value of `known_seq`: BEP 44 leaves the value out, never the number.
 fn fields(item: &Item, known_seq: Option<i64>) -> ItemFields<'_> {
     match item {
         Item::Immutable(value) => ItemFields { value: Some(value.as_bencode()), ..ItemFields::default() },

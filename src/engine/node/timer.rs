@@ -38,21 +38,27 @@ impl Timer {
     ];
 }
 
-/// While somebody is due, and at the latest.
-pub(super) const CHECK_EVERY: (Duration, Duration) = (Duration::from_secs(3), Duration::from_mins(1));
-/// While somebody is due in a large table, at the soonest: all have their turn before they count as questionable.
+/// Time between two checks while a contact is due.
+pub(super) const CHECK_EVERY: Duration = Duration::from_secs(3);
+/// Longest time between two looks whether a contact is due.
+pub(super) const CHECK_IDLE_EVERY: Duration = Duration::from_mins(1);
+/// Shortest time between two checks in a large table: all have their turn before they count as questionable.
 pub(super) const CHECK_LARGE_EVERY: Duration = Duration::from_millis(500);
-/// While the table is new, and once it is settled.
-pub(super) const REFRESH_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-/// How long a table is new.
+/// Time between two refreshes while the table is new.
+pub(super) const REFRESH_EVERY: Duration = Duration::from_secs(1);
+/// Time between two refreshes once the table is settled.
+pub(super) const REFRESH_SETTLED_EVERY: Duration = Duration::from_secs(30);
+/// Time after joining during which a table is new.
 pub(super) const SETTLED_AFTER: Duration = Duration::from_mins(2);
 /// BEP 5: buckets are refreshed every 15 minutes; our neighbourhood is what others need most.
 pub(super) const NEIGHBOURHOOD_EVERY: Duration = Duration::from_mins(15);
 /// The first look at the neighbourhood after joining: others have joined since.
 pub(super) const NEIGHBOURHOOD_FIRST: Duration = Duration::from_secs(30);
-/// Between two attempts to join: doubled each time, with jitter, up to a minute, for ever.
-pub(super) const BOOTSTRAP_RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
-/// How often a node that has joined sees whether it still has.
+/// Time between the first two attempts to join: doubled each time, with jitter, up to [`BOOTSTRAP_RETRY_LONGEST`].
+pub(super) const BOOTSTRAP_RETRY: Duration = Duration::from_secs(2);
+/// Longest time between two attempts to join, which go on for ever.
+pub(super) const BOOTSTRAP_RETRY_LONGEST: Duration = Duration::from_mins(1);
+/// Time between two looks of a node that has joined whether it still has contacts.
 pub(super) const BOOTSTRAP_WATCH: Duration = Duration::from_secs(30);
 /// The whole store is swept within five minutes.
 pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -60,6 +66,9 @@ pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(5);
 pub(super) const SWEEP_ITEMS_EVERY: Duration = Duration::from_mins(5);
 /// Slices of a whole sweep.
 pub(super) const SWEEP_SLICES: usize = 60;
+
+/// Time without any datagram after which our own link counts as down: failures of others then mean nothing.
+pub(super) const LINK_DOWN_AFTER: Duration = Duration::from_mins(1);
 
 /// When each timer is due.
 #[derive(Clone, Debug)]

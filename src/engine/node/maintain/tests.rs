@@ -3,7 +3,7 @@
 use super::*;
 use crate::engine::krpc::{Kind, Message, Method};
 use crate::engine::limits::{K, VERIFY_QUEUE};
-use crate::engine::node::newcomers::Tidings;
+use crate::engine::node::newcomers::HeardFrom;
 use crate::engine::node::timer::Timers;
 use crate::engine::node::{Config, Output};
 use crate::engine::random::Random;
@@ -121,7 +121,7 @@ fn one_address_is_not_pinged_on_every_port() {
 fn whoever_others_name_at_a_closed_port_is_verified_when_it_asks_from_an_open_one() {
     let mut bench = Bench::new(public());
     let named = Contact { id: Id([0x22; 20]), addr: ([50, 1, 1, 1], 1).into() };
-    bench.node.verify_later(bench.now, named, Tidings::Others);
+    bench.node.verify_later(bench.now, named, HeardFrom::Others);
     assert_eq!(bench.wait(Duration::ZERO), [(named.addr, "ping".into())]);
     bench.wait(Rules::MAINLINE.verify_every);
     assert_eq!(bench.newcomer(([50, 1, 1, 1], 2).into()), 1);
@@ -244,11 +244,11 @@ fn a_failure_brings_the_check_forward() {
     let mut bench = Bench::new(public());
     bench.know(Contact { id: Id([40; 20]), addr: at(1) });
     bench.node.timers = Timers::new();
-    bench.node.timers.set(Timer::Check, bench.now + CHECK_EVERY.1);
+    bench.node.timers.set(Timer::Check, bench.now + CHECK_IDLE_EVERY);
     bench.node.find_node(bench.now, Id([41; 20]));
     bench.drain();
     bench.wait(HARD_TIMEOUT);
-    assert_eq!(bench.node.timers.next(), (bench.now + CHECK_EVERY.0, Timer::Check));
+    assert_eq!(bench.node.timers.next(), (bench.now + CHECK_EVERY, Timer::Check));
 }
 
 #[test]

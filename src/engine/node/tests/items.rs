@@ -381,11 +381,15 @@ fn a_put_whose_answer_was_lost_is_not_refused() {
 /// The same where the nodes are of a kind that looks at `cas` first.
 #[test]
 fn a_wrong_cas_in_answer_to_a_second_try_says_nothing() {
-    for (again, code, told) in [(false, 301, true), (true, 301, false), (true, 302, true)] {
-        let mut bench = Bench::new(config());
+    use purpose::Attempt::{First, Second};
+    for (attempt, code, told) in [(First, 301, true), (Second, 301, false), (Second, 302, true)] {
+        // It is still being looked for where the item belongs.
+        let contacts = vec![Contact { id: Id([8; 20]), addr: addr(8) }];
+        let mut bench = Bench::new(Config { saved: Snapshot { contacts, ..Snapshot::default() }, ..config() });
         let (now, to) = (bench.now, addr(7));
-        let op = bench.node.begin(now, ask::Goal::Put, SWARM);
-        let purpose = Purpose::Store { op, again };
+        let item = Item::Immutable(Value::from_contents(b"x").expect("a value"));
+        let op = bench.node.put_item(now, Arc::new(item), None);
+        let purpose = Purpose::Write { op, attempt };
         let Node { transactions, random, .. } = &mut bench.node;
         let transaction = transactions.open(now, to, Some(Id([7; 20])), DELAY, purpose, random).expect("room");
         let mut error = format!("d1:eli{code}e1:xe1:t4:").into_bytes();

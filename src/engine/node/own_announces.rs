@@ -1,31 +1,20 @@
-//! Whether an announce can be seen: after it, some of the nodes that stored it are asked, as a stranger would.
-//!
-//! A node may say that it stored an announce and drop it (jech/dht does so when it is full). What it names is a choice
-//! of its peers, so that to be missing from a large swarm proves nothing; to be named proves all that matters.
+//! What came of our own announces.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Node;
-use super::ask::{Goal, Purpose};
-use super::event::{OpId, Summary};
+use super::event::Summary;
 use crate::engine::id::Id;
-use crate::engine::krpc::Response;
-use crate::engine::krpc::encode::Ask;
 use crate::engine::limits::{OWN_ANNOUNCES, PEER_LIFETIME};
 use crate::engine::time::Instant;
-use crate::engine::transactions::HARD_TIMEOUT;
-
-/// Nodes that are asked after an announce.
-const ASKED: usize = 2;
 
 /// What came of our last announce of an infohash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OwnAnnounce {
     /// The infohash.
     pub info_hash: Id,
-    /// Since then.
+    /// How long ago it came to its end.
     pub age: Duration,
     /// Nodes that said that they had stored it.
     pub stored: usize,
@@ -40,7 +29,7 @@ pub struct OwnAnnounce {
 pub(super) struct OwnAnnounces(BTreeMap<Id, (Instant, OwnAnnounce)>);
 
 impl OwnAnnounces {
-    /// An announce has come to its end, or is known from an earlier run.
+    /// Keeps one that has come to its end, or is known from an earlier run. Of too many, the oldest goes.
     pub(super) fn note(&mut self, now: Instant, announce: OwnAnnounce) {
         if self.0.len() >= OWN_ANNOUNCES && !self.0.contains_key(&announce.info_hash) {
             self.0.retain(|_, (noted, old)| old.age + now.since(*noted) < PEER_LIFETIME);
@@ -53,6 +42,12 @@ impl OwnAnnounces {
             }
         }
         self.0.insert(announce.info_hash, (now, announce));
+    }
+
+    /// An announce of ours has come to its end.
+    pub(super) fn note_announced(&mut self, now: Instant, info_hash: Id, summary: &Summary) {
+        let Summary { stored, verified_at, verified, .. } = *summary;
+        self.note(now, OwnAnnounce { info_hash, age: Duration::ZERO, stored, verified_at, verified });
     }
 
     /// Those that live.
@@ -69,52 +64,6 @@ impl Node {
     /// What came of our own announces, of those that live.
     pub fn own_announces(&self, now: Instant) -> impl Iterator<Item = OwnAnnounce> + '_ {
         self.own_announces.iter(now)
-    }
-
-    pub(super) fn note_announced(&mut self, now: Instant, info_hash: Id, summary: &Summary) {
-        let Summary { stored, verified_at, verified, .. } = *summary;
-        let announce = OwnAnnounce { info_hash, age: Duration::ZERO, stored, verified_at, verified };
-        self.own_announces.note(now, announce);
-    }
-
-    /// Asks some of the nodes that stored an announce, once; whether there is anything to wait for.
-    pub(super) fn begin_verifying(&mut self, now: Instant, op: OpId) -> bool {
-        let Some(operation) = self.operations.get_mut(&op) else { return false };
-        let holders = std::mem::take(&mut operation.holders);
-        let target = *operation.lookup.target();
-        if !self.config.verify_announces || !matches!(operation.goal, Goal::Announce { .. }) {
-            return false;
-        }
-        let mut sent = 0;
-        for holder in holders.iter().take(ASKED) {
-            let purpose = Purpose::Verify(op);
-            sent += usize::from(self.query(
-                now,
-                holder.addr,
-                Some(holder.id),
-                HARD_TIMEOUT,
-                purpose,
-                &Ask::GetPeers(target),
-            ));
-        }
-        if let Some(operation) = self.operations.get_mut(&op) {
-            operation.outstanding = sent;
-        }
-        sent > 0
-    }
-
-    /// A node that stored our announce has answered; `external` is how it sees us.
-    pub(super) fn verified(&mut self, now: Instant, op: OpId, external: Option<SocketAddr>, response: &Response<'_>) {
-        let Some(Goal::Announce { port, .. }) = self.operations.get(&op).map(|operation| operation.goal) else {
-            return;
-        };
-        let ip = external.or_else(|| self.external_addr()).map(|addr| addr.ip());
-        let is_ours = |peer: SocketAddr| peer.port() == port && ip.is_none_or(|ip| peer.ip() == ip);
-        let named = response.values.iter().any(is_ours);
-        self.settle(now, op, |operation| {
-            operation.summary.verified_at += 1;
-            operation.summary.verified += usize::from(named);
-        });
     }
 }
 

@@ -1,39 +1,72 @@
-//! How many seeds and peers a swarm has (BEP 33): asked by a lookup, answered from the store.
+//! Counting the seeds and peers of a swarm (BEP 33).
 //!
-//! As the asker: the filters of the [`K`] closest nodes that sent some are united. What a node sends is believed only if
-//! it can be true: neither filter says nothing because nearly every bit is set, every peer that came with the filters is
-//! in one of them, and they do not count many times what the other nodes do. The peers of nodes that know no filters count as peers unless a filter of seeds has them.
+//! A whole lookup asks for filters (`get_peers` with `scrape`), and those of the [`K`] closest nodes that sent some are
+//! united with what we store ourselves. What a node sends is believed only if it can be true: neither filter has nearly
+//! every bit set, every peer that came with the filters is in one of them, and they do not count many times what the other
+//! nodes do. The peers of nodes that know no filters count as peers, unless a filter of seeds has them.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::Node;
-use super::ask::{Cargo, Goal};
-use super::event::{Event, OpId};
+use super::super::Node;
+use super::super::event::{Event, OpId, Summary};
+use super::goal::Goal;
 use crate::engine::bloom::{Filter, SwarmFilters};
-use crate::engine::contact::decode_addr;
+use crate::engine::contact::Contact;
 use crate::engine::id::Id;
 use crate::engine::krpc::Response;
+use crate::engine::krpc::encode::Ask;
 use crate::engine::limits::{K, PEERS_PER_LOOKUP};
 use crate::engine::time::Instant;
 
-/// So many times the median of the others is too much,
-const OUT_OF_PROPORTION: f64 = 4.0;
-/// unless it is by less than this.
-const OF_NO_MATTER: f64 = 32.0;
+/// Largest believable size of a swarm at one node, in medians of what the other nodes count ...
+const MOST_MEDIANS: f64 = 4.0;
+/// ... plus this many peers. Nodes that are new to the neighbourhood know less than the others.
+const MORE_THAN_MEDIANS: f64 = 32.0;
 
-/// What a scrape has counted so far.
+/// A scrape, and what it has counted.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Count {
+pub(in crate::engine::node) struct Scrape {
     /// What we store ourselves.
-    own: SwarmFilters,
+    own: Box<SwarmFilters>,
     /// The filters of the closest nodes that sent some which can be believed, closest first.
     reports: Vec<(Id, SwarmFilters)>,
-    /// Addresses from nodes that sent no filters: seeds or not, nobody knows.
+    /// Addresses from nodes that sent no filters: seeds or not, they do not say.
     unsorted: BTreeSet<IpAddr>,
 }
 
-impl Count {
+impl Goal for Scrape {
+    fn name(&self) -> &'static str {
+        "scrape"
+    }
+
+    fn query(&self, target: Id) -> Ask<'static> {
+        Ask::Scrape(target)
+    }
+
+    fn hear(&mut self, _op: OpId, target: &Id, _from: Contact, response: &Response<'_>) -> Option<Event> {
+        self.add(target, response);
+        None
+    }
+
+    fn end(&mut self, node: &mut Node, _now: Instant, op: OpId, _target: Id, summary: Summary) {
+        let (filters, reported) = std::mem::take(self).total();
+        node.events.push_back(Event::Scraped { op, filters: Box::new(filters), reported });
+        node.events.push_back(Event::Done { op, summary });
+    }
+}
+
+impl Node {
+    pub(in crate::engine::node) fn begin_scrape(&mut self, now: Instant, info_hash: Id) -> OpId {
+        let own = Box::new(self.swarm_filters(&info_hash).unwrap_or_default());
+        let scrape = Scrape { own, ..Scrape::default() };
+        let op = self.open(now, info_hash, scrape);
+        self.drive(now, op);
+        op
+    }
+}
+
+impl Scrape {
     /// Adds what a node says.
     fn add(&mut self, target: &Id, response: &Response<'_>) {
         match believable(response) {
@@ -56,7 +89,7 @@ impl Count {
 
     fn total(self) -> (SwarmFilters, usize) {
         let sizes: Vec<f64> = self.reports.iter().map(|(_, filters)| filters.count()).collect();
-        let (mut total, mut reported) = (self.own, 0);
+        let (mut total, mut reported) = (*self.own, 0);
         for (place, (_, filters)) in self.reports.iter().enumerate() {
             if is_plausible(&sizes, place) {
                 total.unite(filters);
@@ -72,13 +105,12 @@ impl Count {
     }
 }
 
-/// Whether the size at `place` is not out of all proportion to the others: one node must not make a swarm of three one
-/// of thousands. Nodes that are new to the neighbourhood know less than the others, hence the room that is left.
+/// Whether the size at `place` is in proportion to the others: one node must not make a swarm of three one of thousands.
 fn is_plausible(sizes: &[f64], place: usize) -> bool {
     let mut others = [&sizes[..place], &sizes[place + 1..]].concat();
     others.sort_by(f64::total_cmp);
     let median = others.get(others.len() / 2);
-    median.is_none_or(|median| sizes[place] <= OUT_OF_PROPORTION * median + OF_NO_MATTER)
+    median.is_none_or(|median| sizes[place] <= MOST_MEDIANS * median + MORE_THAN_MEDIANS)
 }
 
 /// The filters of a response, unless they cannot be true.
@@ -92,59 +124,13 @@ fn believable(response: &Response<'_>) -> Option<SwarmFilters> {
     (!filters.is_saturated() && consistent()).then_some(filters)
 }
 
-impl Cargo {
-    /// Adds what a node of the lookup says.
-    pub(super) fn take(&mut self, target: &Id, response: &Response<'_>) {
-        match self {
-            Self::Nothing | Self::Item(_) => {}
-            Self::Scrape(count) => count.add(target, response),
-        }
-    }
-
-    /// What is to be told at the end.
-    pub(super) fn into_event(self, op: OpId) -> Option<Event> {
-        match self {
-            Self::Nothing | Self::Item(_) => None,
-            Self::Scrape(count) => {
-                let (filters, reported) = count.total();
-                Some(Event::Scraped { op, filters: Box::new(filters), reported })
-            }
-        }
-    }
-}
-
-impl Node {
-    /// Counts the seeds and peers of `info_hash` (BEP 33): on the nodes of a whole lookup, and in our own store. The
-    /// result arrives as [`Event::Scraped`], the end as [`Event::Done`].
-    pub fn scrape(&mut self, now: Instant, info_hash: Id) -> OpId {
-        let own = self.swarm_filters(&info_hash).unwrap_or_default();
-        let op = self.begin(now, Goal::Scrape, info_hash);
-        if let Some(operation) = self.operations.get_mut(&op) {
-            operation.cargo = Cargo::Scrape(Box::new(Count { own, ..Count::default() }));
-        }
-        self.drive(now, op);
-        op
-    }
-
-    /// The filters of what we store; `None` for a swarm without peers.
-    pub(super) fn swarm_filters(&self, info_hash: &Id) -> Option<SwarmFilters> {
-        let mut filters = SwarmFilters::default();
-        for (peer, seed) in self.peers.swarm(info_hash)? {
-            if let Some(peer) = decode_addr(peer) {
-                filters.insert(peer.ip(), seed);
-            }
-        }
-        Some(filters)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::engine::krpc::{Kind, Message};
 
     fn count(responses: &[Vec<u8>]) -> (SwarmFilters, usize) {
-        let mut count = Count::default();
+        let mut count = Scrape::default();
         for (index, bytes) in responses.iter().enumerate() {
             let Kind::Response(response) = Message::decode(bytes).expect("a message").kind else {
                 panic!("no response")

@@ -1,0 +1,328 @@
+//! Operations: what a caller asked for, carried out by a lookup and by queries beside it.
+//!
+//! Every operation goes the same way: it *searches* (a lookup asks node after node), it *writes* to the closest nodes
+//! that gave a token, and it *verifies* what was written; each phase begins when nothing of the one before is
+//! outstanding. One that came to nothing goes this way a second time. Whatever happens, it ends with one
+//! [`Event::Done`].
+//!
+//! What is asked, heard, written and said differs by kind, and each kind is one file: it implements [`Goal`] and begins
+//! its own operations. A new kind is such a file and a name in the list of [`AnyGoal`].
+
+mod announce;
+mod goal;
+mod item;
+mod join;
+mod nodes;
+mod one;
+mod peers;
+mod scrape;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
+
+use self::announce::Announce;
+pub(super) use self::goal::Goal;
+use self::item::ItemSearch;
+use self::join::Join;
+use self::nodes::Nodes;
+use self::one::One;
+use self::peers::Peers;
+use self::scrape::Scrape;
+use super::Node;
+use super::event::{Event, OpId, Summary};
+use super::purpose::{Attempt, Purpose};
+use crate::engine::contact::Contact;
+use crate::engine::id::Id;
+use crate::engine::krpc::Response;
+use crate::engine::limits::K;
+use crate::engine::lookup::Lookup;
+use crate::engine::time::Instant;
+use crate::engine::transactions::HARD_TIMEOUT;
+
+/// Nodes that are asked whether they show what they stored.
+const VERIFIED: usize = 2;
+
+macro_rules! goals {
+    ($($kind:ident),*) => {
+        /// The goal of an operation, of whichever kind; it stands for the [`Goal`] in it.
+        #[derive(Clone, Debug)]
+        pub(super) enum AnyGoal { $($kind($kind)),* }
+
+        $(impl From<$kind> for AnyGoal {
+            fn from(goal: $kind) -> Self {
+                Self::$kind(goal)
+            }
+        })*
+
+        impl Deref for AnyGoal {
+            type Target = dyn Goal;
+
+            fn deref(&self) -> &Self::Target {
+                match self { $(Self::$kind(goal) => goal),* }
+            }
+        }
+
+        impl DerefMut for AnyGoal {
+            fn deref_mut(&mut self) -> &mut Self::Target {
+                match self { $(Self::$kind(goal) => goal),* }
+            }
+        }
+    };
+}
+
+goals!(Announce, ItemSearch, Join, Nodes, One, Peers, Scrape);
+
+/// How far an operation has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Its lookup asks node after node.
+    Searching,
+    /// The closest nodes are written to.
+    Writing,
+    /// Some of those that stored it are asked whether it shows.
+    Verifying,
+    /// There is no lookup: one node is asked.
+    Asking,
+}
+
+impl Phase {
+    fn next(self, goal: &AnyGoal) -> Option<Self> {
+        match self {
+            Self::Searching => goal.writes().then_some(Self::Writing),
+            Self::Writing => Some(Self::Verifying),
+            Self::Verifying | Self::Asking => None,
+        }
+    }
+}
+
+/// An operation that is not over.
+#[derive(Clone, Debug)]
+pub(super) struct Operation {
+    pub(super) goal: AnyGoal,
+    /// Whom it asks next.
+    pub(super) lookup: Lookup,
+    phase: Phase,
+    pub(super) attempt: Attempt,
+    started: Instant,
+    /// When the lookup wants to be stepped without news.
+    pub(super) wake: Option<Instant>,
+    /// It waits for the pace of new destinations.
+    pub(super) paced: bool,
+    /// Queries outside the lookup (to routers, writes, a ping) that are outstanding.
+    pub(super) outstanding: usize,
+    /// Nodes that stored what was written.
+    holders: Vec<Contact>,
+    /// Peers that were reported.
+    pub(super) seen: BTreeSet<SocketAddr>,
+    pub(super) summary: Summary,
+}
+
+impl Operation {
+    fn new(goal: AnyGoal, phase: Phase, lookup: Lookup, started: Instant) -> Self {
+        Self {
+            goal,
+            lookup,
+            phase,
+            attempt: Attempt::First,
+            started,
+            wake: None,
+            paced: false,
+            outstanding: 0,
+            holders: Vec::new(),
+            seen: BTreeSet::new(),
+            summary: Summary::default(),
+        }
+    }
+}
+
+impl Node {
+    // Beginning.
+
+    /// A new operation, which asks nothing before it is driven; over at once where there is no room for it.
+    fn open(&mut self, now: Instant, target: Id, goal: impl Into<AnyGoal>) -> OpId {
+        self.open_in(now, Phase::Searching, target, goal.into(), self.has_room_for_operations())
+    }
+
+    /// The same, for one that needs no lookup.
+    fn open_without_lookup(&mut self, now: Instant, target: Id, goal: impl Into<AnyGoal>) -> OpId {
+        self.open_in(now, Phase::Asking, target, goal.into(), self.has_room_for_operations())
+    }
+
+    /// The same, where there is always room.
+    fn open_always(&mut self, now: Instant, target: Id, goal: impl Into<AnyGoal>) -> OpId {
+        self.open_in(now, Phase::Searching, target, goal.into(), true)
+    }
+
+    fn open_in(&mut self, now: Instant, phase: Phase, target: Id, goal: AnyGoal, has_room: bool) -> OpId {
+        let op = OpId(self.next_op);
+        self.next_op += 1;
+        if has_room {
+            let lookup = self.new_lookup(now, target);
+            self.operations.insert(op, Operation::new(goal, phase, lookup, now));
+        } else {
+            self.events.push_back(Event::Done { op, summary: Summary::default() });
+        }
+        op
+    }
+
+    // Going on.
+
+    /// Takes every step that `op` can take now.
+    pub(super) fn drive(&mut self, now: Instant, op: OpId) {
+        let Some(mut operation) = self.operations.remove(&op) else { return };
+        operation.wake = None;
+        let (waited, asked) = (std::mem::take(&mut operation.paced), operation.summary.asked);
+        let over = operation.phase != Phase::Searching || self.step_lookup(now, op, &mut operation);
+        let waits = operation.outstanding > 0;
+        // A query that is put off is counted once, however often it is tried.
+        self.stats.paced += u64::from(operation.paced && !(waited && operation.summary.asked == asked));
+        self.operations.insert(op, operation);
+        if over && !waits {
+            self.phase_ended(now, op);
+        }
+    }
+
+    /// Steps every operation that waits for time or pace.
+    pub(super) fn drive_waiting(&mut self, now: Instant) {
+        let due = |operation: &Operation| operation.paced || operation.wake.is_some_and(|wake| wake <= now);
+        let waiting: Vec<OpId> =
+            self.operations.iter().filter(|(_, operation)| due(operation)).map(|(op, _)| *op).collect();
+        waiting.into_iter().for_each(|op| self.drive(now, op));
+    }
+
+    /// Begins the next phase in which there is something to send; without one, the operation is over or begins anew.
+    fn phase_ended(&mut self, now: Instant, op: OpId) {
+        while let Some(operation) = self.operations.get_mut(&op) {
+            let Some(next) = operation.phase.next(&operation.goal) else { return self.retry_or_finish(now, op) };
+            operation.phase = next;
+            let sent = if next == Phase::Writing { self.write_to_places(now, op) } else { self.verify(now, op) };
+            if sent > 0 {
+                return;
+            }
+        }
+    }
+
+    /// One query outside the lookup has come to its end.
+    pub(super) fn settle(&mut self, now: Instant, op: OpId, note: impl FnOnce(&mut Operation)) {
+        let Some(operation) = self.operations.get_mut(&op) else { return };
+        note(operation);
+        operation.outstanding = operation.outstanding.saturating_sub(1);
+        self.drive(now, op);
+    }
+
+    // Writing.
+
+    /// Writes to each node where it belongs; how many were written to.
+    fn write_to_places(&mut self, now: Instant, op: OpId) -> usize {
+        let Some(operation) = self.operations.get(&op) else { return 0 };
+        let places: Vec<Contact> = operation.lookup.places(self.config.copies).copied().collect();
+        let mut sent = 0;
+        for place in places {
+            sent += usize::from(self.write(now, op, place, Attempt::First));
+        }
+        self.await_queries(op, sent)
+    }
+
+    /// Writes to one node; whether it was sent.
+    fn write(&mut self, now: Instant, op: OpId, to: Contact, attempt: Attempt) -> bool {
+        let Some(mut operation) = self.operations.remove(&op) else { return false };
+        let (target, purpose) = (*operation.lookup.target(), Purpose::Write { op, attempt });
+        let token = operation.lookup.token_of(&to).map(<[u8]>::to_vec);
+        let ask = token.as_ref().and_then(|token| operation.goal.write(target, &to.addr, token));
+        let sent = ask.is_some_and(|ask| self.query(now, to.addr, Some(to.id), HARD_TIMEOUT, purpose, &ask));
+        operation.summary.asked += usize::from(sent);
+        self.operations.insert(op, operation);
+        sent
+    }
+
+    pub(super) fn written(&mut self, now: Instant, op: OpId, at: Contact) {
+        if self.operations.contains_key(&op) {
+            self.events.push_back(Event::Stored { op, at });
+        }
+        self.settle(now, op, |operation| {
+            operation.holders.push(at);
+            operation.summary.stored += 1;
+            operation.summary.answered += 1;
+        });
+    }
+
+    /// A write was refused, or not answered. Datagrams get lost: a node that gave a token moments ago is worth a second
+    /// one.
+    pub(super) fn write_failed(&mut self, now: Instant, op: OpId, to: Contact, sent: Instant, attempt: Attempt) {
+        let unanswered = now.since(sent) >= HARD_TIMEOUT;
+        if !(unanswered && attempt == Attempt::First && self.write(now, op, to, Attempt::Second)) {
+            self.settle(now, op, |_| {});
+        }
+    }
+
+    // Verifying.
+
+    /// Asks some of the nodes that stored it whether it shows; how many were asked.
+    fn verify(&mut self, now: Instant, op: OpId) -> usize {
+        let Some(operation) = self.operations.get_mut(&op) else { return 0 };
+        let holders = std::mem::take(&mut operation.holders);
+        let Some(ask) = operation.goal.proof(*operation.lookup.target()) else { return 0 };
+        let mut sent = 0;
+        for holder in holders.iter().take(VERIFIED) {
+            let purpose = Purpose::Verify(op);
+            sent += usize::from(self.query(now, holder.addr, Some(holder.id), HARD_TIMEOUT, purpose, &ask));
+        }
+        self.await_queries(op, sent)
+    }
+
+    /// A node that stored it has answered; `external` is how that node sees us.
+    pub(super) fn verified(&mut self, now: Instant, op: OpId, external: Option<SocketAddr>, response: &Response<'_>) {
+        let ours = external.or_else(|| self.external_addr()).map(|addr| addr.ip());
+        self.settle(now, op, |operation| {
+            operation.summary.verified_at += 1;
+            operation.summary.verified += usize::from(operation.goal.is_shown_by(ours, response));
+        });
+    }
+
+    fn await_queries(&mut self, op: OpId, sent: usize) -> usize {
+        if let Some(operation) = self.operations.get_mut(&op) {
+            operation.outstanding = sent;
+        }
+        sent
+    }
+
+    // Ending.
+
+    /// An operation that came to nothing starts once more, from every contact that we know.
+    fn retry_or_finish(&mut self, now: Instant, op: OpId) {
+        let Some(operation) = self.operations.get(&op) else { return };
+        let again =
+            operation.goal.failed(&operation.summary) && operation.attempt == Attempt::First && !self.table.is_empty();
+        if !again {
+            return self.finish(now, op);
+        }
+        let lookup = self.new_lookup(now, *operation.lookup.target());
+        if let Some(operation) = self.operations.get_mut(&op) {
+            operation.lookup = lookup;
+            operation.attempt = Attempt::Second;
+            operation.phase = Phase::Searching;
+        }
+        self.drive(now, op);
+    }
+
+    pub(super) fn finish(&mut self, now: Instant, op: OpId) {
+        let Some(mut operation) = self.operations.remove(&op) else { return };
+        let target = *operation.lookup.target();
+        let mut summary = operation.summary;
+        summary.closest = operation.lookup.closest().take(K).copied().collect();
+        summary.elapsed = now.since(operation.started);
+        self.size.note(&target, operation.lookup.closest());
+        tracing::debug!(
+            goal = operation.goal.name(),
+            %target,
+            asked = summary.asked,
+            answered = summary.answered,
+            peers = summary.peers,
+            stored = summary.stored,
+            elapsed = ?summary.elapsed,
+            "an operation is over"
+        );
+        operation.goal.end(self, now, op, target, summary);
+    }
+}
