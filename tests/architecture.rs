@@ -231,8 +231,6 @@ fn the_peer_wire_names_only_vocabulary_and_bencode() {
 const OPENING: &[&[&str]] = &[
     &["engine/node/ask.rs", "engine/node/items.rs", "engine/node/maintain.rs", "engine/node/scrape.rs"],
     &["engine/peers/rivals.rs", "engine/peers/store.rs"],
-    &["cli/failure.rs", "cli/lines.rs", "cli/output.rs"],
-    &["daemon/config/error.rs", "daemon/config/setting.rs"],
 ];
 
 #[test]

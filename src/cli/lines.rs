@@ -5,19 +5,20 @@
 //! lost; standard error says how many were, as soon as it can be written again.
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
-
-use super::output::write_all;
 
 /// Most bytes that wait for a stream. A line beyond them is lost.
 const MAX_WAITING_BYTES: usize = 256 << 10;
 
 /// Longest time that the program waits at its end for lines that are not written yet.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Time before a stream that takes nothing at the moment is tried again.
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(10);
 
 static STDERR: OnceLock<Lines> = OnceLock::new();
 static STDOUT: OnceLock<Lines> = OnceLock::new();
@@ -141,6 +142,29 @@ fn write_line(line: &[u8], out: &mut impl Write, state: &State, losses: Losses) 
     };
     if write_all(out, &[notice.as_bytes(), line].concat()).is_err() {
         state.lost.fetch_add(lost + 1, Relaxed);
+    }
+}
+
+/// Writes all of `bytes` and flushes. Unlike [`Write::write_all`] it has patience with a stream in non-blocking mode, as
+/// some programs leave a pipe that they share with us.
+pub(super) fn write_all(out: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match patiently(|| out.write(bytes))? {
+            0 => return Err(ErrorKind::WriteZero.into()),
+            written => bytes = &bytes[written..],
+        }
+    }
+    patiently(|| out.flush())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the reader of a pipe sends no event that could be waited for")]
+fn patiently<T>(mut write: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match write() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(TRY_AGAIN_AFTER),
+            done => return done,
+        }
     }
 }
 

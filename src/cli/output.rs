@@ -5,8 +5,7 @@
 //! program that stays (`run`, `--keep`) goes on in both cases.
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::time::Duration;
+use std::io::{self, IsTerminal};
 
 use serde::Serialize;
 
@@ -14,9 +13,6 @@ use super::failure::Failure;
 use super::lines;
 use super::printable::{printable, printable_json};
 pub(super) use super::words::counted;
-
-/// Time before a stream that takes nothing at the moment is tried again.
-const TRY_AGAIN_AFTER: Duration = Duration::from_millis(10);
 
 /// The writer of results.
 #[derive(Clone, Copy, Debug)]
@@ -77,30 +73,7 @@ impl Output {
 
 /// Writes bytes as they are: scripts and manual pages.
 pub(super) fn write_raw(bytes: &[u8]) -> Result<(), Failure> {
-    write_all(&mut io::stdout().lock(), bytes).map_err(Failure::from_stdout)
-}
-
-/// Writes all of `bytes` and flushes. Unlike [`Write::write_all`] it has patience with a stream in non-blocking mode, as
-/// some programs leave a pipe that they share with us.
-pub(super) fn write_all(out: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match patiently(|| out.write(bytes))? {
-            0 => return Err(ErrorKind::WriteZero.into()),
-            written => bytes = &bytes[written..],
-        }
-    }
-    patiently(|| out.flush())
-}
-
-#[expect(clippy::disallowed_methods, reason = "the reader of a pipe sends no event that could be waited for")]
-fn patiently<T>(mut write: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match write() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(TRY_AGAIN_AFTER),
-            done => return done,
-        }
-    }
+    lines::write_all(&mut io::stdout().lock(), bytes).map_err(Failure::from_stdout)
 }
 
 /// Serialises a value as its text: infohashes and ids.

@@ -5,6 +5,7 @@
 
 mod error;
 mod file;
+mod origin;
 mod render;
 mod setting;
 mod value;
@@ -17,7 +18,8 @@ use crate::engine::limits::ITEM_BYTES;
 use crate::tracker::nearness::Site;
 use crate::tracker::server::Settings as GatewaySettings;
 
-pub use error::{ConfigError, Origin};
+pub use error::ConfigError;
+pub use origin::Origin;
 pub use setting::{Origins, REPLACED, Replaced, SETTINGS, Scope, Setting, Settings, nearest_key};
 pub use value::{Form, HostPort, LogFilter, Shape, Value};
 

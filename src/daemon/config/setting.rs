@@ -4,8 +4,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::Config;
+use super::origin::Origin;
 use super::value::{Count, Form, HostPort, LogFilter, Shape, Size, Value};
-use super::{Config, Origin};
 use crate::dht::MAINLINE_ROUTERS;
 use crate::engine::compliance::Compliance;
 use crate::engine::id::Id;
