@@ -1,4 +1,5 @@
-//! docs/PROTOCOL.md names a place and a test for every requirement: all of them must exist.
+//! docs/PROTOCOL.md names a place and a test for every requirement, docs/SECURITY.md a test for every defence: all of
+//! them must exist.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,7 +35,7 @@ fn names(cell: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_place_and_every_test_of_the_protocol_page_exists() {
+fn every_place_and_every_test_that_is_named_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let files = files();
     let source = |file: &PathBuf| file.extension().is_some_and(|kind| kind == "rs" || kind == "py");
@@ -57,9 +58,10 @@ fn every_place_and_every_test_of_the_protocol_page_exists() {
             || of_module(name)
             || is_path(&format!("fuzz/fuzz_targets/{name}.rs"))
     };
-    let page = fs::read_to_string(root.join("docs/PROTOCOL.md")).expect("the page");
+    let page = |name: &str| fs::read_to_string(root.join("docs").join(name)).expect("the page");
     let mut gone = Vec::new();
-    let mut tables = page.split("\n## Otherwise on purpose").next().expect("a first part").lines();
+    let protocol = page("PROTOCOL.md");
+    let mut tables = protocol.split("\n## Otherwise on purpose").next().expect("a first part").lines();
     for row in tables.by_ref().filter(|line| line.starts_with("| ")) {
         let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
         let [_, places, tests] = cells[..] else { panic!("three cells: {row}") };
@@ -67,4 +69,12 @@ fn every_place_and_every_test_of_the_protocol_page_exists() {
         gone.extend(names(tests).into_iter().filter(|test| !is_path(test) && !is_test(test)));
     }
     assert!(gone.is_empty(), "named in docs/PROTOCOL.md, but not there: {gone:#?}");
+    let security = page("SECURITY.md");
+    let defences = security.split("\n## What is defended").nth(1).expect("a table of defences");
+    for row in defences.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
+        let [_, _, tests] = cells[..] else { panic!("three cells: {row}") };
+        gone.extend(names(tests).into_iter().filter(|test| !is_path(test) && !is_test(test)));
+    }
+    assert!(gone.is_empty(), "named in docs/SECURITY.md, but not there: {gone:#?}");
 }
