@@ -7,7 +7,7 @@ use std::time::Duration;
 use trackerless::engine::bencode::scan::{Kind as Value, Malformed, Scanner};
 use trackerless::engine::contact::Family;
 use trackerless::engine::id::Id;
-use trackerless::engine::items::{Item, ItemFault, ItemStore, MAX_VALUE, Mutable, Refusal};
+use trackerless::engine::items::{Item, ItemFault, ItemStore, MAX_VALUE, Mutable, PutRefusal};
 use trackerless::engine::krpc::{Kind, Message};
 use trackerless::engine::limits::{ITEM_BYTES, ITEM_LIFETIME, ITEMS};
 use trackerless::engine::node::{Config, Node, Output};
@@ -194,7 +194,7 @@ impl Bench {
                 self.twin.push((item, self.now + ITEM_LIFETIME));
             }
             (Err(refusal), None) => {
-                assert_eq!(refusal, Refusal::Full);
+                assert_eq!(refusal, PutRefusal::Full);
                 let far = |other: &Id| OWN.common_prefix_len(other) < OWN.common_prefix_len(&target);
                 let shared_out = writer.is_some();
                 assert!(
@@ -237,10 +237,10 @@ impl Bench {
 }
 
 /// BEP 44, Mutable Items and CAS, by the letter.
-fn follows(old: &Item, new: &Item, cas: Option<i64>) -> Result<(), Refusal> {
+fn follows(old: &Item, new: &Item, cas: Option<i64>) -> Result<(), PutRefusal> {
     let (Item::Mutable(old), Item::Mutable(new)) = (old, new) else { return Ok(()) };
     if cas.is_some_and(|cas| cas != old.seq) {
-        return Err(Refusal::Cas);
+        return Err(PutRefusal::Cas);
     }
-    if new.seq < old.seq || (new.seq == old.seq && new.value != old.value) { Err(Refusal::OldSeq) } else { Ok(()) }
+    if new.seq < old.seq || (new.seq == old.seq && new.value != old.value) { Err(PutRefusal::OldSeq) } else { Ok(()) }
 }

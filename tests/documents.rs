@@ -1,5 +1,5 @@
-//! docs/PROTOCOL.md names a place and a test for every requirement, docs/SECURITY.md a test for every defence: all of
-//! them must exist.
+//! What the documents promise must be there: docs/PROTOCOL.md names a place and a test for every requirement,
+//! docs/SECURITY.md a test for every defence, docs/OPERATING.md every limit with its value.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -77,4 +77,42 @@ fn every_place_and_every_test_that_is_named_exists() {
         gone.extend(names(tests).into_iter().filter(|test| !is_path(test) && !is_test(test)));
     }
     assert!(gone.is_empty(), "named in docs/SECURITY.md, but not there: {gone:#?}");
+}
+
+/// Each constant of `limits.rs`: its name, and its value as it is written.
+fn limits(source: &str) -> Vec<(String, String)> {
+    let constants = source.split("\npub const ").skip(1);
+    let parse = |text: &str| {
+        let (name, rest) = text.split_once(':').expect("a constant has a type");
+        let (_, rest) = rest.split_once(" = ").expect("a constant has a value");
+        let (value, _) = rest.split_once(';').expect("a constant ends");
+        (name.to_owned(), value.split_whitespace().collect::<Vec<_>>().join(" "))
+    };
+    constants.map(parse).collect()
+}
+
+#[test]
+fn the_operating_page_has_every_limit_with_its_value_and_counter() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| fs::read_to_string(root.join(path)).expect("text");
+    let (limits, page, stats) =
+        (limits(&read("src/engine/limits.rs")), read("docs/OPERATING.md"), read("src/engine/node/stats.rs"));
+    assert!(limits.len() > 40, "the limits were not found");
+    let rows: Vec<Vec<&str>> = page
+        .split("## All limits")
+        .nth(1)
+        .expect("the table of limits")
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`')).collect())
+        .collect();
+    for (name, value) in &limits {
+        let row =
+            rows.iter().find(|row| row[0] == name).unwrap_or_else(|| panic!("{name} is not in docs/OPERATING.md"));
+        assert_eq!(row[1], value, "{name} has another value in docs/OPERATING.md");
+        assert!(!row[2].is_empty(), "docs/OPERATING.md does not say what {name} bounds");
+        let counted = row[3].is_empty() || stats.contains(&format!("pub {}: u64", row[3]));
+        assert!(counted, "{name} is counted as {}, which src/engine/node/stats.rs does not have", row[3]);
+    }
+    assert_eq!(rows.len(), limits.len(), "docs/OPERATING.md has a limit that the node does not have");
 }

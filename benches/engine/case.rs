@@ -7,7 +7,7 @@ use bendy::decoding::{Decoder, Object};
 use bendy::encoding::SingleItemEncoder;
 use trackerless::engine::contact::{CompactAddr, Contact, Family};
 use trackerless::engine::krpc::Message;
-use trackerless::engine::krpc::encode::Response;
+use trackerless::engine::krpc::encode::Reply;
 use trackerless::engine::node::Output;
 
 use crate::query::{self, Numbers, SOURCES, Template};
@@ -83,7 +83,7 @@ fn peers(count: usize) -> Vec<CompactAddr> {
 }
 
 fn write_response(out: &mut Vec<u8>, to: &SocketAddr, contacts: &[Contact], peers: &[CompactAddr]) {
-    let mut response = Response::begin(out, &query::source_id(0), to, b"abcd");
+    let mut response = Reply::begin(out, &query::source_id(0), to, b"abcd");
     if !contacts.is_empty() {
         response.contacts(Family::V4, contacts.iter());
         response.token(b"tokentok");

@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 
 use trackerless::engine::contact::{Contact, Family};
 use trackerless::engine::id::Id;
-use trackerless::engine::krpc::encode::Response;
+use trackerless::engine::krpc::encode::Reply;
 use trackerless::engine::krpc::{Kind, Message, Method};
 
 /// Appends the answer of the node `own` to a query from `from`; `None` if it was no query.
 pub fn answer(out: &mut Vec<u8>, query: &[u8], from: SocketAddr, own: &Id, contacts: &[Contact]) -> Option<()> {
     let message = Message::decode(query).ok()?;
     let Kind::Query(query) = message.kind else { return None };
-    let mut response = Response::begin(out, own, &from, message.transaction);
+    let mut response = Reply::begin(out, own, &from, message.transaction);
     match query.method {
         Method::FindNode { target, .. } => response.contacts(Family::V4, closest(contacts, &target).iter()),
         Method::GetPeers { info_hash, .. } => {

@@ -66,7 +66,7 @@ impl Filter {
         self.0.iter().all(|&byte| byte == 0)
     }
 
-    /// Whether so many bits are set that it says nothing: an attacker's, or a swarm larger than filters can tell.
+    /// Whether too many bits are set for it to say anything: an attacker's, or a swarm larger than filters can tell.
     #[must_use]
     pub fn is_saturated(&self) -> bool {
         self.zeros() < SATURATED_ZEROS
@@ -115,7 +115,7 @@ pub struct Estimate {
     pub count: f64,
     /// One standard deviation: two times out of three the true number is no further away.
     pub spread: f64,
-    /// The filter is full: there are at least about so many.
+    /// The filter is full: there are at least about this many.
     pub saturated: bool,
 }
 

@@ -130,15 +130,6 @@ pub fn canonical(addr: SocketAddr) -> SocketAddr {
     }
 }
 
-/// The network that one owner is assumed to hold: the /24 of an IPv4 address, the /64 of an IPv6 address.
-#[must_use]
-pub fn subnet(ip: IpAddr) -> u64 {
-    match ip {
-        IpAddr::V4(ip) => u64::from(u32::from(ip) >> 8),
-        IpAddr::V6(ip) => (u128::from(ip) >> 64) as u64,
-    }
-}
-
 /// Whether `addr` can be sent to at all: a port, and a unicast address of this or another host.
 #[must_use]
 pub fn is_sendable(addr: &SocketAddr) -> bool {

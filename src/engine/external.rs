@@ -1,46 +1,84 @@
 //! Our own address, as others see it: a vote (BEP 42, `ip`).
 //!
-//! Only responses to queries of ours vote, one vote per /24 or /64, the newest counting; so an attacker needs as many
-//! networks as there are honest voters.
+//! One vote per provider (a /16 or /32), the newest counting, for an hour. An address that more than half of a quorum sees is
+//! *settled*: from then on only those who had confirmed it can vote for another one, and none of them is displaced while its
+//! vote lives. So an attacker needs as many networks as there are honest voters, and has to have told the truth for as long
+//! as they did. Who may vote at all is up to the caller.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
-use super::contact::subnet;
 use super::limits::ADDRESS_VOTERS;
+use super::owner::{Level, network};
 use super::presence::Presence;
 use super::rules::Rules;
+use super::time::Instant;
+
+/// Time for which a vote counts. Contacts are asked again within a quarter of an hour.
+const VOTE_LIFETIME: Duration = Duration::from_hours(1);
 
 /// The voters.
 #[derive(Clone, Debug)]
 pub struct AddressVote {
-    /// Who voted, the oldest first, and beside it for what.
+    /// The network of each voter, the one that voted longest ago first.
     voters: VecDeque<u64>,
-    votes: VecDeque<SocketAddr>,
+    /// Beside it, which address it saw, and when.
+    votes: VecDeque<(SocketAddr, Instant)>,
     /// In a large network nearly every voter is a new one.
     known: Presence<{ 4 * ADDRESS_VOTERS }>,
+    /// The address that was seen by more than half of a quorum last.
+    settled: Option<IpAddr>,
     rules: &'static Rules,
 }
 
 impl AddressVote {
-    /// No votes yet. In a private network voters may share a subnet.
+    /// No votes yet. In a private network voters may share a network.
     #[must_use]
     pub const fn new(rules: &'static Rules) -> Self {
-        Self { voters: VecDeque::new(), votes: VecDeque::new(), known: Presence::new(), rules }
+        Self { voters: VecDeque::new(), votes: VecDeque::new(), known: Presence::new(), settled: None, rules }
     }
 
-    /// `voter` sees us at `ours`.
-    pub fn cast(&mut self, voter: &SocketAddr, ours: SocketAddr) {
-        let voter = if self.rules.diverse { subnet(voter.ip()) } else { endpoint(voter) };
-        let oldest = (self.voters.len() >= ADDRESS_VOTERS).then_some(0);
-        if let Some(gone) = self.place_of(voter).or(oldest) {
-            self.known.remove(self.voters[gone]);
-            self.voters.remove(gone);
-            self.votes.remove(gone);
+    /// Whether an address is settled.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        self.settled.is_some()
+    }
+
+    /// `voter` sees us at `ours`. Whether the vote counts.
+    pub fn cast(&mut self, now: Instant, voter: &SocketAddr, ours: SocketAddr) -> bool {
+        self.expire(now);
+        let voter = if self.rules.diverse { network(voter.ip(), Level::Provider) } else { endpoint(voter) };
+        let place = self.place_of(voter);
+        let is_full = self.voters.len() >= ADDRESS_VOTERS;
+        if place.is_none() && self.settled.is_some_and(|settled| is_full || ours.ip() != settled) {
+            return false;
+        }
+        if let Some(gone) = place.or(is_full.then_some(0)) {
+            self.remove(gone);
         }
         self.known.add(voter);
         self.voters.push_back(voter);
-        self.votes.push_back(ours);
+        self.votes.push_back((ours, now));
+        if self.settled != Some(ours.ip()) {
+            self.settled = self.winner().map(|winner| winner.ip()).or(self.settled);
+        }
+        true
+    }
+
+    fn expire(&mut self, now: Instant) {
+        while self.votes.front().is_some_and(|(_, at)| now.since(*at) >= VOTE_LIFETIME) {
+            self.remove(0);
+        }
+        if self.votes.is_empty() {
+            self.settled = None;
+        }
+    }
+
+    fn remove(&mut self, index: usize) {
+        self.known.remove(self.voters[index]);
+        self.voters.remove(index);
+        self.votes.remove(index);
     }
 
     fn place_of(&self, voter: u64) -> Option<usize> {
@@ -54,15 +92,16 @@ impl AddressVote {
         if self.votes.len() < self.rules.address_quorum {
             return None;
         }
-        let ips: Vec<IpAddr> = self.votes.iter().map(SocketAddr::ip).collect();
+        let ips: Vec<IpAddr> = self.votes.iter().map(|(ours, _)| ours.ip()).collect();
         let (ip, votes) = most_common(&ips)?;
-        let ports: Vec<u16> = self.votes.iter().filter(|addr| addr.ip() == ip).map(SocketAddr::port).collect();
+        let ports: Vec<u16> =
+            self.votes.iter().filter(|(ours, _)| ours.ip() == ip).map(|(ours, _)| ours.port()).collect();
         let (port, _) = most_common(&ports)?;
         (votes * 2 > self.votes.len()).then(|| SocketAddr::new(ip, port))
     }
 }
 
-/// Tells endpoints apart; nobody in a private network makes up addresses that are alike here.
+/// Tells endpoints apart. No node of a private network makes up addresses that are alike here.
 fn endpoint(addr: &SocketAddr) -> u64 {
     let bits = match addr.ip() {
         IpAddr::V4(ip) => u32::from(ip).into(),
@@ -87,37 +126,80 @@ mod tests {
         ([a, 1, 1, 1], port).into()
     }
 
-    #[test]
-    fn a_majority_of_a_quorum_wins() {
-        let mut vote = AddressVote::new(&FIVE);
-        for voter in 1..=4 {
-            vote.cast(&addr(voter, 1), addr(77, 6881));
+    fn cast(vote: &mut AddressVote, voters: std::ops::RangeInclusive<u8>, ours: SocketAddr) {
+        for voter in voters {
+            vote.cast(Instant::ZERO, &addr(voter, 1), ours);
         }
+    }
+
+    #[test]
+    fn an_address_takes_a_quorum() {
+        let mut vote = AddressVote::new(&FIVE);
+        cast(&mut vote, 1..=4, addr(77, 6881));
         assert_eq!(vote.winner(), None, "no quorum");
-        vote.cast(&addr(5, 1), addr(77, 9));
-        assert_eq!(vote.winner(), Some(addr(77, 6881)));
-        for voter in 6..=12 {
-            vote.cast(&addr(voter, 1), addr(88, 1));
-        }
-        assert_eq!(vote.winner(), Some(addr(88, 1)));
+        vote.cast(Instant::ZERO, &addr(5, 1), addr(77, 9));
+        assert_eq!(vote.winner(), Some(addr(77, 6881)), "the port that most see");
     }
 
     #[test]
-    fn one_subnet_has_one_vote() {
-        let mut vote = AddressVote::new(&Rules { address_quorum: 2, ..Rules::MAINLINE });
-        for port in 1..100 {
-            vote.cast(&addr(1, port), addr(66, 1));
-        }
-        assert_eq!(vote.winner(), None);
+    fn most_votes_are_not_enough_where_they_are_not_more_than_half() {
+        let mut vote = AddressVote::new(&Rules { address_quorum: 8, ..Rules::MAINLINE });
+        cast(&mut vote, 1..=3, addr(66, 1));
+        cast(&mut vote, 11..=12, addr(77, 1));
+        cast(&mut vote, 21..=23, addr(88, 1));
+        vote.cast(Instant::ZERO, &addr(4, 1), addr(66, 1));
+        assert_eq!((vote.votes.len(), vote.winner()), (9, None), "four of nine agree");
+        vote.cast(Instant::ZERO, &addr(21, 1), addr(66, 1));
+        assert_eq!((vote.votes.len(), vote.winner()), (9, Some(addr(66, 1))), "five of nine agree");
     }
 
     #[test]
-    fn voters_are_bounded_and_the_newest_count() {
+    fn one_provider_has_one_vote() {
+        for voters in [["1.1.1.1", "1.1.200.7", "1.1.9.9"], ["2001:db8::1", "2001:db8:1::1", "2001:db8:ffff::1"]] {
+            let mut vote = AddressVote::new(&Rules { address_quorum: 2, ..Rules::MAINLINE });
+            for voter in voters {
+                vote.cast(Instant::ZERO, &SocketAddr::new(voter.parse().unwrap(), 1), addr(66, 1));
+            }
+            assert_eq!((vote.votes.len(), vote.winner()), (1, None));
+        }
+    }
+
+    #[test]
+    fn liars_who_come_later_do_not_move_a_settled_address() {
         let mut vote = AddressVote::new(&FIVE);
-        for voter in 1..=200 {
-            vote.cast(&addr(voter, 1), addr(if voter <= 100 { 66 } else { 77 }, 1));
-        }
-        assert_eq!((vote.votes.len(), vote.winner()), (ADDRESS_VOTERS, Some(addr(77, 1))));
+        cast(&mut vote, 1..=20, addr(77, 1));
+        cast(&mut vote, 100..=170, addr(66, 1));
+        assert_eq!((vote.winner(), vote.votes.len()), (Some(addr(77, 1)), 20));
+        // Not even when they tell the truth first: those who confirmed it before them stay.
+        cast(&mut vote, 100..=170, addr(77, 1));
+        cast(&mut vote, 180..=250, addr(77, 1));
+        assert_eq!(vote.votes.len(), ADDRESS_VOTERS);
+        cast(&mut vote, 180..=250, addr(66, 1));
+        assert_eq!((vote.winner(), vote.votes.len()), (Some(addr(77, 1)), ADDRESS_VOTERS));
+    }
+
+    #[test]
+    fn those_who_confirmed_an_address_can_move_it_and_old_votes_die() {
+        let mut vote = AddressVote::new(&FIVE);
+        cast(&mut vote, 1..=20, addr(77, 1));
+        cast(&mut vote, 1..=10, addr(88, 1));
+        assert_eq!(vote.winner(), None, "half of them are not more than half");
+        vote.cast(Instant::ZERO, &addr(30, 1), addr(88, 1));
+        assert_eq!(vote.winner(), None, "it did not confirm the old one");
+        vote.cast(Instant::ZERO, &addr(11, 1), addr(88, 1));
+        assert_eq!(vote.winner(), Some(addr(88, 1)));
+        vote.cast(Instant::ZERO, &addr(30, 1), addr(88, 1));
+        assert_eq!(vote.votes.len(), 21, "now it may");
+        let later = Instant::ZERO + VOTE_LIFETIME;
+        vote.cast(later, &addr(40, 1), addr(99, 1));
+        assert_eq!((vote.votes.len(), vote.is_settled()), (1, false), "after an hour the first vote begins anew");
+    }
+
+    #[test]
+    fn voters_are_bounded() {
+        let mut vote = AddressVote::new(&Rules { address_quorum: 200, ..Rules::MAINLINE });
+        cast(&mut vote, 1..=200, addr(66, 1));
+        assert_eq!((vote.votes.len(), vote.winner()), (ADDRESS_VOTERS, None));
     }
 
     #[test]
@@ -128,7 +210,7 @@ mod tests {
             let mut vote = AddressVote::new(&Rules::PRIVATE);
             for neighbour in neighbours.split(' ') {
                 assert_eq!(vote.winner(), None);
-                vote.cast(&neighbour.parse().unwrap(), addr(77, 6881));
+                vote.cast(Instant::ZERO, &neighbour.parse().unwrap(), addr(77, 6881));
             }
             assert_eq!(vote.winner(), Some(addr(77, 6881)));
         }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-/// Contacts in a response, nodes that store an announce, and the size of a far bucket (BEP 5: K = 8).
+use super::owner::Allowance;
+
+/// Contacts in a response, nodes that store an announce, and contacts of a far bucket (K of BEP 5).
 pub const K: usize = 8;
 
 // Routing.
@@ -10,12 +12,21 @@ pub const K: usize = 8;
 /// Sizes of the first own buckets; all further ones hold [`K`]. Large first buckets shorten every lookup by more than
 /// a hop and cost only memory (libtorrent's "extended" table).
 pub const FIRST_BUCKETS: [usize; 4] = [128, 64, 32, 16];
+/// Part of a bucket that the contacts of one provider (a /16 or /32) may fill, as a divisor; of one owner (a /24 or /48)
+/// there is one contact in a bucket.
+pub const PARTS_FOR_PROVIDERS: usize = 8;
+/// Contacts of one provider that a small bucket takes all the same.
+pub const LEAST_OF_PROVIDER: usize = 2;
 /// Verified contacts that wait for a place in a full bucket.
 pub const RESERVE: usize = K;
 /// Contacts remembered per first id byte by the passive cache: 256 x 8 = 2,048 in all (about 150 KiB when full).
 pub const CACHE_WAYS: usize = 8;
+/// What one network may have of a set of the passive cache.
+pub const CACHE_SHARE: Allowance = Allowance { site: 1, owner: 1, provider: 2 };
 /// Heard-of contacts that wait to be verified. More arrive from a flood of forged queries; they are dropped.
 pub const VERIFY_QUEUE: usize = 64;
+/// What one network may have of the queue of contacts to be verified.
+pub const VERIFY_SHARE: Allowance = Allowance { site: 2, owner: 4, provider: 16 };
 /// Bootstrap routers and names: a typing error must not make a flood.
 pub const ROUTERS: usize = 32;
 
@@ -27,9 +38,14 @@ pub const TRANSACTIONS: usize = 4096;
 pub const OPERATIONS: usize = 512;
 /// Candidates that one lookup keeps, the closest ones; the rest can no longer matter.
 pub const CANDIDATES: usize = 256;
-/// Queries that one lookup sends. Honest networks need some 20 to 60; whoever holds many networks could otherwise name
-/// somebody closer in every answer, and keep a lookup going for ever.
+/// Queries that one lookup sends. Honest networks need some 20 to 60; an attacker who holds many networks could otherwise
+/// name a closer node in every answer, and keep a lookup going for ever.
 pub const QUERIES_PER_LOOKUP: usize = 256;
+/// Answers that count in one lookup, of nodes that were only heard of: of one owner one, of one provider two, so that no
+/// network is most of the closest nodes.
+pub const LOOKUP_SHARE: Allowance = Allowance { site: 1, owner: 1, provider: 2 };
+/// Candidates of one owner that one lookup asks, one after the other.
+pub const TRIES_PER_OWNER: usize = 2;
 /// Nodes that an announce or an item is written to: the [`K`] closest, and where ids that fit their addresses come
 /// first, the [`K`] closest of those (BEP 42).
 pub const PLACES: usize = 2 * K;
@@ -40,29 +56,42 @@ pub const PEERS_PER_LOOKUP: usize = 2000;
 
 /// Peers of one family kept per infohash: eleven full replies. libtorrent keeps 500, jech/dht 2,048.
 pub const PEERS_PER_SWARM: usize = 1000;
-/// Peers of one /24 or /64 per infohash: a university behind one prefix fits, an attacker with one prefix cannot
-/// displace the rest.
-pub const PEERS_PER_SUBNET: usize = 64;
+/// Peers of one network per infohash: a university behind one prefix fits, an attacker with one prefix cannot displace the
+/// rest.
+pub const SWARM_SHARE: Allowance = Allowance { site: 16, owner: 64, provider: 256 };
 /// Ports of one address per infohash: several users behind one NAT, not one user with a thousand ports.
 pub const PORTS_PER_ADDRESS: usize = 4;
-/// Networks (/24 or /48) that must join forces to fill the store with swarms that they began: one may begin 2,259 in the
+/// Owners (a /24 or /48) that must join forces to fill the store with swarms that they began: one may begin 2,259 in the
 /// default memory. Of 10,000 torrents on the mainline, a node sees fewer than ten.
-pub const WRITERS_TO_FILL_STORE: usize = 512;
-/// Swarms that one network may begin also where the store is small.
-pub const SWARMS_PER_WRITER: usize = 64;
-/// Slots of the table that counts them. Networks that share a slot share its count.
+pub const OWNERS_TO_FILL_STORE: usize = 512;
+/// Providers (a /16 or /32) that must join forces for the same.
+pub const PROVIDERS_TO_FILL_STORE: usize = 32;
+/// Swarms that one owner may begin also where the store is small.
+pub const SWARMS_PER_OWNER: usize = 64;
+/// Swarms that one provider may begin also where the store is small.
+pub const SWARMS_PER_PROVIDER: usize = 256;
+/// Slots of the table that counts the swarms of owners. Owners that share a slot share its count.
 pub const WRITER_SLOTS: usize = 4096;
+/// Slots of the table that counts the swarms of providers.
+pub const PROVIDER_SLOTS: usize = 1024;
+/// Part of all swarms that keep their place in a full store, in hundredths: those that began before the memory was full and
+/// are announced again. The rest is for those that are worth most.
+pub const KEPT_SWARMS_PERCENT: usize = 75;
+/// Peers of a swarm whose filters (BEP 33) are kept until it changes.
+pub const LARGE_SWARM: usize = 64;
+/// Swarms whose filters are kept, of half a KiB each.
+pub const KEPT_FILTERS: usize = 32;
 /// Default memory for stored peers and their index.
 pub const PEER_MEMORY_BYTES: usize = 64 << 20;
 /// Stored peers that survive a restart, of each node: some 20 MB in the state file. Beyond that they are announced again
 /// within half an hour anyway.
 pub const SAVED_PEERS: usize = 1_000_000;
-/// A stored peer that is not announced again. Clients announce every 15 to 28 minutes: one may be lost.
+/// Lifetime of a stored peer that is not announced again. Clients announce every 15 to 28 minutes: one may be lost.
 pub const PEER_LIFETIME: Duration = Duration::from_mins(45);
 
 /// Infohashes in a sample (BEP 51): libtorrent never sends more, and beside 16 contacts no more fit.
 pub const SAMPLES: usize = 20;
-/// How long a sample stays the same (BEP 51). mldht does the same; libtorrent's six hours make an index a day old.
+/// Time for which a sample stays the same (BEP 51). mldht does the same; libtorrent's six hours make an index a day old.
 pub const SAMPLE_INTERVAL: Duration = Duration::from_mins(5);
 /// Nodes whose interval between samples is remembered: a survey asks each once. Beyond that
 /// the one that may be asked first is forgotten.
@@ -74,35 +103,56 @@ pub const OWN_ANNOUNCES: usize = 16_384;
 
 /// Items of others (BEP 44). libtorrent keeps 700; a network of 10 million nodes and 8 copies each needs few.
 pub const ITEMS: usize = 8192;
-/// Default memory for them, about: the largest item costs 1,364 bytes.
+/// Default memory for items, about: the largest item costs 1,364 bytes.
 pub const ITEM_BYTES: usize = 10 << 20;
-/// One /24 or /64 gets this part of the room for items: nobody fills the store alone.
-pub const SUBNETS_OF_ITEMS: usize = 16;
-/// An item that is not stored again (BEP 44: may expire after two hours).
+/// Owners (a /24 or /48) that must join forces to fill the store of items.
+pub const OWNERS_TO_FILL_ITEMS: usize = 16;
+/// Providers (a /16 or /32) that must join forces for the same.
+pub const PROVIDERS_TO_FILL_ITEMS: usize = 4;
+/// Lifetime of an item that is not stored again. BEP 44 lets it expire after two hours.
 pub const ITEM_LIFETIME: Duration = Duration::from_hours(2);
-/// How often whoever wants an item to stay stores it again (BEP 44): one of two may be lost.
+/// Time after which an item that is to stay is stored again (BEP 44): one of two puts may be lost.
 pub const ITEM_RENEWAL: Duration = Duration::from_hours(1);
 
 // Traffic.
 
-/// Largest datagram that is read; deployed nodes send up to 1,472 bytes.
+/// Bytes of the largest datagram that is read; deployed nodes send up to 1,472 bytes.
 pub const MAX_RECEIVED: usize = 2048;
-/// Queries that one address (/64 on IPv6) may ask a second, sustained, and its burst. libtorrent blocks at 5 a
+/// Queries that one site (an IPv4 address, a /64) may ask a second, sustained. libtorrent blocks at 5 a
 /// second over ten seconds; addresses shared by several users need more.
 pub const SOURCE_QUERIES_PER_SECOND: u32 = 10;
-/// See [`SOURCE_QUERIES_PER_SECOND`].
+/// Queries that one site may ask at once.
 pub const SOURCE_BURST: u32 = 60;
 /// Slots of the table of query budgets at the most, so that forged addresses cannot grow it further. Sources that share
 /// a slot then share a budget.
 pub const SOURCE_SLOTS: usize = 8192;
-/// Bytes of replies a second to everyone, and their burst: what a node may be made to send at strangers' wish.
+/// Slots of the table of query budgets of sources that have shown that they receive, at the most: a few thousand nodes in our table
+/// and announcers.
+pub const SHOWN_SOURCE_SLOTS: usize = 2048;
+/// Bytes of replies a second to all networks together: what strangers may make a node send.
 pub const REPLY_BYTES_PER_SECOND: u32 = 1 << 20;
-/// Endpoints never contacted before, a second: routers at home keep state for each (design: the user's router
-/// survives).
+/// Bytes of replies at once: a quarter of a second's, so that the bound holds within 5 % over five seconds.
+pub const REPLY_BURST_BYTES: u32 = REPLY_BYTES_PER_SECOND / 4;
+/// Bytes of replies a second to one network (a /24 or /48), headers included. With the burst, half a megabit a second over
+/// five seconds: what a victim of forged queries gets from us at the most.
+pub const OWNER_REPLY_BYTES_PER_SECOND: u32 = 56 << 10;
+/// Bytes of replies to one network at once: some twenty of the largest.
+pub const OWNER_REPLY_BURST_BYTES: u32 = 24 << 10;
+/// Slots of the table of bytes to networks at the most. Networks that share a slot share its budget.
+pub const OWNER_REPLY_SLOTS: usize = 4096;
+/// Bytes of a short reply for each byte of the query, at the most.
+pub const SHORT_REPLY_FACTOR: usize = 3;
+/// Peers for which a short reply keeps room beside the contacts.
+pub const SHORT_REPLY_PEERS: usize = 4;
+/// Infohashes for which a short reply to a question for samples keeps room beside the contacts.
+pub const SHORT_REPLY_SAMPLES: usize = 4;
+/// Endpoints never contacted before, a second: routers at home keep state for each, and must survive us.
 pub const NEW_DESTINATIONS_PER_SECOND: u32 = 25;
-/// Their burst: larger than any single lookup needs.
+/// New destinations at once: more than any single lookup needs.
 pub const NEW_DESTINATIONS_BURST: u32 = 200;
-/// Slots of the memory of contacted endpoints and of id changes.
+/// New destinations at once that maintenance leaves to lookups (of a small burst one half).
+pub const NEW_DESTINATIONS_RESERVE: u32 = 100;
+/// Slots of a memory of endpoints: those contacted, those whose id changed, those that echoed a token.
 pub const ENDPOINT_SLOTS: usize = 4096;
-/// Voters on our external address; one vote per subnet.
+/// Voters on our external address.
 pub const ADDRESS_VOTERS: usize = 64;

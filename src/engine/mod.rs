@@ -17,19 +17,19 @@
 //! |---|---|---|
 //! | [`id`], [`contact`], [`compliance`], [`time`], [`random`], [`keyed_hash`], [`presence`], [`owner`], [`rules`], [`limits`] | the vocabulary, and every capacity with its reason | BEP 5, 32, 42 |
 //! | [`bencode`], [`krpc`] | bytes to messages and back: liberal in, strict out | BEP 3, 5, 32, 42, 43 |
-//! | [`routing`] | whom we know | BEP 5, 42 |
-//! | [`lookup`], [`size`], [`rtt`] | whom to ask next, how large the network is, how fast it answers | BEP 5 |
+//! | [`routing`] | the contacts that we know | BEP 5, 42 |
+//! | [`lookup`], [`size`], [`rtt`] | which node to ask next, how large the network is, how fast it answers | BEP 5 |
 //! | [`transactions`], [`tokens`] | what we asked, what we permitted | BEP 5 |
 //! | [`peers`], [`items`], [`bloom`] | what others store with us, and how it is counted | BEP 5, 33, 44, 51 |
-//! | [`guard`], [`external`] | who may ask how much, where others see us | BEP 42 |
+//! | [`budgets`], [`external`] | how much we answer and send, where others see us | BEP 42 |
 #![forbid(unsafe_code)]
 
 pub mod bencode;
 pub mod bloom;
+pub mod budgets;
 pub mod compliance;
 pub mod contact;
 pub mod external;
-pub mod guard;
 pub mod id;
 pub mod items;
 pub mod keyed_hash;

@@ -1,6 +1,6 @@
 //! Who holds how many addresses: the networks of an address, and how much of a shared resource each may take.
 //!
-//! An address costs nothing to whoever holds a network. So what strangers share (places of a table, votes, budgets, room in
+//! To the owner of a network an address costs nothing. So what strangers share (places of a table, votes, budgets, room in
 //! a store) is counted by networks, at three levels that grow outwards:
 //!
 //! | level | IPv4 | IPv6 | what it stands for |
@@ -53,6 +53,13 @@ pub fn network(ip: IpAddr, level: Level) -> u64 {
 #[must_use]
 pub fn owner(ip: IpAddr) -> u64 {
     network(ip, Level::Owner)
+}
+
+/// The provider of an owner, which is not an address of the other family.
+#[must_use]
+pub const fn provider_of(owner: u64) -> u64 {
+    // Owners of IPv4 addresses have 24 bits; no IPv6 address that is in use begins with 24 zeros.
+    if owner < 1 << 24 { owner >> 8 } else { owner >> 16 }
 }
 
 /// Most that the addresses of one network may hold of a resource together, for each level.
@@ -125,6 +132,9 @@ mod tests {
     fn an_owner_is_a_48_on_ipv6_and_a_24_on_ipv4() {
         assert_eq!(owner(ip("2001:db8:1::")), owner(ip("2001:db8:1:ffff::1")));
         assert_ne!(owner(ip("2001:db8:1::")), owner(ip("2001:db8:2::")));
+        for address in ["9.8.7.1", "223.255.255.1", "2001:db8:1:2::3", "2a00::1"] {
+            assert_eq!(provider_of(owner(ip(address))), network(ip(address), Level::Provider), "{address}");
+        }
         assert_eq!(owner(ip("9.8.7.1")), owner(ip("9.8.7.255")));
         assert_ne!(owner(ip("9.8.7.1")), owner(ip("9.8.6.1")));
     }

@@ -2,14 +2,14 @@
 //!
 //! Most of what a busy node looks for is not there, and finding that out would take a look at everything that is: in a
 //! large simulation nothing of it is in any cache. Invariant: a count for each hash of a key, so that nothing that was
-//! added is ever missed; what was not added may be taken for something else. The hash has no secret: whoever makes keys
-//! that are alike here makes us search, as we would have to without the filter.
+//! added is ever missed; what was not added may be taken for something else. The hash has no secret: an attacker who makes
+//! keys that are alike here makes us search, as we would have to without the filter.
 
 /// A filter of `N` counts. With three for each key that is in it, a quarter of all others are mistaken.
 #[derive(Clone, Debug)]
 pub struct Presence<const N: usize>([u8; N]);
 
-/// A count that has come so far stays: nobody knows any longer how many there are.
+/// Count that stays once it is reached: how many keys there are is no longer known.
 const TOO_MANY: u8 = u8::MAX;
 
 impl<const N: usize> Presence<N> {

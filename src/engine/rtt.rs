@@ -9,7 +9,7 @@ const BIN: Duration = Duration::from_millis(20);
 const BINS: usize = 100;
 /// Samples between two halvings.
 const DECAY_EVERY: u32 = 256;
-/// Below so many samples the histogram says nothing.
+/// Samples below which the histogram says nothing.
 const ENOUGH: u32 = 16;
 
 /// The histogram.

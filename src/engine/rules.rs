@@ -9,7 +9,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::contact::{is_local, is_sendable};
-use super::limits::{PEERS_PER_SUBNET, PEERS_PER_SWARM, PORTS_PER_ADDRESS};
+use super::limits::{PEERS_PER_SWARM, PORTS_PER_ADDRESS, SWARM_SHARE};
+use super::owner::Allowance;
 
 /// Every number and every choice that differs between the two kinds of network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,10 +28,12 @@ pub struct Rules {
     pub keeps_routers_out: bool,
     /// Votes on our address before any address is believed.
     pub address_quorum: usize,
+    /// Time that a contact must have been in the table to confirm our address once one is settled.
+    pub voter_age: Duration,
     /// Peers of one address in one swarm.
     pub peers_per_address: usize,
-    /// Peers of one subnet in one swarm.
-    pub peers_per_subnet: usize,
+    /// Peers of one network in one swarm.
+    pub swarm_share: Allowance,
     /// Time for which an endpoint that changed its id is not believed (mldht: 40 minutes to 12 hours). In a private network
     /// it is a node that lost its folder, perhaps the only other one.
     pub id_changer_ban: Duration,
@@ -51,8 +54,9 @@ impl Rules {
         ids_fit: true,
         keeps_routers_out: true,
         address_quorum: 10,
+        voter_age: Duration::from_mins(1),
         peers_per_address: PORTS_PER_ADDRESS,
-        peers_per_subnet: PEERS_PER_SUBNET,
+        swarm_share: SWARM_SHARE,
         id_changer_ban: Duration::from_mins(40),
         verify_again_after: Duration::from_mins(15),
         verify_every: Duration::from_millis(100),
@@ -67,8 +71,9 @@ impl Rules {
         ids_fit: false,
         keeps_routers_out: false,
         address_quorum: 3,
+        voter_age: Duration::ZERO,
         peers_per_address: PEERS_PER_SWARM,
-        peers_per_subnet: PEERS_PER_SWARM,
+        swarm_share: Allowance::UNBOUNDED,
         id_changer_ban: Duration::from_secs(10),
         verify_again_after: Duration::from_secs(10),
         verify_every: Duration::ZERO,

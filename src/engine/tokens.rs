@@ -1,4 +1,4 @@
-//! Tokens: permission to announce, given by `get_peers` to whoever really is at an address (BEP 5).
+//! Tokens: permission to announce, given by `get_peers` to the node that really is at an address (BEP 5).
 //!
 //! A token is a keyed hash over address and infohash: nothing is remembered for it. It does not cover the port, which
 //! NATs rewrite, and it does cover the infohash, so that one token cannot write to another swarm. Two generations of

@@ -2,7 +2,7 @@
 //!
 //! A response counts only if it comes from the exact endpoint asked and carries our four random bytes (BEP 5 knows
 //! no retransmission; neither do we). A transaction has two deadlines: at the *soft* one it counts as slow, which
-//! frees a lookup to ask somebody else, and a late answer is still welcome; at the *hard* one it is over.
+//! frees a lookup to ask another node, and a late answer is still welcome; at the *hard* one it is over.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -36,7 +36,7 @@ pub struct Transaction<P> {
 /// What a deadline brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expired<P> {
-    /// The soft deadline: somebody else may be asked, the answer may still come.
+    /// The soft deadline: another node may be asked, the answer may still come.
     Slow(Transaction<P>),
     /// The hard deadline: it failed.
     Failed(Transaction<P>),
@@ -86,7 +86,7 @@ impl<P: Copy> Transactions<P> {
     pub fn close(&mut self, transaction: &[u8], from: &SocketAddr) -> Option<Transaction<P>> {
         let key = u32::from_be_bytes(transaction.try_into().ok()?);
         let closed = self.remove(key, |open| open.to == *from)?;
-        // The deadlines of answered transactions go once they come first: nobody is woken for them.
+        // The deadlines of answered transactions go once they come first: no caller is woken for them.
         while self.deadlines.peek().is_some_and(|Reverse((_, key, _))| !self.is_open(*key)) {
             self.deadlines.pop();
         }

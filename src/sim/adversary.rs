@@ -11,7 +11,7 @@ use super::host::{Host, Output};
 use super::random::Dice;
 use crate::engine::contact::{CompactAddr, Contact, Family};
 use crate::engine::id::Id;
-use crate::engine::krpc::encode::{self, Ask, Response};
+use crate::engine::krpc::encode::{self, Ask, Reply};
 use crate::engine::krpc::{Kind as MessageKind, Message, Method, Query};
 use crate::engine::limits::K;
 use crate::engine::node::Event;
@@ -124,7 +124,7 @@ impl Adversary {
         let contacts = if asks_ping { Vec::new() } else { self.contacts_for(&target) };
         let lie = CompactAddr::new(&self.nowhere());
         let mut bytes = Vec::new();
-        let mut response = Response::begin(&mut bytes, &own, &from, transaction);
+        let mut response = Reply::begin(&mut bytes, &own, &from, transaction);
         response.contacts(Family::of(&from), contacts.iter());
         if wants_peers {
             response.token(b"tokentok");

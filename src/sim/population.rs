@@ -159,7 +159,7 @@ mod tests {
             let all: BTreeSet<IpAddr> = (0..2_000).map(|_| plan.endpoint().ip()).collect();
             assert_eq!(all.len(), 2_000);
             let mut networks = BTreeMap::<u64, usize>::new();
-            all.iter().for_each(|ip| *networks.entry(crate::engine::contact::subnet(*ip)).or_default() += 1);
+            all.iter().for_each(|ip| *networks.entry(crate::engine::owner::owner(*ip)).or_default() += 1);
             let shared: usize = networks.values().filter(|&&count| count > 1).sum();
             assert!((200..500).contains(&shared), "{shared} of 2,000 {family:?} nodes share a network");
         }

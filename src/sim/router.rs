@@ -11,7 +11,7 @@ use super::host::{Host, Output};
 use super::random::Dice;
 use crate::engine::contact::{Contact, Family};
 use crate::engine::id::Id;
-use crate::engine::krpc::encode::Response;
+use crate::engine::krpc::encode::Reply;
 use crate::engine::krpc::{Kind, Message, Query};
 use crate::engine::limits::K;
 use crate::engine::node::Event;
@@ -46,7 +46,7 @@ impl Router {
             known.extend(contact.filter(|contact| contact.addr != from && !known.contains(contact) && known.len() < K));
         }
         let mut bytes = Vec::new();
-        let mut response = Response::begin(&mut bytes, &self.id, &from, transaction);
+        let mut response = Reply::begin(&mut bytes, &self.id, &from, transaction);
         response.contacts(Family::of(&from), known.iter());
         response.end();
         self.outbox.push_back((from, bytes));

@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 use super::Announce;
 use crate::engine::contact;
+use crate::engine::owner::{Level, network};
 
 /// Where a client is, as far as its address tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,7 +68,8 @@ impl Site {
 #[must_use]
 pub fn is_elsewhere(request: &Announce, external: &[IpAddr]) -> bool {
     let claims = [request.claimed_v4.map(IpAddr::V4), request.claimed_v6.map(IpAddr::V6)];
-    let same_place = |a: IpAddr, b: IpAddr| a == b || (a.is_ipv6() && contact::subnet(a) == contact::subnet(b));
+    let same_place =
+        |a: IpAddr, b: IpAddr| a == b || (a.is_ipv6() && network(a, Level::Site) == network(b, Level::Site));
     claims.into_iter().flatten().filter(|claim| !contact::is_local(*claim)).any(|claim| {
         let mut ours = external.iter().filter(|ours| ours.is_ipv4() == claim.is_ipv4()).peekable();
         ours.peek().is_some() && !ours.any(|ours| same_place(*ours, claim))

@@ -15,7 +15,7 @@ use sha1::{Digest, Sha1};
 use super::bencode::write::{integer, string};
 use super::id::Id;
 
-pub use store::{ItemStore, Refusal, StoredItem};
+pub use store::{ItemStore, PutRefusal, StoredItem};
 
 /// The most bytes of a value, as bencode.
 pub const MAX_VALUE: usize = 1000;
@@ -230,7 +230,7 @@ impl Item {
     }
 }
 
-/// Whoever may change a mutable item: a key pair. Its secret is never shown.
+/// The owner of a mutable item, who alone may change it: a key pair. Its secret is never shown.
 #[derive(Clone)]
 pub struct Owner(SigningKey);
 

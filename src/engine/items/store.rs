@@ -1,14 +1,15 @@
 //! The items that others store with us: bounded in number and in bytes, forgotten after two hours.
 //!
-//! When it is full, the items farthest from our own id make room for closer ones, because nobody looks for far ones
-//! here. A map sorted by target needs no secret against chosen keys.
+//! When it is full, the items farthest from our own id make room for closer ones, because lookups for far ones
+//! do not come here. A map sorted by target needs no secret against chosen keys.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Item, MAX_SALT, MAX_VALUE};
 use crate::engine::id::Id;
-use crate::engine::limits::{ITEM_BYTES, ITEM_LIFETIME, ITEMS, SUBNETS_OF_ITEMS};
+use crate::engine::limits::{ITEM_BYTES, ITEM_LIFETIME, ITEMS, OWNERS_TO_FILL_ITEMS, PROVIDERS_TO_FILL_ITEMS};
+use crate::engine::owner::provider_of;
 use crate::engine::time::Instant;
 
 /// What an item costs besides its value and salt, about.
@@ -16,14 +17,14 @@ const OVERHEAD: usize = 300;
 
 /// Why an item was not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum PutRefusal {
     /// The writer expected another sequence number than the one that is stored.
     #[error("the stored item has another sequence number than expected")]
     Cas,
     /// The stored item is newer, or of the same number and other value.
     #[error("the stored item is newer")]
     OldSeq,
-    /// Another kind of item is stored under this target. Nobody can make two such items; it is checked all the same.
+    /// Another kind of item is stored under this target. No writer can make two such items; it is checked all the same.
     #[error("another kind of item is stored here")]
     OtherKind,
     /// There is no room for an item so far from our id.
@@ -32,10 +33,10 @@ pub enum Refusal {
 }
 
 #[derive(Clone, Debug)]
-struct Stored {
+struct Kept {
     item: Item,
     until: Instant,
-    /// The subnet that it came from.
+    /// The owner of the address that it came from.
     writer: u64,
 }
 
@@ -46,18 +47,20 @@ pub struct StoredItem {
     pub item: Item,
     /// What is left of its life.
     pub left: Duration,
-    /// The subnet that it came from; 0 where none was noted.
+    /// The owner of the address that it came from; 0 where none was noted.
     pub writer: u64,
 }
 
 /// All items of one node.
 #[derive(Clone, Debug)]
 pub struct ItemStore {
-    items: BTreeMap<Id, Stored>,
+    items: BTreeMap<Id, Kept>,
     bytes: usize,
     most_bytes: usize,
-    /// How many items came from each subnet; none has 0.
+    /// Items that came from each owner of addresses; none has 0.
     writers: BTreeMap<u64, usize>,
+    /// Items that came from each provider; none has 0.
+    providers: BTreeMap<u64, usize>,
 }
 
 impl Default for ItemStore {
@@ -67,11 +70,17 @@ impl Default for ItemStore {
 }
 
 impl ItemStore {
-    /// An empty store that takes about so much memory when it is full, and holds [`ITEMS`] items for each
+    /// An empty store that takes about `memory_bytes` when it is full, and holds [`ITEMS`] items for each
     /// [`ITEM_BYTES`] of it.
     #[must_use]
     pub const fn new(memory_bytes: usize) -> Self {
-        Self { items: BTreeMap::new(), bytes: 0, most_bytes: memory_bytes, writers: BTreeMap::new() }
+        Self {
+            items: BTreeMap::new(),
+            bytes: 0,
+            most_bytes: memory_bytes,
+            writers: BTreeMap::new(),
+            providers: BTreeMap::new(),
+        }
     }
 
     /// How many items there are.
@@ -86,7 +95,7 @@ impl ItemStore {
         self.items.is_empty()
     }
 
-    /// How many subnets have written what there is.
+    /// How many owners have written what there is.
     #[cfg(test)]
     pub(super) fn writers(&self) -> usize {
         self.writers.len()
@@ -129,7 +138,7 @@ impl ItemStore {
         item: Item,
         cas: Option<i64>,
         writer: Option<u64>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), PutRefusal> {
         let target = item.target();
         if let Some(stored) = self.items.get_mut(&target).filter(|stored| stored.until > now) {
             may_follow(&stored.item, &item, cas)?;
@@ -139,21 +148,20 @@ impl ItemStore {
             return Ok(());
         }
         self.remove(&target);
-        let share = self.most_items() / SUBNETS_OF_ITEMS;
-        if writer.is_some_and(|writer| self.writers.get(&writer).is_some_and(|&count| count >= share)) {
-            return Err(Refusal::Full);
+        if writer.is_some_and(|writer| self.has_its_share(writer)) {
+            return Err(PutRefusal::Full);
         }
         while !self.has_room(cost(&item)) {
             if !self.makes_room_for(own, &target) {
-                return Err(Refusal::Full);
+                return Err(PutRefusal::Full);
             }
             let farthest = *self.farthest(own).expect("a full store is not empty");
             self.remove(&farthest);
         }
         let writer = writer.unwrap_or_default();
         self.bytes += cost(&item);
-        *self.writers.entry(writer).or_default() += 1;
-        self.items.insert(target, Stored { item, until: now + ITEM_LIFETIME, writer });
+        self.count_writer(writer);
+        self.items.insert(target, Kept { item, until: now + ITEM_LIFETIME, writer });
         Ok(())
     }
 
@@ -170,8 +178,9 @@ impl ItemStore {
         let target = stored.item.target();
         let usable = !stored.left.is_zero() && stored.item.is_genuine();
         if usable && self.put(now, own, stored.item, None, None).is_ok() {
-            // The share of its subnet holds for what comes anew; here it is only counted.
-            self.note_writer(&target, stored.writer);
+            // The share of its network holds for what comes anew; here it is only counted. Earlier versions noted a /64.
+            let writer = if stored.writer >> 48 == 0 { stored.writer } else { stored.writer >> 16 };
+            self.note_writer(&target, writer);
             let kept = self.items.get_mut(&target).expect("it was just put");
             kept.until = now + stored.left.min(ITEM_LIFETIME);
         }
@@ -180,7 +189,7 @@ impl ItemStore {
     fn note_writer(&mut self, target: &Id, writer: u64) {
         let Some(stored) = self.items.get_mut(target) else { return };
         let before = std::mem::replace(&mut stored.writer, writer);
-        *self.writers.entry(writer).or_default() += 1;
+        self.count_writer(writer);
         self.forget_writer(before);
     }
 
@@ -219,11 +228,25 @@ impl ItemStore {
         self.forget_writer(stored.writer);
     }
 
+    /// Whether an owner or its provider has as many items here as it may have.
+    fn has_its_share(&self, writer: u64) -> bool {
+        let held = |counts: &BTreeMap<u64, usize>, key| counts.get(&key).copied().unwrap_or(0);
+        held(&self.writers, writer) >= self.most_items() / OWNERS_TO_FILL_ITEMS
+            || held(&self.providers, provider_of(writer)) >= self.most_items() / PROVIDERS_TO_FILL_ITEMS
+    }
+
+    fn count_writer(&mut self, writer: u64) {
+        *self.writers.entry(writer).or_default() += 1;
+        *self.providers.entry(provider_of(writer)).or_default() += 1;
+    }
+
     fn forget_writer(&mut self, writer: u64) {
-        if let Some(count) = self.writers.get_mut(&writer) {
-            *count -= 1;
-            if *count == 0 {
-                self.writers.remove(&writer);
+        for (counts, key) in [(&mut self.writers, writer), (&mut self.providers, provider_of(writer))] {
+            if let Some(count) = counts.get_mut(&key) {
+                *count -= 1;
+                if *count == 0 {
+                    counts.remove(&key);
+                }
             }
         }
     }
@@ -232,7 +255,7 @@ impl ItemStore {
 /// BEP 44: whether `new` may take the place of `old`. Equal numbers with equal values start the life again; with
 /// another value the BEP says "MUST reject", and so do we, though libtorrent answers as if it had stored it. What is
 /// stored already is no change that `cas` could forbid: its writer asks again because our answer was lost.
-fn may_follow(old: &Item, new: &Item, cas: Option<i64>) -> Result<(), Refusal> {
+fn may_follow(old: &Item, new: &Item, cas: Option<i64>) -> Result<(), PutRefusal> {
     match (old, new) {
         (Item::Immutable(_), Item::Immutable(_)) => Ok(()),
         (Item::Mutable(old), Item::Mutable(new)) => {
@@ -240,11 +263,11 @@ fn may_follow(old: &Item, new: &Item, cas: Option<i64>) -> Result<(), Refusal> {
                 return Ok(());
             }
             if cas.is_some_and(|cas| cas != old.seq) {
-                return Err(Refusal::Cas);
+                return Err(PutRefusal::Cas);
             }
-            if new.seq > old.seq { Ok(()) } else { Err(Refusal::OldSeq) }
+            if new.seq > old.seq { Ok(()) } else { Err(PutRefusal::OldSeq) }
         }
-        _ => Err(Refusal::OtherKind),
+        _ => Err(PutRefusal::OtherKind),
     }
 }
 

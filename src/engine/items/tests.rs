@@ -1,8 +1,8 @@
 //! The vectors of BEP 44, and the store beside a naive twin.
 
-use super::store::{ItemStore, Refusal};
+use super::store::{ItemStore, PutRefusal};
 use super::*;
-use crate::engine::limits::{ITEM_BYTES, ITEM_LIFETIME, ITEMS, SUBNETS_OF_ITEMS};
+use crate::engine::limits::{ITEM_BYTES, ITEM_LIFETIME, ITEMS, OWNERS_TO_FILL_ITEMS};
 use crate::engine::time::Instant;
 use proptest::prelude::*;
 
@@ -118,10 +118,10 @@ fn sequence_numbers_and_cas_decide() {
     let (mut store, own, now) = (ItemStore::default(), Id::ZERO, Instant::from_secs(1));
     let mut put = |item, cas| store.put(now, &own, item, cas, None);
     assert_eq!(put(mutable(5, "five"), Some(99)), Ok(()), "cas means nothing where nothing is stored");
-    assert_eq!(put(mutable(4, "four"), None), Err(Refusal::OldSeq));
+    assert_eq!(put(mutable(4, "four"), None), Err(PutRefusal::OldSeq));
     assert_eq!(put(mutable(5, "five"), None), Ok(()));
-    assert_eq!(put(mutable(5, "other"), None), Err(Refusal::OldSeq));
-    assert_eq!(put(mutable(6, "six"), Some(4)), Err(Refusal::Cas));
+    assert_eq!(put(mutable(5, "other"), None), Err(PutRefusal::OldSeq));
+    assert_eq!(put(mutable(6, "six"), Some(4)), Err(PutRefusal::Cas));
     assert_eq!(put(mutable(6, "six"), Some(5)), Ok(()));
     assert_eq!(put(mutable(6, "six"), Some(5)), Ok(()), "the answer to the first was lost");
     assert_eq!(put(mutable(8, "eight"), None), Ok(()));
@@ -141,13 +141,13 @@ fn items_live_two_hours_from_their_last_put() {
     assert_eq!(store.sweep(now), 0);
     now += ITEM_LIFETIME / 2;
     assert!(store.get(now, &item.target()).is_none(), "also before it is swept");
-    store.put(now, &own, mutable(1, "again"), None, None).expect("what is over binds nobody");
+    store.put(now, &own, mutable(1, "again"), None, None).expect("what is over binds no writer");
     now += ITEM_LIFETIME;
     assert_eq!((store.sweep(now), store.len(), store.used_bytes()), (1, 0, 0));
 }
 
 #[test]
-fn a_full_store_keeps_what_is_close_and_one_subnet_does_not_fill_it() {
+fn a_full_store_keeps_what_is_close_and_one_owner_does_not_fill_it() {
     let (mut store, own, now) = (ItemStore::default(), Id::ZERO, Instant::from_secs(1));
     let item = |number: usize| Item::Immutable(value(&number.to_string()));
     let mut full = 0;
@@ -164,7 +164,7 @@ fn a_full_store_keeps_what_is_close_and_one_subnet_does_not_fill_it() {
 
     let mut store = ItemStore::default();
     let stored = (0..ITEMS).filter(|&number| store.put(now, &own, item(number), None, Some(1)).is_ok()).count();
-    assert_eq!(stored, ITEMS / SUBNETS_OF_ITEMS);
+    assert_eq!(stored, ITEMS / OWNERS_TO_FILL_ITEMS);
     assert_eq!(store.put(now, &own, item(ITEMS), None, Some(2)), Ok(()));
 }
 
@@ -215,8 +215,8 @@ proptest! {
             let old = twin.iter().position(|(target, ..)| *target == new.target());
             let expected = match old.map(|index| &twin[index].1) {
                 Some(old) if *old == new => Ok(()),
-                Some(old) if cas.is_some_and(|cas| cas != old.seq) => Err(Refusal::Cas),
-                Some(old) if new.seq < old.seq || (new.seq == old.seq && new.value != old.value) => Err(Refusal::OldSeq),
+                Some(old) if cas.is_some_and(|cas| cas != old.seq) => Err(PutRefusal::Cas),
+                Some(old) if new.seq < old.seq || (new.seq == old.seq && new.value != old.value) => Err(PutRefusal::OldSeq),
                 _ => Ok(()),
             };
             if expected.is_ok() {

@@ -170,7 +170,7 @@ pub fn error(out: &mut Vec<u8>, transaction: &[u8], to: &SocketAddr, fault: Faul
 
 /// The filters of a swarm that we have (BEP 33): both, even if one is empty.
 #[derive(Clone, Copy, Debug)]
-pub struct Filters<'a> {
+pub struct ReplyFilters<'a> {
     /// Peers that have the whole torrent.
     pub seeds: &'a [u8; FILTER_LEN],
     /// The other peers.
@@ -183,7 +183,7 @@ pub struct Filters<'a> {
 /// families 537. What is as large as filters or samples is announced with [`reserve`](Self::reserve) before it is
 /// written; [`contacts`](Self::contacts) writes fewer where they do not fit, and for [`values`](Self::values) one asks.
 #[derive(Debug)]
-pub struct Response<'a> {
+pub struct Reply<'a> {
     out: &'a mut Vec<u8>,
     start: usize,
     transaction: &'a [u8],
@@ -191,7 +191,7 @@ pub struct Response<'a> {
     most: usize,
 }
 
-impl<'a> Response<'a> {
+impl<'a> Reply<'a> {
     /// Begins the response of the node `own` to a query from `to`.
     pub fn begin(out: &'a mut Vec<u8>, own: &Id, to: &SocketAddr, transaction: &'a [u8]) -> Self {
         Self::begin_scrape(out, own, to, transaction, None)
@@ -203,7 +203,7 @@ impl<'a> Response<'a> {
         own: &Id,
         to: &SocketAddr,
         transaction: &'a [u8],
-        filters: Option<Filters<'_>>,
+        filters: Option<ReplyFilters<'_>>,
     ) -> Self {
         let start = out.len();
         out.push(b'd');
@@ -218,6 +218,18 @@ impl<'a> Response<'a> {
         out.extend_from_slice(b"2:id20:");
         out.extend_from_slice(&own.0);
         Self { out, start, transaction, reserved: 0, most: MAX_DATAGRAM }
+    }
+
+    /// Bounds the datagram by `bytes`, beyond which only the envelope and a token are written. Called before anything else.
+    pub fn limit(&mut self, bytes: usize) {
+        let least = self.out.len() - self.start + 1 + tail_len(self.transaction) + TOKEN_ENTRY_LEN;
+        self.most = self.most.min(bytes).max(least);
+    }
+
+    /// Whether less than a usual datagram may be written.
+    #[must_use]
+    pub const fn is_limited(&self) -> bool {
+        self.most < MAX_DATAGRAM
     }
 
     /// Keeps `bytes` free for what is written after the contacts.
@@ -249,6 +261,14 @@ impl<'a> Response<'a> {
         string(self.out, token);
     }
 
+    /// Whether an item fits, with a token beside it. One that is not limited has room for any.
+    #[must_use]
+    pub fn has_room_for_item(&self, fields: &ItemFields<'_>) -> bool {
+        let key = fields.key.map_or(0, |key| b"1:k32:".len() + key.len());
+        let value = fields.value.map_or(0, |value| b"1:v".len() + value.len());
+        !self.is_limited() || self.room() >= key + SIGNED_LEN + value + TOKEN_ENTRY_LEN
+    }
+
     /// An item, a token, and between them what `contacts` writes (BEP 44). Where there is a value, the datagram may be
     /// as large as [`max_item_datagram`].
     pub fn item(
@@ -262,7 +282,7 @@ impl<'a> Response<'a> {
             self.out.extend_from_slice(b"1:k");
             string(self.out, key);
         }
-        if fields.value.is_some() {
+        if fields.value.is_some() && !self.is_limited() {
             self.most = max_item_datagram(family);
         }
         self.reserve(SIGNED_LEN + fields.value.map_or(0, |value| b"1:v".len() + value.len()));
@@ -306,8 +326,13 @@ impl<'a> Response<'a> {
         integer(self.out, i64::from(seconds));
     }
 
-    /// `num` and `samples`: how many infohashes there are, and some of them (BEP 51).
+    /// `num` and `samples`: how many infohashes there are, and some of them (BEP 51), as many as there is room for; nothing
+    /// where there is none.
     pub fn samples(&mut self, total: u64, samples: &[Id]) {
+        // What was kept free was for these.
+        self.reserved = 0;
+        let Some(room) = self.room().checked_sub(samples_len(0)) else { return };
+        let samples = &samples[..samples.len().min(room / Id::LEN)];
         self.out.extend_from_slice(b"3:num");
         integer(self.out, total.min(i64::MAX as u64) as i64);
         self.out.extend_from_slice(b"7:samples");
@@ -342,10 +367,16 @@ const TOKEN_ENTRY_LEN: usize = b"5:token8:".len() + 8;
 /// Bytes of `seq` and `sig`, at most.
 const SIGNED_LEN: usize = b"3:seqi9223372036854775807e3:sig64:".len() + 64;
 
-/// Bytes that [`Response::samples`] writes for `count` samples, at most.
+/// Bytes that [`Reply::samples`] writes for `count` samples, at most.
 #[must_use]
 pub const fn samples_len(count: usize) -> usize {
     b"3:numi9223372036854775807e7:samples0000:".len() + count * Id::LEN
+}
+
+/// Bytes that [`Reply::values`] writes for `count` peers.
+#[must_use]
+pub const fn values_len(family: Family, count: usize) -> usize {
+    b"6:valuesle".len() + count * value_len(family)
 }
 
 /// Bytes of one peer in `values`, its length prefix included.
@@ -498,7 +529,7 @@ mod tests {
         assert_eq!(out.len(), 67);
         let contact = Contact { id: OWN, addr: to };
         let mut out = Vec::new();
-        let mut response = Response::begin(&mut out, &OWN, &to, b"tttt");
+        let mut response = Reply::begin(&mut out, &OWN, &to, b"tttt");
         response.contacts(Family::V4, [contact; 8].iter());
         response.token(&[0; 8]);
         assert_eq!(response.room_for_values(Family::V4), 88);
@@ -526,7 +557,7 @@ mod tests {
             let family = if transport_is_v6 { Family::V6 } else { Family::V4 };
             let mut out = vec![0xff; 3];
             let to = contact(family, 9).addr;
-            let mut response = Response::begin(&mut out, &OWN, &to, &transaction);
+            let mut response = Reply::begin(&mut out, &OWN, &to, &transaction);
             let (v4, v6): (Vec<_>, Vec<_>) =
                 ((0..8).map(|i| contact(Family::V4, i)).collect(), (0..8).map(|i| contact(Family::V6, i)).collect());
             response.contacts(Family::V4, v4[..counts.0].iter());
@@ -562,9 +593,9 @@ mod tests {
             samples in 0usize..=20,
         ) {
             let (mut out, to) = (Vec::new(), contact(Family::V6, 9).addr);
-            let filters = Filters { seeds: &[1; FILTER_LEN], peers: &[2; FILTER_LEN] };
+            let filters = ReplyFilters { seeds: &[1; FILTER_LEN], peers: &[2; FILTER_LEN] };
             let (filters, samples) = if with_filters { (Some(filters), 0) } else { (None, samples) };
-            let mut response = Response::begin_scrape(&mut out, &OWN, &to, &transaction, filters);
+            let mut response = Reply::begin_scrape(&mut out, &OWN, &to, &transaction, filters);
             response.interval(21_600);
             response.reserve(samples_len(samples));
             response.contacts(Family::V4, [contact(Family::V4, 1); 8].iter());
@@ -597,7 +628,7 @@ mod tests {
                 seq,
                 signature: signed.map(|(_, signature)| signature),
             };
-            let mut response = Response::begin(&mut out, &OWN, &to, &transaction);
+            let mut response = Reply::begin(&mut out, &OWN, &to, &transaction);
             response.item(family, &fields, Some(&[7; 8]), |response| {
                 response.contacts(Family::V4, [contact(Family::V4, 1); 8].iter());
                 response.contacts(Family::V6, [contact(Family::V6, 1); 8].iter());

@@ -4,7 +4,7 @@
 //! and `ro` are optional. [`Message::decode`] reads it in one pass and borrows everything; [`encode`] writes ours.
 //!
 //! Three outcomes, because they are treated differently: a message; a query whose arguments are wrong, which is
-//! answered with an error; and anything else, which is never answered (a reply to garbage is a gift to whoever forged
+//! answered with an error; and anything else, which is never answered (a reply to garbage is a gift to the one who forged
 //! its source address).
 
 mod decode;
@@ -213,7 +213,7 @@ pub struct Samples<'a> {
     infohashes: &'a [u8],
     /// How many it has in all.
     pub total: u64,
-    /// Before so many seconds have passed there is nothing new: at most [`MAX_SAMPLE_INTERVAL`].
+    /// Seconds before which there is nothing new: at most [`MAX_SAMPLE_INTERVAL`].
     pub interval: u32,
 }
 

@@ -1,22 +1,21 @@
-//! The candidates of a lookup: which contact stands for an endpoint, and whose turn it is in a subnet.
+//! The candidates of a lookup: which were heard of, which id stands for an endpoint, and which of one
+//! owner's has its turn.
 //!
-//! What is only heard of proves nothing, so it keeps out no node that would answer: an endpoint that is named under several
-//! ids is asked, and tells its own; of the candidates heard of in one subnet the closest is asked, and the next when
-//! that one is slow or fails (not in a private network).
+//! What is only heard of proves nothing, so it keeps no node out that would answer: an endpoint that is named under several
+//! ids is asked, and tells its own; of the candidates heard of that have one owner (a /24 or /48) the closest is asked, and the
+//! next when that one is slow or fails (not in a private network).
 //!
-//! Invariants: sorted by distance, at most [`CANDIDATES`]; an endpoint occurs once; no id, and none of those heard of in one
-//! subnet, answers twice, so that one network cannot fill the head of a lookup.
+//! Invariants: sorted by distance, at most [`CANDIDATES`]; an endpoint occurs once; no id answers twice, nor those heard of
+//! that have one owner, nor those of one provider (a /16 or /32) more than twice, so that no network fills the head of a lookup.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::engine::compliance::Compliance;
-use crate::engine::contact::{Contact, subnet};
+use crate::engine::contact::Contact;
 use crate::engine::id::Id;
-use crate::engine::limits::CANDIDATES;
+use crate::engine::limits::{CANDIDATES, LOOKUP_SHARE, TRIES_PER_OWNER};
+use crate::engine::owner::{Level, network, owner};
 use crate::engine::rules::Rules;
-
-/// Most candidates heard of in one subnet that are asked.
-const TRIES_PER_SUBNET: usize = 2;
 
 /// How far a candidate has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,21 +64,21 @@ pub(super) struct Candidate {
     pub(super) token: Option<Box<[u8]>>,
     /// It was asked under another id before, and this is the one that it answered with.
     renamed: bool,
-    /// Heard of, but another candidate of its subnet has to be asked first.
+    /// Heard of, but another candidate of its owner has to be asked first, or its provider has answered often enough.
     pub(super) waits: bool,
-    /// It had its turn because another of its subnet was silent: that it is silent too says nothing of the network.
-    pub(super) substitute: bool,
+    /// It had its turn because another of its owner was silent: that it is silent too is no news of the network.
+    pub(super) is_substitute: bool,
 }
 
 impl Candidate {
-    /// Whether the others heard of in its subnet wait for it.
+    /// Whether the others of its owner wait for it.
     const fn has_turn(&self) -> bool {
         !self.waits && !matches!(self.state, State::Slow | State::Again | State::Failed)
     }
 
-    /// The subnet of one that was only heard of.
-    fn heard_in(&self) -> Option<u64> {
-        (self.origin != Origin::Own).then(|| subnet(self.contact.addr.ip()))
+    /// The owner of one that was only heard of.
+    fn heard_owner(&self) -> Option<u64> {
+        (self.origin != Origin::Own).then(|| owner(self.contact.addr.ip()))
     }
 }
 
@@ -131,7 +130,7 @@ impl Candidates {
             token: None,
             renamed,
             waits: false,
-            substitute: false,
+            is_substitute: false,
         };
         self.list.insert(place, candidate);
         self.wait_for_turn(place);
@@ -143,16 +142,21 @@ impl Candidates {
     fn remove(&mut self, index: usize) -> Candidate {
         let removed = self.list.remove(index);
         if removed.has_turn() {
-            self.give_turn_to_next(removed.heard_in());
+            self.give_turn_to_next_of(removed.heard_owner());
         }
         removed
     }
 
-    /// Lets the new candidate at `index` wait for the one of its subnet that has its turn, or that one for it.
+    /// Lets the new candidate at `index` wait for the one of its owner that has its turn, or that one for it; for ever, where
+    /// its provider has all the answers that count.
     fn wait_for_turn(&mut self, index: usize) {
-        let subnet = self.list[index].heard_in().filter(|_| self.rules.diverse);
+        if self.has_enough_answers_of_provider(index) {
+            self.list[index].waits = true;
+            return;
+        }
+        let owner = self.list[index].heard_owner().filter(|_| self.rules.diverse);
         let rival = |(other, candidate): &(usize, &Candidate)| {
-            *other != index && candidate.has_turn() && subnet.is_some() && candidate.heard_in() == subnet
+            *other != index && candidate.has_turn() && owner.is_some() && candidate.heard_owner() == owner
         };
         if let Some((other, candidate)) = self.list.iter().enumerate().find(rival) {
             let is_closer = index < other && candidate.state == State::Fresh;
@@ -160,32 +164,68 @@ impl Candidates {
         }
     }
 
-    /// The one at `index` is slow: the next heard of in its subnet gets its turn.
-    pub(super) fn pass_turn_on(&mut self, index: usize) {
-        self.give_turn_to_next(self.list[index].heard_in());
+    /// The one at `index` is slow: the next of its owner gets its turn.
+    pub(super) fn give_turn_of(&mut self, index: usize) {
+        self.give_turn_to_next_of(self.list[index].heard_owner());
     }
 
-    /// The next of those heard of in a subnet gets its turn, unless enough of them have had it. A node behind a translator
+    /// The next of those of one owner gets its turn, unless enough of them have had it. A node behind a translator
     /// is named at every port that it ever had: none of the others answers either.
-    fn give_turn_to_next(&mut self, subnet: Option<u64>) {
-        let had_turn = |other: &&Candidate| other.state != State::Fresh && other.heard_in() == subnet;
+    fn give_turn_to_next_of(&mut self, owner: Option<u64>) {
+        let had_turn = |other: &&Candidate| other.state != State::Fresh && other.heard_owner() == owner;
         let tried: Vec<Id> = self.list.iter().filter(had_turn).map(|other| other.contact.id).collect();
-        if tried.len() >= TRIES_PER_SUBNET {
+        if tried.len() >= TRIES_PER_OWNER {
             return;
         }
         let is_next =
-            |other: &&mut Candidate| other.waits && other.heard_in() == subnet && !tried.contains(&other.contact.id);
+            |other: &&mut Candidate| other.waits && other.heard_owner() == owner && !tried.contains(&other.contact.id);
         if let Some(next) = self.list.iter_mut().find(is_next) {
-            (next.waits, next.substitute) = (false, true);
+            (next.waits, next.is_substitute) = (false, true);
         }
     }
 
-    /// Whether another candidate has answered under its id, or from its subnet.
+    /// Whether the provider of a candidate that was only heard of has all the answers that count.
+    fn has_enough_answers_of_provider(&self, index: usize) -> bool {
+        let candidate = &self.list[index];
+        self.rules.diverse
+            && candidate.origin != Origin::Own
+            && self.answers_of_provider(candidate.contact.addr.ip()) >= LOOKUP_SHARE.provider
+    }
+
+    /// The answers of candidates that were only heard of, from one provider.
+    fn answers_of_provider(&self, ip: IpAddr) -> usize {
+        let provider = network(ip, Level::Provider);
+        let counts = |other: &&Candidate| {
+            other.state == State::Answered
+                && other.origin != Origin::Own
+                && network(other.contact.addr.ip(), Level::Provider) == provider
+        };
+        self.list.iter().filter(counts).count()
+    }
+
+    /// The one at `index` has answered. Where that is the last answer of its provider that counts, no other is asked.
+    pub(super) fn note_answer(&mut self, index: usize) {
+        self.list[index].state = State::Answered;
+        if !self.has_enough_answers_of_provider(index) {
+            return;
+        }
+        let provider = network(self.list[index].contact.addr.ip(), Level::Provider);
+        for other in &mut self.list {
+            if other.origin != Origin::Own && network(other.contact.addr.ip(), Level::Provider) == provider {
+                other.waits |= other.state == State::Fresh;
+            }
+        }
+    }
+
+    /// Whether another candidate has answered under its id or from its owner, or as many from its provider as count.
     pub(super) fn has_answer_like(&self, index: usize) -> bool {
+        if self.has_enough_answers_of_provider(index) {
+            return true;
+        }
         let own = &self.list[index];
-        let subnet = own.heard_in().filter(|_| self.rules.diverse);
+        let owner = own.heard_owner().filter(|_| self.rules.diverse);
         let like =
-            |other: &Candidate| other.contact.id == own.contact.id || (subnet.is_some() && other.heard_in() == subnet);
+            |other: &Candidate| other.contact.id == own.contact.id || (owner.is_some() && other.heard_owner() == owner);
         self.list.iter().any(|other| other.state == State::Answered && like(other))
     }
 
@@ -200,10 +240,10 @@ impl Candidates {
 
     pub(super) fn fail(&mut self, index: usize) {
         let candidate = &mut self.list[index];
-        let (had_turn, subnet) = (candidate.has_turn(), candidate.heard_in());
+        let (had_turn, owner) = (candidate.has_turn(), candidate.heard_owner());
         candidate.state = State::Failed;
         if had_turn {
-            self.give_turn_to_next(subnet);
+            self.give_turn_to_next_of(owner);
         }
     }
 

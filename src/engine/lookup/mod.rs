@@ -14,7 +14,7 @@
 //! * when the candidates run out before that, it asks for more: the whole routing table is the fallback. Textbook BEP 5
 //!   stops there and fails twice as often as it must when half of the nodes die.
 //!
-//! Invariant: it asks at most [`QUERIES_PER_LOOKUP`] times, whatever it is told. Whom it asks at all is decided in
+//! Invariant: it asks at most [`QUERIES_PER_LOOKUP`] times, whatever it is told. Which candidates it asks at all is decided in
 //! `candidates.rs`.
 
 mod candidates;
@@ -156,8 +156,8 @@ impl Lookup {
             self.candidates.fail(index);
             return None;
         }
+        self.candidates.note_answer(index);
         let candidate = &mut self.candidates.list[index];
-        candidate.state = State::Answered;
         candidate.token = token.map(Box::from);
         Some(candidate.origin)
     }
@@ -165,8 +165,8 @@ impl Lookup {
     /// `from` is past its soft timeout.
     pub fn slow(&mut self, from: &SocketAddr) {
         if let Some(index) = self.change(from, State::Asked, State::Slow) {
-            self.timeouts += usize::from(!self.candidates.list[index].substitute);
-            self.candidates.pass_turn_on(index);
+            self.timeouts += usize::from(!self.candidates.list[index].is_substitute);
+            self.candidates.give_turn_of(index);
         }
     }
 
@@ -176,7 +176,7 @@ impl Lookup {
             && self.candidates.list[index].state != State::Again
         {
             let candidate = &self.candidates.list[index];
-            self.timeouts += usize::from(candidate.state == State::Asked && !candidate.substitute);
+            self.timeouts += usize::from(candidate.state == State::Asked && !candidate.is_substitute);
             self.candidates.fail(index);
         }
     }

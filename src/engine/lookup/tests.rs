@@ -10,10 +10,10 @@ use proptest::prelude::*;
 
 fn contact(index: u16, random: &mut Random) -> Contact {
     let [high, low] = index.to_be_bytes();
-    Contact { id: random.wire_id(), addr: ([50, high, low, 1], 6881).into() }
+    Contact { id: random.wire_id(), addr: ([50 + high, low, 1, 1], 6881).into() }
 }
 
-/// Who knows whom: each node knows its own neighbourhood and some random others, as a Kademlia table would.
+/// Which node knows which: each node knows its own neighbourhood and some random others, as a Kademlia table would.
 struct Graph {
     nodes: BTreeMap<SocketAddr, (Contact, Vec<Contact>, bool)>,
 }
@@ -445,7 +445,7 @@ fn liars_who_always_name_somebody_closer_cannot_keep_it_going() {
         let [high, low] = (step as u16).to_be_bytes();
         let mut id = [0xff; 20];
         id[..2].copy_from_slice(&(u16::MAX - step as u16).to_be_bytes());
-        Contact { id: Id(id), addr: ([50, high, low, 1], 6881).into() }
+        Contact { id: Id(id), addr: ([50 + high, low, 1, 1], 6881).into() }
     };
     let mut lookup = Lookup::new(Id::ZERO, &Rules::MAINLINE, None);
     lookup.add(liar(0), Origin::Own);

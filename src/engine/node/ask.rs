@@ -89,6 +89,7 @@ impl Node {
         ask: &Ask<'_>,
     ) -> bool {
         let Some(transaction) = self.transactions.open(now, to, expected, soft, purpose, &mut self.random) else {
+            self.stats.queries_not_sent += 1;
             return false;
         };
         let (own, read_only) = (*self.id(), self.is_read_only());

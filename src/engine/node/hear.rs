@@ -16,7 +16,7 @@ use crate::engine::id::Id;
 use crate::engine::krpc::{Fault, Message, Response};
 use crate::engine::limits::PEERS_PER_LOOKUP;
 use crate::engine::lookup::Origin;
-use crate::engine::routing::Outcome;
+use crate::engine::routing::{EntryRefusal, Outcome};
 use crate::engine::time::Instant;
 
 impl Node {
@@ -38,7 +38,12 @@ impl Node {
         let rtt = now.since(transaction.sent);
         self.rtts.note(rtt);
         if let Some(ours) = message.external {
-            self.note_external(now, &from, ours);
+            let voter = Contact { id: response.id, addr: from };
+            if self.may_vote(now, &voter, transaction.purpose) {
+                self.note_external(now, &from, ours);
+            } else {
+                self.stats.votes_refused += 1;
+            }
         }
         let contact = Contact { id: response.id, addr: from };
         if let Some(gone) = transaction.expected.filter(|expected| *expected != contact.id) {
@@ -80,6 +85,14 @@ impl Node {
         self.operation_failed(now, &transaction);
     }
 
+    /// Whether a contact that has answered may say at which address it sees us. Strangers can make us ping them, and tell
+    /// what they like: what counts is the answer to a query that we sent for reasons of our own, and once an address is
+    /// settled, of a contact that has been in the table for a while.
+    fn may_vote(&self, now: Instant, voter: &Contact, purpose: Purpose) -> bool {
+        let has_stayed = || self.table.added(voter).is_some_and(|added| now.since(added) >= self.rules.voter_age);
+        self.rules.voter_age.is_zero() || (!self.vote.is_settled() && purpose != Purpose::Check) || has_stayed()
+    }
+
     /// Whether we take part with this node: not where ids are enforced and its own does not fit (BEP 42).
     pub(super) fn takes_part_with(&self, contact: &Contact) -> bool {
         self.config.compliance != Compliance::Enforce || contact.is_compliant()
@@ -94,16 +107,20 @@ impl Node {
             return;
         }
         match self.table.answered(now, contact, rtt) {
-            Outcome::Refreshed | Outcome::Added | Outcome::Replaced(_) | Outcome::Reserved => {
+            outcome @ (Outcome::Refreshed | Outcome::Added | Outcome::Replaced(_) | Outcome::Reserved) => {
+                if outcome != Outcome::Refreshed {
+                    self.newcomers.note_added(&contact.addr);
+                }
                 self.cache.answered(now, contact, rtt);
             }
             Outcome::IdChanged(old) => self.note_id_change(now, &Contact { id: old, ..contact }, contact, rtt),
-            Outcome::Refused(_) => {}
+            Outcome::Refused(EntryRefusal::OwnOrZeroId | EntryRefusal::IdTaken) => {}
+            Outcome::Refused(_) => self.stats.entries_refused += 1,
         }
     }
 
     /// An endpoint that we had verified has another id. (What third parties say of an endpoint proves nothing.) BEP 42
-    /// wants such a change of a node that has learned its address, once; any other change is an attempt to choose a place in the key space.
+    /// wants such a change of a node that has learned its address, once; any other change is an attempt to choose an id.
     fn note_id_change(&mut self, now: Instant, old: &Contact, new: Contact, rtt: Duration) {
         self.stats.id_changes += 1;
         self.cache.failed(old);
@@ -117,6 +134,7 @@ impl Node {
     fn lookup_answered(&mut self, now: Instant, op: OpId, contact: Contact, rtt: Duration, response: &Response<'_>) {
         let Some(operation) = self.operations.get_mut(&op) else { return };
         let Some(origin) = operation.lookup.answered(&contact.addr, &contact.id, response.token) else {
+            self.stats.answers_not_counted += 1;
             return self.drive(now, op);
         };
         operation.summary.answered += 1;

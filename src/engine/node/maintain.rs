@@ -80,6 +80,11 @@ impl Joining {
         }
     }
 
+    /// Whether a lookup of our own id is not over.
+    pub(super) const fn is_running(&self) -> bool {
+        self.running > 0
+    }
+
     pub(super) fn saved(&self) -> &[Contact] {
         &self.saved
     }
@@ -313,7 +318,7 @@ impl Node {
     /// knows all others is told of its neighbours only. While it and they know no other side of the key space, none of them
     /// finds what is stored there: in a network of which most are new, no other node would be asked.
     fn take_gap(&mut self) -> Option<usize> {
-        let gap = (self.joining.next_gap..self.depth().min(GAPS)).find(|&bucket| self.table.has_nobody(bucket));
+        let gap = (self.joining.next_gap..self.depth().min(GAPS)).find(|&bucket| self.table.is_empty_bucket(bucket));
         self.joining.next_gap = gap.map_or(usize::MAX, |gap| gap + 1);
         gap
     }
@@ -367,7 +372,7 @@ impl Node {
         if Family::of(&ours) != self.config.family {
             return;
         }
-        self.vote.cast(voter, ours);
+        self.stats.votes_refused += u64::from(!self.vote.cast(now, voter, ours));
         if !is_local(ours.ip())
             && !self.id().matches_address(ours.ip())
             && self.joining.id_changed.is_none_or(|at| now.since(at) >= ID_CHANGE_EVERY)

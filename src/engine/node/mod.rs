@@ -61,11 +61,12 @@ use self::purpose::Purpose;
 use self::reach::Reach;
 pub use self::reach::Serve;
 use self::sample::Samples;
+use self::serve::Asked;
 use self::timer::Timers;
+use super::budgets::{Pace, RecentEndpoints, ReplyBudget};
 use super::compliance::Compliance;
 use super::contact::{Contact, Family, canonical, is_sendable};
 use super::external::AddressVote;
-use super::guard::{Endpoints, Pace, ReplyGuard};
 use super::id::Id;
 use super::items::{ItemStore, StoredItem};
 use super::krpc::{Kind, Message};
@@ -215,11 +216,11 @@ pub struct Node {
     /// The routing table (BEP 5): contacts that have answered us, by their distance from our id.
     table: Table,
     /// What we may send in reply to strangers; `None` where that is not limited.
-    reply_guard: Option<ReplyGuard>,
+    reply_budget: Option<ReplyBudget>,
     /// Contacts that we only heard of and that wait to be verified.
     newcomers: Newcomers,
     /// Endpoints that answered with changing ids, and are not believed for a while.
-    id_changers: Endpoints,
+    id_changers: RecentEndpoints,
     /// How many new destinations we may contact, for the sake of the user's router; `None` where that is not limited.
     pace: Option<Pace>,
     /// How far we are in joining the network, and what joining needs.
@@ -276,9 +277,9 @@ impl Node {
             items: ItemStore::new(config.item_memory_bytes),
             own_announces: OwnAnnounces::default(),
             reach: (config.serve == Serve::OnceReached).then(|| Reach::new(rules, &mut random)),
-            reply_guard: limited.then(|| ReplyGuard::new(&mut random)),
+            reply_budget: limited.then(|| ReplyBudget::new(&mut random)),
             pace: limited.then(|| Pace::new(rate, burst, &mut random)),
-            id_changers: Endpoints::new(rules.id_changer_ban, &mut random),
+            id_changers: RecentEndpoints::new(rules.id_changer_ban, &mut random),
             vote: AddressVote::new(rules),
             other_family: Vec::new(),
             samples: Samples::default(),
@@ -325,8 +326,10 @@ impl Node {
         self.heard = now;
         self.stats.irregular += u64::from(message.irregular);
         match message.kind {
-            Kind::Query(query) => self.serve(now, from, message.transaction, &query),
-            Kind::Refused(fault) => self.refuse_if_admitted(now, from, message.transaction, fault),
+            Kind::Query(query) => self.serve(now, Asked::new(from, message.transaction, bytes.len()), &query),
+            Kind::Refused(fault) => {
+                self.refuse_if_admitted(now, Asked::new(from, message.transaction, bytes.len()), fault)
+            }
             Kind::Response(response) => self.take_response(now, from, &message, &response),
             Kind::Error(code) => self.take_error(now, from, message.transaction, code),
         }

@@ -1,26 +1,27 @@
-//! Contacts that ask us or that others name: each is pinged, and enters the table when it has answered, not before.
+//! Those who ask us, and those that others name: each is pinged, and enters the table when it has answered, not before.
 //!
 //! Anyone can make us ping a third party, by a forged query or by naming it. Hence the bounds: one ping at a time, ten a
-//! second at the most in a public network, an address not again for a quarter of an hour, and no contact that the table
-//! would not take. That others named an address at a port of its translator that is closed to us does not count against a
-//! node that asks us from there.
+//! second at the most in a public network, a site (an IPv4 address, a /64) not again for a quarter of an hour, no contact that
+//! the table would not take, and a share of the queue for each network. That others named an address at a port of its
+//! translator that is closed to us does not count against the node that asks us from there.
 
 use std::net::SocketAddr;
 
 use super::Node;
 use super::purpose::Purpose;
 use super::timer::Timer;
+use crate::engine::budgets::RecentEndpoints;
 use crate::engine::contact::Contact;
-use crate::engine::guard::Endpoints;
 use crate::engine::krpc::encode::Ask;
-use crate::engine::limits::VERIFY_QUEUE;
+use crate::engine::limits::{VERIFY_QUEUE, VERIFY_SHARE};
+use crate::engine::owner::{Level, network};
 use crate::engine::random::Random;
 use crate::engine::rules::Rules;
 use crate::engine::time::Instant;
 use crate::engine::transactions::HARD_TIMEOUT;
 
 /// From whom we heard of a contact.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HeardFrom {
     /// It asked us, or a query was forged in its name.
     Itself,
@@ -28,53 +29,146 @@ pub(super) enum HeardFrom {
     Others,
 }
 
-/// The contacts that wait, each with what it is remembered as, and those that had their turn. At most [`VERIFY_QUEUE`] wait.
+/// What is pinged once, under whatever ports and names it is heard of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subject {
+    /// In a private network: the endpoint.
+    Endpoint(SocketAddr),
+    /// The table of a public network takes one entry of a site: an IPv4 address or a /64.
+    Site(u64, HeardFrom),
+}
+
+/// A contact that waits to be verified.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    contact: Contact,
+    subject: Subject,
+    from: HeardFrom,
+}
+
+/// Contacts that wait, at most [`VERIFY_QUEUE`], and which were verified lately.
 #[derive(Clone, Debug)]
 pub(super) struct Newcomers {
     rules: &'static Rules,
-    pub(super) queue: Vec<(Contact, SocketAddr)>,
-    asked: Endpoints,
-    /// When a contact had its turn last.
+    queue: Vec<Waiting>,
+    asked: RecentEndpoints,
+    /// When the last one was pinged.
     last: Option<Instant>,
+    /// Those that asked us, were pinged in return, and have not answered yet.
+    greeters: Vec<(SocketAddr, Instant)>,
+    /// Those of them that entered the table.
+    greeters_added: usize,
 }
 
 impl Newcomers {
     pub(super) fn new(rules: &'static Rules, random: &mut Random) -> Self {
-        Self { rules, queue: Vec::new(), asked: Endpoints::new(rules.verify_again_after, random), last: None }
+        Self {
+            rules,
+            queue: Vec::new(),
+            asked: RecentEndpoints::new(rules.verify_again_after, random),
+            last: None,
+            greeters: Vec::new(),
+            greeters_added: 0,
+        }
     }
 
-    /// When the next turn may be; `None` for at once. In a private network no node forges, and all nodes should know each
+    /// Contacts that wait.
+    #[cfg(test)]
+    pub(super) const fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// A contact has entered the table.
+    pub(super) fn note_added(&mut self, addr: &SocketAddr) {
+        if let Some(index) = self.greeters.iter().position(|(greeter, _)| greeter == addr) {
+            self.greeters.swap_remove(index);
+            self.greeters_added += 1;
+        }
+    }
+
+    /// When the next one may be pinged; `None` for at once. In a private network no query is forged, and all should know each
     /// other as soon as they meet.
     fn next_turn(&self) -> Option<Instant> {
         Some(self.last? + self.rules.verify_every)
     }
 
-    /// What is pinged once, whatever port it is heard of at: the table of a public network takes one entry of an address.
-    const fn asked_as(&self, addr: &SocketAddr, from: HeardFrom) -> SocketAddr {
-        if self.rules.diverse { SocketAddr::new(addr.ip(), from as u16) } else { *addr }
+    fn subject(&self, addr: &SocketAddr, from: HeardFrom) -> Subject {
+        if self.rules.diverse { Subject::Site(network(addr.ip(), Level::Site), from) } else { Subject::Endpoint(*addr) }
     }
+
+    fn has_asked(&self, now: Instant, subject: Subject) -> bool {
+        match subject {
+            Subject::Endpoint(addr) => self.asked.contains(now, &addr),
+            Subject::Site(site, from) => self.asked.contains_key(now, &site_key(site, from)),
+        }
+    }
+
+    fn note_asked(&mut self, now: Instant, waiting: &Waiting) {
+        match waiting.subject {
+            Subject::Endpoint(addr) => self.asked.insert(now, &addr),
+            Subject::Site(site, from) => self.asked.insert_key(now, &site_key(site, from)),
+        }
+        if waiting.from == HeardFrom::Itself {
+            self.greeters.retain(|(_, asked)| now.since(*asked) <= HARD_TIMEOUT);
+            self.greeters.push((waiting.contact.addr, now));
+        }
+    }
+
+    /// Whether as many wait of the network of `contact` as may.
+    fn has_share_of(&self, contact: &Contact) -> bool {
+        let waiting = self.queue.iter().map(|waiting| waiting.contact.addr.ip());
+        self.rules.diverse && VERIFY_SHARE.exhausted(contact.addr.ip(), waiting).is_some()
+    }
+}
+
+/// What a site is remembered as.
+fn site_key(site: u64, from: HeardFrom) -> [u8; 9] {
+    let mut key = [from as u8; 9];
+    key[..8].copy_from_slice(&site.to_be_bytes());
+    key
 }
 
 impl Node {
     /// Queues a contact that we only heard of. It enters the table when it has answered us, not before.
     pub(super) fn verify_later(&mut self, now: Instant, contact: Contact, from: HeardFrom) {
-        let asked_as = self.newcomers.asked_as(&contact.addr, from);
-        let wanted = self.newcomers.queue.len() < VERIFY_QUEUE
-            && self.rules.admits(&contact.addr)
+        // In a flood the cheapest reason is looked at first.
+        if self.newcomers.queue.len() >= VERIFY_QUEUE {
+            self.stats.newcomers_dropped += 1;
+            return;
+        }
+        let subject = self.newcomers.subject(&contact.addr, from);
+        let wanted = self.rules.admits(&contact.addr)
             && self.takes_part_with(&contact)
             && !self.joining.is_router(&contact.addr)
             && self.table.has_room_for(&contact)
-            && !self.newcomers.asked.contains(now, &asked_as)
+            && !self.newcomers.has_asked(now, subject)
             && !self.id_changers.contains(now, &contact.addr)
-            && !self.newcomers.queue.iter().any(|(_, other)| *other == asked_as);
+            && !self.newcomers.queue.iter().any(|waiting| waiting.subject == subject);
         if !wanted {
             return;
         }
-        self.newcomers.queue.push((contact, asked_as));
+        if self.newcomers.has_share_of(&contact) || (from == HeardFrom::Itself && !self.takes_greeters(now)) {
+            self.stats.newcomers_dropped += 1;
+            return;
+        }
+        self.newcomers.queue.push(Waiting { contact, subject, from });
         self.keep_verifying(now);
     }
 
-    /// Verifies as long as a contact waits.
+    /// Whether another of those who asked us may enter the table: while it is new, a third of it at the most. An attacker who
+    /// sees us arrive could otherwise fill it before we have found anyone ourselves. A node that finds none takes what comes.
+    fn takes_greeters(&self, now: Instant) -> bool {
+        if !self.rules.diverse || self.is_settled(now) {
+            return true;
+        }
+        let newcomers = &self.newcomers;
+        let queued = newcomers.queue.iter().filter(|waiting| waiting.from == HeardFrom::Itself).count();
+        let greeters = newcomers.greeters_added + newcomers.greeters.len() + queued;
+        let found = self.table.len().saturating_sub(newcomers.greeters_added);
+        if found == 0 { !self.joining.is_running() } else { (greeters + 1) * 2 <= found }
+    }
+
+    /// Verifies as long as there are contacts that wait.
     fn keep_verifying(&mut self, now: Instant) {
         if !self.newcomers.queue.is_empty() && !self.timers.is_set(Timer::Verify) {
             self.timers.set(Timer::Verify, self.newcomers.next_turn().map_or(now, |at| at.max(now)));
@@ -85,10 +179,11 @@ impl Node {
         if self.newcomers.queue.is_empty() {
             return;
         }
-        let (contact, asked_as) = self.newcomers.queue.remove(0);
+        let waiting = self.newcomers.queue.remove(0);
+        let contact = waiting.contact;
         self.newcomers.last = Some(now);
         if self.table.has_room_for(&contact) && self.may_contact(now, &contact.addr) {
-            self.newcomers.asked.insert(now, &asked_as);
+            self.newcomers.note_asked(now, &waiting);
             self.query(now, contact.addr, Some(contact.id), HARD_TIMEOUT, Purpose::Check, &Ask::Ping);
         }
         self.keep_verifying(now);

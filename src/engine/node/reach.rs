@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::Node;
 use super::event::Event;
-use crate::engine::contact::subnet;
-use crate::engine::guard::Endpoints;
+use crate::engine::budgets::RecentEndpoints;
+use crate::engine::owner::owner;
 use crate::engine::random::Random;
 use crate::engine::rules::Rules;
 use crate::engine::time::Instant;
@@ -27,7 +27,7 @@ pub enum Serve {
     Never,
 }
 
-/// Strangers that must have asked us.
+/// Strangers that must have asked us before we can be reached.
 const PROOFS: usize = 3;
 /// Time within which they must have asked.
 const WINDOW: Duration = Duration::from_mins(15);
@@ -38,13 +38,13 @@ const CONTACTED_FOR: Duration = Duration::from_mins(15);
 #[derive(Clone, Debug)]
 pub(super) struct Reach {
     rules: &'static Rules,
-    contacted: Endpoints,
+    contacted: RecentEndpoints,
     strangers: Vec<(SocketAddr, Instant)>,
 }
 
 impl Reach {
     pub(super) fn new(rules: &'static Rules, random: &mut Random) -> Self {
-        Self { rules, contacted: Endpoints::new(CONTACTED_FOR, random), strangers: Vec::new() }
+        Self { rules, contacted: RecentEndpoints::new(CONTACTED_FOR, random), strangers: Vec::new() }
     }
 
     /// We send a query to `addr`.
@@ -59,7 +59,7 @@ impl Reach {
         }
         let diverse = self.rules.diverse;
         let alike = |other: &SocketAddr| {
-            if diverse { subnet(other.ip()) == subnet(addr.ip()) } else { *other == addr }
+            if diverse { owner(other.ip()) == owner(addr.ip()) } else { *other == addr }
         };
         self.strangers.retain(|(other, at)| now.since(*at) < WINDOW && !alike(other));
         self.strangers.push((addr, now));
@@ -106,6 +106,6 @@ mod tests {
         now += WINDOW;
         assert!(!reach.asked_by(now, addr(4, 1)), "the others are too long ago");
         assert!(!reach.asked_by(now, addr(5, 1)));
-        assert!(reach.asked_by(now, addr(1, 1)), "so long after our query its hole is closed");
+        assert!(reach.asked_by(now, addr(1, 1)), "this long after our query its hole is closed");
     }
 }

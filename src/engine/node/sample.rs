@@ -8,11 +8,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Node;
-use crate::engine::contact::subnet;
+use super::serve::Asked;
 use crate::engine::id::Id;
 use crate::engine::krpc::Want;
 use crate::engine::krpc::encode::samples_len;
-use crate::engine::limits::{SAMPLE_INTERVAL, SAMPLED_NODES, SAMPLES};
+use crate::engine::limits::{SAMPLE_INTERVAL, SAMPLED_NODES, SAMPLES, SHORT_REPLY_SAMPLES};
+use crate::engine::owner::owner;
 use crate::engine::time::Instant;
 
 /// Longest interval that is believed (BEP 51: from 0 to 21,600 seconds).
@@ -44,9 +45,9 @@ impl Samples {
         if self.patience.len() > SAMPLED_NODES {
             let mut named: BTreeMap<u64, usize> = BTreeMap::new();
             for addr in self.patience.keys() {
-                *named.entry(subnet(addr.ip())).or_default() += 1;
+                *named.entry(owner(addr.ip())).or_default() += 1;
             }
-            let weight = |(addr, until): &(&SocketAddr, &Instant)| (named[&subnet(addr.ip())], **until);
+            let weight = |(addr, until): &(&SocketAddr, &Instant)| (named[&owner(addr.ip())], **until);
             let forgotten = self.patience.iter().max_by_key(weight).map(|(addr, _)| *addr);
             forgotten.map(|addr| self.patience.remove(&addr));
         }
@@ -54,20 +55,14 @@ impl Samples {
 }
 
 impl Node {
-    pub(super) fn serve_samples(
-        &mut self,
-        now: Instant,
-        from: SocketAddr,
-        transaction: &[u8],
-        target: &Id,
-        want: Want,
-    ) {
+    pub(super) fn serve_samples(&mut self, now: Instant, asked: Asked<'_>, target: &Id, want: Want) {
         self.stats.samples += 1;
         self.renew_samples(now);
-        self.respond(now, from, transaction, |node, response| {
+        self.respond(now, asked, |node, response| {
             let given = &node.samples.given;
             response.interval(SAMPLE_INTERVAL.as_secs() as u32);
-            response.reserve(samples_len(given.len()));
+            let reserved = if response.is_limited() { SHORT_REPLY_SAMPLES } else { given.len() };
+            response.reserve(samples_len(reserved));
             node.write_nearby(response, target, want);
             response.samples(node.peers.swarms() as u64, given);
         });

@@ -1,6 +1,6 @@
 //! Answering queries (BEP 5, Queries; BEP 32, `want`; BEP 33, scrapes; BEP 42, `ip`; BEP 43, read-only nodes).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
@@ -8,16 +8,38 @@ use arrayvec::ArrayVec;
 use super::Node;
 use super::newcomers::HeardFrom;
 use crate::engine::bloom::SwarmFilters;
-use crate::engine::contact::{Contact, Family, decode_addr};
+use crate::engine::budgets::{Room, Spent};
+use crate::engine::contact::{Contact, Family};
 use crate::engine::id::Id;
-use crate::engine::krpc::encode::{self, Filters, Response};
+use crate::engine::krpc::encode::{self, Reply, ReplyFilters, values_len};
 use crate::engine::krpc::{Fault, Method, Query, Want};
-use crate::engine::limits::K;
-use crate::engine::peers::{Stored, StoredPeer};
+use crate::engine::limits::{K, SHORT_REPLY_PEERS};
+use crate::engine::peers::{AnnounceOutcome, StoredPeer};
 use crate::engine::time::Instant;
 
+/// A query that is being answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    /// Where it came from.
+    pub(super) from: SocketAddr,
+    /// Its transaction id.
+    pub(super) transaction: &'a [u8],
+    /// Bytes of the query.
+    bytes: usize,
+    /// How much may be said in answer.
+    room: Room,
+}
+
+impl<'a> Asked<'a> {
+    /// A query of `bytes` bytes, before it is known how much may be said.
+    pub(super) const fn new(from: SocketAddr, transaction: &'a [u8], bytes: usize) -> Self {
+        Self { from, transaction, bytes, room: Room::Full }
+    }
+}
+
 impl Node {
-    pub(super) fn serve(&mut self, now: Instant, from: SocketAddr, transaction: &[u8], query: &Query<'_>) {
+    pub(super) fn serve(&mut self, now: Instant, asked: Asked<'_>, query: &Query<'_>) {
+        let from = asked.from;
         if self.is_read_only() {
             self.note_stranger(now, from);
         }
@@ -25,10 +47,8 @@ impl Node {
             self.stats.ignored += 1;
             return;
         }
-        if !self.admits(now, from) {
-            return;
-        }
         let asker = Contact { id: query.id, addr: from };
+        let Some(asked) = self.admit(now, asked, Some(&asker)) else { return };
         // BEP 43: a read-only node never enters the table. Any other must first answer a query of ours.
         if !query.read_only && !self.table.asked_us(now, &asker) {
             self.verify_later(now, asker, HeardFrom::Itself);
@@ -36,75 +56,91 @@ impl Node {
         match query.method {
             Method::Ping => {
                 self.stats.pings += 1;
-                self.respond(now, from, transaction, |_, _| {});
+                self.respond(now, asked, |_, _| {});
             }
             Method::FindNode { target, want } => {
                 self.stats.find_nodes += 1;
-                self.respond(now, from, transaction, |node, response| node.write_nearby(response, &target, want));
+                self.respond(now, asked, |node, response| node.write_nearby(response, &target, want));
             }
             Method::GetPeers { info_hash, want, noseed, scrape } => {
                 self.stats.get_peers += 1;
-                let filters = if scrape { self.swarm_filters(&info_hash) } else { None };
+                let filters = if scrape && asked.room == Room::Full { self.peers.filters(&info_hash) } else { None };
                 self.stats.scrapes += u64::from(filters.is_some());
-                self.respond_with(now, from, transaction, filters.as_ref(), |node, response| {
+                self.respond_with(now, asked, filters.as_ref(), |node, response| {
+                    if response.is_limited() {
+                        response.reserve(values_len(node.config.family, SHORT_REPLY_PEERS));
+                    }
                     node.write_nearby(response, &info_hash, want);
-                    node.write_peers(response, &info_hash, from.ip(), noseed);
+                    response.reserve(0);
+                    node.write_peers(response, &info_hash, from, noseed);
                 });
             }
-            Method::Get { target, seq, want } => self.serve_get(now, from, transaction, &target, seq, want),
-            Method::Put(put) => self.serve_put(now, from, transaction, &put),
-            Method::SampleInfohashes { target, want } => self.serve_samples(now, from, transaction, &target, want),
+            Method::Get { target, seq, want } => self.serve_get(now, asked, &target, seq, want),
+            Method::Put(put) => self.serve_put(now, asked, &put),
+            Method::SampleInfohashes { target, want } => self.serve_samples(now, asked, &target, want),
             Method::AnnouncePeer { info_hash, port, seed, token } => {
                 self.stats.announces += 1;
                 if !self.tokens.accept(token, from.ip(), &info_hash) {
                     self.stats.bad_tokens += 1;
-                    return self.refuse(now, from, transaction, Fault::Token);
+                    return self.refuse(now, asked, Fault::Token);
                 }
+                self.note_shown(now, from);
                 // The peer is where the datagram came from, never an address from its payload.
                 let peer = SocketAddr::new(from.ip(), port.unwrap_or(from.port()));
                 self.store(now, &info_hash, peer, seed);
                 // Also when nothing was stored: an error would make the announcer look elsewhere for nothing.
-                self.respond(now, from, transaction, |_, _| {});
+                self.respond(now, asked, |_, _| {});
             }
         }
     }
 
-    pub(super) fn refuse_if_admitted(&mut self, now: Instant, from: SocketAddr, transaction: &[u8], fault: Fault) {
+    pub(super) fn refuse_if_admitted(&mut self, now: Instant, asked: Asked<'_>, fault: Fault) {
         if self.is_read_only() {
             self.stats.ignored += 1;
-        } else if self.admits(now, from) {
-            self.refuse(now, from, transaction, fault);
+        } else if let Some(asked) = self.admit(now, asked, None) {
+            self.refuse(now, asked, fault);
         }
     }
 
-    fn admits(&mut self, now: Instant, from: SocketAddr) -> bool {
-        let admitted = self.reply_guard.as_mut().is_none_or(|guard| guard.admits(now, from.ip()));
-        self.stats.limited += u64::from(!admitted);
-        admitted
+    /// The query with how much may be said in answer; `None` if it is not to be answered at all.
+    fn admit<'a>(&mut self, now: Instant, asked: Asked<'a>, asker: Option<&Contact>) -> Option<Asked<'a>> {
+        let Some(budget) = &mut self.reply_budget else { return Some(asked) };
+        let table = &self.table;
+        let in_table = || asker.is_some_and(|asker| table.contains(asker));
+        match budget.admit(now, asked.from.ip(), asked.bytes, in_table) {
+            Ok(room) => {
+                self.stats.short_replies += u64::from(room != Room::Full);
+                Some(Asked { room, ..asked })
+            }
+            Err(spent) => {
+                self.stats.limited += 1;
+                self.stats.limited_by_network += u64::from(spent == Spent::Owner);
+                self.stats.limited_by_all += u64::from(spent == Spent::All);
+                None
+            }
+        }
+    }
+
+    /// The node at `from` has echoed a token of ours.
+    pub(super) fn note_shown(&mut self, now: Instant, from: SocketAddr) {
+        if let Some(budget) = &mut self.reply_budget {
+            budget.note_shown(now, from.ip());
+        }
     }
 
     /// A token unless full, and values when known, as many as there is room for. Nodes come with them always: BEP 5 says
     /// either, everyone deployed says both.
-    fn write_peers(&mut self, response: &mut Response<'_>, info_hash: &Id, asker: IpAddr, noseed: bool) {
-        if self.peers.accepts(self.id(), info_hash, asker) {
-            response.token(&self.tokens.give(asker, info_hash));
+    fn write_peers(&mut self, response: &mut Reply<'_>, info_hash: &Id, asker: SocketAddr, noseed: bool) {
+        if self.peers.accepts(self.id(), info_hash, asker.ip()) {
+            response.token(&self.tokens.give(asker.ip(), info_hash));
         }
         let family = self.config.family;
         let room = response.room_for_values(family);
-        if let Some(sample) = self.peers.sample(info_hash, room, noseed, &mut self.random) {
-            response.values(family, sample.iter());
+        if room > 0
+            && let Some(choice) = self.peers.choose(info_hash, room, noseed, &mut self.random)
+        {
+            response.values(family, choice.iter());
         }
-    }
-
-    /// The filters of what we store; `None` for a swarm without peers.
-    pub(super) fn swarm_filters(&self, info_hash: &Id) -> Option<SwarmFilters> {
-        let mut filters = SwarmFilters::default();
-        for (peer, seed) in self.peers.swarm(info_hash)? {
-            if let Some(peer) = decode_addr(peer) {
-                filters.insert(peer.ip(), seed);
-            }
-        }
-        Some(filters)
     }
 
     fn store(&mut self, now: Instant, info_hash: &Id, peer: SocketAddr, seed: bool) {
@@ -112,15 +148,16 @@ impl Node {
         let stored = if self.rules.admits(&peer) {
             self.peers.announce(now, self.table.own(), &announced)
         } else {
-            Stored::Full
+            AnnounceOutcome::Full
         };
-        self.stats.announces_not_stored += u64::from(stored == Stored::Full);
-        self.stats.displaced_swarms += u64::from(stored == Stored::DisplacedSwarm);
+        self.stats.announces_not_stored += u64::from(stored == AnnounceOutcome::Full);
+        self.stats.displaced_peers += u64::from(stored == AnnounceOutcome::Displaced);
+        self.stats.displaced_swarms += u64::from(stored == AnnounceOutcome::DisplacedSwarm);
         self.keep_sweeping(now);
     }
 
     /// The contacts closest to `target` of each family that is wanted.
-    pub(super) fn write_nearby(&self, response: &mut Response<'_>, target: &Id, want: Want) {
+    pub(super) fn write_nearby(&self, response: &mut Reply<'_>, target: &Id, want: Want) {
         let transport = self.config.family;
         for family in [Family::V4, Family::V6] {
             if want.includes(family, transport) {
@@ -134,46 +171,44 @@ impl Node {
         }
     }
 
-    pub(super) fn respond(
-        &mut self,
-        now: Instant,
-        to: SocketAddr,
-        transaction: &[u8],
-        write: impl FnOnce(&mut Self, &mut Response<'_>),
-    ) {
-        self.respond_with(now, to, transaction, None, write);
+    pub(super) fn respond(&mut self, now: Instant, asked: Asked<'_>, write: impl FnOnce(&mut Self, &mut Reply<'_>)) {
+        self.respond_with(now, asked, None, write);
     }
 
     /// The same, with filters of a whole swarm (BEP 33) where they are asked for.
     fn respond_with(
         &mut self,
         now: Instant,
-        to: SocketAddr,
-        transaction: &[u8],
+        asked: Asked<'_>,
         filters: Option<&SwarmFilters>,
-        write: impl FnOnce(&mut Self, &mut Response<'_>),
+        write: impl FnOnce(&mut Self, &mut Reply<'_>),
     ) {
-        let own = *self.id();
-        let filters = filters.map(|both| Filters { seeds: both.seeds.as_bytes(), peers: both.peers.as_bytes() });
+        let (own, to) = (*self.id(), asked.from);
+        let filters = filters.map(|both| ReplyFilters { seeds: both.seeds.as_bytes(), peers: both.peers.as_bytes() });
         let mut outbox = std::mem::take(&mut self.outbox);
         let length = outbox.push(to, |out| {
-            let mut response = Response::begin_scrape(out, &own, &to, transaction, filters);
+            let mut response = Reply::begin_scrape(out, &own, &to, asked.transaction, filters);
+            response.limit(asked.room.most_bytes());
             write(self, &mut response);
             response.end();
         });
         self.outbox = outbox;
-        self.count_reply(now, length);
+        self.count_reply(now, to, length);
     }
 
-    pub(super) fn refuse(&mut self, now: Instant, to: SocketAddr, transaction: &[u8], fault: Fault) {
+    /// Answers with an error, unless replies are short: an error brings the other side nothing.
+    pub(super) fn refuse(&mut self, now: Instant, asked: Asked<'_>, fault: Fault) {
         self.stats.refused += 1;
-        let length = self.outbox.push(to, |out| encode::error(out, transaction, &to, fault));
-        self.count_reply(now, length);
+        if asked.room != Room::Full {
+            return;
+        }
+        let length = self.outbox.push(asked.from, |out| encode::error(out, asked.transaction, &asked.from, fault));
+        self.count_reply(now, asked.from, length);
     }
 
-    fn count_reply(&mut self, now: Instant, length: usize) {
-        if let Some(guard) = &mut self.reply_guard {
-            guard.note_reply(now, length);
+    fn count_reply(&mut self, now: Instant, to: SocketAddr, length: usize) {
+        if let Some(budget) = &mut self.reply_budget {
+            budget.note_reply(now, to.ip(), length);
         }
     }
 }

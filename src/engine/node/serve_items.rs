@@ -4,10 +4,11 @@
 use std::net::SocketAddr;
 
 use super::Node;
-use crate::engine::contact::subnet;
+use super::serve::Asked;
 use crate::engine::id::Id;
-use crate::engine::items::{Item, ItemFault, MAX_SALT, Mutable, Refusal, Value, target_of_key, target_of_value};
+use crate::engine::items::{Item, ItemFault, MAX_SALT, Mutable, PutRefusal, Value, target_of_key, target_of_value};
 use crate::engine::krpc::{Fault, ItemFields, Put, Want};
+use crate::engine::owner::owner;
 use crate::engine::time::Instant;
 
 impl Node {
@@ -15,17 +16,18 @@ impl Node {
     pub(super) fn serve_get(
         &mut self,
         now: Instant,
-        from: SocketAddr,
-        transaction: &[u8],
+        asked: Asked<'_>,
         target: &Id,
         known_seq: Option<i64>,
         want: Want,
     ) {
         self.stats.gets += 1;
         let family = self.config.family;
-        self.respond(now, from, transaction, |node, response| {
+        let from = asked.from;
+        self.respond(now, asked, |node, response| {
             let token = node.items.accepts(node.id(), target).then(|| node.tokens.give(from.ip(), target));
             let fields = node.items.get(now, target).map(|item| fields(item, known_seq));
+            let fields = fields.filter(|fields| response.has_room_for_item(fields));
             match fields {
                 Some(fields) => response.item(family, &fields, token.as_ref().map(<[u8; 8]>::as_slice), |response| {
                     node.write_nearby(response, target, want);
@@ -40,11 +42,11 @@ impl Node {
         });
     }
 
-    pub(super) fn serve_put(&mut self, now: Instant, from: SocketAddr, transaction: &[u8], put: &Put<'_>) {
+    pub(super) fn serve_put(&mut self, now: Instant, asked: Asked<'_>, put: &Put<'_>) {
         self.stats.puts += 1;
-        match self.store_item(now, from, put) {
-            Ok(()) => self.respond(now, from, transaction, |_, _| {}),
-            Err(fault) => self.refuse(now, from, transaction, fault),
+        match self.store_item(now, asked.from, put) {
+            Ok(()) => self.respond(now, asked, |_, _| {}),
+            Err(fault) => self.refuse(now, asked, fault),
         }
     }
 
@@ -57,14 +59,16 @@ impl Node {
             self.stats.bad_tokens += 1;
             return Err(Fault::Token);
         }
+        self.note_shown(now, from);
         let item = item(put)?;
         if !self.items.has(&target, &item) && !item.is_genuine() {
             return Err(Fault::Signature);
         }
-        let writer = self.rules.diverse.then(|| subnet(from.ip()));
+        let writer = self.rules.diverse.then(|| owner(from.ip()));
         let own = *self.id();
         let stored = self.items.put(now, &own, item, put.cas, writer);
         self.keep_sweeping_items(now);
+        self.stats.items_not_stored += u64::from(stored == Err(PutRefusal::Full));
         Ok(stored?)
     }
 }
@@ -118,13 +122,13 @@ impl From<ItemFault> for Fault {
     }
 }
 
-impl From<Refusal> for Fault {
-    fn from(refusal: Refusal) -> Self {
+impl From<PutRefusal> for Fault {
+    fn from(refusal: PutRefusal) -> Self {
         match refusal {
-            Refusal::Cas => Self::Cas,
-            Refusal::OldSeq => Self::OldSeq,
-            Refusal::OtherKind => Self::Argument("another kind of item is stored under this target"),
-            Refusal::Full => Self::NoRoom,
+            PutRefusal::Cas => Self::Cas,
+            PutRefusal::OldSeq => Self::OldSeq,
+            PutRefusal::OtherKind => Self::Argument("another kind of item is stored under this target"),
+            PutRefusal::Full => Self::NoRoom,
         }
     }
 }

@@ -37,6 +37,22 @@ pub struct Stats {
     pub expired_items: u64,
     /// Announces that were not stored: no room, or an address that has no place in this network.
     pub announces_not_stored: u64,
+    /// Peers that gave way to newer ones: their swarm, or their network in it, has as many as it may have.
+    pub displaced_peers: u64,
+    /// Items that were not stored: no room, or none for their network.
+    pub items_not_stored: u64,
+    /// Contacts that answered and found no place in the table because of their network.
+    pub entries_refused: u64,
+    /// Contacts heard of that were not verified: too many wait, or too many of their network, or too many asked us first.
+    pub newcomers_dropped: u64,
+    /// Answers that did not count in their lookup: given under another id, or their network has its share.
+    pub answers_not_counted: u64,
+    /// Votes on our address that did not count.
+    pub votes_refused: u64,
+    /// Operations that were refused because too many ran.
+    pub operations_refused: u64,
+    /// Queries that were not sent because too many awaited their response.
+    pub queries_not_sent: u64,
     /// Swarms that gave way to others because the memory for peers is spent.
     pub displaced_swarms: u64,
     /// Queries answered with an error.
@@ -45,6 +61,12 @@ pub struct Stats {
     pub bad_tokens: u64,
     /// Queries dropped because their source or all sources together had spent their budget.
     pub limited: u64,
+    /// Of those, the ones whose network (a /24 or /48) had spent its bytes of replies.
+    pub limited_by_network: u64,
+    /// Of those, the ones that came when the bytes of replies to all networks were spent.
+    pub limited_by_all: u64,
+    /// Queries answered briefly, because bytes of replies ran low and their source has not shown that it receives.
+    pub short_replies: u64,
     /// Queries dropped because we are read-only, or they carry our own id.
     pub ignored: u64,
     /// Queries sent.

@@ -14,7 +14,9 @@ mod compliance;
 mod hostile;
 mod items;
 mod patience;
+mod replies;
 mod responses;
+mod rules;
 mod sample;
 mod scrape;
 
@@ -255,7 +257,7 @@ fn a_node_that_starts_without_a_network_joins_when_it_comes() {
 #[test]
 fn two_nodes_are_a_network_and_a_public_router_is_not_a_contact() {
     let mut net = Net::new(0);
-    let at = |index: u8| SocketAddr::from(([198, 18, index, 1], 6881));
+    let at = |index: u8| SocketAddr::from(([50 + index, 18, 1, 1], 6881));
     for (private_network, known) in [(true, 1), (false, 0)] {
         let config = |has_routers| Config { private_network, has_routers, ..Config::new(Family::V4) };
         net.nodes.clear();
@@ -275,7 +277,7 @@ fn restart_keeps_id_tokens_contacts_and_peers() {
     let now = net.now;
     net.node(3).announce(now, SWARM, 1234, false);
     net.run_for(secs(5));
-    let holder = (0..10).find(|&index| net.node(index).peers().peers() > 0).expect("somebody stores it");
+    let holder = (0..10).find(|&index| net.node(index).peers().peers() > 0).expect("a node stores it");
     let now = net.now;
     let saved = net.node(holder).snapshot(now);
     assert!(saved.contacts.len() >= 8);
@@ -477,7 +479,7 @@ fn a_read_only_node_answers_nothing_and_says_so() {
 #[test]
 fn an_id_follows_the_address_that_others_see() {
     let mut net = Net::new(0);
-    let at = |index: u8| SocketAddr::from(([198, 18, index, 1], 6881));
+    let at = |index: u8| SocketAddr::from(([50 + index, 18, 1, 1], 6881));
     let public = |index| {
         (at(index), Node::new(Config { compliance: Compliance::Off, ..Config::new(Family::V4) }, [index; 32], net.now))
     };

@@ -50,9 +50,10 @@ pub(super) const REFRESH_EVERY: Duration = Duration::from_secs(1);
 pub(super) const REFRESH_SETTLED_EVERY: Duration = Duration::from_secs(30);
 /// Time after joining during which a table is new.
 pub(super) const SETTLED_AFTER: Duration = Duration::from_mins(2);
-/// BEP 5: buckets are refreshed every 15 minutes; our neighbourhood is what others need most.
+/// Time between two lookups of our own id (BEP 5: buckets are refreshed every 15 minutes); our neighbourhood is what others
+/// need most.
 pub(super) const NEIGHBOURHOOD_EVERY: Duration = Duration::from_mins(15);
-/// The first look at the neighbourhood after joining: others have joined since.
+/// Time from joining to the first of them: others have joined since.
 pub(super) const NEIGHBOURHOOD_FIRST: Duration = Duration::from_secs(30);
 /// Time between the first two attempts to join: doubled each time, with jitter, up to [`BOOTSTRAP_RETRY_LONGEST`].
 pub(super) const BOOTSTRAP_RETRY: Duration = Duration::from_secs(2);
@@ -60,9 +61,9 @@ pub(super) const BOOTSTRAP_RETRY: Duration = Duration::from_secs(2);
 pub(super) const BOOTSTRAP_RETRY_LONGEST: Duration = Duration::from_mins(1);
 /// Time between two looks of a node that has joined whether it still has contacts.
 pub(super) const BOOTSTRAP_WATCH: Duration = Duration::from_secs(30);
-/// The whole store is swept within five minutes.
+/// Time between two slices of a sweep of the peers: all are swept within five minutes.
 pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(5);
-/// Items are few, and looked through all at once.
+/// Time between two sweeps of the items, which are few and looked through at once.
 pub(super) const SWEEP_ITEMS_EVERY: Duration = Duration::from_mins(5);
 /// Slices of a whole sweep.
 pub(super) const SWEEP_SLICES: usize = 60;

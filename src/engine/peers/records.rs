@@ -77,11 +77,14 @@ impl Records {
         }
     }
 
-    pub(super) fn set(&mut self, index: usize, peer: &[u8], at: HalfMinute, seed: bool) {
+    /// Writes `peer` in the place of a record, of which it returns the age and the flag.
+    pub(super) fn set(&mut self, index: usize, peer: &[u8], at: HalfMinute, seed: bool) -> Announced {
         let width = peer.len() + 1;
         let record = &mut self.bytes_mut()[index * width..][..width];
+        let old = Announced { announced: Record(record).announced(), seed: Record(record).is_seed() };
         record[..peer.len()].copy_from_slice(peer);
         record[peer.len()] = at.0 | if seed { SEED } else { 0 };
+        old
     }
 
     /// Removes what is older than `lifetime` half minutes and gives back memory; how many went.
@@ -165,6 +168,13 @@ fn partition_leechers<const WIDTH: usize>(records: &mut [[u8; WIDTH]]) -> usize 
         }
     }
     leechers
+}
+
+/// What a peer said of itself, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Announced {
+    pub(super) announced: HalfMinute,
+    pub(super) seed: bool,
 }
 
 /// One record.

@@ -1,6 +1,6 @@
 //! Which peer of a swarm makes room for a newcomer: the oldest of those that meet a bound with it.
 
-use super::Stored;
+use super::AnnounceOutcome;
 use super::records::{HalfMinute, Record, Records};
 use crate::engine::limits::PEERS_PER_SWARM;
 use crate::engine::rules::Rules;
@@ -13,27 +13,38 @@ pub(super) fn competitor(
     now: HalfMinute,
     rules: &Rules,
     full: bool,
-) -> Option<(usize, Stored)> {
+) -> Option<(usize, AnnounceOutcome)> {
     let ip = &peer[..peer.len() - 2];
-    let subnet = &ip[..if ip.len() == 4 { 3 } else { 8 }];
-    let [mut same_ip, mut same_subnet, mut any] = [Rivals::default(); 3];
+    let [site, owner, provider] = if ip.len() == 4 { [4, 3, 2] } else { [8, 6, 4] }.map(|bytes| &ip[..bytes]);
+    let [mut same_ip, mut same_site, mut same_owner, mut same_provider, mut any] = [Rivals::default(); 5];
     for (index, record) in records.iter(width).enumerate() {
         if record.peer() == peer {
-            return Some((index, Stored::Refreshed));
+            return Some((index, AnnounceOutcome::Refreshed));
         }
         any.note(index, record, now);
-        if record.peer().starts_with(subnet) {
-            same_subnet.note(index, record, now);
-            if record.peer().starts_with(ip) {
-                same_ip.note(index, record, now);
-            }
+        // Each network lies in the next wider one, and most records in no network of the newcomer.
+        if !record.peer().starts_with(provider) {
+            continue;
+        }
+        same_provider.note(index, record, now);
+        if !record.peer().starts_with(owner) {
+            continue;
+        }
+        same_owner.note(index, record, now);
+        if record.peer().starts_with(site) {
+            same_site.note(index, record, now);
+        }
+        if record.peer().starts_with(ip) {
+            same_ip.note(index, record, now);
         }
     }
     let bound = |rivals: &Rivals, most: usize| (rivals.count >= most).then_some(rivals.oldest);
     bound(&same_ip, rules.peers_per_address)
-        .or_else(|| bound(&same_subnet, rules.peers_per_subnet))
+        .or_else(|| bound(&same_site, rules.swarm_share.site))
+        .or_else(|| bound(&same_owner, rules.swarm_share.owner))
+        .or_else(|| bound(&same_provider, rules.swarm_share.provider))
         .or_else(|| bound(&any, if full { any.count.clamp(1, PEERS_PER_SWARM) } else { PEERS_PER_SWARM }))
-        .map(|index| (index, Stored::Displaced))
+        .map(|index| (index, AnnounceOutcome::Displaced))
 }
 
 /// Records that a newcomer competes with.

@@ -3,15 +3,19 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use arrayvec::ArrayVec;
 use hashbrown::HashTable;
 
+use super::filters::KeptFilters;
 use super::records::{HalfMinute, Records};
 use super::rivals::competitor;
 use super::writers::{Writer, Writers};
+use crate::engine::bloom::SwarmFilters;
 use crate::engine::contact::{CompactAddr, Family, decode_addr};
 use crate::engine::id::Id;
 use crate::engine::keyed_hash::KeyedHash;
-use crate::engine::limits::{PEER_LIFETIME, SWARMS_PER_WRITER, WRITERS_TO_FILL_STORE};
+use crate::engine::limits::{KEPT_SWARMS_PERCENT, PEER_LIFETIME};
+use crate::engine::owner::owner;
 use crate::engine::random::Random;
 use crate::engine::rules::Rules;
 use crate::engine::time::Instant;
@@ -27,12 +31,16 @@ const SWARM_BYTES: usize = size_of::<Swarm>() + 10;
 /// Swarms that are looked at to find one that gives way.
 const LOOKED_AT: usize = 8;
 /// Bits in common with our id that count. Those that a network of ten million nodes decides by, and a few more: the
-/// rest proves only that somebody has made up an infohash next to our id.
+/// rest proves only that an infohash next to our id was made up.
 const CLOSENESS_BITS: usize = 24;
+/// Peers of a swarm that are looked at to say from how many networks its peers are.
+const PEERS_LOOKED_AT: usize = 16;
+/// Time after which a peer that announces again shows that its swarm lives: no client asks sooner.
+const LIVES_AFTER: u8 = (Duration::from_mins(5).as_secs() / HALF_MINUTE.as_secs()) as u8;
 
 /// What became of an announce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stored {
+pub enum AnnounceOutcome {
     /// A peer that was not known in this swarm.
     New,
     /// A known peer; its age starts again.
@@ -61,9 +69,31 @@ pub struct StoredPeer {
 #[derive(Clone)]
 struct Swarm {
     info_hash: Id,
-    /// Who began it.
-    writer: Writer,
+    origin: Origin,
     records: Records,
+}
+
+/// How a swarm began: the writer that began it, whether there was room, and whether a peer announced again since.
+#[derive(Clone, Copy, Debug)]
+struct Origin(u32);
+
+const EARLY: u32 = 1 << 31;
+const ALIVE: u32 = 1 << 30;
+const _: () = assert!(Writer::BITS <= 30);
+
+impl Origin {
+    fn new(writer: Writer, early: bool) -> Self {
+        Self(writer.pack() | if early { EARLY } else { 0 })
+    }
+
+    const fn writer(self) -> Writer {
+        Writer::unpack(self.0)
+    }
+
+    /// Whether the swarm keeps its place, up to a share of all.
+    const fn keeps_its_place(self) -> bool {
+        self.0 & (EARLY | ALIVE) == EARLY | ALIVE
+    }
 }
 
 /// All swarms of one family.
@@ -74,8 +104,11 @@ pub struct PeerStore {
     shards: Vec<HashTable<u32>>,
     blocks: Vec<Vec<Swarm>>,
     swarms: usize,
+    /// Swarms that keep their place.
+    kept: usize,
     peers: usize,
     heap_bytes: usize,
+    filters: KeptFilters,
     memory_bytes: usize,
     sweep: usize,
     /// `None` in a private network, where one host may well hold everything.
@@ -85,12 +118,12 @@ pub struct PeerStore {
 
 /// A random choice of a swarm's peers.
 #[derive(Debug)]
-pub struct Sample<'a> {
+pub struct Choice<'a> {
     bytes: &'a [u8],
     width: usize,
 }
 
-impl<'a> Sample<'a> {
+impl<'a> Choice<'a> {
     /// The compact peers.
     pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let width = self.width;
@@ -102,18 +135,19 @@ impl PeerStore {
     /// An empty store for peers of `family` that uses about `memory_bytes`.
     #[must_use]
     pub fn new(family: Family, memory_bytes: usize, rules: &'static Rules, random: &mut Random) -> Self {
-        let most = (memory_bytes / SWARM_BYTES / WRITERS_TO_FILL_STORE).max(SWARMS_PER_WRITER);
         Self {
             family,
             rules,
             shards: (0..SHARDS).map(|_| HashTable::new()).collect(),
             blocks: Vec::new(),
             swarms: 0,
+            kept: 0,
             peers: 0,
             heap_bytes: 0,
+            filters: KeptFilters::default(),
             memory_bytes,
             sweep: 0,
-            writers: rules.diverse.then(|| Writers::new(most)),
+            writers: rules.diverse.then(|| Writers::new(memory_bytes / SWARM_BYTES)),
             hash: KeyedHash::new(random),
         }
     }
@@ -147,7 +181,7 @@ impl PeerStore {
     }
 
     /// Stores a peer; `own` is the id of the node.
-    pub fn announce(&mut self, now: Instant, own: &Id, announced: &StoredPeer) -> Stored {
+    pub fn announce(&mut self, now: Instant, own: &Id, announced: &StoredPeer) -> AnnounceOutcome {
         let StoredPeer { info_hash, peer, seed, age } = announced;
         debug_assert_eq!(Family::of(peer), self.family, "one store holds one family");
         let full = self.is_full();
@@ -155,47 +189,69 @@ impl PeerStore {
             Some(place) => (place, false),
             None => match self.begin_swarm(own, info_hash, peer.ip()) {
                 Some(place) => (place, full),
-                None => return Stored::Full,
+                None => return AnnounceOutcome::Full,
             },
         };
         let at = HalfMinute::new(half_minutes(now) + 128 - half_minutes_in(*age).min(127));
         let stored = self.put(place, &CompactAddr::new(peer), now, at, *seed, full);
-        if made_room { Stored::DisplacedSwarm } else { stored }
+        if made_room { AnnounceOutcome::DisplacedSwarm } else { stored }
     }
 
-    fn put(&mut self, place: u32, peer: &CompactAddr, now: Instant, at: HalfMinute, seed: bool, full: bool) -> Stored {
+    fn put(
+        &mut self,
+        place: u32,
+        peer: &CompactAddr,
+        now: Instant,
+        at: HalfMinute,
+        seed: bool,
+        full: bool,
+    ) -> AnnounceOutcome {
         let (width, rules) = (self.width(), self.rules);
-        let records = &mut swarm_mut(&mut self.blocks, place).records;
+        let swarm = swarm_mut(&mut self.blocks, place);
+        let records = &mut swarm.records;
         let before = records.heap_bytes();
-        let stored = match competitor(records, width, peer.as_bytes(), HalfMinute::new(half_minutes(now)), rules, full)
-        {
-            Some((index, stored)) => {
-                records.set(index, peer.as_bytes(), at, seed);
-                stored
-            }
-            None => {
-                records.push(peer.as_bytes(), at, seed);
-                self.peers += 1;
-                Stored::New
-            }
+        let half_minute = HalfMinute::new(half_minutes(now));
+        let Some((index, outcome)) = competitor(records, width, peer.as_bytes(), half_minute, rules, full) else {
+            records.push(peer.as_bytes(), at, seed);
+            self.heap_bytes = self.heap_bytes + records.heap_bytes() - before;
+            self.peers += 1;
+            self.filters.forget(&swarm.info_hash);
+            return AnnounceOutcome::New;
         };
-        self.heap_bytes = self.heap_bytes + records.heap_bytes() - before;
-        stored
+        let old = records.set(index, peer.as_bytes(), at, seed);
+        if outcome != AnnounceOutcome::Refreshed || old.seed != seed {
+            self.filters.forget(&swarm.info_hash);
+        }
+        if outcome == AnnounceOutcome::Refreshed && half_minute.since(old.announced) >= LIVES_AFTER {
+            let kept = swarm.origin.keeps_its_place();
+            swarm.origin.0 |= ALIVE;
+            self.kept += usize::from(!kept && swarm.origin.keeps_its_place());
+        }
+        outcome
+    }
+
+    /// The filters of all peers of `info_hash` (BEP 33); `None` for a swarm without peers.
+    pub fn filters(&mut self, info_hash: &Id) -> Option<SwarmFilters> {
+        let (width, place) = (self.width(), self.find(info_hash)?);
+        let records = &swarm(&self.blocks, place).records;
+        let make = || {
+            let mut filters = SwarmFilters::default();
+            for record in records.iter(width) {
+                if let Some(peer) = decode_addr(record.peer()) {
+                    filters.insert(peer.ip(), record.is_seed());
+                }
+            }
+            filters
+        };
+        Some(self.filters.of(info_hash, records.count(width), make))
     }
 
     /// A uniform random choice of at most `wanted` peers of `info_hash`; `None` for a swarm without peers.
-    pub fn sample(&mut self, info_hash: &Id, wanted: usize, noseed: bool, random: &mut Random) -> Option<Sample<'_>> {
+    pub fn choose(&mut self, info_hash: &Id, wanted: usize, noseed: bool, random: &mut Random) -> Option<Choice<'_>> {
         let width = self.width();
         let place = self.find(info_hash)?;
         let records = &mut swarm_mut(&mut self.blocks, place).records;
-        Some(Sample { bytes: records.shuffle_front(width, wanted, noseed, random), width })
-    }
-
-    /// Every peer of `info_hash` in its compact form, and whether it is a seed; `None` for a swarm without peers.
-    #[must_use]
-    pub fn swarm(&self, info_hash: &Id) -> Option<impl Iterator<Item = (&[u8], bool)>> {
-        let records = &swarm(&self.blocks, self.find(info_hash)?).records;
-        Some(records.iter(self.width()).map(|record| (record.peer(), record.is_seed())))
+        Some(Choice { bytes: records.shuffle_front(width, wanted, noseed, random), width })
     }
 
     /// A uniform random choice of at most `wanted` infohashes of swarms that have a peer.
@@ -217,10 +273,15 @@ impl PeerStore {
             if self.sweep >= self.swarms {
                 self.sweep = 0;
             }
-            let records = &mut swarm_mut(&mut self.blocks, self.sweep as u32).records;
+            let swarm = swarm_mut(&mut self.blocks, self.sweep as u32);
+            let records = &mut swarm.records;
             let before = records.heap_bytes();
-            gone += records.expire(width, at, LIFETIME);
+            let expired = records.expire(width, at, LIFETIME);
+            gone += expired;
             self.heap_bytes = self.heap_bytes + records.heap_bytes() - before;
+            if expired > 0 {
+                self.filters.forget(&swarm.info_hash);
+            }
             if records.count(width) == 0 {
                 self.remove_swarm(self.sweep as u32);
             } else {
@@ -249,7 +310,7 @@ impl PeerStore {
     }
 
     fn writer(&self, ip: IpAddr) -> Writer {
-        if self.writers.is_some() { Writers::slot(&self.hash, ip) } else { 0 }
+        if self.writers.is_some() { Writer::of(&self.hash, ip) } else { Writer::default() }
     }
 
     fn may_begin(&self, writer: Writer) -> bool {
@@ -262,16 +323,17 @@ impl PeerStore {
         if !self.may_begin(writer) {
             return None;
         }
-        if self.is_full() {
+        let full = self.is_full();
+        if full {
             let place = self.giving_way(own, info_hash)?;
             self.forget_swarm(place);
         }
-        Some(self.add_swarm(*info_hash, writer))
+        Some(self.add_swarm(*info_hash, Origin::new(writer, !full)))
     }
 
     /// The swarm that gives way to `info_hash`: of a few, the one that is worth least, if it is worth less than a swarm
-    /// of one peer there. Which few is up to a keyed hash: nobody can aim, and to ask for a token and to announce see
-    /// the same.
+    /// of one peer there. Which few is up to a keyed hash: no remote can aim, and to ask for a token and to announce see
+    /// the same. Swarms that keep their place give way only while they are more than their share.
     fn giving_way(&self, own: &Id, info_hash: &Id) -> Option<u32> {
         let mut dice = self.hash.of(&info_hash.0);
         let looked_at = std::iter::repeat_with(|| {
@@ -279,12 +341,29 @@ impl PeerStore {
             dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (((dice >> 32) * self.swarms as u64) >> 32) as u32
         });
+        let keep = self.kept * 100 <= self.swarms * KEPT_SWARMS_PERCENT;
         let value = |&place: &u32| {
             let swarm = swarm(&self.blocks, place);
-            worth(own, &swarm.info_hash, swarm.records.count(self.width()))
+            let kept = keep && swarm.origin.keeps_its_place();
+            if kept { u32::MAX } else { worth(own, &swarm.info_hash, self.networks(&swarm.records)) }
         };
         let least = looked_at.take(if self.swarms > 0 { LOOKED_AT } else { 0 }).min_by_key(value)?;
         (value(&least) < worth(own, info_hash, 1)).then_some(least)
+    }
+
+    /// From how many networks the peers of a swarm are, about: as many announces as there are networks are what an attacker
+    /// cannot make up. In a private network, where all may share one, its peers.
+    fn networks(&self, records: &Records) -> usize {
+        let (width, count) = (self.width(), records.count(self.width()));
+        if !self.rules.diverse {
+            return count;
+        }
+        let looked_at = records.iter(width).take(PEERS_LOOKED_AT).filter_map(|record| decode_addr(record.peer()));
+        let mut owners: ArrayVec<u64, PEERS_LOOKED_AT> = looked_at.map(|peer| owner(peer.ip())).collect();
+        let seen = owners.len().max(1);
+        owners.sort_unstable();
+        let distinct = owners.chunk_by(|a, b| a == b).count();
+        count * distinct / seen
     }
 
     /// Removes a swarm with all that is in it.
@@ -292,6 +371,7 @@ impl PeerStore {
         let records = &swarm(&self.blocks, place).records;
         self.peers -= records.count(self.width());
         self.heap_bytes -= records.heap_bytes();
+        self.filters.forget(&swarm(&self.blocks, place).info_hash);
         self.remove_swarm(place);
     }
 
@@ -305,16 +385,16 @@ impl PeerStore {
         self.shards[shard(hash)].find(hash, |&place| swarm(blocks, place).info_hash == *info_hash).copied()
     }
 
-    fn add_swarm(&mut self, info_hash: Id, writer: Writer) -> u32 {
+    fn add_swarm(&mut self, info_hash: Id, origin: Origin) -> u32 {
         let place = self.swarms as u32;
         if self.swarms.is_multiple_of(BLOCK) {
             self.blocks.push(Vec::with_capacity(BLOCK));
         }
         let block = self.blocks.last_mut().expect("a block was just added if there was none with room");
-        block.push(Swarm { info_hash, writer, records: Records::new() });
+        block.push(Swarm { info_hash, origin, records: Records::new() });
         self.swarms += 1;
         if let Some(writers) = &mut self.writers {
-            writers.begun(writer);
+            writers.begun(origin.writer());
         }
         let (hash, hasher, blocks) = (self.hash.of(&info_hash.0), self.hash, &self.blocks);
         let rehash = |&place: &u32| hasher.of(&swarm(blocks, place).info_hash.0);
@@ -325,8 +405,10 @@ impl PeerStore {
     /// Removes a swarm that is empty, or not counted any more; the last one moves into its place, so that blocks stay
     /// dense.
     fn remove_swarm(&mut self, place: u32) {
+        let origin = swarm(&self.blocks, place).origin;
+        self.kept -= usize::from(origin.keeps_its_place());
         if let Some(writers) = &mut self.writers {
-            writers.gone(swarm(&self.blocks, place).writer);
+            writers.gone(origin.writer());
         }
         let last = self.swarms as u32 - 1;
         let (gone, moved) = (swarm(&self.blocks, place).info_hash, swarm(&self.blocks, last).info_hash);
@@ -366,9 +448,9 @@ impl std::fmt::Debug for PeerStore {
 }
 
 /// What a swarm is worth to us: lookups come to us for what is close to our id, and each bit halves how many do; a
-/// swarm of twice the peers serves twice as many.
-fn worth(own: &Id, info_hash: &Id, peers: usize) -> u32 {
-    own.common_prefix_len(info_hash).min(CLOSENESS_BITS) as u32 + peers.max(1).ilog2()
+/// swarm with peers in twice the networks serves twice as many.
+fn worth(own: &Id, info_hash: &Id, networks: usize) -> u32 {
+    own.common_prefix_len(info_hash).min(CLOSENESS_BITS) as u32 + networks.max(1).ilog2()
 }
 
 const fn half_minutes(now: Instant) -> u64 {

@@ -10,9 +10,10 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 
 use super::entry::Entry;
-use crate::engine::contact::{Contact, subnet};
+use crate::engine::contact::Contact;
 use crate::engine::id::Id;
-use crate::engine::limits::{FIRST_BUCKETS, K, RESERVE};
+use crate::engine::limits::{FIRST_BUCKETS, K, LEAST_OF_PROVIDER, PARTS_FOR_PROVIDERS, RESERVE};
+use crate::engine::owner::{Level, network, owner};
 use crate::engine::time::Instant;
 
 /// An entry younger than this may be displaced by a much faster one; older ones have proven that they stay.
@@ -28,7 +29,7 @@ pub(super) struct Bucket {
     shared_bits: u32,
     /// What is asked of every entry, kept side by side: a search reads these and only then the entry that fits. In a
     /// busy node most of the table is in no cache of the processor, and in a simulation none of it. First the head of
-    /// each id, sorted, and the index of its entry: only these are moved when somebody comes or goes.
+    /// each id, sorted, and the index of its entry: only these are moved when an entry comes or goes.
     heads: Vec<u64>,
     order: Vec<u8>,
     /// Then the place of each address, see [`place`].
@@ -43,16 +44,16 @@ pub(super) struct Bucket {
     seen_from: Instant,
 }
 
-/// 24 bits of the subnet, then 8 of host and port. Addresses that are alike here may still differ.
+/// 24 bits of the owner, then 8 of host and port. Addresses that are alike here may still differ.
 fn place(addr: &SocketAddr) -> u32 {
-    let network = subnet(addr.ip());
-    let network = (network ^ network >> 24 ^ network >> 48) as u32;
+    let owner = owner(addr.ip());
+    let owner = (owner ^ owner >> 24) as u32;
     let host = match addr.ip() {
         IpAddr::V4(ip) => ip.octets()[3],
         IpAddr::V6(ip) => ip.octets()[15],
     };
     let [high, low] = addr.port().to_be_bytes();
-    network << 8 | u32::from(host ^ high ^ low)
+    owner << 8 | u32::from(host ^ high ^ low)
 }
 
 impl Bucket {
@@ -155,15 +156,22 @@ impl Bucket {
         all.find(|(other, entry)| **other == place && entry.contact.addr == *addr).map(|(_, entry)| entry)
     }
 
-    /// The entries that share a subnet with `ip`.
-    pub(super) fn in_subnet_of(&self, addr: &SocketAddr) -> impl Iterator<Item = &Entry> {
-        let (network, ours) = (place(addr) >> 8, subnet(addr.ip()));
-        let alike = self.places.iter().zip(&self.entries).filter(move |(place, _)| *place >> 8 == network);
-        alike.map(|(_, entry)| entry).filter(move |entry| subnet(entry.contact.addr.ip()) == ours)
+    /// The entries whose address has the same owner.
+    pub(super) fn of_owner_of(&self, addr: &SocketAddr) -> impl Iterator<Item = &Entry> {
+        let (mark, ours) = (place(addr) >> 8, owner(addr.ip()));
+        let alike = self.places.iter().zip(&self.entries).filter(move |(place, _)| *place >> 8 == mark);
+        alike.map(|(_, entry)| entry).filter(move |entry| owner(entry.contact.addr.ip()) == ours)
     }
 
-    pub(super) fn knows_subnet_of(&self, addr: &SocketAddr) -> bool {
-        self.in_subnet_of(addr).next().is_some()
+    pub(super) fn knows_owner_of(&self, addr: &SocketAddr) -> bool {
+        self.of_owner_of(addr).next().is_some()
+    }
+
+    /// Whether one provider has all the entries that it may have: an eighth, two at the least.
+    pub(super) fn has_enough_of_provider(&self, ip: IpAddr) -> bool {
+        let provider = network(ip, Level::Provider);
+        let same = self.entries.iter().filter(|entry| network(entry.contact.addr.ip(), Level::Provider) == provider);
+        same.count() >= (self.capacity / PARTS_FOR_PROVIDERS).max(LEAST_OF_PROVIDER)
     }
 
     pub(super) const fn is_full(&self) -> bool {

@@ -2,17 +2,19 @@
 //!
 //! Nothing is ever sent for its sake. For each first byte of an id it keeps the fastest contacts that answered lately,
 //! so that wherever a target lies some are known that share eight bits and more with it. Invariant: at most
-//! `ways` contacts per first byte, of which no two share an endpoint nor, in a public network, a /24 or /64: a lookup
-//! trusts what stands here as it trusts the table, so that one owner may not fill a set.
+//! `ways` contacts per first byte, of which no two share an endpoint; in a public network one of an owner (a
+//! /24 or /48) and two of a provider (a /16 or /32). A lookup trusts what stands here as it trusts the table.
 
 use std::time::Duration;
 
-use crate::engine::contact::{Contact, subnet};
+use crate::engine::contact::Contact;
 use crate::engine::id::Id;
+use crate::engine::limits::CACHE_SHARE;
+use crate::engine::owner::{Level, network};
 use crate::engine::rules::Rules;
 use crate::engine::time::{Instant, RoundTrip};
 
-/// A contact that has not answered for so long gives way to any other.
+/// Time after its last answer from which on a contact gives way to any other.
 const FRESH_FOR: Duration = Duration::from_mins(30);
 
 #[derive(Clone, Copy, Debug)]
@@ -42,14 +44,16 @@ impl Cache {
         let Some(set) = self.sets.get_mut(usize::from(contact.id.0[0])) else { return };
         let known = Known { contact, rtt: rtt.into(), answered: now };
         let worth = |known: &Known| (now.since(known.answered) >= FRESH_FOR, known.rtt);
-        let network = subnet(contact.addr.ip());
         if let Some(same) = set.iter_mut().find(|known| known.contact.addr == contact.addr) {
             *same = known;
-        } else if let Some(near) =
-            set.iter_mut().find(|near| self.rules.diverse && subnet(near.contact.addr.ip()) == network)
-        {
-            if worth(near).0 {
-                *near = known;
+        } else if let Some(level) = self.rules.diverse.then(|| exhausted(set, &contact)).flatten() {
+            // Its network has no place left: it takes that of one that is stale, or none.
+            let is_of_it =
+                |near: &&mut Known| network(near.contact.addr.ip(), level) == network(contact.addr.ip(), level);
+            if let Some(stale) =
+                set.iter_mut().filter(is_of_it).max_by_key(|near| worth(near)).filter(|near| worth(near).0)
+            {
+                *stale = known;
             }
         } else if set.len() < self.ways {
             // A set keeps what it has: room for more would cost as much again.
@@ -86,6 +90,11 @@ impl Cache {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// The network of `contact` that has all the places of `set` that it may have.
+fn exhausted(set: &[Known], contact: &Contact) -> Option<Level> {
+    CACHE_SHARE.exhausted(contact.addr.ip(), set.iter().map(|known| known.contact.addr.ip()))
 }
 
 #[cfg(test)]

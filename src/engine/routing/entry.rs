@@ -5,13 +5,15 @@ use std::time::Duration;
 use crate::engine::contact::Contact;
 use crate::engine::time::{Instant, RoundTrip};
 
-/// BEP 5: a contact that showed no life for this long is questionable.
+// Silence is not death: big implementations drop queries under their own limits.
+
+/// Time without a sign of life after which a contact is questionable (BEP 5, Routing Table).
 pub const GOOD_FOR: Duration = Duration::from_mins(15);
-/// Silence is not death: big implementations drop queries under their own limits. So many failures in a row...
+/// Failures in a row that make a contact bad, if they are spread over [`FAILING_FOR`].
 const FAILURES_TO_BE_BAD: u8 = 3;
-/// ...spread over at least this long...
+/// Shortest time between the first and the last failure in a row of a bad contact.
 const FAILING_FOR: Duration = Duration::from_mins(2);
-/// ...of which two count apart only if so much time lies between them.
+/// Shortest time between two failures that count as two.
 const FAILURE_SPACING: Duration = Duration::from_secs(20);
 
 /// The three states of BEP 5.
@@ -160,6 +162,25 @@ mod tests {
             entry.note_failure(Instant::from_micros(millis * 1000));
         }
         assert_eq!((entry.failures(), entry.health(Instant::from_secs(1))), (1, Health::Questionable));
+    }
+
+    #[test]
+    fn failures_in_less_than_two_minutes_are_not_death_however_many() {
+        let mut entry = entry();
+        for secs in (10..=129).step_by(20) {
+            entry.note_failure(Instant::from_secs(secs));
+        }
+        assert_eq!((entry.failures(), entry.health(Instant::from_secs(130))), (6, Health::Questionable));
+        entry.note_failure(Instant::from_secs(150));
+        assert_eq!(entry.health(Instant::from_secs(150)), Health::Bad, "two minutes and twenty seconds");
+    }
+
+    #[test]
+    fn two_failures_are_not_death_however_long() {
+        let mut entry = entry();
+        entry.note_failure(Instant::from_secs(10));
+        entry.note_failure(Instant::from_secs(1000));
+        assert_eq!(entry.health(Instant::from_secs(1000)), Health::Questionable);
     }
 
     #[test]

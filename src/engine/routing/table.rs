@@ -1,8 +1,9 @@
 //! The routing table.
 //!
 //! Bucket `i` holds contacts that share exactly `i` leading bits with our own id, so no bucket is ever split: BEP 5's
-//! splitting of the own bucket comes to the same. Invariants, besides those of a bucket: one entry per IP address, one
-//! per /24 or /64 in a bucket (both off in a private network), never our own id, verified contacts only.
+//! splitting of the own bucket comes to the same. Invariants, besides those of a bucket: one entry per site (an
+//! IPv4 address, a /64), one per owner (a /24, a /48) in a bucket, and an eighth of a bucket, two at the least, per provider (a
+//! /16, a /32), all off in a private network; never our own id, verified contacts only.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -11,18 +12,22 @@ use arrayvec::ArrayVec;
 
 use super::bucket::Bucket;
 use super::entry::{Entry, Health};
-use crate::engine::contact::{Contact, subnet};
+use crate::engine::contact::Contact;
 use crate::engine::id::Id;
 use crate::engine::limits::{FIRST_BUCKETS, K};
+use crate::engine::owner::{Level, network, owner};
 use crate::engine::presence::Presence;
 use crate::engine::rules::Rules;
 use crate::engine::time::Instant;
 
-/// A dead entry is kept as a last resort until something replaces it, or until it has failed so often in a row.
+/// Failures in a row after which a dead entry leaves the table. Until then it is kept as a last resort, unless another
+/// contact takes its place.
 const FAILURES_TO_BE_FORGOTTEN: u8 = 8;
 
-/// Counts in the filter of subnets: six for each entry of a usual table.
-const SUBNETS: usize = 2048;
+/// Counts in the filter of owners: six for each entry of a usual table.
+const OWNERS: usize = 2048;
+/// Counts in the filter of providers: three for each.
+const PROVIDERS: usize = 1024;
 
 /// What became of a contact that answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,20 +43,22 @@ pub enum Outcome {
     /// This endpoint used to have another id; that entry is gone, and the new id is not believed yet.
     IdChanged(Id),
     /// It may not enter.
-    Refused(Refusal),
+    Refused(EntryRefusal),
 }
 
 /// Why a contact may not enter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum EntryRefusal {
     /// It claims our own id, or no id at all.
     OwnOrZeroId,
     /// The id is in the table at another address that still answers.
     IdTaken,
-    /// Another contact at this IP address is in the table.
+    /// Another contact at this IPv4 address, or of this /64, is in the table.
     AddressTaken,
-    /// Another contact of this /24 or /64 is in the bucket.
-    SubnetTaken,
+    /// Another contact of this owner (a /24 or /48) is in the bucket.
+    OwnerTaken,
+    /// The bucket has as many contacts of this provider (a /16 or /32) as it takes.
+    ProviderTaken,
 }
 
 /// The routing table of one node, one family.
@@ -59,8 +66,10 @@ pub enum Refusal {
 pub struct Table {
     own: Id,
     buckets: Vec<Bucket>,
-    /// The subnets of all entries: most contacts that are heard of come from none of them.
-    subnets: Presence<SUBNETS>,
+    /// The owners of all entries: most contacts that are heard of belong to none of them.
+    owners: Presence<OWNERS>,
+    /// The providers of all entries.
+    providers: Presence<PROVIDERS>,
     rules: &'static Rules,
     prefer_compliant: bool,
 }
@@ -69,7 +78,7 @@ impl Table {
     /// An empty table around `own`. `prefer_compliant` lets contacts that obey BEP 42 displace those that do not.
     #[must_use]
     pub const fn new(own: Id, rules: &'static Rules, prefer_compliant: bool) -> Self {
-        Self { own, buckets: Vec::new(), subnets: Presence::new(), rules, prefer_compliant }
+        Self { own, buckets: Vec::new(), owners: Presence::new(), providers: Presence::new(), rules, prefer_compliant }
     }
 
     /// The id that the table is built around.
@@ -81,7 +90,7 @@ impl Table {
     /// `contact` answered a query of ours after `rtt`.
     pub fn answered(&mut self, now: Instant, contact: Contact, rtt: Duration) -> Outcome {
         if contact.id == self.own || contact.id == Id::ZERO {
-            return Outcome::Refused(Refusal::OwnOrZeroId);
+            return Outcome::Refused(EntryRefusal::OwnOrZeroId);
         }
         let index = self.bucket_index(&contact.id);
         if let Some(entry) = self.buckets[index].by_id(&contact.id) {
@@ -90,13 +99,13 @@ impl Table {
                 return Outcome::Refreshed;
             }
             if !entry.is_dead() {
-                return self.drop_old_id(now, &contact).unwrap_or(Outcome::Refused(Refusal::IdTaken));
+                return self.drop_old_id(now, &contact).unwrap_or(Outcome::Refused(EntryRefusal::IdTaken));
             }
             self.take_out(index, &contact.id);
         }
         let refusal = self.refusal(index, &contact);
         // In a private network an address is no reason, but the very endpoint is.
-        if (refusal == Some(Refusal::AddressTaken) || !self.rules.diverse)
+        if (refusal == Some(EntryRefusal::AddressTaken) || !self.rules.diverse)
             && let Some(changed) = self.drop_old_id(now, &contact)
         {
             return changed;
@@ -109,8 +118,8 @@ impl Table {
 
     /// `contact` queried us. Whether it is in the table: if not, it should be verified before it can be.
     pub fn asked_us(&mut self, now: Instant, contact: &Contact) -> bool {
-        // Most of those who ask are strangers, and no entry has their subnet.
-        if !self.subnets.may_contain(subnet(contact.addr.ip())) {
+        // Most of those who ask are strangers, and no entry has their owner.
+        if !self.owners.may_contain(owner(contact.addr.ip())) {
             return false;
         }
         let index = self.own.common_prefix_len(&contact.id);
@@ -140,6 +149,18 @@ impl Table {
         Some(removed)
     }
 
+    /// Whether `contact` is in the table.
+    #[must_use]
+    pub fn contains(&self, contact: &Contact) -> bool {
+        self.owners.may_contain(owner(contact.addr.ip())) && self.entry(contact).is_some()
+    }
+
+    /// When `contact` entered the table, if it is there.
+    #[must_use]
+    pub fn added(&self, contact: &Contact) -> Option<Instant> {
+        self.entry(contact).map(|entry| entry.added)
+    }
+
     /// The smoothed round-trip time of `contact`, if it is in the table.
     #[must_use]
     pub fn rtt(&self, contact: &Contact) -> Option<Duration> {
@@ -155,7 +176,7 @@ impl Table {
         let index = self.own.common_prefix_len(&contact.id);
         // Those near us are heard of again and again, and most of them are in their bucket already: look there first.
         let is_open =
-            |bucket: &Bucket| bucket.has_room() && !(self.rules.diverse && bucket.knows_subnet_of(&contact.addr));
+            |bucket: &Bucket| bucket.has_room() && !(self.rules.diverse && bucket.knows_owner_of(&contact.addr));
         self.buckets.get(index).is_none_or(is_open) && self.refusal(index, contact).is_none()
     }
 
@@ -192,8 +213,8 @@ impl Table {
         self.len() == 0
     }
 
-    /// The entry that has been due for a check for longest; marks it as checked. So nobody waits for ever: not even
-    /// where those that fail are too many, each due again after `recheck`.
+    /// The entry that has been due for a check for longest; marks it as checked. So no entry waits for ever: not
+    /// even where those that fail are too many, each due again after `recheck`.
     pub fn take_stalest(&mut self, now: Instant, age: Duration, recheck: Duration) -> Option<Contact> {
         let due = self.buckets.iter_mut().filter(|bucket| bucket.may_be_due(now, age));
         let first = due.filter_map(|bucket| bucket.first_due(age, recheck));
@@ -222,9 +243,9 @@ impl Table {
         self.buckets.get(index).is_none_or(|bucket| !bucket.is_full())
     }
 
-    /// Whether nobody is in bucket `index`.
+    /// Whether bucket `index` is empty.
     #[must_use]
-    pub fn has_nobody(&self, index: usize) -> bool {
+    pub fn is_empty_bucket(&self, index: usize) -> bool {
         self.buckets.get(index).is_none_or(|bucket| bucket.entries().is_empty())
     }
 
@@ -242,7 +263,7 @@ impl Table {
         }
     }
 
-    /// Takes in whom nothing speaks against, or keeps it in reserve.
+    /// Takes in an entry that nothing speaks against, or keeps it in reserve.
     fn insert(&mut self, now: Instant, index: usize, entry: Entry) -> Outcome {
         let bucket = &mut self.buckets[index];
         if !bucket.is_full() {
@@ -259,29 +280,40 @@ impl Table {
     }
 
     fn put_in(&mut self, index: usize, entry: Entry) {
-        self.subnets.add(subnet(entry.contact.addr.ip()));
+        let ip = entry.contact.addr.ip();
+        self.owners.add(owner(ip));
+        self.providers.add(network(ip, Level::Provider));
         self.buckets[index].insert(entry);
     }
 
     fn take_out(&mut self, index: usize, id: &Id) -> Option<Entry> {
         let removed = self.buckets.get_mut(index)?.remove(id)?;
-        self.subnets.remove(subnet(removed.contact.addr.ip()));
+        let ip = removed.contact.addr.ip();
+        self.owners.remove(owner(ip));
+        self.providers.remove(network(ip, Level::Provider));
         Some(removed)
     }
 
-    fn refusal(&self, index: usize, contact: &Contact) -> Option<Refusal> {
-        if !self.rules.diverse || !self.subnets.may_contain(subnet(contact.addr.ip())) {
+    fn refusal(&self, index: usize, contact: &Contact) -> Option<EntryRefusal> {
+        let ip = contact.addr.ip();
+        if !self.rules.diverse || !self.providers.may_contain(network(ip, Level::Provider)) {
             return None;
         }
-        let mut neighbours = self.buckets.iter().flat_map(|bucket| bucket.in_subnet_of(&contact.addr));
-        if neighbours.any(|entry| entry.contact.addr.ip() == contact.addr.ip()) {
-            return Some(Refusal::AddressTaken);
+        let bucket = self.buckets.get(index);
+        if self.owners.may_contain(owner(ip)) {
+            let mut neighbours = self.buckets.iter().flat_map(|bucket| bucket.of_owner_of(&contact.addr));
+            let site = network(ip, Level::Site);
+            if neighbours.any(|entry| network(entry.contact.addr.ip(), Level::Site) == site) {
+                return Some(EntryRefusal::AddressTaken);
+            }
+            if bucket.is_some_and(|bucket| bucket.knows_owner_of(&contact.addr)) {
+                return Some(EntryRefusal::OwnerTaken);
+            }
         }
-        let is_taken = self.buckets.get(index).is_some_and(|bucket| bucket.knows_subnet_of(&contact.addr));
-        is_taken.then_some(Refusal::SubnetTaken)
+        bucket.is_some_and(|bucket| bucket.has_enough_of_provider(ip)).then_some(EntryRefusal::ProviderTaken)
     }
 
-    /// The entry of an endpoint that has just answered as somebody else goes, if there is one.
+    /// The entry of an endpoint that has just answered with another id leaves the table, if there is one.
     fn drop_old_id(&mut self, now: Instant, contact: &Contact) -> Option<Outcome> {
         let old = self.id_at(contact)?;
         self.remove(now, &old);

@@ -101,7 +101,7 @@ fn newcomers_are_verified_ten_a_second_also_when_they_come_one_by_one() {
         pinged += bench.wait(MS * 10).iter().filter(|(_, name)| name == "ping").count();
     }
     assert!((9..=11).contains(&pinged), "{pinged} in one second");
-    assert!(bench.node.newcomers.queue.len() <= VERIFY_QUEUE);
+    assert!(bench.node.newcomers.waiting() <= VERIFY_QUEUE);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn the_new_neighbourhood_is_looked_at_when_a_join_was_running() {
     bench.node.joining.joined = Some(bench.now);
     bench.node.joining.running = 1;
     bench.node.change_id(bench.now, at(9));
-    // A refresh, which nobody answers here, would be taken for a death.
+    // A refresh, which is not answered here, would be taken for a death.
     bench.node.timers.set(Timer::Refresh, Instant::FAR_FUTURE);
     bench.wait(Duration::ZERO);
     bench.node.joining.running = 0;
@@ -168,7 +168,7 @@ fn a_forged_deep_contact_does_not_draw_the_refresh_into_the_deep() {
     }
     asked.sort_unstable();
     let twice: Vec<usize> = (0..13).flat_map(|bucket| [bucket; 2]).collect();
-    assert_eq!(asked, twice, "1,000 nodes: nobody else shares more than some ten bits with us");
+    assert_eq!(asked, twice, "1,000 nodes: no other shares more than some ten bits with us");
 }
 
 #[test]
@@ -232,10 +232,10 @@ fn the_check_comes_when_an_entry_is_due_and_one_at_a_time() {
         let pinged: Vec<SocketAddr> = bench.drain().into_iter().map(|(to, _)| to).collect();
         (pinged, bench.node.timers.next().0.since(started).as_secs())
     };
-    assert_eq!(check(&mut bench, 20), (vec![], 80), "nobody is due: once a minute it looks");
+    assert_eq!(check(&mut bench, 20), (vec![], 80), "no contact is due: once a minute it looks");
     assert_eq!(check(&mut bench, 700), (vec![], 720), "the first will be due after its twelve minutes");
     assert_eq!(check(&mut bench, 720), (vec![at(1)], 730));
-    assert_eq!(check(&mut bench, 735), (vec![at(2)], 738), "somebody else is due, and never sooner than this");
+    assert_eq!(check(&mut bench, 735), (vec![at(2)], 738), "another contact is due, and never sooner than this");
     assert_eq!(check(&mut bench, 738), (vec![at(3)], 780), "the first did not answer: a minute after its check");
 }
 

@@ -161,6 +161,7 @@ impl Node {
             let lookup = self.new_lookup(now, target);
             self.operations.insert(op, Operation::new(goal, phase, lookup, now));
         } else {
+            self.stats.operations_refused += 1;
             self.events.push_back(Event::Done { op, summary: Summary::default() });
         }
         op

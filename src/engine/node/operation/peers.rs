@@ -31,8 +31,8 @@ impl Goal for Peers {
 impl Node {
     pub(in crate::engine::node) fn begin_peers(&mut self, now: Instant, info_hash: Id) -> OpId {
         let op = self.open(now, info_hash, Peers);
-        let stored = self.peers.sample(&info_hash, PEERS_PER_LOOKUP, false, &mut self.random);
-        let stored: Vec<SocketAddr> = stored.iter().flat_map(|sample| sample.iter()).filter_map(decode_addr).collect();
+        let stored = self.peers.choose(&info_hash, PEERS_PER_LOOKUP, false, &mut self.random);
+        let stored: Vec<SocketAddr> = stored.iter().flat_map(|choice| choice.iter()).filter_map(decode_addr).collect();
         self.report_peers(op, None, stored.into_iter());
         self.drive(now, op);
         op

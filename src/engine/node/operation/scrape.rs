@@ -58,7 +58,7 @@ impl Goal for Scrape {
 
 impl Node {
     pub(in crate::engine::node) fn begin_scrape(&mut self, now: Instant, info_hash: Id) -> OpId {
-        let own = Box::new(self.swarm_filters(&info_hash).unwrap_or_default());
+        let own = Box::new(self.peers.filters(&info_hash).unwrap_or_default());
         let scrape = Scrape { own, ..Scrape::default() };
         let op = self.open(now, info_hash, scrape);
         self.drive(now, op);

@@ -4,10 +4,10 @@ use super::*;
 use crate::engine::compliance::Compliance;
 
 fn at(index: u8) -> SocketAddr {
-    ([198, 18, index, 1], 6881).into()
+    ([50 + index, 18, 1, 1], 6881).into()
 }
 
-/// A mainline of 30 nodes; every third has an id that does not fit its address, and keeps it: nobody tells it.
+/// A mainline of 30 nodes; every third has an id that does not fit its address, and keeps it: it is not told its address.
 fn mainline(compliance: Compliance) -> Net {
     let mut net = Net::new(0);
     let mut random = Random::new([3; 32]);

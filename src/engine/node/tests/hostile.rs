@@ -77,7 +77,7 @@ impl Siege {
 fn one_address_does_not_take_over_an_infohash_by_answering_under_many_ids() {
     let mut siege = Siege::new(40);
     for port in 1..=8 {
-        // Somewhere else in the key space somebody names a port of the attacker's; asked, it says that it is near SWARM.
+        // Somewhere else in the key space a node names a port of the attacker's; asked, it says that it is near SWARM.
         let mut elsewhere = Id([0x11; 20]);
         elsewhere.0[0] = 0x1f * port as u8;
         let op = siege.node.find_node(siege.now, elsewhere);

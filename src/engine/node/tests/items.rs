@@ -251,7 +251,7 @@ fn what_one_puts_every_other_gets() {
         assert_eq!(holders, 8);
     }
     let item = Item::Immutable(value("Hello World!"));
-    let asker = (0..30).find(|&index| net.nodes[&addr(index)].items().is_empty()).expect("somebody stores nothing");
+    let asker = (0..30).find(|&index| net.nodes[&addr(index)].items().is_empty()).expect("a node stores nothing");
     let op = net.get(asker, item.target(), b"");
     assert!(net.done(op, asker).answered < 8, "an immutable get ends early: {:?}", net.done(op, asker));
 }

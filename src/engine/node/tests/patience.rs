@@ -94,7 +94,7 @@ fn silence_to_what_not_everybody_knows_is_no_failure() {
     ];
     for (begin, failures) in begin {
         let mut silence = Silence::new(Config { cache_ways: 8, ..config() }, 3);
-        // It does not notice that it has joined, so that it asks nobody else.
+        // It does not notice that it has joined, so that it asks no other node.
         silence.node.timers.set(Timer::Bootstrap, Instant::FAR_FUTURE);
         let op = begin(&mut silence);
         // The operation may be long over when its queries are.

@@ -42,7 +42,7 @@ fn a_response_is_one_only_under_an_id_that_is_not_ours_nor_zero() {
         let (mut bench, op, query) = asking();
         assert_eq!(*bench.node.id(), own);
         bench.node.handle_datagram(bench.now, addr(1), &response_from(&id, &query));
-        // One that reached nobody is tried once more.
+        // One that reached no node is tried once more.
         let counted = bench.node.stats().responses;
         assert_eq!(counted, answered, "{id}");
         if answered == 1 {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::engine::limits::{PEERS_PER_SUBNET, PEERS_PER_SWARM, PORTS_PER_ADDRESS};
+use crate::engine::limits::{
+    LARGE_SWARM, PEERS_PER_SWARM, PORTS_PER_ADDRESS, SWARM_SHARE, SWARMS_PER_OWNER, SWARMS_PER_PROVIDER,
+};
 use proptest::prelude::*;
 
 fn store(private: bool) -> (PeerStore, Random) {
@@ -12,18 +14,18 @@ fn store(private: bool) -> (PeerStore, Random) {
 }
 
 fn peer(a: u8, b: u8, port: u16) -> SocketAddr {
-    ([9, 8, a, b], port).into()
+    ([a.wrapping_add(9), 8, a, b], port).into()
 }
 
 const OWN: Id = Id::ZERO;
 
 impl PeerStore {
-    fn plant(&mut self, now: Instant, info_hash: &Id, peer: SocketAddr, seed: bool, age: Duration) -> Stored {
+    fn plant(&mut self, now: Instant, info_hash: &Id, peer: SocketAddr, seed: bool, age: Duration) -> AnnounceOutcome {
         self.announce(now, &OWN, &StoredPeer { info_hash: *info_hash, peer, seed, age })
     }
 }
 
-/// An infohash with so many bits in common with ours, and not one more.
+/// An infohash with `bits` bits in common with ours, and not one more.
 fn close(bits: usize, random: &mut Random) -> Id {
     let mut id = random.wire_id();
     (0..=bits).for_each(|bit| id.0[bit / 8] &= !(0x80 >> (bit % 8)));
@@ -41,6 +43,7 @@ fn assert_books_balance(store: &PeerStore) {
     if let Some(writers) = &store.writers {
         assert_eq!(writers.total(), swarms.len());
     }
+    assert_eq!(store.kept, swarms.iter().filter(|swarm| swarm.origin.keeps_its_place()).count());
 }
 
 #[derive(Clone, Debug)]
@@ -74,7 +77,7 @@ proptest! {
                     let key = (Id([swarm; 20]), peer(1, host, port));
                     let known = twin.insert(key, (now, seed)).is_some();
                     let stored = store.plant(now, &key.0, key.1, seed, Duration::ZERO);
-                    prop_assert_eq!(stored, if known { Stored::Refreshed } else { Stored::New });
+                    prop_assert_eq!(stored, if known { AnnounceOutcome::Refreshed } else { AnnounceOutcome::New });
                 }
                 Step::Wait { minutes } => {
                     // The daemon sweeps everything well within the 19 minutes that an age byte has to spare.
@@ -90,9 +93,9 @@ proptest! {
                 Step::Sample { swarm, wanted } => {
                     let info_hash = Id([swarm; 20]);
                     let expected = twin.keys().filter(|(id, _)| *id == info_hash).count().min(wanted);
-                    let sample = store.sample(&info_hash, wanted, false, &mut random);
+                    let sample = store.choose(&info_hash, wanted, false, &mut random);
                     let mut peers: Vec<_> =
-                        sample.iter().flat_map(Sample::iter).map(|bytes| decode_addr(bytes).unwrap()).collect();
+                        sample.iter().flat_map(Choice::iter).map(|bytes| decode_addr(bytes).unwrap()).collect();
                     prop_assert!(peers.iter().all(|peer| twin.contains_key(&(info_hash, *peer))));
                     peers.sort();
                     peers.dedup();
@@ -121,7 +124,7 @@ fn ages_survive_saving() {
 }
 
 #[test]
-fn one_address_and_one_subnet_cannot_fill_a_swarm() {
+fn one_address_and_one_owner_cannot_fill_a_swarm() {
     let (mut store, _) = store(false);
     let (now, swarm) = (Instant::ZERO, Id([1; 20]));
     store.plant(now, &swarm, peer(200, 1, 1), false, Duration::ZERO);
@@ -132,7 +135,7 @@ fn one_address_and_one_subnet_cannot_fill_a_swarm() {
     for host in 0..=255 {
         store.plant(now, &swarm, peer(1, host, 1), false, Duration::ZERO);
     }
-    assert_eq!(store.peers(), 1 + PEERS_PER_SUBNET);
+    assert_eq!(store.peers(), 1 + SWARM_SHARE.owner);
     assert!(store.iter(now).any(|found| found.peer == peer(200, 1, 1)), "the others were not displaced");
 }
 
@@ -145,7 +148,7 @@ fn a_full_swarm_takes_the_newest_for_the_oldest() {
         store.plant(Instant::from_secs(9000), &swarm, peer((index >> 8) as u8, index as u8, 1), false, age);
     }
     let stored = store.plant(Instant::from_secs(9000), &swarm, peer(99, 99, 1), false, Duration::ZERO);
-    assert_eq!((stored, store.peers()), (Stored::Displaced, PEERS_PER_SWARM));
+    assert_eq!((stored, store.peers()), (AnnounceOutcome::Displaced, PEERS_PER_SWARM));
     assert!(store.iter(Instant::from_secs(9000)).all(|found| found.peer != peer(0, 77, 1)));
 }
 
@@ -163,8 +166,8 @@ fn memory_is_bounded_and_known_swarms_stay_writable() {
     let known = store.iter(now).next().unwrap();
     let (asker, far) = (peer(1, 2, 3), Id([0xff; 20]));
     assert!(store.accepts(&OWN, &known.info_hash, asker.ip()) && !store.accepts(&OWN, &far, asker.ip()));
-    assert_eq!(store.plant(now, &far, asker, false, Duration::ZERO), Stored::Full);
-    assert_eq!(store.plant(now, &known.info_hash, asker, false, Duration::ZERO), Stored::Displaced);
+    assert_eq!(store.plant(now, &far, asker, false, Duration::ZERO), AnnounceOutcome::Full);
+    assert_eq!(store.plant(now, &known.info_hash, asker, false, Duration::ZERO), AnnounceOutcome::Displaced);
 }
 
 #[test]
@@ -176,13 +179,14 @@ fn a_full_store_gives_up_far_swarms_for_close_ones() {
         let (info_hash, peer) = (close(bits, &mut random), peer((index >> 6) as u8, index as u8, 1));
         let accepted = store.accepts(&OWN, &info_hash, peer.ip());
         let stored = store.plant(now, &info_hash, peer, false, Duration::ZERO);
-        assert_eq!(accepted, stored != Stored::Full);
+        assert_eq!(accepted, stored != AnnounceOutcome::Full);
         stored
     };
-    let room = (0..).find(|&index| announce(&mut store, 0, index) == Stored::Full).expect("it is full at last");
-    assert!((0..1000).all(|index| announce(&mut store, 0, room + index) == Stored::Full), "none is closer");
+    let room =
+        (0..).find(|&index| announce(&mut store, 0, index) == AnnounceOutcome::Full).expect("it is full at last");
+    assert!((0..1000).all(|index| announce(&mut store, 0, room + index) == AnnounceOutcome::Full), "none is closer");
     for index in 0..room / 2 {
-        assert_eq!(announce(&mut store, 10, 2 * room + index), Stored::DisplacedSwarm);
+        assert_eq!(announce(&mut store, 10, 2 * room + index), AnnounceOutcome::DisplacedSwarm);
     }
     assert_eq!(store.swarms(), room, "one for one");
     let close = store.iter(now).filter(|found| OWN.common_prefix_len(&found.info_hash) == 10).count();
@@ -211,7 +215,11 @@ fn a_swarm_of_many_gives_way_to_none_of_one_peer() {
         }
         store.memory_bytes = 1;
         let stored = store.plant(now, &close(newcomer, &mut random), peer(99, 1, 1), false, Duration::ZERO);
-        assert_eq!(stored, if falls { Stored::DisplacedSwarm } else { Stored::Full }, "{bits} {peers} {newcomer}");
+        assert_eq!(
+            stored,
+            if falls { AnnounceOutcome::DisplacedSwarm } else { AnnounceOutcome::Full },
+            "{bits} {peers} {newcomer}"
+        );
         assert_eq!((store.swarms(), store.peers()), if falls { (1, 1) } else { (1, usize::from(peers)) });
     }
 }
@@ -229,11 +237,11 @@ fn one_network_does_not_fill_the_store() {
             let info_hash = random.wire_id();
             let accepted = store.accepts(&OWN, &info_hash, addr(from).ip());
             let stored = store.plant(Instant::ZERO, &info_hash, addr(from), false, Duration::ZERO);
-            assert_eq!(accepted, stored == Stored::New);
+            assert_eq!(accepted, stored == AnnounceOutcome::New);
             accepted
         };
         let begun = (0..1000).filter(|_| announce(&mut store, one)).count();
-        assert_eq!(begun, SWARMS_PER_WRITER);
+        assert_eq!(begun, SWARMS_PER_OWNER);
         assert!(!announce(&mut store, same) && announce(&mut store, other));
         let known = store.iter(Instant::ZERO).next().unwrap().info_hash;
         assert!(store.accepts(&OWN, &known, addr(same).ip()), "swarms that are there take peers from everywhere");
@@ -260,7 +268,7 @@ proptest! {
             info_hash.0[19] = swarm;
             let accepted = store.accepts(&OWN, &info_hash, peer(host, 1, 1).ip());
             let stored = store.plant(now, &info_hash, peer(host, 1, 1), false, Duration::ZERO);
-            prop_assert_eq!(accepted, stored != Stored::Full);
+            prop_assert_eq!(accepted, stored != AnnounceOutcome::Full);
             prop_assert!(store.used_bytes() <= 1500 + SWARM_BYTES + 64, "{}", store.used_bytes());
             assert_books_balance(&store);
             store.sweep(now, 2);
@@ -294,7 +302,7 @@ fn samples_are_fair() {
     }
     let mut counts = [0u32; 40];
     for _ in 0..4000 {
-        let sample = store.sample(&swarm, 10, false, &mut random).unwrap();
+        let sample = store.choose(&swarm, 10, false, &mut random).unwrap();
         sample.iter().for_each(|peer| counts[usize::from(peer[3])] += 1);
     }
     assert!(counts.iter().all(|&count| count.abs_diff(1000) < 6 * 27), "{counts:?}");
@@ -308,11 +316,11 @@ fn noseed_prefers_peers_that_are_not_seeds() {
         store.plant(Instant::ZERO, &swarm, peer(1, host, 1), host >= 5, Duration::ZERO);
     }
     for _ in 0..100 {
-        let sample = store.sample(&swarm, 8, true, &mut random).unwrap();
+        let sample = store.choose(&swarm, 8, true, &mut random).unwrap();
         let hosts: Vec<u8> = sample.iter().map(|peer| peer[3]).collect();
         assert_eq!(hosts.iter().filter(|&&host| host < 5).count(), 5, "{hosts:?}");
         assert_eq!(hosts.len(), 8);
-        let everyone = store.sample(&swarm, 100, true, &mut random).unwrap();
+        let everyone = store.choose(&swarm, 100, true, &mut random).unwrap();
         let hosts: Vec<u8> = everyone.iter().map(|peer| peer[3]).collect();
         assert!(hosts.len() == 40 && hosts[..5].iter().all(|&host| host < 5), "those that want peers come first");
     }
@@ -321,4 +329,141 @@ fn noseed_prefers_peers_that_are_not_seeds() {
 #[test]
 fn a_swarm_costs_what_the_budget_says() {
     assert_eq!(size_of::<Swarm>(), 48);
+}
+
+#[test]
+fn a_swarm_holds_so_many_of_each_network() {
+    let addr = |text: String| text.parse::<SocketAddr>().unwrap();
+    for (family, one_site, one_owner, one_provider) in [
+        (
+            Family::V4,
+            Box::new(|host: u16| format!("9.8.7.6:{}", host + 1)) as Box<dyn Fn(u16) -> String>,
+            Box::new(|host: u16| format!("9.8.7.{}:{}", host % 256, host / 256 + 1)) as Box<dyn Fn(u16) -> String>,
+            Box::new(|host: u16| format!("9.8.{}.{}:1", host % 256, host / 256)) as Box<dyn Fn(u16) -> String>,
+        ),
+        (
+            Family::V6,
+            Box::new(|host| format!("[2001:db8:1:1::{host:x}]:1")),
+            Box::new(|host| format!("[2001:db8:1:{host:x}::1]:1")),
+            Box::new(|host| format!("[2001:db8:{host:x}::1]:1")),
+        ),
+    ] {
+        for (which, from) in [(0, &one_site), (1, &one_owner), (2, &one_provider)] {
+            let mut store = PeerStore::new(family, 1 << 20, &Rules::MAINLINE, &mut Random::new([1; 32]));
+            for host in 0..1000 {
+                store.plant(Instant::ZERO, &OWN, addr(from(host)), false, Duration::ZERO);
+            }
+            let site = if family == Family::V4 { PORTS_PER_ADDRESS } else { SWARM_SHARE.site };
+            assert_eq!(store.peers(), [site, SWARM_SHARE.owner, SWARM_SHARE.provider][which], "{family:?} {which}");
+        }
+    }
+}
+
+#[test]
+fn one_provider_begins_a_part_of_the_swarms() {
+    for (family, from) in [
+        (Family::V4, (|n: u16| format!("9.8.{}.1:1", n % 256)) as fn(u16) -> String),
+        (Family::V6, |n| format!("[2001:db8:{n:x}::1]:1")),
+    ] {
+        let mut random = Random::new([1; 32]);
+        let mut store = PeerStore::new(family, 1 << 20, &Rules::MAINLINE, &mut random);
+        for n in 0..2000 {
+            let peer = from(n).parse().unwrap();
+            store.plant(Instant::ZERO, &random.wire_id(), peer, false, Duration::ZERO);
+        }
+        let room = (1 << 20) / SWARM_BYTES / crate::engine::limits::PROVIDERS_TO_FILL_STORE;
+        assert_eq!(store.swarms(), room.max(SWARMS_PER_PROVIDER));
+        assert_books_balance(&store);
+    }
+}
+
+/// What an attacker announces: infohashes next to our id, each from a /24 and a /16 of its own.
+fn attack(store: &mut PeerStore, now: Instant, random: &mut Random) -> usize {
+    let mut taken = 0;
+    for network in 0..700u32 {
+        for _ in 0..20 {
+            let from = SocketAddr::from(([(network >> 4) as u8 + 60, network as u8, 1, 1], 1));
+            taken += usize::from(
+                store.plant(now, &close(40, random), from, false, Duration::ZERO) == AnnounceOutcome::DisplacedSwarm,
+            );
+        }
+    }
+    taken
+}
+
+#[test]
+fn swarms_that_are_announced_again_outlast_an_attacker_next_to_our_id() {
+    let mut random = Random::new([1; 32]);
+    let mut store = PeerStore::new(Family::V4, 100_000, &Rules::MAINLINE, &mut random);
+    let honest: Vec<(Id, SocketAddr)> =
+        (0..1000).map(|index| (random.wire_id(), peer((index >> 5) as u8, index as u8, 1))).collect();
+    let mut now = Instant::from_secs(9000);
+    for _ in 0..2 {
+        for (id, peer) in &honest {
+            store.plant(now, id, *peer, false, Duration::ZERO);
+        }
+        now += Duration::from_mins(20);
+    }
+    assert_eq!((store.swarms(), store.kept), (1000, 1000));
+    // 200 more, once each: they have no claim to stay.
+    for n in 0..200u8 {
+        store.plant(now, &random.wire_id(), peer(200, n, n.into()), false, Duration::ZERO);
+    }
+    let taken = attack(&mut store, now, &mut random);
+    let left = honest.iter().filter(|(id, _)| store.find(id).is_some()).count();
+    assert!(taken > 0, "the attacker takes what is not kept");
+    assert_eq!(left, 1000, "of 1,000 swarms that are announced again");
+    assert_books_balance(&store);
+}
+
+#[test]
+fn swarms_that_are_announced_again_keep_no_more_than_their_share() {
+    let mut random = Random::new([1; 32]);
+    let mut store = PeerStore::new(Family::V4, 100_000, &Rules::MAINLINE, &mut random);
+    let mut now = Instant::from_secs(9000);
+    let first: Vec<(Id, SocketAddr)> =
+        (0..1650).map(|index| (random.wire_id(), peer((index >> 5) as u8, index as u8, 1))).collect();
+    for _ in 0..2 {
+        for (id, peer) in &first {
+            store.plant(now, id, *peer, false, Duration::ZERO);
+        }
+        now += Duration::from_mins(20);
+    }
+    assert_eq!((store.swarms(), store.kept), (1650, 1650));
+    attack(&mut store, now, &mut random);
+    let share = store.kept * 100 / store.swarms();
+    assert!((KEPT_SWARMS_PERCENT - 2..=KEPT_SWARMS_PERCENT).contains(&share), "{share} of a hundred are kept");
+    assert_books_balance(&store);
+}
+
+#[test]
+fn many_peers_of_one_network_make_a_swarm_worth_little() {
+    let mut random = Random::new([1; 32]);
+    let mut store = PeerStore::new(Family::V4, 1 << 20, &Rules::MAINLINE, &mut random);
+    let (one, many) = (random.wire_id(), random.wire_id());
+    for host in 0..32 {
+        store.plant(Instant::ZERO, &one, peer(1, host, 1), false, Duration::ZERO);
+        store.plant(Instant::ZERO, &many, peer(host, 1, 1), false, Duration::ZERO);
+    }
+    let networks = |id: &Id| store.networks(&swarm(&store.blocks, store.find(id).unwrap()).records);
+    assert_eq!((networks(&one), networks(&many)), (2, 32));
+}
+
+#[test]
+fn kept_filters_are_those_of_the_swarm_as_it_is() {
+    let (mut store, mut random) = store(true);
+    let (swarm, mut now) = (Id([1; 20]), Instant::from_secs(9000));
+    let fresh = |store: &PeerStore, now| {
+        let mut filters = SwarmFilters::default();
+        store.iter(now).for_each(|found| filters.insert(found.peer.ip(), found.seed));
+        (*filters.seeds.as_bytes(), *filters.peers.as_bytes())
+    };
+    for index in 0..1000 {
+        let (host, seed) = (random.wire_below(LARGE_SWARM * 2) as u8, random.wire_below(2) == 0);
+        now += Duration::from_secs(if index % 100 == 99 { 1500 } else { 1 });
+        store.sweep(now, 10);
+        store.plant(now, &swarm, peer(1, host, 1), seed, Duration::ZERO);
+        let kept = store.filters(&swarm).expect("it has a peer");
+        assert_eq!((*kept.seeds.as_bytes(), *kept.peers.as_bytes()), fresh(&store, now), "after {index} announces");
+    }
 }

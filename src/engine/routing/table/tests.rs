@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::*;
-use crate::engine::contact::subnet;
+use crate::engine::owner::{Level, network, owner};
 use crate::engine::random::Random;
 use crate::engine::rules::Rules;
 use proptest::prelude::*;
@@ -54,10 +54,16 @@ fn check_invariants(table: &Table) {
             assert_eq!(table.own().common_prefix_len(&entry.contact.id), index, "an entry lies in the wrong bucket");
         }
         assert!(bucket.is_in_order(), "bucket {index} is out of order");
-        let mut subnets: Vec<u64> = bucket.entries().iter().map(|entry| subnet(entry.contact.addr.ip())).collect();
-        subnets.sort_unstable();
-        subnets.dedup();
-        assert_eq!(subnets.len(), bucket.entries().len(), "a subnet is twice in bucket {index}");
+        let mut owners: Vec<u64> = bucket.entries().iter().map(|entry| owner(entry.contact.addr.ip())).collect();
+        owners.sort_unstable();
+        owners.dedup();
+        assert_eq!(owners.len(), bucket.entries().len(), "an owner is twice in bucket {index}");
+        let mut providers: Vec<u64> =
+            bucket.entries().iter().map(|entry| network(entry.contact.addr.ip(), Level::Provider)).collect();
+        providers.sort_unstable();
+        let most = providers.chunk_by(|a, b| a == b).map(<[u64]>::len).max().unwrap_or(0);
+        let capacity = FIRST_BUCKETS.get(index).copied().unwrap_or(K);
+        assert!(most <= (capacity / 8).max(2), "{most} contacts of one provider in bucket {index}");
     }
     let mut ips: Vec<_> = table.entries().map(|entry| entry.contact.addr.ip()).collect();
     ips.sort_unstable();
@@ -65,8 +71,8 @@ fn check_invariants(table: &Table) {
     assert_eq!(ips.len(), table.len(), "an address is twice in the table");
     assert!(table.entries().all(|entry| entry.contact.id != *table.own()), "our own id is in the table");
     assert!(
-        table.entries().all(|entry| table.subnets.may_contain(subnet(entry.contact.addr.ip()))),
-        "a subnet is forgotten"
+        table.entries().all(|entry| table.owners.may_contain(owner(entry.contact.addr.ip()))),
+        "an owner is forgotten"
     );
 }
 
@@ -209,9 +215,9 @@ fn a_changed_id_is_evicted_and_not_believed() {
 fn an_id_cannot_be_taken_over_from_another_address() {
     let mut table = full_bucket(MS * 100);
     let thief = Contact { addr: ([99, 1, 1, 1], 1).into(), ..nth(3, 4) };
-    assert_eq!(table.answered(Instant::ZERO, thief, MS), Outcome::Refused(Refusal::IdTaken));
+    assert_eq!(table.answered(Instant::ZERO, thief, MS), Outcome::Refused(EntryRefusal::IdTaken));
     let own_id = Contact { id: own(), ..thief };
-    assert_eq!(table.answered(Instant::ZERO, own_id, MS), Outcome::Refused(Refusal::OwnOrZeroId));
+    assert_eq!(table.answered(Instant::ZERO, own_id, MS), Outcome::Refused(EntryRefusal::OwnOrZeroId));
 }
 
 #[test]
@@ -249,7 +255,7 @@ fn an_endpoint_that_answers_with_an_id_of_another_loses_its_own() {
         let claim = Contact { addr: liar.addr, ..honest };
         assert_eq!(table.answered(Instant::ZERO, claim, MS), Outcome::IdChanged(liar.id));
         assert!(table.entries().map(|entry| entry.contact).eq([honest]));
-        assert_eq!(table.answered(Instant::ZERO, claim, MS), Outcome::Refused(Refusal::IdTaken));
+        assert_eq!(table.answered(Instant::ZERO, claim, MS), Outcome::Refused(EntryRefusal::IdTaken));
     }
 }
 

@@ -1,0 +1,75 @@
+//! The pace of new destinations: home routers and carrier NATs keep state for each endpoint that we contact.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{Budget, RecentEndpoints};
+use crate::engine::limits::NEW_DESTINATIONS_RESERVE;
+use crate::engine::random::Random;
+use crate::engine::time::Instant;
+
+/// Paces queries to endpoints that were not contacted lately: home routers and carrier NATs keep state for each.
+#[derive(Clone, Debug)]
+pub struct Pace {
+    budget: Budget,
+    /// New destinations that maintenance leaves to lookups.
+    reserve: u32,
+    recent: RecentEndpoints,
+}
+
+impl Pace {
+    /// Admits `rate` new destinations a second, and `burst` at once.
+    #[must_use]
+    pub fn new(rate: u32, burst: u32, random: &mut Random) -> Self {
+        Self {
+            budget: Budget::new(rate, burst),
+            reserve: NEW_DESTINATIONS_RESERVE.min(burst / 2),
+            recent: RecentEndpoints::new(Duration::from_mins(5), random),
+        }
+    }
+
+    /// Whether a query of a lookup may go to `to` now.
+    pub fn admits(&mut self, now: Instant, to: &SocketAddr) -> bool {
+        self.admits_above(now, to, 0)
+    }
+
+    /// Whether a query of maintenance may go to `to` now.
+    pub fn admits_maintenance(&mut self, now: Instant, to: &SocketAddr) -> bool {
+        self.admits_above(now, to, self.reserve)
+    }
+
+    fn admits_above(&mut self, now: Instant, to: &SocketAddr, reserve: u32) -> bool {
+        if self.recent.contains(now, to) {
+            // The router's state lives on with each datagram; so does our memory of it.
+            self.recent.insert(now, to);
+            return true;
+        }
+        let admitted = self.budget.available(now) > reserve && self.budget.take(now, 1);
+        if admitted {
+            self.recent.insert(now, to);
+        }
+        admitted
+    }
+
+    /// When another new destination will be admitted.
+    #[must_use]
+    pub fn next(&self) -> Instant {
+        self.budget.next_unit()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_new_destinations_are_paced_and_maintenance_leaves_a_reserve() {
+        let mut pace = Pace::new(1, 10, &mut Random::new([1; 32]));
+        let addr = |port| SocketAddr::from(([1, 2, 3, 4], port));
+        assert_eq!((1..=20).filter(|&port| pace.admits_maintenance(Instant::ZERO, &addr(port))).count(), 5);
+        assert_eq!((1..=20).filter(|&port| pace.admits(Instant::ZERO, &addr(port))).count(), 10);
+        assert!(pace.admits(Instant::ZERO, &addr(1)), "not new");
+        assert!(!pace.admits(Instant::ZERO, &addr(30)));
+        assert!(pace.admits(pace.next(), &addr(30)));
+    }
+}
