@@ -219,8 +219,9 @@ fn files_stay_readable() {
 }
 
 #[test]
-fn the_peer_wire_names_only_vocabulary_and_bencode() {
-    for (path, text) in all_sources().into_iter().filter(|(path, _)| path.starts_with("peer/")) {
+fn the_peer_wire_and_the_names_of_torrents_need_only_vocabulary_and_bencode() {
+    let pure = |path: &str| path.starts_with("peer/") || path.starts_with("torrent/");
+    for (path, text) in all_sources().into_iter().filter(|(path, _)| pure(path)) {
         for named in named_after(&text, "crate::engine::") {
             assert!(named == "bencode" || VOCABULARY.contains(&named), "src/{path} names engine's {named}");
         }

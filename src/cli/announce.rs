@@ -1,5 +1,6 @@
-//! `trackerless announce`: tells the DHT that this host has torrents, then asks, as a stranger would, whether it shows.
+//! `trackerless announce`: tells the DHT that this host has torrents, then asks, as another node, whether it shows.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -11,46 +12,67 @@ use super::keep;
 use super::output::{Output, counted};
 use super::progress::Progress;
 use super::session::{self, AT_ONCE, Session};
+use super::target::{Selection, Target, labelled};
 use crate::daemon::config::Config;
 use crate::engine::id::Id;
 use crate::engine::node::Summary;
-use crate::torrent::Torrent;
 
-/// Nodes forget a peer after 30 to 45 minutes; twice as often survives the loss of one announce.
+/// Time between two announces of a torrent. Nodes forget a peer after 30 to 45 minutes; twice as often survives the loss
+/// of one announce.
 const AGAIN_AFTER: Duration = Duration::from_secs(15 * 60);
 
-/// How long a node may take to join before the command gives up.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 pub(super) fn run(args: AnnounceArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let targets = session::targets(&args.swarms)?;
+    let selection = session::targets(&args.swarms)?;
+    let patience = args.joining.patience();
     let (config, output) = session::begin(args.setup, environment)?;
-    let plan = Plan { targets, port: args.port, seed: args.seed, output: output.staying(args.keep) };
+    let output = output.staying(args.keep);
+    let plan = Plan { selection, port: args.port, seed: args.seed, patience, output };
     plan.warn_of_private();
-    session::block_on(async {
-        if args.keep {
-            return keep::until_stopped(plan.keep(&config)).await;
-        }
-        let session = Session::open(&config, PATIENCE).await?;
-        plan.once(&config, &session).await
-    })
+    let announced = session::block_on(async {
+        if args.keep { keep::until_stopped(plan.keep(&config)).await } else { plan.just_once(&config).await }
+    })?;
+    Ok(plan.selection.exit(announced))
 }
 
 /// What to announce, and where to say how it went.
 struct Plan {
-    targets: Vec<Torrent>,
+    selection: Selection,
     port: u16,
     seed: bool,
+    /// Longest time for joining the DHT.
+    patience: Duration,
     output: Output,
 }
 
 impl Plan {
+    async fn just_once(&self, config: &Config) -> Result<Exit, Failure> {
+        let progress = Progress::new("joining the DHT");
+        let session = Session::open(config, self.patience).await?;
+        let announced = self.round(config, &session, progress).await;
+        session.close().await;
+        announced
+    }
+
+    /// Announces everything again and again until it is stopped.
+    async fn keep(&self, config: &Config) -> Result<Exit, Failure> {
+        let progress = Progress::new("joining the DHT");
+        let session = Session::open_whenever(config, self.patience, &progress).await?;
+        drop(progress);
+        let first = self.selection.targets[0].torrent.infohashes[0];
+        keep::again_and_again(AGAIN_AFTER, first, async || {
+            self.round(config, &session, Progress::new("announcing")).await
+        })
+        .await
+    }
+
     /// Announces everything once, and asks whether it shows.
-    async fn once(&self, config: &Config, session: &Session) -> Result<Exit, Failure> {
-        let progress = Progress::new("announcing");
-        // A node that has heard nothing of the announce: what it finds, strangers find.
-        let witness = Session::open_beside(config, PATIENCE).await?;
-        let announces = stream::iter(self.infohashes()).map(|infohash| self.announce(session, &witness, infohash));
+    async fn round(&self, config: &Config, session: &Session, progress: Progress) -> Result<Exit, Failure> {
+        progress.say("joining the DHT once more, as the node that looks for what is announced");
+        // A node that has heard nothing of the announce: what it finds, others find.
+        let witness = Session::open_beside(config, self.patience).await?;
+        progress.say("announcing");
+        let announces =
+            stream::iter(self.swarms()).map(|(target, infohash)| self.announce(session, &witness, target, infohash));
         let mut reports = announces.buffer_unordered(AT_ONCE);
         let mut exit = Exit::Done;
         while let Some(report) = reports.next().await {
@@ -62,36 +84,32 @@ impl Plan {
         Ok(exit)
     }
 
-    /// Announces everything again and again until somebody stops it.
-    async fn keep(&self, config: &Config) -> Result<Exit, Failure> {
-        let session = Session::open(config, Duration::MAX).await?;
-        let first = self.infohashes().next().unwrap_or_default();
-        keep::again_and_again(AGAIN_AFTER, first, async || self.once(config, &session).await).await
-    }
-
-    async fn announce(&self, session: &Session, witness: &Session, infohash: Id) -> Report {
+    async fn announce(&self, session: &Session, witness: &Session, target: &Target, infohash: Id) -> Report {
         let announced = session.announce(infohash, self.port, self.seed).await;
-        let visible = witness.sees(infohash, self.port, &session.external_ips().await).await;
+        let visible_as = witness.sees(infohash, self.port, &session.external_ips().await).await;
         let total = |of: fn(&Summary) -> usize| announced.summaries.iter().map(of).sum();
         Report {
             infohash,
+            target: target.given.clone(),
+            name: target.torrent.name.clone(),
+            label: target.label(),
             port: self.port,
             asked: total(|summary| summary.asked),
             stored_at: announced.stored_at.len(),
             verified_at: total(|summary| summary.verified_at),
             verified: total(|summary| summary.verified),
-            visible,
+            visible: visible_as.is_some(),
+            visible_as,
         }
     }
 
-    fn infohashes(&self) -> impl Iterator<Item = Id> + '_ {
-        self.targets.iter().flat_map(|target| target.infohashes.iter().copied())
+    fn swarms(&self) -> impl Iterator<Item = (&Target, Id)> {
+        self.selection.targets.iter().flat_map(|target| target.infohashes().map(move |infohash| (target, infohash)))
     }
 
     /// BEP 27: a private torrent stays out of the DHT, and neither an infohash nor a magnet URI shows that it is one.
     fn warn_of_private(&self) {
-        let unseen = self.targets.iter().filter(|target| !target.known_public).count();
-        if unseen > 0 {
+        if self.selection.targets.iter().any(|target| !target.torrent.known_public) {
             let note = "an infohash does not show whether its torrent is private; private ones must not be announced";
             eprintln_quietly(format_args!("note: {note}"));
         }
@@ -103,14 +121,23 @@ impl Plan {
 struct Report {
     #[serde(serialize_with = "super::output::as_text")]
     infohash: Id,
+    target: String,
+    name: Option<String>,
+    #[serde(skip)]
+    label: String,
     port: u16,
+    /// Number of queries sent.
     asked: usize,
+    /// Number of nodes that took it.
     stored_at: usize,
-    /// Of those, the ones that another query of ours asked for it, and of those the ones that named us.
+    /// Number of those that another query of ours asked for it.
     verified_at: usize,
+    /// Number of those that named us.
     verified: usize,
     /// Whether another node of ours has found it.
     visible: bool,
+    /// The address under which it did.
+    visible_as: Option<SocketAddr>,
 }
 
 impl Report {
@@ -120,11 +147,14 @@ impl Report {
 
     fn text(&self) -> String {
         let Self { infohash, port, stored_at, .. } = self;
-        let nodes = counted(*stored_at, "node");
-        match (self.is_stored(), self.visible) {
-            (true, true) => format!("{infohash}  port {port}  stored at {nodes}, visible"),
-            (true, false) => format!("{infohash}  port {port}  stored at {nodes}, not visible yet"),
-            (false, _) => format!("{infohash}  port {port}  not stored: no node took it"),
-        }
+        let label = labelled(&self.label);
+        let outcome = match (self.is_stored(), self.visible_as) {
+            (true, Some(addr)) => {
+                format!("stored at {}, visible as {addr} from another node", counted(*stored_at, "node"))
+            }
+            (true, None) => format!("stored at {}, not visible yet", counted(*stored_at, "node")),
+            (false, _) => "not stored: no node took it".to_owned(),
+        };
+        format!("{infohash}{label}  port {port}  {outcome}")
     }
 }

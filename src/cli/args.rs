@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub use self::groups::{Setup, Swarms};
+pub use self::groups::{Joining, Setup, Swarms};
 pub use self::items::{GetArgs, KeyArgs, KeyCommand, PublishArgs, PutArgs, ResolveArgs, SampleArgs, ScrapeArgs};
 use super::failure::EXIT_CODES;
 use super::settings::SettingFlags;
@@ -94,6 +94,9 @@ pub struct FindArgs {
     pub timeout: u32,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
+    pub joining: Joining,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
     pub setup: Setup,
 }
 
@@ -112,6 +115,9 @@ pub struct AnnounceArgs {
     /// Stay, and announce again every 15 minutes until stopped.
     #[arg(long)]
     pub keep: bool,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
+    pub joining: Joining,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
     pub setup: Setup,
@@ -297,8 +303,8 @@ const EXAMPLES: &[(&str, &str)] = &[
     ),
     (
         "find",
-        "  trackerless find da39a3ee5e6b4b0d3255bfef95601890afd80709
-  trackerless find 'magnet:?xt=urn:btih:3I42H3S6NNFQ2MSVX7XZKYAYSCX5QBYJ'
+        "  trackerless find 08ada5a7a6183aae1e09d831df6748d566095a10
+  trackerless find 'magnet:?xt=urn:btih:BCW2LJ5GDA5K4HQJ3AY56Z2I2VTASWQQ'
   trackerless find --key https://example.org/big.iso
   trackerless find --json - < infohashes.txt",
     ),
@@ -307,7 +313,8 @@ const EXAMPLES: &[(&str, &str)] = &[
         "  trackerless announce debian.torrent --port 6881
   trackerless announce debian.torrent --port 6881 --seed --keep
   trackerless announce --key https://example.org/big.iso --port 8080 --keep
-  ls *.torrent | trackerless announce - --port 6881 --json",
+  ls *.torrent | trackerless announce - --port 6881 --json
+  find . -name '*.torrent' -print0 | trackerless announce - --port 6881",
     ),
     (
         "scrape",

@@ -5,7 +5,6 @@ use std::io;
 
 use super::lines;
 use super::printable::printable;
-use super::target::TargetError;
 use crate::daemon::config::ConfigError;
 
 /// The exit codes, documented in `--help`.
@@ -14,7 +13,7 @@ use crate::daemon::config::ConfigError;
 pub enum Exit {
     /// The command did what it says.
     Done = 0,
-    /// Nothing was found, nothing was stored, a node breaks a rule, or an experiment is not as it must be.
+    /// Nothing was found, nothing was stored, a TARGET was left out, a node breaks a rule, or an experiment is not as it must be.
     Nothing = 1,
     /// The command line, the settings or the data folder cannot be used as they are, or the results not be written.
     Usage = 2,
@@ -86,12 +85,6 @@ impl Failure {
             }
             Self::ReaderGone => Exit::Done,
         }
-    }
-}
-
-impl From<TargetError> for Failure {
-    fn from(error: TargetError) -> Self {
-        Self::usage(&error, error.cure())
     }
 }
 

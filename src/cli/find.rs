@@ -1,10 +1,13 @@
-//! `trackerless find`: the peers of torrents, printed as they arrive.
+//! `trackerless find`: the peers of torrents, printed as they arrive, and what came of each torrent.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
+use futures_util::stream::{self, Stream};
+use futures_util::{FutureExt, StreamExt};
 use serde::Serialize;
 
 use super::args::FindArgs;
@@ -12,66 +15,125 @@ use super::failure::{Exit, Failure, eprintln_quietly};
 use super::output::{Output, counted};
 use super::progress::Progress;
 use super::session::{self, AT_ONCE, Session};
+use super::target::Target;
 use crate::daemon::config::Config;
 use crate::engine::id::Id;
-use crate::torrent::Torrent;
 
 pub(super) fn run(args: FindArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let targets = session::targets(&args.swarms)?;
+    let selection = session::targets(&args.swarms)?;
+    let limits = Limits {
+        want: args.want.map_or(usize::MAX, |want| want as usize),
+        timeout: Duration::from_secs(args.timeout.into()),
+        join: args.joining.patience_within(args.timeout),
+    };
     let (config, output) = session::begin(args.setup, environment)?;
-    let limits =
-        Limits { want: args.want.map(|want| want as usize), timeout: Duration::from_secs(args.timeout.into()) };
-    session::block_on(find(&config, &targets, limits, output))
+    let found = session::block_on(find(&config, &selection.targets, limits, output))?;
+    Ok(selection.exit(found))
 }
 
 /// When a search has enough.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
-    want: Option<usize>,
+    /// Number of peers of a torrent.
+    want: usize,
+    /// Longest time for a torrent.
     timeout: Duration,
+    /// Longest time for joining the DHT.
+    join: Duration,
 }
 
-async fn find(config: &Config, targets: &[Torrent], limits: Limits, output: Output) -> Result<Exit, Failure> {
+async fn find(config: &Config, targets: &[Target], limits: Limits, output: Output) -> Result<Exit, Failure> {
     let progress = Progress::new("joining the DHT");
-    let session = Session::open(config, limits.timeout).await?;
+    let session = Session::open(config, limits.join).await?;
     progress.say("asking the nodes nearest to the torrent");
-    let several = targets.len() > 1;
-    let lookups = stream::iter(targets).map(|target| Box::pin(peers_of(&session, target, limits)));
-    let mut peers = lookups.flatten_unordered(AT_ONCE);
-    let mut count = 0;
-    while let Some(found) = peers.next().await {
-        count += 1;
-        progress.aside(|| output.result(found.line(several), &found))?;
-        progress.say(format_args!("{} so far", counted(count, "peer")));
+    let mut tally = Tally { targets, limits, output, counts: vec![0; targets.len()] };
+    let searches = (0..targets.len()).map(|index| Box::pin(search(&session, index, &targets[index], limits)));
+    let mut steps = stream::iter(searches).flatten_unordered(AT_ONCE);
+    while let Some(step) = steps.next().await {
+        progress.aside(|| tally.take(&step))?;
+        progress.say(format_args!("{} so far", counted(tally.total(), "peer")));
     }
-    drop(peers);
+    drop(steps);
     drop(progress);
     session.close().await;
-    Ok(conclude(count, targets))
+    Ok(if tally.total() > 0 { Exit::Done } else { Exit::Nothing })
 }
 
-/// The peers of one torrent, each once, until there are enough of them.
-fn peers_of<'a>(session: &'a Session, target: &'a Torrent, limits: Limits) -> impl stream::Stream<Item = Found> + 'a {
+/// What happens in the search for the peers of the torrent at `index`.
+enum Step {
+    Peer { index: usize, infohash: Id, peer: SocketAddr },
+    End { index: usize, timed_out: bool },
+}
+
+/// The peers of one torrent, each once, until there are enough of them; then its end.
+fn search<'a>(session: &'a Session, index: usize, target: &'a Target, limits: Limits) -> impl Stream<Item = Step> + 'a {
     let mut seen = HashSet::new();
-    let lookup = move |&infohash: &Id| {
+    let lookup = move |infohash: Id| {
         let peers = stream::once(session.find(infohash)).flatten();
-        Box::pin(peers.map(move |peer| Found { infohash, peer }))
+        Box::pin(peers.map(move |peer| (infohash, peer)))
     };
-    stream::select_all(target.infohashes.iter().map(lookup))
-        .filter(move |found| std::future::ready(seen.insert(found.peer)))
-        .take(limits.want.unwrap_or(usize::MAX))
-        .take_until(tokio::time::sleep(limits.timeout))
+    let timed_out = Rc::new(Cell::new(false));
+    let timeout = tokio::time::sleep(limits.timeout).map({
+        let timed_out = Rc::clone(&timed_out);
+        move |()| timed_out.set(true)
+    });
+    stream::select_all(target.infohashes().map(lookup))
+        .filter(move |(_, peer)| std::future::ready(seen.insert(*peer)))
+        .take(limits.want)
+        .take_until(timeout)
+        .map(move |(infohash, peer)| Step::Peer { index, infohash, peer })
+        .chain(stream::once(async move { Step::End { index, timed_out: timed_out.get() } }))
 }
 
-fn conclude(count: usize, targets: &[Torrent]) -> Exit {
-    if count > 0 {
-        return Exit::Done;
+/// What was found so far, and where it is told.
+struct Tally<'a> {
+    targets: &'a [Target],
+    limits: Limits,
+    output: Output,
+    /// Number of peers of each torrent.
+    counts: Vec<usize>,
+}
+
+impl Tally<'_> {
+    fn total(&self) -> usize {
+        self.counts.iter().sum()
     }
-    match targets {
-        [target] => eprintln_quietly(format_args!("no peer of {target} was found")),
-        _ => eprintln_quietly(format_args!("no peer of any of {} torrents was found", targets.len())),
+
+    fn take(&mut self, step: &Step) -> Result<(), Failure> {
+        match *step {
+            Step::Peer { index, infohash, peer } => {
+                self.counts[index] += 1;
+                let found = Found { infohash, peer };
+                self.output.result(found.line(self.targets.len() > 1), &found)
+            }
+            Step::End { index, timed_out } => self.conclude(index, timed_out),
+        }
     }
-    Exit::Nothing
+
+    /// Says what came of one torrent. A program that asked for one torrent sees it by the end of the results.
+    fn conclude(&self, index: usize, timed_out: bool) -> Result<(), Failure> {
+        let (target, count) = (&self.targets[index], self.counts[index]);
+        if self.output.is_json() && self.targets.len() > 1 {
+            return self.output.result("", &Concluded::new(target, count, self.ended(count, timed_out)));
+        }
+        let within = if timed_out { format!(" within {} s", self.limits.timeout.as_secs()) } else { String::new() };
+        match count {
+            0 => eprintln_quietly(format_args!("no peer of {target} was found{within}")),
+            _ if self.targets.len() > 1 => {
+                eprintln_quietly(format_args!("{} of {target}{within}", counted(count, "peer")))
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn ended(&self, count: usize, timed_out: bool) -> Ended {
+        match timed_out {
+            true => Ended::Timeout,
+            false if count >= self.limits.want => Ended::Enough,
+            false => Ended::Complete,
+        }
+    }
 }
 
 /// One peer of one torrent.
@@ -86,5 +148,39 @@ impl Found {
     /// The peer; where several torrents are asked for, also whose peer it is.
     fn line(&self, several: bool) -> String {
         if several { format!("{}\t{}", self.peer, self.infohash) } else { self.peer.to_string() }
+    }
+}
+
+/// Why a search came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Ended {
+    /// Every node that could know a peer was asked.
+    Complete,
+    /// There are as many peers as were wanted.
+    Enough,
+    /// The time was over.
+    Timeout,
+}
+
+/// What came of one of several torrents.
+#[derive(Serialize)]
+struct Concluded {
+    target: String,
+    name: Option<String>,
+    infohashes: Vec<String>,
+    peers: usize,
+    ended: Ended,
+}
+
+impl Concluded {
+    fn new(target: &Target, peers: usize, ended: Ended) -> Self {
+        Self {
+            target: target.given.clone(),
+            name: target.torrent.name.clone(),
+            infohashes: target.infohashes().map(|infohash| infohash.to_string()).collect(),
+            peers,
+            ended,
+        }
     }
 }

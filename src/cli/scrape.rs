@@ -10,24 +10,38 @@ use super::failure::{Exit, Failure};
 use super::output::{Output, counted};
 use super::progress::Progress;
 use super::session::{self, AT_ONCE, Session};
+use super::target::{Target, labelled};
 use crate::daemon::config::Config;
 use crate::dht::Scraped;
 use crate::engine::id::Id;
-use crate::torrent::Torrent;
 
 pub(super) fn run(args: ScrapeArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let targets = session::targets(&args.swarms)?;
+    let selection = session::targets(&args.swarms)?;
+    let limits =
+        Limits { torrent: Duration::from_secs(args.timeout.into()), join: args.joining.patience_within(args.timeout) };
     let (config, output) = session::begin(args.setup, environment)?;
-    let patience = Duration::from_secs(args.timeout.into());
-    session::block_on(scrape(&config, &targets, patience, output))
+    let counted = session::block_on(scrape(&config, &selection.targets, limits, output))?;
+    Ok(selection.exit(counted))
 }
 
-async fn scrape(config: &Config, targets: &[Torrent], patience: Duration, output: Output) -> Result<Exit, Failure> {
+/// Longest times that the command waits.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// For the count of a torrent.
+    torrent: Duration,
+    /// For joining the DHT.
+    join: Duration,
+}
+
+async fn scrape(config: &Config, targets: &[Target], limits: Limits, output: Output) -> Result<Exit, Failure> {
     let progress = Progress::new("joining the DHT");
-    let session = Session::open(config, patience).await?;
+    let session = Session::open(config, limits.join).await?;
     progress.say("counting");
-    let infohashes = targets.iter().flat_map(|target| target.infohashes.iter().copied());
-    let scrapes = stream::iter(infohashes).map(async |infohash| Count::new(infohash, &session.scrape(infohash).await));
+    let swarms = targets.iter().flat_map(|target| target.infohashes().map(move |infohash| (target, infohash)));
+    let scrapes = stream::iter(swarms).map(async |(target, infohash)| {
+        let scraped = tokio::time::timeout(limits.torrent, session.scrape(infohash)).await;
+        Count::new(target, infohash, scraped.ok().as_ref())
+    });
     let mut counts = scrapes.buffer_unordered(AT_ONCE);
     let mut exit = Exit::Nothing;
     while let Some(count) = counts.next().await {
@@ -44,23 +58,33 @@ async fn scrape(config: &Config, targets: &[Torrent], patience: Duration, output
 struct Count {
     #[serde(serialize_with = "super::output::as_text")]
     infohash: Id,
+    target: String,
+    name: Option<String>,
+    #[serde(skip)]
+    label: String,
     seeds: u64,
     seeds_spread: u64,
     peers: u64,
     peers_spread: u64,
-    /// The filters are full: there are at least so many.
+    /// Whether the filters are full: there are at least this many.
     at_least: bool,
+    /// Whether the time was over before the nodes had answered.
+    timed_out: bool,
     reported: usize,
     answered: usize,
     asked: usize,
 }
 
 impl Count {
-    fn new(infohash: Id, scraped: &Scraped) -> Self {
-        let Scraped { seeds, peers, reported, answered, asked, .. } = *scraped;
+    fn new(target: &Target, infohash: Id, scraped: Option<&Scraped>) -> Self {
+        let Scraped { seeds, peers, reported, answered, asked, .. } = scraped.copied().unwrap_or_default();
         let whole = |number: f64| number.round() as u64;
         Self {
             infohash,
+            target: target.given.clone(),
+            name: target.torrent.name.clone(),
+            label: target.label(),
+            timed_out: scraped.is_none(),
             seeds: whole(seeds.count),
             seeds_spread: whole(seeds.spread),
             peers: whole(peers.count),
@@ -78,9 +102,13 @@ impl Count {
 
     fn text(&self) -> String {
         let Self { infohash, seeds, seeds_spread, peers, peers_spread, reported, answered, .. } = self;
+        let label = labelled(&self.label);
+        if self.timed_out {
+            return format!("{infohash}{label}  not counted: the time was over; give more with --timeout");
+        }
         let at_least = if self.at_least { "  (at least)" } else { "" };
         format!(
-            "{infohash}  seeds {}  peers {}{at_least}  counted by {reported} of {}",
+            "{infohash}{label}  seeds {}  peers {}{at_least}  counted by {reported} of {}",
             about(*seeds, *seeds_spread),
             about(*peers, *peers_spread),
             counted(*answered, "node"),
@@ -102,11 +130,11 @@ mod tests {
     fn text_names_the_spread_where_there_is_one() {
         let seeds = Estimate { count: 1.000_2, spread: 0.01, saturated: false };
         let peers = Estimate { count: 999.7, spread: 18.6, saturated: false };
-        let count = Count::new(
-            Id([0xab; 20]),
-            &Scraped { seeds, peers, reported: 7, answered: 9, asked: 12, ..Scraped::default() },
-        );
-        let expected = format!("{}  seeds 1  peers 1000 ± 19  counted by 7 of 9 nodes", "ab".repeat(20));
-        assert_eq!(count.text(), expected);
+        let scraped = Scraped { seeds, peers, reported: 7, answered: 9, asked: 12, ..Scraped::default() };
+        let target = Target::of_key("a name");
+        let text = |scraped| Count::new(&target, Id([0xab; 20]), scraped).text();
+        let expected = format!("{}  a name  seeds 1  peers 1000 ± 19  counted by 7 of 9 nodes", "ab".repeat(20));
+        assert_eq!(text(Some(&scraped)), expected);
+        assert!(text(None).contains("a name  not counted"), "{}", text(None));
     }
 }

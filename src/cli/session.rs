@@ -9,7 +9,8 @@ use super::args::{Setup, Swarms};
 use super::failure::{Exit, Failure};
 use super::logging;
 use super::output::Output;
-use super::target;
+use super::progress::Progress;
+use super::target::Selection;
 use crate::daemon::config::{Config, HostPort};
 use crate::dht::{
     self, Announced, Dht, DhtBuilder, Found, ItemFound, ItemStored, PeerStream, Pong, SampleError, Sampled, SavedNode,
@@ -18,7 +19,6 @@ use crate::dht::{
 use crate::engine::id::Id;
 use crate::engine::items::Item;
 use crate::engine::node::{Serve, Snapshot};
-use crate::torrent::Torrent;
 
 /// Torrents that are looked up or announced at once. More would only wait for the pace of new destinations.
 pub(super) const AT_ONCE: usize = 16;
@@ -30,6 +30,17 @@ const OTHER_FAMILY_PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Session {
     dht: Dht,
+}
+
+/// What came of joining.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Joined {
+    /// Other nodes are known.
+    Network,
+    /// There is nothing to join: no node is known to begin with.
+    Nothing,
+    /// The time was over.
+    NotYet,
 }
 
 impl Session {
@@ -45,21 +56,81 @@ impl Session {
         Self::join(config, &binds, patience).await
     }
 
-    async fn join(config: &Config, binds: &[SocketAddr], patience: Duration) -> Result<Self, Failure> {
-        let session = Self { dht: builder(config, binds).saved(saved_contacts(config)).start().await? };
-        let contacts = tokio::time::timeout(patience, session.dht.bootstrapped()).await.unwrap_or(0);
-        // The other family is a network of its own: a moment more lets it take part.
-        let _ = tokio::time::timeout(OTHER_FAMILY_PATIENCE, session.dht.bootstrapped_everywhere()).await;
-        if contacts == 0 {
-            session.close().await;
-            return Err(nobody_answered(config));
+    /// The same as [`open`](Self::open), for a command that stays: after `patience` it says that there is no network
+    /// yet, and goes on joining. Where no node is known to begin with, that is an error.
+    pub(super) async fn open_whenever(
+        config: &Config,
+        patience: Duration,
+        progress: &Progress,
+    ) -> Result<Self, Failure> {
+        let session = Self::start(config, &binds(config)).await?;
+        loop {
+            match session.joined(patience).await {
+                Joined::Network => return Ok(session),
+                Joined::Nothing => return Err(session.give_up(config).await),
+                Joined::NotYet => {
+                    let failure = session.why_alone(config).await;
+                    progress.aside(|| failure.report());
+                    progress.say("no other node has answered yet; still joining the DHT");
+                }
+            }
         }
-        Ok(session)
+    }
+
+    async fn join(config: &Config, binds: &[SocketAddr], patience: Duration) -> Result<Self, Failure> {
+        let session = Self::start(config, binds).await?;
+        match session.joined(patience).await {
+            Joined::Network => Ok(session),
+            Joined::Nothing | Joined::NotYet => Err(session.give_up(config).await),
+        }
+    }
+
+    async fn start(config: &Config, binds: &[SocketAddr]) -> Result<Self, Failure> {
+        Ok(Self { dht: builder(config, binds).saved(saved_contacts(config)).start().await? })
+    }
+
+    /// Waits until it has joined, for `patience` at most.
+    async fn joined(&self, patience: Duration) -> Joined {
+        match tokio::time::timeout(patience, self.dht.bootstrapped()).await {
+            Err(_) => return Joined::NotYet,
+            Ok(0) => return Joined::Nothing,
+            Ok(_) => {}
+        }
+        // The other family is a network of its own: a moment more lets it take part.
+        let _ = tokio::time::timeout(OTHER_FAMILY_PATIENCE, self.dht.bootstrapped_everywhere()).await;
+        Joined::Network
+    }
+
+    async fn give_up(self, config: &Config) -> Failure {
+        let failure = self.why_alone(config).await;
+        self.close().await;
+        failure
+    }
+
+    /// Why it has joined nothing.
+    async fn why_alone(&self, config: &Config) -> Failure {
+        let answers: u64 = self.dht.status().await.iter().map(|node| node.stats.responses).sum();
+        match config.routers().len() {
+            0 => Failure::no_network("no node is known to begin with", "name one with --bootstrap HOST:PORT"),
+            _ if answers > 0 => Failure::no_network(
+                "a node answered, but it knows no other node, and nothing is stored with it",
+                "name another one with --bootstrap HOST:PORT, or wait until others have joined it",
+            ),
+            _ => Failure::no_network(
+                "no other node answered",
+                "check that this host is online and may send UDP, or name a node with --bootstrap HOST:PORT",
+            ),
+        }
     }
 
     /// A node that joins nothing: it only asks whom it is told to.
     pub(super) async fn open_alone(config: &Config) -> Result<Self, Failure> {
         Ok(Self { dht: builder(config, &binds(config)).bootstrap([""; 0]).start().await? })
+    }
+
+    /// The node itself.
+    pub(super) const fn dht(&self) -> &Dht {
+        &self.dht
     }
 
     /// The peers of a torrent, as they arrive.
@@ -72,17 +143,17 @@ impl Session {
         self.dht.announce(infohash, port, seed).await
     }
 
-    /// Whether this node, asking the network, hears of a peer with this port at one of `ips`; of any where we do not
-    /// know how others see us.
-    pub(super) async fn sees(&self, infohash: Id, port: u16, ips: &[IpAddr]) -> bool {
+    /// The peer with this port at one of `ips` that this node hears of, asking the network; at any address where we do
+    /// not know how others see us.
+    pub(super) async fn sees(&self, infohash: Id, port: u16, ips: &[IpAddr]) -> Option<SocketAddr> {
         let ours = |peer: SocketAddr| peer.port() == port && (ips.is_empty() || ips.contains(&peer.ip()));
         let mut peers = self.dht.find_peers(infohash).await;
         while let Some(peer) = peers.next().await {
             if ours(peer) {
-                return true;
+                return Some(peer);
             }
         }
-        false
+        None
     }
 
     /// Our addresses, as others see them.
@@ -159,16 +230,6 @@ impl From<StartError> for Failure {
     }
 }
 
-fn nobody_answered(config: &Config) -> Failure {
-    match config.routers().len() {
-        0 => Failure::no_network("no node is known to begin with", "name one with --bootstrap HOST:PORT"),
-        _ => Failure::no_network(
-            "no other node answered",
-            "check that this host is online and may send UDP, or name a node with --bootstrap HOST:PORT",
-        ),
-    }
-}
-
 /// What every command that prints results begins with: its settings, its logs, and where results go.
 pub(super) fn begin(setup: Setup, environment: &[(String, String)]) -> Result<(Config, Output), Failure> {
     let config = Config::load(&setup.settings.into_sources(environment))?;
@@ -177,13 +238,8 @@ pub(super) fn begin(setup: Setup, environment: &[(String, String)]) -> Result<(C
 }
 
 /// The torrents that the command line and standard input name, and the keys after them; at least one.
-pub(super) fn targets(swarms: &Swarms) -> Result<Vec<Torrent>, Failure> {
-    let mut targets = target::read_all(&swarms.targets, std::io::stdin().lock())?;
-    targets.extend(swarms.keys.iter().map(|text| Torrent::of_key(text)));
-    if targets.is_empty() {
-        return Err(Failure::usage("standard input names no torrent", "give one TARGET a line"));
-    }
-    Ok(targets)
+pub(super) fn targets(swarms: &Swarms) -> Result<Selection, Failure> {
+    Selection::read(swarms, std::io::stdin().lock())
 }
 
 /// Asks the addresses of a host one after the other until one has an answer.

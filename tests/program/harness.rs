@@ -52,10 +52,15 @@ impl Home {
 
     /// Runs the program to its end with `input` on standard input.
     pub fn run_with_input(&self, args: &[&str], input: &str) -> Ended {
+        self.run_with_bytes(args, input.as_bytes())
+    }
+
+    /// The same with input that need not be text.
+    pub fn run_with_bytes(&self, args: &[&str], input: &[u8]) -> Ended {
         let mut command = self.command(args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
         Ended::from(child.wait_with_output().unwrap())
     }
 }

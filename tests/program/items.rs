@@ -31,6 +31,8 @@ fn a_value_is_found_by_its_hash() {
     assert_eq!(net.run(&["get", HELLO]).expect_code(0).stdout, "Hello World!\n");
     let record = net.run(&["get", HELLO, "--json"]).expect_code(0).json().remove(0);
     assert_eq!((&record["text"], &record["seq"]), (&"Hello World!".into(), &serde_json::Value::Null), "{record}");
+    net.run(&["get", HELLO, "-o", "hello.txt"]).expect_code(0);
+    assert_eq!(std::fs::read(net.home.path().join("hello.txt")).unwrap(), b"Hello World!");
     let ended = net.run(&["get", &"0".repeat(40)]).expect_code(1);
     assert!(ended.stderr.contains("no item"), "{}", ended.stderr);
 }
@@ -91,7 +93,7 @@ fn what_cannot_be_an_item_says_why_and_what_to_do() {
         let ended = home.run(&args).expect_code(2);
         assert!(ended.stderr.contains(what) && ended.stderr.contains("\ncure: "), "{args:?}: {}", ended.stderr);
     }
-    for wrong in [&["put"][..], &["put", "x", "--mutable"], &["get"], &["get", "--file", HELLO]] {
+    for wrong in [&["put"][..], &["put", "x", "--mutable"], &["get"], &["get", "--file", HELLO, "--json"]] {
         home.run(wrong).expect_code(2);
     }
 }
@@ -119,6 +121,11 @@ fn a_file_goes_in_and_comes_out_and_an_interrupted_get_goes_on() {
     assert!((88_000..90_000).contains(&resumed), "{record}");
     assert!(std::fs::read(net.home.path().join("out.bin")).unwrap() == file);
     assert!(!net.home.path().join("out.bin.part").exists());
+
+    let output = net.home.command(&["get", "--file", root, "--lan", "--bootstrap", &net.nodes[0].address]).output();
+    assert!(output.unwrap().stdout == file, "without -o it goes to standard output");
+    let ended = net.run(&["get", root, "--json"]).expect_code(0);
+    assert!(ended.stderr.contains("the root of a file"), "{}", ended.stderr);
 
     let ended = net.run(&["get", "--file", root, "-o", "x", "--max-size", "5000"]).expect_code(2);
     assert!(ended.stderr.contains("100000 bytes, more than 5000"), "{}", ended.stderr);

@@ -65,9 +65,55 @@ fn several_torrents_are_told_apart() {
     let ended = home.run_with_input(&[&["announce", "-", "--port", "7"], &common[..]].concat(), &list).expect_code(0);
     assert_eq!(ended.stdout.lines().count(), 2, "{}", ended.stdout);
     let ended = home.run_with_input(&[&["find", "-"], &common[..]].concat(), &list).expect_code(0);
+    assert!(ended.stderr.contains(&format!("1 peer of {}\n", "a".repeat(40))), "{}", ended.stderr);
     let mut lines: Vec<&str> = ended.stdout.lines().collect();
     lines.sort_unstable();
     assert_eq!(lines, [format!("127.0.0.1:7\t{}", "a".repeat(40)), format!("127.0.0.1:7\t{}", "b".repeat(40))]);
+}
+
+#[test]
+fn a_search_for_several_says_what_came_of_each() {
+    let home = Home::new();
+    let nodes = Daemon::network(&home, 2);
+    let (known, unknown) = ("a".repeat(40), "b".repeat(40));
+    let common = ["--json", "--lan", "--bootstrap", &nodes[0].address];
+    home.run(&[&["announce", &known, "--port", "7"], &common[..]].concat()).expect_code(0);
+    let magnet = format!("magnet:?xt=urn:btih:{unknown}&dn=another");
+    let records = home.run(&[&["find", &known, &magnet], &common[..]].concat()).expect_code(0).json();
+    let end = |target: &str| records.iter().find(|record| record["target"] == target).unwrap();
+    assert_eq!((records.len(), &end(&known)["peers"], &end(&known)["ended"]), (3, &1.into(), &"complete".into()));
+    assert_eq!((&end(&magnet)["peers"], &end(&magnet)["name"]), (&0.into(), &"another".into()));
+    let ended = home.run(&["find", &known, &magnet, "--lan", "--bootstrap", &nodes[0].address]).expect_code(0);
+    assert!(ended.stderr.contains("no peer of another was found\n"), "{}", ended.stderr);
+}
+
+#[test]
+fn one_bad_entry_does_not_stop_a_list() {
+    let home = Home::new();
+    let nodes = Daemon::network(&home, 2);
+    let info = |name: &str| format!("d6:lengthi1e4:name1:{name}12:piece lengthi16384e6:pieces20:01234567890123456789");
+    for name in ["a", "b", "c"] {
+        home.write(&format!("{name}.torrent"), format!("d4:info{}ee", info(name)));
+    }
+    home.write("p.torrent", format!("d4:info{}7:privatei1eee", info("p")));
+    let common = ["--lan", "--bootstrap", &nodes[0].address];
+    let list = "a.torrent\nb.torrent\np.torrent\nc.torrent\n";
+    let announce = [&["announce", "-", "--port", "7"], &common[..]].concat();
+    let ended = home.run_with_input(&announce, list).expect_code(1);
+    assert_eq!(ended.stdout.lines().count(), 3, "{}", ended.stdout);
+    for name in ["a", "b", "c"] {
+        let line = format!("  {name}.torrent  port 7  stored at 2 nodes, visible as 127.0.0.1:7 from another node");
+        assert!(ended.stdout.contains(&line), "{}", ended.stdout);
+    }
+    let left_out = "left out: line 3 of standard input, \"p.torrent\": the torrent is private";
+    assert!(ended.stderr.contains(left_out), "{}", ended.stderr);
+    assert!(ended.stderr.contains("1 TARGET left out"), "{}", ended.stderr);
+    let ended = home.run_with_input(&[&announce[..], &["--strict"]].concat(), list).expect_code(2);
+    assert_eq!(ended.stdout, "");
+    // Several on the command line are a list as well: `*.torrent`.
+    let scrape = [&["scrape", "a.torrent", "p.torrent"], &common[..]].concat();
+    let ended = home.run(&scrape).expect_code(1);
+    assert!(ended.stdout.contains("  a.torrent  seeds 0  peers 1  counted by"), "{}", ended.stdout);
 }
 
 #[test]
@@ -125,6 +171,8 @@ fn nobody_there_ends_with_3() {
     let common = ["--lan", "--bootstrap", &address];
     let ended = home.run(&[&["find", INFOHASH, "--timeout", "1"], &common[..]].concat()).expect_code(3);
     assert!(ended.stderr.starts_with("error: no other node answered\ncure: "), "{}", ended.stderr);
+    let join = ["announce", INFOHASH, "--port", "1", "--join-timeout", "1"];
+    home.run(&[&join, &common[..]].concat()).expect_code(3);
     let ended = home.run(&["find", INFOHASH, "--lan"]).expect_code(3);
     assert!(ended.stderr.starts_with("error: no node is known"), "{}", ended.stderr);
     let ended = home.run(&["ping", &address, "--lan"]).expect_code(3);
@@ -175,4 +223,19 @@ fn a_kept_announce_goes_on_until_it_is_stopped() {
     let pid = child.id().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_kept_announce_says_that_it_does_not_get_into_the_network_and_goes_on() {
+    let home = Home::new();
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let args = ["announce", INFOHASH, "--port", "9", "--keep", "--join-timeout", "1", "--lan", "--bootstrap", &address];
+    let mut child = home.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let errors: Vec<String> = said.filter(|line| line.starts_with("error: ")).take(2).collect();
+    assert_eq!(errors, ["error: no other node answered"; 2]);
+    assert!(child.try_wait().unwrap().is_none(), "it must stay");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

@@ -33,9 +33,13 @@ fn a_wrong_target_ends_with_2_before_anything_is_sent() {
 fn a_wrong_line_of_the_list_names_its_number() {
     let home = Home::new();
     let list = format!("# a list\n{}\n\n{}\n", "a".repeat(40), "a".repeat(41));
-    let ended = home.run_with_input(&["find", "-"], &list).expect_code(2);
+    let ended = home.run_with_input(&["find", "-", "--strict"], &list).expect_code(2);
     assert!(ended.stderr.starts_with("error: line 4 of standard input"), "{}", ended.stderr);
     assert!(ended.stderr.contains("41 digits, an infohash has 40"), "{}", ended.stderr);
+    let ended = home.run_with_input(&["find", "-", "--lan"], &list).expect_code(3);
+    assert!(ended.stderr.starts_with("left out: line 4 of standard input"), "{}", ended.stderr);
+    let ended = home.run_with_input(&["find", "-"], "x\ny\n").expect_code(2);
+    assert!(ended.stderr.contains("error: none of 2 TARGETs can be used\ncure: "), "{}", ended.stderr);
 }
 
 #[test]
@@ -53,4 +57,38 @@ fn torrent_files_are_read_as_clients_read_them() {
         let ended = home.run(&["find", &format!("{cases}{name}.torrent"), "--lan"]).expect_code(code);
         assert_eq!(ended.stderr.contains("the torrent is private"), code == 2, "{name}: {}", ended.stderr);
     }
+}
+
+/// Where standard input names a torrent, what is wrong then is that there is no network.
+#[test]
+fn lists_and_files_on_standard_input_are_read_in_all_their_forms() {
+    let home = Home::new();
+    let cases = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/");
+    let with_bom = std::fs::read(format!("{cases}list-with-bom.txt")).unwrap();
+    let torrent = format!("d4:info{V1_INFO}e");
+    let path = home.write("a b.torrent", &torrent);
+    let lines = [format!("\"{path}\""), format!("file://{}", path.replace(' ', "%20")), "a b.torrent".to_owned()];
+    let utf16: Vec<u8> = "\u{feff}a b.torrent\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for input in [with_bom, torrent.into_bytes(), lines.join("\r\n").into(), lines.join("\0").into(), utf16] {
+        let ended = home.run_with_bytes(&["find", "-", "--lan"], &input).expect_code(3);
+        assert!(ended.stderr.starts_with("error: no node is known"), "{}", ended.stderr);
+    }
+    for (input, what) in [(&b"\x1f\x8b\x08\0"[..], "compressed by gzip"), (b"<!DOCTYPE html>", "a web page")] {
+        let ended = home.run_with_bytes(&["find", "-", "--lan"], input).expect_code(2);
+        assert!(ended.stderr.starts_with("error: standard input: "), "{}", ended.stderr);
+        assert!(ended.stderr.contains(what), "{}", ended.stderr);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn names_of_files_need_not_be_text() {
+    use std::os::unix::ffi::OsStrExt;
+    let home = Home::new();
+    let name = std::ffi::OsStr::from_bytes(b"caf\xe9.torrent");
+    std::fs::write(home.path().join(name), format!("d4:info{V1_INFO}e")).unwrap();
+    let ended = home.run_with_bytes(&["find", "-", "--lan"], b"caf\xe9.torrent\n").expect_code(3);
+    assert!(ended.stderr.starts_with("error: no node is known"), "{}", ended.stderr);
+    let output = home.command(&["find", "--lan"]).arg(name).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
 }

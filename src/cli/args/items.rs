@@ -1,10 +1,11 @@
 //! The commands that look at swarms from outside, and those for items.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::{Setup, Swarms};
+use super::{Joining, Setup, Swarms};
 use crate::daemon::config::HostPort;
 
 /// Files are kept by strangers: larger ones want a torrent.
@@ -16,9 +17,12 @@ pub struct ScrapeArgs {
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
     pub swarms: Swarms,
-    /// Give up on joining the DHT after this many seconds.
-    #[arg(long, value_name = "SECS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Give up on a torrent after this many seconds.
+    #[arg(long, value_name = "SECS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     pub timeout: u32,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
+    pub joining: Joining,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
     pub setup: Setup,
@@ -74,6 +78,9 @@ pub struct PutArgs {
     pub max_size: u64,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
+    pub joining: Joining,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
     pub setup: Setup,
 }
 
@@ -91,14 +98,17 @@ pub struct GetArgs {
     #[arg(long, value_name = "TEXT", conflicts_with = "file")]
     pub salt: Option<String>,
     /// Get the file whose tree has this root.
-    #[arg(long, value_name = "ROOT", requires = "out")]
+    #[arg(long, value_name = "ROOT")]
     pub file: Option<String>,
-    /// Where the file goes.
-    #[arg(short, long, value_name = "OUT", requires = "file")]
+    /// Write it to this file, rather than to standard output.
+    #[arg(short, long, value_name = "OUT")]
     pub out: Option<PathBuf>,
     /// The largest file that is fetched.
     #[arg(long, value_name = "BYTES", requires = "file", default_value_t = MAX_FILE)]
     pub max_size: u64,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
+    pub joining: Joining,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
     pub setup: Setup,
@@ -138,7 +148,7 @@ pub enum KeyCommand {
 pub struct PublishArgs {
     /// The torrent: infohash, magnet URI or .torrent file.
     #[arg(value_name = "TARGET")]
-    pub target: String,
+    pub target: OsString,
     /// The key pair of its name, from `trackerless key new`.
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
@@ -156,6 +166,9 @@ pub struct PublishArgs {
     pub keep: bool,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
+    pub joining: Joining,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
     pub setup: Setup,
 }
 
@@ -168,6 +181,9 @@ pub struct ResolveArgs {
     /// The salt as text, instead of the magnet's.
     #[arg(long, value_name = "TEXT")]
     pub salt: Option<String>,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
+    pub joining: Joining,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
     pub setup: Setup,

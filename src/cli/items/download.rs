@@ -1,134 +1,112 @@
-//! `trackerless get --file`: a file from its tree of items, every block checked against the hash that names it.
+//! `trackerless get --file`: a file from its tree of items, to standard output or into a file.
 //!
 //! Blocks go into `OUT.part` at their places; the file gets its name when it is whole. A run that ends early is
 //! resumed by running it again: blocks of `OUT.part` that have their hash are not asked for again.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Cursor, IsTerminal};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
 use serde_json::json;
 
-use super::PATIENCE;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::output::{Output, counted};
+use crate::cli::output::{Output, counted, write_raw};
 use crate::cli::progress::Progress;
-use crate::cli::session::{AT_ONCE, Session};
+use crate::cli::session::Session;
 use crate::daemon::config::Config;
-use crate::dht::tree::{Index, LEAF};
+use crate::dht::tree::{FileTree, TreeError};
 use crate::engine::id::Id;
-use crate::engine::items::{Item, Value};
 
-pub(super) async fn run(config: &Config, root: Id, out: &Path, most: u64, output: Output) -> Result<Exit, Failure> {
-    let progress = Progress::new("joining the DHT");
-    let session = Session::open(config, PATIENCE).await?;
-    let fetched = fetch(&session, root, out, most, &progress).await;
-    drop(progress);
-    session.close().await;
-    let Fetched { size, resumed } = fetched?;
-    let record = json!({ "root": root.to_string(), "bytes": size, "bytes_resumed": resumed, "file": out });
-    output.result(format_args!("{}  {}", out.display(), counted(size as usize, "byte")), &record)?;
-    Ok(Exit::Done)
+/// A file that is wanted.
+pub(super) struct Download {
+    pub(super) root: Id,
+    /// Where it goes; standard output where this is missing.
+    pub(super) out: Option<PathBuf>,
+    /// Largest size that is fetched, in bytes.
+    pub(super) most: u64,
+    /// Longest time for joining the DHT.
+    pub(super) patience: Duration,
 }
 
-struct Fetched {
-    size: u64,
-    /// Bytes that an earlier run had fetched.
-    resumed: u64,
-}
-
-async fn fetch(session: &Session, root: Id, out: &Path, most: u64, progress: &Progress) -> Result<Fetched, Failure> {
-    let top = index(session, root, None).await?;
-    if top.size > most {
-        return Err(Failure::usage(
-            format_args!("the file has {} bytes, more than {most}", top.size),
-            format_args!("allow it with --max-size {}", top.size),
-        ));
-    }
-    let size = top.size;
-    let leaves = leaves(session, top).await?;
-    let mut part = Part::open(out, size)?;
-    let missing = part.missing(&leaves)?;
-    let resumed = size - missing.iter().map(|leaf| leaf.size).sum::<u64>();
-    let mut done = resumed;
-    let blocks = stream::iter(&missing).map(async |leaf| (leaf, value(session, leaf.target).await));
-    let mut blocks = blocks.buffer_unordered(AT_ONCE);
-    let mut lost = 0;
-    while let Some((leaf, value)) = blocks.next().await {
-        match value.as_ref().and_then(Value::contents).filter(|contents| contents.len() as u64 == leaf.size) {
-            Some(contents) => {
-                part.write(leaf.at, contents)?;
-                done += leaf.size;
+impl Download {
+    pub(super) async fn run(&self, config: &Config, output: Output) -> Result<Exit, Failure> {
+        let progress = Progress::new("joining the DHT");
+        let session = Session::open(config, self.patience).await?;
+        progress.say("asking for the parts of the file");
+        let fetched = self.fetch(&session, &progress).await;
+        drop(progress);
+        session.close().await;
+        match fetched? {
+            // Bytes of strangers: a terminal must not obey them.
+            Fetched::Bytes(bytes) if io::stdout().is_terminal() => output.bytes(&bytes)?,
+            Fetched::Bytes(bytes) => write_raw(&bytes)?,
+            Fetched::File { out, size, resumed } => {
+                let record =
+                    json!({ "root": self.root.to_string(), "bytes": size, "bytes_resumed": resumed, "file": out });
+                output.result(format_args!("{}  {}", out.display(), counted(size as usize, "byte")), &record)?;
             }
-            None => lost += 1,
         }
-        progress.say(format_args!("{done} of {size} bytes"));
+        Ok(Exit::Done)
     }
-    if lost > 0 {
-        return Err(incomplete(lost, leaves.len()));
-    }
-    part.finish(out)?;
-    Ok(Fetched { size, resumed })
-}
 
-/// A piece of the file.
-#[derive(Clone, Copy, Debug)]
-struct Leaf {
-    target: Id,
-    at: u64,
-    size: u64,
-}
-
-/// All leaves of the tree, in order. Indices are few: one for 48 leaves.
-async fn leaves(session: &Session, top: Index) -> Result<Vec<Leaf>, Failure> {
-    let (mut level, mut levels) = (vec![top], 0);
-    while level.first().is_some_and(|index| index.levels > 0) {
-        let below = level.iter().flat_map(|index| {
-            index.targets.iter().enumerate().map(|(place, target)| (*target, index.levels - 1, index.size_below(place)))
-        });
-        let below: Vec<(Id, u8, u64)> = below.collect();
-        let indices =
-            stream::iter(below).map(async |(target, levels, size)| index(session, target, Some((levels, size))).await);
-        let indices: Vec<_> = indices.buffered(AT_ONCE).collect().await;
-        level = indices.into_iter().collect::<Result<_, _>>()?;
-        levels += 1;
-    }
-    debug_assert!(levels <= 2, "an index of more levels is not read");
-    let pieces = level
-        .iter()
-        .flat_map(|index| index.targets.iter().enumerate().map(|(place, target)| (*target, index.size_below(place))));
-    let place = |at: &mut u64, (target, size)| {
-        let leaf = Leaf { target, at: *at, size };
-        *at += size;
-        Some(leaf)
-    };
-    Ok(pieces.scan(0, place).collect())
-}
-
-/// The index under `target`, of the levels and size that the one above it names.
-async fn index(session: &Session, target: Id, expected: Option<(u8, u64)>) -> Result<Index, Failure> {
-    let value = value(session, target).await.ok_or_else(|| incomplete(1, 1))?;
-    let index =
-        Index::read(&value).filter(|index| expected.is_none_or(|expected| expected == (index.levels, index.size)));
-    index.ok_or_else(|| {
-        let cure = "give the root that `trackerless put --file` printed; get a single item without --file";
-        Failure::usage(format_args!("the item {target} is no part of a file"), cure)
-    })
-}
-
-async fn value(session: &Session, target: Id) -> Option<Value> {
-    match session.get_item(target, b"").await.item? {
-        Item::Immutable(value) => Some(value),
-        Item::Mutable(_) => None,
+    async fn fetch(&self, session: &Session, progress: &Progress) -> Result<Fetched, Failure> {
+        let dht = session.dht();
+        let tree = dht.find_tree(self.root, self.most).await?;
+        let size = tree.size;
+        let say = |done| progress.say(format_args!("{done} of {size} bytes"));
+        let Some(out) = self.out.clone() else {
+            let mut bytes = Cursor::new(Vec::new());
+            dht.get_tree(&tree, &mut bytes, say).await.map_err(nothing_kept)?;
+            return Ok(Fetched::Bytes(bytes.into_inner()));
+        };
+        let mut part = Part::open(&out, &tree)?;
+        let resumed = dht.get_tree(&tree, &mut part.file, say).await.map_err(|error| match error {
+            TreeError::Io(error) => unwritable(&part.path, &error),
+            error => error.into(),
+        })?;
+        part.finish(&out)?;
+        Ok(Fetched::File { out, size, resumed })
     }
 }
 
-fn incomplete(lost: usize, total: usize) -> Failure {
-    Failure::nothing(
-        format_args!("{lost} of {} not found", counted(total, "block")),
-        "run the same command again later: what was fetched is kept; whoever has the file can put it again",
-    )
+/// A file that is whole.
+enum Fetched {
+    Bytes(Vec<u8>),
+    File {
+        out: PathBuf,
+        /// Size in bytes.
+        size: u64,
+        /// Number of bytes that an earlier run had fetched.
+        resumed: u64,
+    },
+}
+
+impl From<TreeError> for Failure {
+    fn from(error: TreeError) -> Self {
+        match error {
+            TreeError::NotFound { .. } => Self::nothing(
+                error,
+                "run the same command again later: what was fetched is kept; those who have the file can put it again",
+            ),
+            TreeError::TooLarge { size, .. } => Self::usage(error, format_args!("allow it with --max-size {size}")),
+            TreeError::NoIndex(_) => Self::usage(
+                error,
+                "give the root that `trackerless put --file` printed; get a single item without --file",
+            ),
+            error => Self::usage(error, "try again"),
+        }
+    }
+}
+
+/// The failure of a download that goes to standard output.
+fn nothing_kept(error: TreeError) -> Failure {
+    match error {
+        TreeError::NotFound { .. } => {
+            Failure::nothing(error, "try again later; with -o FILE, what was fetched is kept for the next try")
+        }
+        error => error.into(),
+    }
 }
 
 /// The file while it is not whole.
@@ -138,43 +116,24 @@ struct Part {
 }
 
 impl Part {
-    fn open(out: &Path, size: u64) -> Result<Self, Failure> {
+    fn open(out: &Path, tree: &FileTree) -> Result<Self, Failure> {
         let mut path = out.as_os_str().to_owned();
         path.push(".part");
         let path = PathBuf::from(path);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let part = Self { file: file.map_err(|error| unwritable(&path, &error))?, path };
-        part.file.set_len(size).map_err(|error| unwritable(&part.path, &error))?;
+        part.file.set_len(tree.size).map_err(|error| unwritable(&part.path, &error))?;
         Ok(part)
-    }
-
-    /// The leaves that are not in the file yet.
-    fn missing(&mut self, leaves: &[Leaf]) -> Result<Vec<Leaf>, Failure> {
-        let mut missing = Vec::new();
-        let mut block = [0; LEAF];
-        for leaf in leaves {
-            let block = &mut block[..leaf.size as usize];
-            let read = self.file.seek(SeekFrom::Start(leaf.at)).and_then(|_| self.file.read_exact(block));
-            read.map_err(|error| unwritable(&self.path, &error))?;
-            if Value::from_contents(block).map(|value| value.target()) != Ok(leaf.target) {
-                missing.push(*leaf);
-            }
-        }
-        Ok(missing)
-    }
-
-    fn write(&mut self, at: u64, contents: &[u8]) -> Result<(), Failure> {
-        let written = self.file.seek(SeekFrom::Start(at)).and_then(|_| self.file.write_all(contents));
-        written.map_err(|error| unwritable(&self.path, &error))
     }
 
     fn finish(self, out: &Path) -> Result<(), Failure> {
         let renamed = self.file.sync_all().and_then(|()| std::fs::rename(&self.path, out));
-        renamed.map_err(|error| unwritable(&self.path, &error))
+        renamed.map_err(|error| unwritable(out, &error))
     }
 }
 
-fn unwritable(path: &Path, error: &io::Error) -> Failure {
+/// A file that cannot be written.
+pub(super) fn unwritable(path: &Path, error: &io::Error) -> Failure {
     Failure::usage(
         format_args!("{}: {error}", path.display()),
         "name a file in a folder that can be written, with room",

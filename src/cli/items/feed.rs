@@ -3,17 +3,18 @@
 //! The name is the public key of an owner, the torrent of the day stands in a mutable item (BEP 46).
 
 use std::fmt;
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::put::What;
-use super::{PATIENCE, check_salt, key, public_key};
+use super::{check_salt, key, public_key};
 use crate::cli::args::{PublishArgs, ResolveArgs};
 use crate::cli::failure::{Exit, Failure, eprintln_quietly};
 use crate::cli::output::{Output, counted};
 use crate::cli::progress::Progress;
 use crate::cli::session::{self, Session};
-use crate::cli::target;
+use crate::cli::target::Target;
 use crate::daemon::config::Config;
 use crate::dht::ItemStored;
 use crate::engine::id::Id;
@@ -21,13 +22,14 @@ use crate::engine::items::{Item, Value, target_of_key};
 
 /// `trackerless publish-torrent`
 pub(in crate::cli) fn publish(args: PublishArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let target = target::parse(&args.target)?;
-    let infohash = *target.infohashes.first().expect("a target has an infohash");
+    let target = Target::parse(&args.target)?;
+    let infohash = *target.torrent.infohashes.first().expect("a torrent has an infohash");
     let owner = key::read(&args.key)?;
     let salt = args.salt.unwrap_or_default().into_bytes();
+    let patience = args.joining.patience();
     let feed = Feed { key: owner.public_key(), salt: salt.clone() };
     check_salt(&salt)?;
-    let what = What { value: value_of(&infohash), owner: Some(owner), salt, seq: args.seq, cas: args.cas };
+    let what = What { value: value_of(&infohash), owner: Some(owner), salt, seq: args.seq, cas: args.cas, patience };
     let (config, output) = session::begin(args.setup, environment)?;
     let output = output.staying(args.keep);
     let report = |item: &Item, stored: &ItemStored| {
@@ -44,13 +46,14 @@ pub(in crate::cli) fn publish(args: PublishArgs, environment: &[(String, String)
 /// `trackerless resolve`
 pub(in crate::cli) fn resolve(args: ResolveArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
     let feed = Feed::parse(&args.feed, args.salt.as_deref())?;
+    let patience = args.joining.patience();
     let (config, output) = session::begin(args.setup, environment)?;
-    session::block_on(look_up(&config, &feed, output))
+    session::block_on(look_up(&config, &feed, patience, output))
 }
 
-async fn look_up(config: &Config, feed: &Feed, output: Output) -> Result<Exit, Failure> {
+async fn look_up(config: &Config, feed: &Feed, patience: Duration, output: Output) -> Result<Exit, Failure> {
     let progress = Progress::new("joining the DHT");
-    let session = Session::open(config, PATIENCE).await?;
+    let session = Session::open(config, patience).await?;
     progress.say("asking for the torrent of the day");
     // BEP 46: whoever follows a feed helps it to stay.
     let found = session.renew_item(target_of_key(&feed.key, &feed.salt), &feed.salt).await;

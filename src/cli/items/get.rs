@@ -1,14 +1,19 @@
 //! `trackerless get`: an item by its target or its owner's key, or a file by the root of its tree.
 
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
 use serde_json::json;
 
-use super::{PATIENCE, download, public_key};
+use super::download::{Download, unwritable};
+use super::public_key;
 use crate::cli::args::GetArgs;
 use crate::cli::failure::{Exit, Failure, eprintln_quietly};
 use crate::cli::output::{Output, counted};
 use crate::cli::progress::Progress;
 use crate::cli::session::{self, Session};
 use crate::daemon::config::Config;
+use crate::dht::tree::Index;
 use crate::engine::id::Id;
 use crate::engine::items::{Item, target_of_key};
 
@@ -16,28 +21,44 @@ pub(in crate::cli) fn run(args: GetArgs, environment: &[(String, String)]) -> Re
     let wanted = Wanted::new(&args)?;
     let (config, output) = session::begin(args.setup, environment)?;
     match wanted {
-        Wanted::Item { target, salt } => session::block_on(get(&config, target, &salt, output)),
-        Wanted::File { root, out } => session::block_on(download::run(&config, root, &out, args.max_size, output)),
+        Wanted::Item(item) => session::block_on(item.get(&config, output)),
+        Wanted::File(file) if file.out.is_none() && output.is_json() => Err(Failure::usage(
+            "--json and the file would both go to standard output",
+            "name a file with -o, or leave --json out",
+        )),
+        Wanted::File(file) => session::block_on(file.run(&config, output)),
     }
 }
 
 /// What is looked for.
 enum Wanted {
-    Item { target: Id, salt: Vec<u8> },
-    File { root: Id, out: std::path::PathBuf },
+    Item(WantedItem),
+    File(Download),
+}
+
+/// A single item.
+struct WantedItem {
+    target: Id,
+    salt: Vec<u8>,
+    /// Where its value goes; standard output where this is missing.
+    out: Option<PathBuf>,
+    /// Longest time for joining the DHT.
+    patience: Duration,
 }
 
 impl Wanted {
     fn new(args: &GetArgs) -> Result<Self, Failure> {
-        if let (Some(root), Some(out)) = (&args.file, &args.out) {
-            return Ok(Self::File { root: target(root)?, out: out.clone() });
+        let out = args.out.clone().filter(|out| out != Path::new("-"));
+        let patience = args.joining.patience();
+        if let Some(root) = &args.file {
+            return Ok(Self::File(Download { root: target(root)?, out, most: args.max_size, patience }));
         }
         let salt = args.salt.clone().unwrap_or_default().into_bytes();
         let target = match (&args.target, &args.public_key) {
             (Some(text), _) => target(text)?,
             (None, key) => target_of_key(&public_key(key.as_deref().unwrap_or_default())?, &salt),
         };
-        Ok(Self::Item { target, salt })
+        Ok(Self::Item(WantedItem { target, salt, out, patience }))
     }
 }
 
@@ -47,38 +68,57 @@ fn target(text: &str) -> Result<Id, Failure> {
     })
 }
 
-async fn get(config: &Config, target: Id, salt: &[u8], output: Output) -> Result<Exit, Failure> {
-    let progress = Progress::new("joining the DHT");
-    let session = Session::open(config, PATIENCE).await?;
-    progress.say("asking the nodes nearest to the item");
-    let found = session.get_item(target, salt).await;
-    drop(progress);
-    session.close().await;
-    let Some(item) = found.item else {
-        eprintln_quietly(format_args!("no item {target} was found; {} answered", counted(found.answered, "node")));
-        return Ok(Exit::Nothing);
-    };
-    if output.is_json() {
-        output.result("", &record(target, &item))?;
-    } else {
-        let value = item.value();
-        output.bytes(value.contents().unwrap_or_else(|| value.as_bencode()))?;
+impl WantedItem {
+    async fn get(&self, config: &Config, output: Output) -> Result<Exit, Failure> {
+        let target = self.target;
+        let progress = Progress::new("joining the DHT");
+        let session = Session::open(config, self.patience).await?;
+        progress.say("asking the nodes nearest to the item");
+        let found = session.get_item(target, &self.salt).await;
+        drop(progress);
+        session.close().await;
+        let Some(item) = found.item else {
+            eprintln_quietly(format_args!("no item {target} was found; {} answered", counted(found.answered, "node")));
+            return Ok(Exit::Nothing);
+        };
+        if Index::read(item.value()).is_some() {
+            eprintln_quietly(format_args!(
+                "note: this is the root of a file; `trackerless get --file {target}` gets it"
+            ));
+        }
+        self.hand_over(&item, output)?;
+        Ok(Exit::Done)
     }
-    Ok(Exit::Done)
-}
 
-fn record(target: Id, item: &Item) -> serde_json::Value {
-    let value = item.value();
-    let text = value.contents().and_then(|contents| std::str::from_utf8(contents).ok());
-    let key = match item {
-        Item::Immutable(_) => None,
-        Item::Mutable(item) => Some(hex::encode(item.key)),
-    };
-    json!({
-        "target": target.to_string(),
-        "text": text,
-        "bencode": hex::encode(value.as_bencode()),
-        "public_key": key,
-        "seq": item.seq(),
-    })
+    /// Writes the value where it should go: bytes as they were put, with a line feed after them for people.
+    fn hand_over(&self, item: &Item, output: Output) -> Result<(), Failure> {
+        let value = item.value();
+        let contents = value.contents().unwrap_or_else(|| value.as_bencode());
+        if let Some(out) = &self.out {
+            std::fs::write(out, contents).map_err(|error| unwritable(out, &error))?;
+            let text = format!("{}  {}", out.display(), counted(contents.len(), "byte"));
+            return output.result(text, &self.record(item));
+        }
+        if output.is_json() {
+            return output.result("", &self.record(item));
+        }
+        output.bytes(contents)
+    }
+
+    fn record(&self, item: &Item) -> serde_json::Value {
+        let value = item.value();
+        let text = value.contents().and_then(|contents| std::str::from_utf8(contents).ok());
+        let key = match item {
+            Item::Immutable(_) => None,
+            Item::Mutable(item) => Some(hex::encode(item.key)),
+        };
+        json!({
+            "target": self.target.to_string(),
+            "text": text,
+            "bencode": hex::encode(value.as_bencode()),
+            "public_key": key,
+            "seq": item.seq(),
+            "file": self.out,
+        })
+    }
 }

@@ -8,13 +8,8 @@ pub(super) mod key;
 pub(super) mod put;
 mod upload;
 
-use std::time::Duration;
-
 use super::failure::Failure;
 use crate::engine::items::{ItemFault, MAX_SALT};
-
-/// How long a node may take to join before a command gives up.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 impl From<ItemFault> for Failure {
     fn from(fault: ItemFault) -> Self {

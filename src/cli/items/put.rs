@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::upload::Upload;
-use super::{PATIENCE, check_salt, key};
+use super::{check_salt, key};
 use crate::cli::args::PutArgs;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::keep;
@@ -15,12 +15,14 @@ use crate::cli::progress::Progress;
 use crate::cli::session::{self, Session};
 use crate::daemon::config::Config;
 use crate::dht::ItemStored;
+use crate::dht::tree::Existing;
 use crate::engine::items::{Item, MAX_VALUE, Mutable, Owner, Value, target_of_key};
 use crate::engine::limits::ITEM_RENEWAL;
 
 pub(in crate::cli) fn run(args: PutArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
     if let Some(file) = &args.file {
-        let upload = Upload::new(file, args.max_size, args.resume)?;
+        let existing = if args.resume { Existing::LeaveAlone } else { Existing::Renew };
+        let upload = Upload::new(file, args.max_size, existing, args.joining.patience())?;
         let (config, output) = session::begin(args.setup, environment)?;
         return session::block_on(upload.run(&config, args.keep, output.staying(args.keep)));
     }
@@ -38,6 +40,8 @@ pub(super) struct What {
     pub(super) salt: Vec<u8>,
     pub(super) seq: Option<i64>,
     pub(super) cas: Option<i64>,
+    /// Longest time for joining the DHT.
+    pub(super) patience: Duration,
 }
 
 impl What {
@@ -51,7 +55,7 @@ impl What {
         let salt = args.salt.clone().unwrap_or_default().into_bytes();
         check_salt(&salt)?;
         let owner = args.key.as_deref().map(key::read).transpose()?;
-        Ok(Self { value: value?, owner, salt, seq: args.seq, cas: args.cas })
+        Ok(Self { value: value?, owner, salt, seq: args.seq, cas: args.cas, patience: args.joining.patience() })
     }
 
     /// Stores it, and says what exactly, and where; with `keep`, again every hour until somebody stops it or has put a
@@ -66,7 +70,7 @@ impl What {
             return keep::until_stopped(self.keep(config, report)).await;
         }
         let progress = Progress::new("joining the DHT");
-        let session = Session::open(config, PATIENCE).await?;
+        let session = Session::open(config, self.patience).await?;
         progress.say("storing");
         let item = self.item(&session).await?;
         let stored = session.put_item(item.clone(), self.cas).await;
@@ -80,7 +84,9 @@ impl What {
         config: &Config,
         report: impl Fn(&Item, &ItemStored) -> Result<Exit, Failure>,
     ) -> Result<Exit, Failure> {
-        let session = Session::open(config, Duration::MAX).await?;
+        let progress = Progress::new("joining the DHT");
+        let session = Session::open_whenever(config, self.patience, &progress).await?;
+        drop(progress);
         let item = self.item(&session).await?;
         let mut cas = self.cas;
         let round = async || {

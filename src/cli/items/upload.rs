@@ -6,34 +6,33 @@
 use std::path::Path;
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
 use serde_json::json;
 
-use super::PATIENCE;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::keep;
 use crate::cli::output::{Output, counted};
 use crate::cli::progress::Progress;
-use crate::cli::session::{AT_ONCE, Session};
+use crate::cli::session::Session;
 use crate::daemon::config::Config;
-use crate::dht::tree::Tree;
-use crate::engine::items::Item;
+use crate::dht::tree::{Existing, Tree};
 use crate::engine::limits::ITEM_RENEWAL;
 
 /// A file that is to be stored.
 pub(super) struct Upload {
     tree: Tree,
     bytes: usize,
-    /// What the network has is left alone.
-    resume: bool,
+    /// What to do first with items that the network has.
+    existing: Existing,
+    /// Longest time for joining the DHT.
+    patience: Duration,
 }
 
 impl Upload {
-    pub(super) fn new(file: &Path, most: u64, resume: bool) -> Result<Self, Failure> {
+    pub(super) fn new(file: &Path, most: u64, existing: Existing, patience: Duration) -> Result<Self, Failure> {
         let bytes = read(file, most)?;
         let tree = Tree::cut(&bytes)
             .ok_or_else(|| Failure::usage("the file is larger than a tree of items can be", "make a torrent of it"))?;
-        Ok(Self { tree, bytes: bytes.len(), resume })
+        Ok(Self { tree, bytes: bytes.len(), existing, patience })
     }
 
     /// Stores all of it; with `keep`, again every hour until somebody stops it.
@@ -42,31 +41,33 @@ impl Upload {
             return keep::until_stopped(self.keep(config, output)).await;
         }
         let progress = Progress::new("joining the DHT");
-        let session = Session::open(config, PATIENCE).await?;
-        let stored = self.store(&session, self.resume, &progress).await;
+        let session = Session::open(config, self.patience).await?;
+        let stored = self.store(&session, self.existing, &progress).await;
         drop(progress);
         session.close().await;
         self.report(stored, output)
     }
 
     async fn keep(&self, config: &Config, output: Output) -> Result<Exit, Failure> {
-        let session = Session::open(config, Duration::MAX).await?;
+        let progress = Progress::new("joining the DHT");
+        let session = Session::open_whenever(config, self.patience, &progress).await?;
+        drop(progress);
         // What is left alone grows old: only at the beginning.
-        let mut resume = self.resume;
+        let mut existing = self.existing;
         let round = async || {
             let progress = Progress::new("storing");
-            let stored = self.store(&session, std::mem::take(&mut resume), &progress).await;
+            let stored = self.store(&session, std::mem::replace(&mut existing, Existing::Renew), &progress).await;
             drop(progress);
             self.report(stored, output)
         };
         keep::again_and_again(ITEM_RENEWAL, self.tree.root, round).await
     }
 
-    /// Stores every item once; how many some node took.
-    async fn store(&self, session: &Session, resume: bool, progress: &Progress) -> usize {
-        let items = &self.tree.items;
-        let say = |stored| progress.say(format_args!("{stored} of {} stored", counted(items.len(), "item")));
-        store_all(items, |item| store(session, item, resume), say).await
+    /// Stores every item once; the number of items that some node took.
+    async fn store(&self, session: &Session, existing: Existing, progress: &Progress) -> usize {
+        let items = counted(self.tree.items.len(), "item");
+        let say = |stored| progress.say(format_args!("{stored} of {items} stored"));
+        session.dht().put_tree(&self.tree, existing, say).await
     }
 
     fn report(&self, stored: usize, output: Output) -> Result<Exit, Failure> {
@@ -96,71 +97,4 @@ fn read(file: &Path, most: u64) -> Result<Vec<u8>, Failure> {
         ));
     }
     std::fs::read(file).map_err(unreadable)
-}
-
-/// Stores the items, several at a time, and the last one, the root, when all others are there: once it can be found,
-/// everything can. How many are stored.
-async fn store_all<'a, Storing: Future<Output = bool>>(
-    items: &'a [Item],
-    store: impl Fn(&'a Item) -> Storing,
-    say: impl Fn(usize),
-) -> usize {
-    let (root, below) = items.split_last().expect("a tree has a root");
-    let mut stored = 0;
-    let mut storing = stream::iter(below).map(&store).buffer_unordered(AT_ONCE);
-    while let Some(is_stored) = storing.next().await {
-        stored += usize::from(is_stored);
-        say(stored);
-    }
-    drop(storing);
-    if stored == below.len() {
-        stored += usize::from(store(root).await);
-        say(stored);
-    }
-    stored
-}
-
-/// Stores one item, unless it should be left alone where it is; whether the network has it then.
-async fn store(session: &Session, item: &Item, resume: bool) -> bool {
-    (resume && session.get_item(item.target(), b"").await.item.is_some())
-        || !session.put_item(item.clone(), None).await.stored_at.is_empty()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::cell::RefCell;
-
-    use super::*;
-    use crate::engine::id::Id;
-
-    /// The items in the order in which their storing ended, and how many were counted; `lost` is refused.
-    async fn upload(tree: &Tree, lost: Option<Id>) -> (Vec<Id>, usize) {
-        let ended = RefCell::new(Vec::new());
-        let store = |item: &Item| {
-            let (target, ended) = (item.target(), &ended);
-            async move {
-                // Whoever begins first ends last: an order that only waiting can keep.
-                let before = ended.borrow().len();
-                for _ in before..40 {
-                    tokio::task::yield_now().await;
-                }
-                ended.borrow_mut().push(target);
-                Some(target) != lost
-            }
-        };
-        let stored = store_all(&tree.items, store, |_| {}).await;
-        (ended.into_inner(), stored)
-    }
-
-    #[tokio::test]
-    async fn the_root_is_stored_when_everything_below_it_is() {
-        let bytes: Vec<u8> = (0..60_000u32).map(|index| (index / 7 % 251) as u8).collect();
-        let tree = Tree::cut(&bytes).expect("a tree");
-        let total = tree.items.len();
-        assert!(total > 2 * AT_ONCE);
-        let (ended, stored) = upload(&tree, None).await;
-        assert_eq!((ended.last(), stored, ended.len()), (Some(&tree.root), total, total));
-        let (ended, stored) = upload(&tree, Some(tree.items[total / 2].target())).await;
-        assert_eq!((ended.contains(&tree.root), stored), (false, total - 2), "a part is missing");
-    }
 }

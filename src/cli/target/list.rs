@@ -1,44 +1,92 @@
-//! Several TARGETs: those of the command line, with `-` replaced by the lines of standard input.
+//! Lists of TARGETs on standard input, as people and programs write them.
+//!
+//! One a line, or one a NUL as `find -print0` writes them; UTF-8 or UTF-16, with or without a byte order mark; names of
+//! files need not be text. A single torrent file that is piped in stands for itself.
 
-use std::io::BufRead;
+use std::ffi::OsString;
+use std::io::{self, Read};
 
-use super::{Fault, TargetError, parse, read, shorten};
-use crate::torrent::Torrent;
+use super::file::{is_there, to_os_string};
+use super::{Fault, Place, Target, TargetError, read, shown};
+use crate::torrent::{MAX_FILE_BYTES, Metainfo, Torrent};
 
-/// Reads all of `given`; `-` stands for the lines of `input`, where blank lines and lines that begin with `#` are
-/// passed over. A torrent that is named twice is kept once.
-///
-/// # Errors
-/// The first TARGET that cannot be read; one from the list names its line.
-pub fn read_all(given: &[String], mut input: impl BufRead) -> Result<Vec<Torrent>, TargetError> {
-    let mut targets: Vec<Torrent> = Vec::new();
-    for text in given {
-        if text == "-" {
-            targets.extend(read_list(&mut input)?);
-        } else {
-            targets.push(parse(text)?);
+/// All that standard input names, line by line.
+pub(super) fn read_list(input: impl Read) -> Vec<Result<Target, TargetError>> {
+    let whole = |fault| TargetError { given: "-".to_owned(), place: Place::Input, fault };
+    match read_bytes(input) {
+        Err(error) => vec![Err(whole(Fault::Input(error)))],
+        Ok(bytes) if is_a_file(&bytes) => vec![read_piped(&bytes).map_err(whole)],
+        Ok(bytes) => {
+            entries(&to_utf8(bytes)).into_iter().filter_map(|(line, entry)| read_entry(line, &entry)).collect()
         }
     }
-    let mut seen = std::collections::HashSet::new();
-    targets.retain(|target| seen.insert(target.infohashes.clone()));
-    Ok(targets)
 }
 
-fn read_list(input: &mut impl BufRead) -> Result<Vec<Torrent>, TargetError> {
-    let mut targets = Vec::new();
-    for (index, line) in input.lines().enumerate() {
-        let number = index + 1;
-        let line = line.map_err(|error| wrong_line("", number, error.into()))?;
-        let text = line.trim();
-        if !text.is_empty() && !text.starts_with('#') {
-            targets.push(read(text).map_err(|fault| wrong_line(text, number, fault))?);
+fn read_bytes(input: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    input.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(io::Error::other(format!("more than {} MiB", MAX_FILE_BYTES >> 20)));
+    }
+    Ok(bytes)
+}
+
+/// Whether these bytes are one file and no list: a torrent, or something that is taken for one.
+fn is_a_file(bytes: &[u8]) -> bool {
+    let text = bytes.trim_ascii_start();
+    match bytes {
+        [b'd', rest @ ..] => {
+            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            digits > 0 && rest.get(digits) == Some(&b':')
+        }
+        _ => {
+            [&b"\x1f\x8b"[..], b"PK\x03\x04", b"BZh"].iter().any(|magic| bytes.starts_with(magic))
+                || text.starts_with(b"<!")
         }
     }
-    Ok(targets)
 }
 
-fn wrong_line(text: &str, number: usize, fault: Fault) -> TargetError {
-    TargetError { given: shorten(text), line: Some(number), fault }
+fn read_piped(bytes: &[u8]) -> Result<Target, Fault> {
+    let torrent = Torrent::of_metainfo(&Metainfo::parse(bytes)?)?;
+    Ok(Target { torrent, given: "-".to_owned(), is_file: false })
+}
+
+/// UTF-16 becomes UTF-8; everything else stays as it is, without a byte order mark. Windows PowerShell writes UTF-16.
+fn to_utf8(bytes: Vec<u8>) -> Vec<u8> {
+    let units = |from_bytes: fn([u8; 2]) -> u16, skip| {
+        let units = bytes[skip..].chunks_exact(2).map(|pair| from_bytes([pair[0], pair[1]]));
+        char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect::<String>().into_bytes()
+    };
+    match bytes[..] {
+        [0xff, 0xfe, ..] => units(u16::from_le_bytes, 2),
+        [0xfe, 0xff, ..] => units(u16::from_be_bytes, 2),
+        [1..=255, 0, 1..=255, 0, ..] => units(u16::from_le_bytes, 0),
+        [0, 1..=255, 0, 1..=255, ..] => units(u16::from_be_bytes, 0),
+        [0xef, 0xbb, 0xbf, ..] => bytes[3..].to_vec(),
+        _ => bytes,
+    }
+}
+
+/// The entries of a list with their numbers, counted from 1.
+fn entries(bytes: &[u8]) -> Vec<(usize, OsString)> {
+    let separator = [0, b'\n', b'\r'].into_iter().find(|byte| bytes.contains(byte)).unwrap_or(b'\n');
+    let entries = bytes.split(|byte| *byte == separator).enumerate();
+    entries.map(|(index, entry)| (index + 1, to_os_string(trimmed(entry).to_vec()))).collect()
+}
+
+/// `entry` without what editors and `cat` leave around it: carriage returns, and the byte order marks of joined files.
+fn trimmed(entry: &[u8]) -> &[u8] {
+    let entry = entry.strip_prefix(b"\xef\xbb\xbf").unwrap_or(entry);
+    entry.strip_suffix(b"\r").unwrap_or(entry)
+}
+
+/// Reads an entry; `None` for a blank line and for a comment.
+fn read_entry(line: usize, entry: &OsString) -> Option<Result<Target, TargetError>> {
+    let text = entry.to_string_lossy();
+    if text.trim().is_empty() || text.starts_with('#') && !is_there(entry) {
+        return None;
+    }
+    Some(read(entry).map_err(|fault| TargetError { given: shown(entry), place: Place::Line(line), fault }))
 }
 
 #[cfg(test)]
@@ -48,25 +96,59 @@ mod tests {
     const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
-    fn read(given: &[&str], input: &str) -> Result<Vec<String>, String> {
-        let given: Vec<String> = given.iter().map(ToString::to_string).collect();
-        let targets = read_all(&given, input.as_bytes()).map_err(|error| error.to_string())?;
-        Ok(targets.iter().map(|target| target.infohashes[0].to_string()).collect())
+    /// Infohashes, and messages for what is none.
+    fn list(input: &[u8]) -> Vec<String> {
+        let shown = |read: Result<Target, TargetError>| match read {
+            Ok(target) => target.torrent.infohashes[0].to_string(),
+            Err(error) => error.to_string(),
+        };
+        read_list(input).into_iter().map(shown).collect()
     }
 
     #[test]
-    fn a_list_is_read_line_by_line_and_each_torrent_once() {
-        let list = format!("# mine\n\n{A}\r\n  magnet:?xt=urn:btih:{B}\n{A}\n");
-        assert_eq!(read(&["-"], &list).unwrap(), [A, B]);
-        assert_eq!(read(&[B, "-"], &list).unwrap(), [B, A]);
-        assert_eq!(read(&["-"], "").unwrap(), [""; 0]);
+    fn lists_of_all_makers_are_read() {
+        let plain = format!("# mine\n\n{A}\n  magnet:?xt=urn:btih:{B}\n");
+        let utf16 = |bytes: fn(u16) -> [u8; 2]| plain.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
+        for input in [
+            plain.clone().into_bytes(),
+            plain.replace('\n', "\r\n").into_bytes(),
+            plain.replace('\n', "\r").into_bytes(),
+            plain.replace('\n', "\0").into_bytes(),
+            format!("\u{feff}{plain}").into_bytes(),
+            format!("{A}\n\u{feff}{B}").into_bytes(),
+            format!("\"{A}\"\n'{B}'").into_bytes(),
+            utf16(u16::to_le_bytes),
+            utf16(u16::to_be_bytes),
+            [b"\xff\xfe".to_vec(), utf16(u16::to_le_bytes)].concat(),
+            [b"\xfe\xff".to_vec(), utf16(u16::to_be_bytes)].concat(),
+        ] {
+            assert_eq!(list(&input), [A, B], "{}", String::from_utf8_lossy(&input));
+        }
+        assert_eq!(list(b""), [""; 0]);
     }
 
     #[test]
-    fn a_wrong_line_names_its_number() {
-        let error = read(&["-"], &format!("{A}\n\n{}\n", &A[1..])).unwrap_err();
-        assert!(error.starts_with("line 3 of standard input"), "{error}");
-        assert!(error.ends_with("39 digits, an infohash has 40"), "{error}");
-        assert!(read(&["-"], "-").unwrap_err().contains("cannot contain itself"));
+    fn a_wrong_line_names_its_number_and_leaves_the_others_alone() {
+        let lines = list(format!("{A}\r\n\r\n{}\r\n-\n{B}", &A[1..]).as_bytes());
+        assert_eq!((lines.len(), &*lines[0], &*lines[3]), (4, A, B));
+        assert!(
+            lines[1].starts_with("line 3 of standard input") && lines[1].ends_with("39 digits, an infohash has 40")
+        );
+        assert!(lines[2].starts_with("line 4 of standard input") && lines[2].contains("cannot contain itself"));
+        let wrong = list(b"\xff\xfe\xfd\n");
+        assert_eq!(wrong.len(), 1);
+        assert!(list(b"caf\xe9.torrent\n")[0].contains("cannot be read"), "a name that is no text, of no file");
+    }
+
+    #[test]
+    fn a_torrent_on_standard_input_stands_for_itself() {
+        let info = "d6:lengthi1e4:name1:a12:piece lengthi16384e6:pieces20:01234567890123\n56789e";
+        let read = read_list(format!("d4:info{info}e").as_bytes()).remove(0).unwrap();
+        assert_eq!(read.torrent.name.as_deref(), Some("a"));
+        let private = info.replace("6789e", "67897:privatei1ee");
+        assert!(list(format!("d4:info{private}e").as_bytes())[0].starts_with("standard input: the torrent is private"));
+        assert!(list(b"\x1f\x8b\x08\0\0\n\0")[0].contains("compressed by gzip"));
+        assert!(list(b"<!DOCTYPE html>\n<p>")[0].contains("web page"));
+        assert_eq!(list(format!("d{}", &A[1..]).as_bytes()), [format!("d{}", &A[1..])]);
     }
 }

@@ -1,34 +1,99 @@
 //! TARGET: whatever a person has at hand that names a torrent.
 //!
-//! An infohash in hexadecimal or base32, a magnet URI, a `.torrent` file, or `-` for a list of them on standard
-//! input.
+//! An infohash in hexadecimal or base32, a magnet URI, a `.torrent` file by its path or its `file://` URL, or `-` for a
+//! list of them on standard input. One that cannot be used is left out, and the others are not held up by it.
 
+mod file;
 mod list;
+mod selection;
 
+use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::File;
 use std::path::Path;
 
-use crate::torrent::{InfohashError, Metainfo, MetainfoError, ParseError, PrivateTorrent, Torrent};
+use crate::engine::id::Id;
+use crate::torrent::{InfohashError, MetainfoError, ParseError, PrivateTorrent, Torrent, printable};
 
-pub use list::read_all;
+pub use file::UrlError;
+pub use selection::Selection;
 
-/// Reads one TARGET that is not `-`.
-///
-/// # Errors
-/// What was wrong, and where.
-pub fn parse(text: &str) -> Result<Torrent, TargetError> {
-    let wrong = |fault| TargetError { given: shorten(text), line: None, fault };
-    read(text.trim()).map_err(wrong)
+/// A torrent, and the words that named it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// What was named.
+    pub torrent: Torrent,
+    /// The TARGET as it was given, safe to print.
+    pub given: String,
+    /// Whether it is the path of a file.
+    is_file: bool,
 }
 
-/// A TARGET that cannot be read.
+impl Target {
+    /// Reads one TARGET that is not `-`.
+    ///
+    /// # Errors
+    /// What is wrong, and where.
+    pub fn parse(given: &OsStr) -> Result<Self, TargetError> {
+        read(given).map_err(|fault| TargetError { given: shown(given), place: Place::Argument, fault })
+    }
+
+    /// The swarm of those who serve `text`.
+    #[must_use]
+    pub fn of_key(text: &str) -> Self {
+        Self { torrent: Torrent::of_key(text), given: printable(text.as_bytes()), is_file: false }
+    }
+
+    /// The infohashes of its swarms.
+    pub fn infohashes(&self) -> impl Iterator<Item = Id> + '_ {
+        self.torrent.infohashes.iter().copied()
+    }
+
+    /// What a person calls it, besides its infohash: its name, and the file that told it. Empty for a bare infohash.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let file = Path::new(&self.given).file_name().filter(|_| self.is_file).map(OsStr::to_string_lossy);
+        match (&self.torrent.name, file) {
+            (Some(name), Some(file)) if *file == *format!("{name}.torrent") => file.into_owned(),
+            (Some(name), Some(file)) => format!("{name} ({file})"),
+            (Some(name), None) => name.clone(),
+            (None, Some(file)) => file.into_owned(),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.label() {
+            label if label.is_empty() => self.torrent.fmt(f),
+            label => f.write_str(&label),
+        }
+    }
+}
+
+/// A label for the line of a result, behind its infohash; nothing for an empty one.
+pub(super) fn labelled(label: &str) -> String {
+    if label.is_empty() { String::new() } else { format!("  {label}") }
+}
+
+/// A TARGET that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub struct TargetError {
     given: String,
-    line: Option<usize>,
+    place: Place,
     #[source]
     fault: Fault,
+}
+
+/// Where a TARGET was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// On the command line.
+    Argument,
+    /// This line of the list on standard input, counted from 1.
+    Line(usize),
+    /// All of standard input.
+    Input,
 }
 
 /// What is wrong with a TARGET.
@@ -41,9 +106,15 @@ pub enum Fault {
     /// `-` where only one torrent fits.
     #[error("a list on standard input cannot contain itself")]
     NestedList,
-    /// Standard input failed or is no text.
+    /// Standard input failed.
     #[error("standard input cannot be read: {0}")]
     Input(#[from] std::io::Error),
+    /// A folder.
+    #[error("it is a folder")]
+    Folder,
+    /// A URL that is not that of a file here.
+    #[error(transparent)]
+    Url(#[from] UrlError),
     /// An infohash or a magnet URI that cannot be used.
     #[error(transparent)]
     Name(#[from] ParseError),
@@ -61,11 +132,15 @@ impl TargetError {
     pub fn cure(&self) -> &'static str {
         match &self.fault {
             Fault::Private(_) => "use the trackers of this torrent; the DHT must never hear of it",
+            Fault::File(MetainfoError::Unreadable(_)) => "name a file that exists and that you may read",
             Fault::File(_) => "give a file that a torrent client accepts, or the infohash itself",
+            Fault::Folder => "name the torrent files in it: FOLDER/*.torrent",
+            Fault::Url(UrlError::Remote) => "download the torrent file first, and give its path",
+            Fault::Url(_) => "give the path of the file itself",
             Fault::Name(ParseError::Infohash(InfohashError::WholeV2)) => {
                 "give the first 40 digits, or a magnet URI with xt=urn:btmh:1220 before the 64 digits"
             }
-            Fault::Input(_) => "give one TARGET a line, as UTF-8 text",
+            Fault::Input(_) => "give one TARGET a line",
             _ => "give a 40-digit infohash, a magnet URI, a .torrent file, or - for a list on standard input",
         }
     }
@@ -73,41 +148,55 @@ impl TargetError {
 
 impl fmt::Display for TargetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "line {line} of standard input, {:?}: {}", self.given, self.fault),
-            None => write!(f, "TARGET {:?}: {}", self.given, self.fault),
+        match self.place {
+            Place::Line(line) => write!(f, "line {line} of standard input, {:?}: {}", self.given, self.fault),
+            Place::Argument => write!(f, "TARGET {:?}: {}", self.given, self.fault),
+            Place::Input => write!(f, "standard input: {}", self.fault),
         }
     }
 }
 
-fn read(text: &str) -> Result<Torrent, Fault> {
-    if text == "-" {
+/// Reads a TARGET: what it names as it stands, or else what is left of it without the quotes around it.
+fn read(given: &OsStr) -> Result<Target, Fault> {
+    if given == "-" {
         return Err(Fault::NestedList);
     }
-    match Torrent::parse(text) {
-        Err(ParseError::Infohash(_)) if names_a_file(text) => read_file(Path::new(text)),
+    if file::is_there(given) {
+        return read_file(given);
+    }
+    let bare = unquoted(given);
+    if let Some(path) = file::of_url(&bare)? {
+        return read_file(&path);
+    }
+    // A name that is no text can only be that of a file.
+    match Torrent::parse(bare.to_str().unwrap_or("?")) {
+        Err(ParseError::Infohash(_)) if file::is_named(&bare) => read_file(&bare),
         Err(ParseError::Infohash(InfohashError::SomethingElse)) => Err(Fault::Unknown),
-        read => Ok(read?),
+        read => Ok(Target { torrent: read?, given: shown(&bare), is_file: false }),
     }
 }
 
-fn read_file(path: &Path) -> Result<Torrent, Fault> {
-    let file = File::open(path).map_err(MetainfoError::Unreadable)?;
-    Ok(Torrent::of_metainfo(&Metainfo::read(file)?)?)
+fn read_file(path: &OsStr) -> Result<Target, Fault> {
+    let torrent = Torrent::of_metainfo(&file::read(path)?)?;
+    Ok(Target { torrent, given: printable(path.as_encoded_bytes()), is_file: true })
 }
 
-/// Whether `text` is meant as a path: what exists is one, and so is what looks like one.
-fn names_a_file(text: &str) -> bool {
-    let path = Path::new(text);
-    path.exists() || path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("torrent"))
+/// `given` without blanks around it, and without the quotes that "Copy as path", mail programs and shells put there.
+fn unquoted(given: &OsStr) -> OsString {
+    const PAIRS: [(char, char); 5] = [('"', '"'), ('\'', '\''), ('\u{201c}', '\u{201d}'), ('<', '>'), ('`', '`')];
+    let Some(text) = given.to_str() else { return given.to_owned() };
+    let text = text.trim();
+    let inside = |(open, close)| text.strip_prefix(open).and_then(|text| text.strip_suffix(close));
+    PAIRS.into_iter().find_map(inside).unwrap_or(text).into()
 }
 
-/// What was given, short enough for an error message.
-fn shorten(text: &str) -> String {
+/// What was given, safe to print and short enough for a message.
+fn shown(given: &OsStr) -> String {
     const LONGEST: usize = 80;
+    let text = printable(given.as_encoded_bytes());
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
+        None => text,
     }
 }
 
@@ -116,15 +205,24 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const HEX: &str = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
+    const HEX: &str = "08ada5a7a6183aae1e09d831df6748d566095a10";
+
+    fn parse(text: &str) -> Result<Target, TargetError> {
+        Target::parse(OsStr::new(text))
+    }
 
     fn error(text: &str) -> String {
         parse(text).unwrap_err().to_string()
     }
 
     #[test]
-    fn an_infohash_may_stand_between_blanks() {
-        assert_eq!(parse(&format!(" {HEX}\n")).unwrap(), Torrent::of_infohash(HEX.parse().unwrap()));
+    fn an_infohash_may_stand_between_blanks_and_quotes() {
+        let expected = Torrent::of_infohash(HEX.parse().unwrap());
+        for (before, after) in [("", ""), (" ", "\n"), ("\"", "\""), ("'", "'"), (" \u{201c}", "\u{201d} "), ("<", ">")]
+        {
+            assert_eq!(parse(&format!("{before}{HEX}{after}")).unwrap().torrent, expected, "{before}");
+        }
+        assert!(parse(&format!("\"{HEX}")).is_err());
     }
 
     #[test]
@@ -133,11 +231,26 @@ mod tests {
         assert!(error("").ends_with("it is empty"));
         assert!(error("no-such-thing").contains("there is no file of that name"));
         assert!(error("missing.torrent").contains("cannot be read"), "{}", error("missing.torrent"));
+        assert!(error("/").ends_with("it is a folder"), "{}", error("/"));
+        assert!(error("https://example.org/a.torrent").contains("on the web"));
+        assert!(error("-").contains("cannot contain itself"));
     }
 
     #[test]
-    fn long_nonsense_is_shortened_in_the_message() {
+    fn long_nonsense_is_shortened_in_the_message_and_controls_nothing() {
         assert!(error(&"x".repeat(10_000)).len() < 300);
+        assert!(!error("\u{1b}[31m").contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_label_names_the_torrent_and_the_file() {
+        let torrent = Torrent { name: Some("a".to_owned()), ..Torrent::of_infohash(Id([7; 20])) };
+        let label =
+            |given: &str, is_file| Target { torrent: torrent.clone(), given: given.to_owned(), is_file }.label();
+        assert_eq!(label("b/a.torrent", true), "a.torrent");
+        assert_eq!(label("b/c.torrent", true), "a (c.torrent)");
+        assert_eq!(label("magnet:?", false), "a");
+        assert_eq!(parse(HEX).unwrap().to_string(), HEX);
     }
 
     proptest! {

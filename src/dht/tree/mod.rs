@@ -3,7 +3,10 @@
 //! A *leaf* is a string of up to [`LEAF`] bytes. An *index* is a dict: `b` says how many levels of indices lie below
 //! it, `n` how many bytes of the file, `t` the targets of up to [`FAN_OUT`] items, 20 bytes each. The root is an index,
 //! and its target names the file: whoever has it can check every block, and nobody can change one. Equal blocks are
-//! one item. This module only cuts and reads; it sends nothing.
+//! one item.
+
+mod download;
+mod upload;
 
 use std::collections::BTreeSet;
 
@@ -12,12 +15,17 @@ use bendy::decoding::Decoder;
 use crate::engine::id::Id;
 use crate::engine::items::{Item, MAX_VALUE, Value};
 
+pub use download::{FileTree, TreeError};
+pub use upload::Existing;
+
 /// Bytes of the file in a leaf: a string of them just fills an item.
 pub const LEAF: usize = MAX_VALUE - "996:".len();
 /// Targets in an index: with the numbers beside them they just fill an item.
 pub const FAN_OUT: usize = 48;
-/// Levels of indices below the root, at most: 110 MB.
+/// Largest number of levels of indices below the root: 110 MB.
 const MAX_LEVELS: u8 = 2;
+/// Number of items that are stored or looked for at once. More would only wait for the pace of new destinations.
+const AT_ONCE: usize = 16;
 
 /// A file that was cut into items.
 #[derive(Clone, Debug)]
