@@ -67,11 +67,20 @@ async fn gateway(policy: Policy, lets_go: usize) -> Fixture {
     gateway_with("127.0.0.1:0", Settings { policy, ..Settings::default() }, lets_go).await
 }
 
-async fn gateway_with(addr: &str, settings: Settings, lets_go: usize) -> Fixture {
+/// A gateway that is bound and not run.
+pub(super) async fn unserved(settings: Settings) -> Gateway<impl Directory> {
+    Gateway::bind("127.0.0.1:0".parse().unwrap(), settings, script(0).0, [5; 32]).await.unwrap()
+}
+
+fn script(lets_go: usize) -> (Script, mpsc::UnboundedReceiver<Announced>) {
     let (sender, announced) = mpsc::unbounded_channel();
     let peers: Vec<_> = (1..=40).map(|i| SocketAddr::from(([198, 18, 0, i], 6881))).collect();
     let go = Arc::new(tokio::sync::Semaphore::new(lets_go));
-    let script = Script { peers: Arc::new(peers), go, lookups: Arc::default(), announced: sender };
+    (Script { peers: Arc::new(peers), go, lookups: Arc::default(), announced: sender }, announced)
+}
+
+async fn gateway_with(addr: &str, settings: Settings, lets_go: usize) -> Fixture {
+    let (script, announced) = script(lets_go);
     let gateway = Gateway::bind(addr.parse().unwrap(), settings, script.clone(), [5; 32]).await.unwrap();
     let (addr, monitor) = (gateway.local_addr(), gateway.monitor());
     let mut running = JoinSet::new();
