@@ -41,7 +41,7 @@ pub enum Command {
     Sample(SampleArgs),
     /// Store a small value in the DHT itself, or a file as many of them.
     Put(PutArgs),
-    /// Get a value or a file that somebody has put.
+    /// Get a value or a file that was put.
     Get(GetArgs),
     /// Publish a torrent under a name that stays when the torrent changes.
     PublishTorrent(PublishArgs),
@@ -361,7 +361,7 @@ const EXAMPLES: &[(&str, &str)] = &[
         "conform",
         "  trackerless conform 127.0.0.1:6880
   trackerless conform 192.168.1.7:6881 --only krpc --only tokens
-  trackerless conform --pace 0 127.0.0.1:6880    where `run --lan` limits nobody",
+  trackerless conform --pace 0 127.0.0.1:6880    where `run --lan` has no limits",
     ),
     (
         "nodes",
