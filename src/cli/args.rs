@@ -195,7 +195,7 @@ pub struct LabArgs {
     /// Repetitions with other ids, keys and deaths.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub trials: Option<u32>,
-    /// The folder for tables and pictures.
+    /// Folder for the table (CSV) and the picture (SVG) of each experiment.
     #[arg(long, value_name = "DIR", default_value = "lab")]
     pub out: PathBuf,
     /// Small sizes, few trials: within a minute.
