@@ -39,6 +39,11 @@ impl AddressVote {
         Self { voters: VecDeque::new(), votes: VecDeque::new(), known: Presence::new(), settled: None, rules }
     }
 
+    /// Forgets all votes: they were about an address that we have no more.
+    pub fn clear(&mut self) {
+        *self = Self::new(self.rules);
+    }
+
     /// Whether an address is settled.
     #[must_use]
     pub const fn is_settled(&self) -> bool {

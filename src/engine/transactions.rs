@@ -93,6 +93,12 @@ impl<P: Copy> Transactions<P> {
         Some(closed)
     }
 
+    /// Whether `transaction` is one that is open.
+    #[must_use]
+    pub fn has(&self, transaction: &[u8]) -> bool {
+        transaction.try_into().is_ok_and(|key| self.is_open(u32::from_be_bytes(key)))
+    }
+
     /// The next transaction whose deadline has passed at `now`; call until `None`.
     pub fn expire(&mut self, now: Instant) -> Option<Expired<P>> {
         while let Some(&Reverse((deadline, key, hard))) = self.deadlines.peek()

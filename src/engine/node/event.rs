@@ -37,6 +37,18 @@ pub enum Event {
         /// The address that it fits.
         external: SocketAddr,
     },
+    /// Another node has our id, so we took another one.
+    IdTaken {
+        /// The new one.
+        id: Id,
+        /// Where the other node answered.
+        by: SocketAddr,
+    },
+    /// The host slept, or this process stood still.
+    Woke {
+        /// Time without any input.
+        slept: Duration,
+    },
     /// A node answered a lookup.
     Answered {
         /// The operation.
@@ -166,7 +178,9 @@ impl Event {
             | Self::Reconnected
             | Self::RoutersWanted
             | Self::Reachable
-            | Self::IdChanged { .. } => None,
+            | Self::IdChanged { .. }
+            | Self::IdTaken { .. }
+            | Self::Woke { .. } => None,
         }
     }
 }

@@ -31,7 +31,11 @@ impl Node {
             self.stats.unmatched += 1;
             return;
         };
-        if response.id == *self.id() || response.id == Id::ZERO {
+        if response.id == *self.id() {
+            self.note_namesake(now, from);
+            return self.transaction_failed(now, &transaction);
+        }
+        if response.id == Id::ZERO {
             return self.transaction_failed(now, &transaction);
         }
         self.stats.responses += 1;
@@ -142,6 +146,7 @@ impl Node {
         let news = operation.goal.hear(op, &target, contact, response);
         let (hops, over, reported) = (origin.hops(), operation.goal.is_satisfied(), operation.goal.is_reported());
         let contacts = self.hand_over(op, Origin::Heard { hops: hops.saturating_add(1) }, response);
+        self.look_for_namesake(now, &target, response);
         self.events.extend(news);
         if over {
             return self.finish(now, op);

@@ -17,7 +17,7 @@ use super::{Node, StoredItem, StoredPeer};
 use crate::engine::contact::{Contact, Family, is_local, is_sendable};
 use crate::engine::id::Id;
 use crate::engine::krpc::encode::Ask;
-use crate::engine::limits::{ROUTERS, SAVED_CONTACTS};
+use crate::engine::limits::ROUTERS;
 use crate::engine::rules::Rules;
 use crate::engine::time::Instant;
 use crate::engine::tokens::ROTATION;
@@ -33,6 +33,8 @@ const RECHECK_AFTER: Duration = Duration::from_mins(1);
 const DEEPER_BY: usize = 3;
 /// Buckets in which gaps are asked for ahead of their turn: all deeper ones together hold half a percent of the key space.
 const GAPS: usize = 8;
+/// Contacts that are kept for the next run where none of them is good.
+const SAVED_CONTACTS: usize = 512;
 /// Attempts to join in vain after which the node says that it is disconnected. A small network is silent for minutes, but
 /// then the first attempt finds its nodes there.
 const DISCONNECTED_AFTER: u32 = 3;
@@ -83,6 +85,11 @@ impl Joining {
         self.running > 0
     }
 
+    /// Attempts come as often as at the start.
+    pub(super) fn begin_anew(&mut self) {
+        self.attempts = self.attempts.min(1);
+    }
+
     pub(super) fn saved(&self) -> &[Contact] {
         &self.saved
     }
@@ -115,8 +122,27 @@ impl Node {
         }
     }
 
-    pub(super) fn start(&mut self, now: Instant) {
-        self.timers.set(Timer::RotateTokens, now + ROTATION);
+    /// Joins through nodes that the user has named: contacts like any other, perhaps the only ones there are.
+    pub fn add_named(&mut self, now: Instant, named: &[SocketAddr]) {
+        let usable = |addr: &&SocketAddr| Family::of(addr) == self.config.family && is_sendable(addr);
+        let named: Vec<SocketAddr> = named.iter().filter(usable).take(ROUTERS).copied().collect();
+        if named.is_empty() {
+            return;
+        }
+        if !self.has_joined(now) {
+            self.joining.running += 1;
+            return self.begin_join(now, &[], &named);
+        }
+        for addr in named {
+            if self.may_verify(now, &addr) {
+                self.query(now, addr, None, HARD_TIMEOUT, Purpose::Check, &Ask::Ping);
+            }
+        }
+    }
+
+    /// Sets the timers; the newer secret of the tokens has given out tokens for `secrets_age` already.
+    pub(super) fn start(&mut self, now: Instant, secrets_age: Duration) {
+        self.timers.set(Timer::RotateTokens, now + ROTATION.saturating_sub(secrets_age));
         self.timers.set(Timer::Check, now + CHECK_EVERY);
         self.timers.set(Timer::Refresh, now + REFRESH_EVERY);
         self.timers.set(Timer::Bootstrap, now);
@@ -371,21 +397,31 @@ impl Node {
             return;
         }
         self.stats.votes_refused += u64::from(!self.vote.cast(now, voter, ours));
-        if !is_local(ours.ip())
+        // A private network asks of no id that it fits an address, and three neighbours are soon found.
+        if self.rules.ids_fit
+            && !is_local(ours.ip())
             && !self.id().matches_address(ours.ip())
-            && self.joining.id_changed.is_none_or(|at| now.since(at) >= ID_CHANGE_EVERY)
+            && self.may_take_another_id(now)
             && let Some(external) = self.vote.winner()
             && !self.id().matches_address(external.ip())
         {
-            self.change_id(now, external);
+            let id = Id::for_address(external.ip(), &mut self.random);
+            self.change_id(now, id);
+            self.events.push_back(Event::IdChanged { id, external });
         }
     }
 
-    fn change_id(&mut self, now: Instant, external: SocketAddr) {
-        let id = Id::for_address(external.ip(), &mut self.random);
+    pub(super) fn may_take_another_id(&self, now: Instant) -> bool {
+        self.joining.id_changed.is_none_or(|at| now.since(at) >= ID_CHANGE_EVERY)
+    }
+
+    pub(super) fn is_joined(&self) -> bool {
+        self.joining.joined.is_some()
+    }
+
+    pub(super) fn change_id(&mut self, now: Instant, id: Id) {
         self.joining.id_changed = Some(now);
         self.table.rebase(now, id);
-        self.events.push_back(Event::IdChanged { id, external });
         self.timers.set(Timer::Neighbourhood, now);
         // The contacts that were near are now all on one side.
         if self.joining.joined.is_some() {

@@ -25,6 +25,7 @@
 //! refreshing, its own id), and `timer.rs` lists everything that happens by the clock.
 
 mod ask;
+mod changes;
 mod command;
 mod event;
 mod hear;
@@ -38,6 +39,7 @@ mod reach;
 mod sample;
 mod serve;
 mod serve_items;
+mod snapshot;
 mod stats;
 mod timeouts;
 mod timer;
@@ -49,6 +51,7 @@ use std::time::Duration;
 pub use command::Command;
 pub use event::{Event, OpId, Sample, Summary};
 pub use own_announces::OwnAnnounce;
+pub use snapshot::{SlicedSnapshot, Snapshot};
 pub use stats::Stats;
 pub use timer::Timer;
 
@@ -71,8 +74,7 @@ use super::id::Id;
 use super::items::{ItemStore, StoredItem};
 use super::krpc::{Kind, Message};
 use super::limits::{
-    CACHE_WAYS, ITEM_BYTES, K, MAX_RECEIVED, NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND,
-    OTHER_FAMILY_CONTACTS, PEER_MEMORY_BYTES, SAVED_PEERS,
+    CACHE_WAYS, ITEM_BYTES, K, MAX_RECEIVED, NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES,
 };
 use super::peers::{PeerStore, StoredPeer};
 use super::random::Random;
@@ -82,7 +84,7 @@ use super::rtt::RttHistogram;
 use super::rules::Rules;
 use super::size::SizeEstimate;
 use super::time::Instant;
-use super::tokens::{Secrets, Tokens};
+use super::tokens::Tokens;
 use super::transactions::Transactions;
 
 /// How a node is to be.
@@ -138,25 +140,6 @@ impl Config {
     }
 }
 
-/// What survives a restart.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Snapshot {
-    /// The node's id.
-    pub id: Option<Id>,
-    /// The secrets behind its tokens.
-    pub secrets: Option<Secrets>,
-    /// Contacts that answered; after a restart they are candidates, not yet believed.
-    pub contacts: Vec<Contact>,
-    /// Peers that others stored with it.
-    pub peers: Vec<StoredPeer>,
-    /// Items that others stored with it.
-    pub items: Vec<StoredItem>,
-    /// What came of its own announces.
-    pub own_announces: Vec<OwnAnnounce>,
-    /// The estimated number of nodes, for readers of the state file.
-    pub network_size: Option<u64>,
-}
-
 /// What a node wants done next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Output<'a> {
@@ -201,6 +184,8 @@ pub struct Node {
     rules: &'static Rules,
     /// When anything at all arrived last: silence of others means nothing while our own link is down.
     heard: Instant,
+    /// When the last input came: a long time ago means that the host slept.
+    latest: Instant,
     /// When each named timer is due.
     timers: Timers,
     /// Datagrams to be sent, one after the other in one buffer.
@@ -291,6 +276,7 @@ impl Node {
             outbox: Outbox::default(),
             events: VecDeque::new(),
             heard: now,
+            latest: now,
             stats: Stats::default(),
             random,
             rules,
@@ -299,7 +285,7 @@ impl Node {
         node.restore_peers(now, &saved.peers);
         node.restore_items(now, saved.items);
         saved.own_announces.iter().for_each(|announce| node.own_announces.note(now, *announce));
-        node.start(now);
+        node.start(now, saved.secrets_age);
         node
     }
 
@@ -307,6 +293,7 @@ impl Node {
 
     /// A datagram arrived from `from`.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
+        self.note_time(now);
         self.stats.received += 1;
         self.stats.received_bytes += bytes.len() as u64;
         let from = canonical(from);
@@ -337,6 +324,7 @@ impl Node {
 
     /// Time has passed; perhaps to the deadline that [`poll_output`](Self::poll_output) named.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.note_time(now);
         self.expire_transactions(now);
         self.drive_waiting(now);
         while let Some(timer) = self.timers.take_due(now) {
@@ -446,20 +434,6 @@ impl Node {
         self.rtts.quantile(percent)
     }
 
-    /// What to keep for the next run.
-    #[must_use]
-    pub fn snapshot(&self, now: Instant) -> Snapshot {
-        Snapshot {
-            id: Some(*self.id()),
-            secrets: Some(self.tokens.secrets()),
-            contacts: self.contacts_to_save(now),
-            peers: self.peers.iter(now).take(SAVED_PEERS).collect(),
-            items: self.items.iter(now).collect(),
-            own_announces: self.own_announces(now).collect(),
-            network_size: self.network_size().map(|nodes| nodes.round() as u64),
-        }
-    }
-
     // Commands that concern the node as a whole; those that begin an operation are in `command.rs`.
 
     /// Contacts of the other family, to be handed to queriers that want them (BEP 32). The caller, who runs one node
@@ -467,8 +441,7 @@ impl Node {
     pub fn set_other_family(&mut self, contacts: impl Iterator<Item = Contact>) {
         let family = self.config.family;
         self.other_family.clear();
-        let others = contacts.filter(|contact| Family::of(&contact.addr) != family);
-        self.other_family.extend(others.take(OTHER_FAMILY_CONTACTS));
+        self.other_family.extend(contacts.filter(|contact| Family::of(&contact.addr) != family).take(512));
     }
 }
 

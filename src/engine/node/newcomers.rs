@@ -103,11 +103,15 @@ impl Newcomers {
         }
     }
 
-    fn note_asked(&mut self, now: Instant, waiting: &Waiting) {
-        match waiting.subject {
+    fn note_subject(&mut self, now: Instant, subject: Subject) {
+        match subject {
             Subject::Endpoint(addr) => self.asked.insert(now, &addr),
             Subject::Site(site, from) => self.asked.insert_key(now, &site_key(site, from)),
         }
+    }
+
+    fn note_asked(&mut self, now: Instant, waiting: &Waiting) {
+        self.note_subject(now, waiting.subject);
         if waiting.from == HeardFrom::Itself {
             self.greeters.retain(|(_, asked)| now.since(*asked) <= HARD_TIMEOUT);
             self.greeters.push((waiting.contact.addr, now));
@@ -187,6 +191,16 @@ impl Node {
             self.query(now, contact.addr, Some(contact.id), HARD_TIMEOUT, Purpose::Check, &Ask::Ping);
         }
         self.keep_verifying(now);
+    }
+
+    /// Whether `addr`, of which only others tell, may be pinged; if so, not again soon.
+    pub(super) fn may_verify(&mut self, now: Instant, addr: &SocketAddr) -> bool {
+        let subject = self.newcomers.subject(addr, HeardFrom::Others);
+        let may = self.rules.admits(addr) && !self.newcomers.has_asked(now, subject) && self.may_contact(now, addr);
+        if may {
+            self.newcomers.note_subject(now, subject);
+        }
+        may
     }
 
     fn may_contact(&mut self, now: Instant, addr: &SocketAddr) -> bool {

@@ -43,14 +43,14 @@ impl Node {
         if self.is_read_only() {
             self.note_stranger(now, from);
         }
-        if self.is_read_only() || query.id == *self.id() {
+        if self.is_read_only() || query.id == *self.id() && self.is_our_own(asked.transaction) {
             self.stats.ignored += 1;
             return;
         }
         let asker = Contact { id: query.id, addr: from };
         let Some(asked) = self.admit(now, asked, Some(&asker)) else { return };
         // BEP 43: a read-only node never enters the table. Any other must first answer a query of ours.
-        if !query.read_only && !self.table.asked_us(now, &asker) {
+        if !query.read_only && query.id != *self.id() && !self.table.asked_us(now, &asker) {
             self.verify_later(now, asker, HeardFrom::Itself);
         }
         match query.method {

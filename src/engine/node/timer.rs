@@ -93,6 +93,11 @@ impl Timers {
         self.0[timer as usize] != Instant::FAR_FUTURE
     }
 
+    /// When a timer is due.
+    pub(super) const fn at(&self, timer: Timer) -> Instant {
+        self.0[timer as usize]
+    }
+
     /// The earliest timer.
     pub(super) fn next(&self) -> (Instant, Timer) {
         let earliest = Timer::ALL.into_iter().min_by_key(|&timer| self.0[timer as usize]);

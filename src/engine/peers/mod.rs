@@ -11,9 +11,11 @@
 //! * a peer that is not announced again is gone after 45 minutes, found by a sweep in small slices, never in a pause.
 
 mod filters;
+mod packed;
 mod records;
 mod rivals;
 mod store;
 mod writers;
 
-pub use store::{AnnounceOutcome, Choice, PeerStore, StoredPeer};
+pub use packed::{PackedPeers, StoredPeer};
+pub use store::{AnnounceOutcome, Choice, PeerStore};

@@ -4,10 +4,15 @@
 //! byte holds the half minute of the announce modulo 128 (64 minutes, more than the lifetime) and, in its top bit,
 //! the seed flag of BEP 33. Order means nothing: sampling shuffles records in place.
 
+use std::time::Duration;
+
 use crate::engine::random::Random;
 
 const INLINE: usize = 15;
 const SEED: u8 = 0x80;
+
+/// The unit of ages.
+pub(super) const HALF_MINUTE: Duration = Duration::from_secs(30);
 
 /// Half minutes since the start, modulo 128.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +46,12 @@ impl Records {
     }
 
     pub(super) fn iter(&self, width: usize) -> impl Iterator<Item = Record<'_>> {
-        self.bytes().chunks_exact(width).map(Record)
+        Self::read(self.bytes(), width)
+    }
+
+    /// The records in a copy of [`bytes`](Self::bytes).
+    pub(super) fn read(bytes: &[u8], width: usize) -> impl Iterator<Item = Record<'_>> {
+        bytes.chunks_exact(width).map(Record)
     }
 
     /// Bytes on the heap.
@@ -136,7 +146,8 @@ impl Records {
         }
     }
 
-    fn bytes(&self) -> &[u8] {
+    /// All records, one after the other.
+    pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Self::Inline { len, bytes } => &bytes[..usize::from(*len)],
             Self::Heap(bytes) => bytes,

@@ -1,20 +1,21 @@
 //! Swarms by infohash, bounded in memory, swept in slices.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use hashbrown::HashTable;
 
 use super::filters::KeptFilters;
-use super::records::{HalfMinute, Records};
+use super::packed::{PackedPeers, SLICE, StoredPeer};
+use super::records::{HALF_MINUTE, HalfMinute, Records};
 use super::rivals::competitor;
 use super::writers::{Writer, Writers};
 use crate::engine::bloom::SwarmFilters;
 use crate::engine::contact::{CompactAddr, Family, decode_addr};
 use crate::engine::id::Id;
 use crate::engine::keyed_hash::KeyedHash;
-use crate::engine::limits::{KEPT_SWARMS_PERCENT, PEER_LIFETIME};
+use crate::engine::limits::{KEPT_SWARMS_PERCENT, PEER_LIFETIME, SAVED_PEERS};
 use crate::engine::owner::owner;
 use crate::engine::random::Random;
 use crate::engine::rules::Rules;
@@ -24,7 +25,6 @@ use crate::engine::time::Instant;
 const SHARDS: usize = 64;
 /// Swarms are kept in blocks that never move.
 const BLOCK: usize = 1024;
-const HALF_MINUTE: Duration = Duration::from_secs(30);
 const LIFETIME: u8 = (PEER_LIFETIME.as_secs() / HALF_MINUTE.as_secs()) as u8;
 /// What a swarm costs without what it has on the heap; its index entry 10, at the usual load.
 const SWARM_BYTES: usize = size_of::<Swarm>() + 10;
@@ -51,19 +51,6 @@ pub enum AnnounceOutcome {
     DisplacedSwarm,
     /// Not stored: there is no room for a new swarm so far from our id, or of this writer.
     Full,
-}
-
-/// A stored peer, as it is saved across a restart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoredPeer {
-    /// Its swarm.
-    pub info_hash: Id,
-    /// Where it listens.
-    pub peer: SocketAddr,
-    /// It has the whole torrent.
-    pub seed: bool,
-    /// Since it was announced, to the half minute.
-    pub age: Duration,
 }
 
 #[derive(Clone)]
@@ -303,6 +290,25 @@ impl PeerStore {
                 Some(StoredPeer { info_hash: swarm.info_hash, peer, seed: record.is_seed(), age })
             })
         })
+    }
+
+    /// Begins a copy of what is stored, of [`SAVED_PEERS`] peers at most.
+    #[must_use]
+    pub fn begin_copy(&self) -> PackedPeers {
+        PackedPeers::with_room(self.family, self.swarms, self.peers.min(SAVED_PEERS) * self.width())
+    }
+
+    /// Copies a slice more; whether there is more to copy.
+    pub fn copy_slice(&self, now: Instant, copy: &mut PackedPeers) -> bool {
+        let now = HalfMinute::new(half_minutes(now));
+        let (mut swarms, mut bytes) = (0, 0);
+        while swarms < SLICE && bytes < SLICE * self.width() {
+            let Some(place) = copy.next_place(self.swarms) else { return false };
+            let swarm = swarm(&self.blocks, place as u32);
+            bytes += copy.push(now, swarm.info_hash, &swarm.records);
+            swarms += 1;
+        }
+        true
     }
 
     const fn is_full(&self) -> bool {

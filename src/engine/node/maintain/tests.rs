@@ -133,7 +133,8 @@ fn the_new_neighbourhood_is_looked_at_when_a_join_was_running() {
     bench.know(Contact { id: Id([0x11; 20]), addr: at(1) });
     bench.node.joining.joined = Some(bench.now);
     bench.node.joining.running = 1;
-    bench.node.change_id(bench.now, at(9));
+    let id = Id::for_address(at(9).ip(), &mut Random::new([5; 32]));
+    bench.node.change_id(bench.now, id);
     // A refresh, which is not answered here, would be taken for a death.
     bench.node.timers.set(Timer::Refresh, Instant::FAR_FUTURE);
     bench.wait(Duration::ZERO);
@@ -205,7 +206,8 @@ fn whose_id_changes_asks_anew_for_every_side_on_which_it_knows_nobody() {
     }
     bench.node.note_joined(bench.now);
     bench.wait(Duration::from_secs(2));
-    bench.node.change_id(bench.now, at(9));
+    let id = Id::for_address(at(9).ip(), &mut Random::new([5; 32]));
+    bench.node.change_id(bench.now, id);
     let (new, changed) = (*bench.node.id(), bench.now);
     let mut asked = Vec::new();
     while bench.now.since(changed) < MS * 700 {

@@ -1,6 +1,7 @@
 //! The store beside its naive twin, and its bounds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use super::*;
 use crate::engine::limits::{
@@ -466,4 +467,38 @@ fn kept_filters_are_those_of_the_swarm_as_it_is() {
         let kept = store.filters(&swarm).expect("it has a peer");
         assert_eq!((*kept.seeds.as_bytes(), *kept.peers.as_bytes()), fresh(&store, now), "after {index} announces");
     }
+}
+
+#[test]
+fn a_copy_in_slices_holds_what_is_stored_while_swarms_come_and_go() {
+    let mut random = Random::new([7; 32]);
+    let mut store = PeerStore::new(Family::V4, 64 << 20, &Rules::PRIVATE, &mut random);
+    let (own, now) = (Id([9; 20]), Instant::from_secs(10_000));
+    let announced = |swarm: u32, age: u64| {
+        let mut info_hash = Id([5; 20]);
+        info_hash.0[..4].copy_from_slice(&swarm.to_be_bytes());
+        let peer = SocketAddr::from((swarm.to_be_bytes(), 6881));
+        StoredPeer { info_hash, peer, seed: swarm.is_multiple_of(3), age: Duration::from_secs(age) }
+    };
+    let swarms = 4 * 4096 + 17u32;
+    for swarm in 1..=swarms {
+        let old = if swarm.is_multiple_of(5) { 44 * 60 } else { 60 };
+        store.announce(now, &own, &announced(swarm, old));
+    }
+    let (mut copy, mut slices, mut later) = (store.begin_copy(), 1, now);
+    while store.copy_slice(later, &mut copy) {
+        // The old ones go, here and there, and others begin.
+        later += Duration::from_secs(30);
+        store.sweep(later, 2000);
+        store.announce(later, &own, &announced(1_000_000 + slices, 0));
+        slices += 1;
+    }
+    assert!(slices > 4, "{slices} slices");
+    let copied: BTreeSet<_> = copy.iter().map(|peer| (peer.info_hash, peer.peer, peer.seed)).collect();
+    for swarm in (1..=swarms).filter(|swarm| !swarm.is_multiple_of(5)) {
+        let StoredPeer { info_hash, peer, seed, .. } = announced(swarm, 0);
+        assert!(copied.contains(&(info_hash, peer, seed)), "swarm {swarm}");
+    }
+    let age = copy.iter().find(|peer| peer.info_hash == announced(1, 0).info_hash).expect("copied").age;
+    assert_eq!(age, Duration::from_secs(60) + later.since(now), "as old as it is at the end of the copy");
 }
