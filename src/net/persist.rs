@@ -12,6 +12,10 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+#[cfg(unix)]
+use rustix::io::Errno;
 
 use super::clock::unix_seconds;
 use crate::engine::node::Snapshot;
@@ -20,8 +24,10 @@ pub use format::Unreadable;
 pub use holder::holder;
 
 const STATE_FILE: &str = "state.bencode";
+/// What a save writes before it takes the place of the state.
+const TEMPORARY_FILE: &str = "state.bencode.new";
 const LOCK_FILE: &str = "lock";
-/// A state file is not read beyond this: 64 MiB of packed peers grow to about 150 MiB here.
+/// Longest state file that is read, in bytes: 64 MiB of packed peers grow to about 150 MiB here.
 const MAX_STATE_BYTES: u64 = 512 << 20;
 
 /// The state of all nodes of a process.
@@ -68,6 +74,37 @@ pub enum PersistError {
     },
 }
 
+impl PersistError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn cure(&self) -> &'static str {
+        let Self::Io { source, .. } = self else { return "name a folder of its own for each node with --data-dir" };
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                "free some room there, or name a folder on another disk with --data-dir"
+            }
+            io::ErrorKind::ReadOnlyFilesystem => "name a folder that can be written with --data-dir",
+            io::ErrorKind::IsADirectory => "move that folder away, or name another data folder with --data-dir",
+            io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+                "name a folder, not a file, with --data-dir, or move that file away"
+            }
+            io::ErrorKind::PermissionDenied => "name a folder that is yours with --data-dir, or change its owner",
+            #[cfg(unix)]
+            _ if has_errno(source, &[Errno::MFILE, Errno::NFILE]) => {
+                "raise the limit of open files (ulimit -n, or LimitNOFILE= in a unit)"
+            }
+            #[cfg(unix)]
+            _ if has_errno(source, &[Errno::LOOP]) => "remove that link: files of a data folder are no links",
+            _ => "see that the data folder can be read and written, or name another one with --data-dir",
+        }
+    }
+}
+
+#[cfg(unix)]
+fn has_errno(error: &io::Error, any: &[Errno]) -> bool {
+    Errno::from_io_error(error).is_some_and(|errno| any.contains(&errno))
+}
+
 /// What was found in a data folder.
 #[derive(Debug)]
 pub enum Found {
@@ -85,10 +122,16 @@ pub enum Found {
 }
 
 /// A data folder that this process keeps. The lock goes when it is dropped, or when the process dies.
+///
+/// Everything that a save needs is open before it begins, so that it works in a process that has no descriptor left.
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
     _lock: File,
+    /// The folder itself: a rename is on the disk only once its folder is.
+    folder: Option<File>,
+    /// The file that the next save writes.
+    prepared: Mutex<Option<File>>,
 }
 
 impl DataDir {
@@ -97,15 +140,11 @@ impl DataDir {
     /// # Errors
     /// Another process keeps it, or the system refuses.
     pub fn keep(path: &Path) -> Result<Self, PersistError> {
-        fs::create_dir_all(path).map_err(io_error("create the data folder", path))?;
+        create_folder(path).map_err(io_error("create the data folder", path))?;
         let lock_path = path.join(LOCK_FILE);
-        let mut lock = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&lock_path)
-            .map_err(io_error("open", &lock_path))?;
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut lock = follow_no_link(&mut options).open(&lock_path).map_err(io_error("open", &lock_path))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -116,7 +155,11 @@ impl DataDir {
         let holder = format!("process {}\n", std::process::id());
         let written = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| lock.write_all(holder.as_bytes()));
         written.map_err(io_error("write", &lock_path))?;
-        Ok(Self { path: path.into(), _lock: lock })
+        let temporary = path.join(TEMPORARY_FILE);
+        let prepared = create_private(&temporary).map_err(io_error("write", &temporary))?;
+        // Where a folder cannot be opened (Windows), it need not be synchronised either.
+        let folder = File::open(path).ok();
+        Ok(Self { path: path.into(), _lock: lock, folder, prepared: Mutex::new(Some(prepared)) })
     }
 
     /// Reads the state; a damaged file is set aside under a name that says when.
@@ -127,7 +170,7 @@ impl DataDir {
         match look(&self.path)? {
             Found::Damaged { reason, .. } => {
                 let from = self.path.join(STATE_FILE);
-                let to = self.path.join(format!("{STATE_FILE}.damaged-{}", unix_seconds()));
+                let to = self.free_name(&format!("{STATE_FILE}.damaged-{}", unix_seconds()));
                 fs::rename(&from, &to).map_err(io_error("set aside", &from))?;
                 Ok(Found::Damaged { reason, moved_to: Some(to) })
             }
@@ -135,19 +178,39 @@ impl DataDir {
         }
     }
 
+    /// `name`, or with a number after it: what was set aside before stays, also within one second.
+    fn free_name(&self, name: &str) -> PathBuf {
+        let taken = |path: &PathBuf| path.symlink_metadata().is_ok();
+        let numbered = (2u64..).map(|number| self.path.join(format!("{name}-{number}")));
+        let mut names = std::iter::once(self.path.join(name)).chain(numbered);
+        names.find(|path| !taken(path)).expect("one of 2^64 names is free")
+    }
+
     /// Replaces the state.
     ///
     /// # Errors
     /// The system refuses; the old state is still there then.
     pub fn save(&self, state: &State) -> Result<(), PersistError> {
-        let (target, temporary) = (self.path.join(STATE_FILE), self.path.join(format!("{STATE_FILE}.new")));
+        let (target, temporary) = (self.path.join(STATE_FILE), self.path.join(TEMPORARY_FILE));
         let bytes = format::encode(state);
-        let written = create_private(&temporary).and_then(|mut file| {
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        let usable = prepared.take().filter(|file| is_still_at(file, &temporary));
+        let written = usable.map_or_else(|| create_private(&temporary), Ok).and_then(|mut file| {
             file.write_all(&bytes)?;
             file.sync_all()
         });
-        written.map_err(io_error("write", &temporary))?;
-        fs::rename(&temporary, &target).map_err(io_error("replace", &target))
+        if let Err(error) = written {
+            // A part of a state takes room where there may be none.
+            let _ = fs::remove_file(&temporary);
+            return Err(io_error("write", &temporary)(error));
+        }
+        fs::rename(&temporary, &target).map_err(io_error("replace", &target))?;
+        if let Some(folder) = &self.folder {
+            folder.sync_all().map_err(io_error("synchronise", &self.path))?;
+        }
+        // If it cannot be had now, the next save tries again.
+        *prepared = create_private(&temporary).ok();
+        Ok(())
     }
 
     /// The folder.
@@ -157,32 +220,95 @@ impl DataDir {
     }
 }
 
+impl Drop for DataDir {
+    fn drop(&mut self) {
+        let prepared = self.prepared.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let temporary = self.path.join(TEMPORARY_FILE);
+        if prepared.take().is_some_and(|file| is_still_at(&file, &temporary)) {
+            let _ = fs::remove_file(temporary);
+        }
+    }
+}
+
 /// Reads the state of a folder that another process may keep, changing nothing.
 ///
 /// # Errors
 /// The system refuses.
 pub fn look(path: &Path) -> Result<Found, PersistError> {
     let file = path.join(STATE_FILE);
-    let mut bytes = Vec::new();
-    match File::open(&file) {
-        Ok(file) => file.take(MAX_STATE_BYTES).read_to_end(&mut bytes),
+    let bytes = match read_state(&file) {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(reason)) => return Ok(Found::Damaged { reason, moved_to: None }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
-        Err(error) => Err(error),
-    }
-    .map_err(io_error("read", &file))?;
+        Err(error) => return Err(io_error("read", &file)(error)),
+    };
     Ok(match format::decode(&bytes, unix_seconds()) {
         Ok(state) => Found::State(state),
         Err(reason) => Found::Damaged { reason, moved_to: None },
     })
 }
 
-/// A file that only its owner may read: it holds the secrets behind our tokens.
+/// The bytes of a state file, unless its first ones or its length show that it is none.
+fn read_state(path: &Path) -> io::Result<Result<Vec<u8>, Unreadable>> {
+    let about = fs::metadata(path)?;
+    if !about.is_file() {
+        let kind = if about.is_dir() { io::ErrorKind::IsADirectory } else { io::ErrorKind::InvalidInput };
+        return Err(io::Error::new(kind, if about.is_dir() { "it is a folder" } else { "it is not a file" }));
+    }
+    let mut file = File::open(path)?;
+    let mut bytes = Vec::new();
+    io::Read::by_ref(&mut file).take(format::HEAD_BYTES).read_to_end(&mut bytes)?;
+    if let Err(reason) = format::check_head(&bytes) {
+        return Ok(Err(reason));
+    }
+    if about.len() > MAX_STATE_BYTES {
+        return Ok(Err(Unreadable::TooLong(about.len())));
+    }
+    file.take(MAX_STATE_BYTES).read_to_end(&mut bytes)?;
+    Ok(Ok(bytes))
+}
+
+/// Whether `path` still names `file`: nobody has replaced or removed it.
+#[cfg(unix)]
+fn is_still_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let same = |a: &fs::Metadata, b: &fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
+    file.metadata().is_ok_and(|open| path.symlink_metadata().is_ok_and(|named| same(&open, &named)))
+}
+
+#[cfg(not(unix))]
+fn is_still_at(_: &File, path: &Path) -> bool {
+    path.is_file()
+}
+
+/// A folder that only its owner may use: what is in it are secrets, and names that nobody else may put links under. A
+/// folder that is there already stays as it is.
+fn create_folder(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(path)
+}
+
+/// A new file that only its owner may read: it holds the secrets behind our tokens. What had the name before goes; had it
+/// been a link, nothing is written where it led.
 fn create_private(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut options = File::options();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
+}
+
+/// Refuses to open a symbolic link.
+fn follow_no_link(options: &mut fs::OpenOptions) -> &mut fs::OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options, rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+    options
 }
 
 fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PersistError {

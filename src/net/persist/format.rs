@@ -1,10 +1,10 @@
-//! The state file, version 1.
+//! The state file, version 2. Version 1 is the same without a checksum, and is still read.
 //!
 //! ```text
-//! { "format": 1, "nodes": [ node... ], "saved": seconds since 1970 }
+//! { "checksum": CRC-32C of all that follows it, 4 bytes, "format": 2, "nodes": [ node... ], "saved": seconds since 1970 }
 //! node = { "announced": own announces, "asked": compact address, "bound": compact address,
 //!          "contacts": compact contacts, "id": 20 bytes, "items": [ item... ], "peers": { infohash: records },
-//!          "secrets": 32 bytes, "size": estimated nodes }
+//!          "rotated": seconds since 1970 of the newer secret, "secrets": 32 bytes, "size": estimated nodes }
 //! own announce = infohash, 4 bytes: seconds since 1970, 3 bytes: nodes that stored it, that were asked for it, that named us
 //! item = { "by": subnet, "until": seconds since 1970, "v": string of bencode } and, if it is mutable, "k", "salt", "seq", "sig"
 //! record = compact peer, 4 bytes: seconds since 1970 of its announce, 1 byte: 1 for a seed
@@ -26,7 +26,14 @@ use crate::engine::node::{OwnAnnounce, Snapshot};
 use crate::engine::peers::StoredPeer;
 use crate::engine::tokens::{ROTATION, Secrets};
 
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
+/// The beginning of a file with a checksum, whose bytes come next.
+const HEAD: &[u8] = b"d8:checksum4:";
+/// The beginning of a file of version 1.
+const OLD_HEAD: &[u8] = b"d6:formati1e";
+const CHECKSUM: usize = size_of::<u32>();
+/// Bytes at the beginning of a file by which it is known, in bytes.
+pub(super) const HEAD_BYTES: u64 = 32;
 /// Seconds of the announce and the seed flag.
 const TAIL: usize = 5;
 /// Bytes of an announce of our own.
@@ -43,8 +50,14 @@ pub enum Unreadable {
     #[error("no usable {0:?}")]
     Field(&'static str),
     /// It comes from another version of the program.
-    #[error("format {0}, this program writes and reads format {FORMAT}")]
+    #[error("format {0}, this program writes format {FORMAT} and reads 1 and {FORMAT}")]
     Format(u64),
+    /// Some of its bytes are not what was written.
+    #[error("its checksum is wrong")]
+    Checksum,
+    /// No state is as long as that.
+    #[error("{0} bytes, more than any state has")]
+    TooLong(u64),
 }
 
 impl From<bendy::decoding::Error> for Unreadable {
@@ -56,6 +69,7 @@ impl From<bendy::decoding::Error> for Unreadable {
 pub(super) fn encode(state: &State) -> Vec<u8> {
     let mut encoder = Encoder::new();
     let written = encoder.emit_dict(|mut top| {
+        top.emit_pair(b"checksum", AsString([0; CHECKSUM]))?;
         top.emit_pair(b"format", FORMAT)?;
         top.emit_pair_with(b"nodes", |nodes| {
             nodes.emit_list(|list| {
@@ -64,7 +78,32 @@ pub(super) fn encode(state: &State) -> Vec<u8> {
         })?;
         top.emit_pair(b"saved", state.saved_at)
     });
-    written.and_then(|()| encoder.get_output()).expect("keys are sorted and the structure is closed")
+    let written = written.and_then(|()| encoder.get_output());
+    let mut bytes = written.expect("keys are sorted and the structure is closed");
+    let (head, rest) = bytes.split_at_mut(HEAD.len() + CHECKSUM);
+    head[HEAD.len()..].copy_from_slice(&crc32c::crc32c(rest).to_be_bytes());
+    bytes
+}
+
+/// Whether a file that begins like this may be a state.
+pub(super) fn check_head(bytes: &[u8]) -> Result<(), Unreadable> {
+    let begins_well = bytes.starts_with(HEAD) || bytes.starts_with(OLD_HEAD);
+    if begins_well { Ok(()) } else { Err(foreign(bytes)) }
+}
+
+/// What a file is that begins like none of ours.
+fn foreign(bytes: &[u8]) -> Unreadable {
+    let digits = bytes.strip_prefix(b"d6:formati").and_then(|rest| rest.split(|&byte| byte == b'e').next());
+    let format = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+    format.map_or(Unreadable::Field("beginning"), Unreadable::Format)
+}
+
+/// Whether the bytes are those that were written; a file of version 1 cannot tell.
+fn check_sum(bytes: &[u8]) -> Result<(), Unreadable> {
+    let Some((sum, rest)) = bytes.strip_prefix(HEAD).and_then(|rest| rest.split_at_checked(CHECKSUM)) else {
+        return if bytes.starts_with(OLD_HEAD) { Ok(()) } else { Err(foreign(bytes)) };
+    };
+    if sum == crc32c::crc32c(rest).to_be_bytes() { Ok(()) } else { Err(Unreadable::Checksum) }
 }
 
 fn encode_node(item: SingleItemEncoder<'_>, node: &SavedNode, now: u64) -> Result<(), bendy::encoding::Error> {
@@ -89,6 +128,7 @@ fn encode_node(item: SingleItemEncoder<'_>, node: &SavedNode, now: u64) -> Resul
             })
         })?;
         if let Some(secrets) = snapshot.secrets {
+            dict.emit_pair(b"rotated", now.saturating_sub(snapshot.secrets_age.as_secs()))?;
             dict.emit_pair(b"secrets", AsString([secrets.current, secrets.previous].concat()))?;
         }
         match snapshot.network_size {
@@ -153,36 +193,52 @@ fn records_by_swarm(peers: &[StoredPeer], now: u64) -> BTreeMap<Id, Vec<u8>> {
 
 /// Reads a state at `now`, leaving out what has expired since it was saved.
 pub(super) fn decode(bytes: &[u8], now: u64) -> Result<State, Unreadable> {
+    check_sum(bytes)?;
     let mut decoder = Decoder::new(bytes).with_max_depth(8);
-    let Some(Object::Dict(mut top)) = decoder.next_object()? else { return Err(Unreadable::Field("top level")) };
+    let (format, saved_at, nodes) = match decoder.next_object()? {
+        Some(Object::Dict(top)) => decode_top(top, now)?,
+        _ => return Err(Unreadable::Field("top level")),
+    };
+    if nodes.is_empty() {
+        return Err(Unreadable::Field("nodes"));
+    }
+    if decoder.next_object()?.is_some() {
+        return Err(Unreadable::Field("end"));
+    }
+    match format {
+        Some(1 | FORMAT) => {}
+        Some(other) => return Err(Unreadable::Format(other)),
+        None => return Err(Unreadable::Field("format")),
+    }
+    let saved_at = saved_at.ok_or(Unreadable::Field("saved"))?;
+    Ok(State { saved_at, nodes })
+}
+
+type Top = (Option<u64>, Option<u64>, Vec<SavedNode>);
+
+/// Version, time and nodes.
+fn decode_top(mut top: DictDecoder<'_, '_>, now: u64) -> Result<Top, Unreadable> {
     let (mut format, mut saved_at, mut nodes) = (None, None, Vec::new());
     while let Some((key, value)) = top.next_pair()? {
         match (key, value) {
             (b"format", Object::Integer(digits)) => format = digits.parse().ok(),
             (b"saved", Object::Integer(digits)) => saved_at = digits.parse().ok(),
             (b"nodes", Object::List(mut list)) => {
-                while let Some(Object::Dict(node)) = list.next_object()? {
+                while let Some(object) = list.next_object()? {
+                    let Object::Dict(node) = object else { return Err(Unreadable::Field("nodes")) };
                     nodes.push(decode_node(node, now)?);
                 }
             }
             _ => {}
         }
     }
-    match format {
-        Some(FORMAT) => {}
-        Some(other) => return Err(Unreadable::Format(other)),
-        None => return Err(Unreadable::Field("format")),
-    }
-    let saved_at = saved_at.ok_or(Unreadable::Field("saved"))?;
-    if now.saturating_sub(saved_at) >= ROTATION.as_secs() {
-        // Tokens of that run have expired, or nearly: nobody is in the middle of an announce.
-        nodes.iter_mut().for_each(|node: &mut SavedNode| node.snapshot.secrets = None);
-    }
-    Ok(State { saved_at, nodes })
+    Ok((format, saved_at, nodes))
 }
 
 fn decode_node(mut dict: DictDecoder<'_, '_>, now: u64) -> Result<SavedNode, Unreadable> {
     let (mut asked, mut bound, mut snapshot) = (None, None, Snapshot::default());
+    // A file of version 1 does not say when: as late as may be, so that the secrets go soon.
+    snapshot.secrets_age = ROTATION;
     while let Some((key, value)) = dict.next_pair()? {
         match (key, value) {
             (b"announced", Object::Bytes(bytes)) => snapshot.own_announces = decode_own_announces(bytes, now).collect(),
@@ -195,6 +251,10 @@ fn decode_node(mut dict: DictDecoder<'_, '_>, now: u64) -> Result<SavedNode, Unr
             (b"bound", Object::Bytes(bytes)) => bound = decode_addr(bytes),
             (b"id", Object::Bytes(bytes)) => snapshot.id = Id::from_bytes(bytes),
             (b"size", Object::Integer(digits)) => snapshot.network_size = digits.parse().ok(),
+            (b"rotated", Object::Integer(digits)) => {
+                let rotated = digits.parse().unwrap_or_default();
+                snapshot.secrets_age = Duration::from_secs(now.saturating_sub(rotated));
+            }
             (b"secrets", Object::Bytes(bytes)) => snapshot.secrets = decode_secrets(bytes),
             (b"contacts", Object::Bytes(bytes)) => {
                 // `bound` comes before `contacts`: bendy accepts sorted keys only.
@@ -211,6 +271,13 @@ fn decode_node(mut dict: DictDecoder<'_, '_>, now: u64) -> Result<SavedNode, Unr
             }
             _ => {}
         }
+    }
+    if snapshot.secrets_age >= 2 * ROTATION {
+        // All tokens of that run have expired.
+        snapshot.secrets = None;
+    }
+    if snapshot.secrets.is_none() {
+        snapshot.secrets_age = Duration::ZERO;
     }
     let addr = |addr: Option<SocketAddr>, name| addr.ok_or(Unreadable::Field(name));
     Ok(SavedNode { asked: addr(asked, "asked")?, bound: addr(bound, "bound")?, snapshot })
@@ -287,6 +354,7 @@ mod tests {
                 OwnAnnounce { info_hash, age: Duration::from_secs(age), stored, verified_at, verified }
             });
             let secrets = any::<([u8; 16], [u8; 16])>().prop_map(|(current, previous)| Secrets { current, previous });
+            let secrets = (secrets, 0u64..600).prop_map(|(secrets, age)| (secrets, Duration::from_secs(age)));
             (
                 addr(v6),
                 addr(v6),
@@ -301,11 +369,14 @@ mod tests {
                     // The file groups peers by infohash.
                     peers.sort_by_key(|peer| peer.info_hash);
                     let network_size = id.map(|id| id.0[0].into());
-                    let snapshot = Snapshot { id, secrets, contacts, peers, items, own_announces, network_size };
+                    let (secrets, secrets_age) = secrets.unzip();
+                    let secrets_age = secrets_age.unwrap_or_default();
+                    let snapshot =
+                        Snapshot { id, secrets, secrets_age, contacts, peers, items, own_announces, network_size };
                     SavedNode { asked, bound, snapshot }
                 })
         });
-        prop::collection::vec(node, 0..3).prop_map(|nodes| State { saved_at: 1_700_000_000, nodes })
+        prop::collection::vec(node, 1..3).prop_map(|nodes| State { saved_at: 1_700_000_000, nodes })
     }
 
     fn item() -> impl Strategy<Value = StoredItem> {
@@ -371,15 +442,60 @@ mod tests {
         let state = State { saved_at: 10_000, nodes: vec![SavedNode { asked: addr, bound: addr, snapshot }] };
         let later = |secs: u64| decode(&encode(&state), 10_000 + secs).expect("readable").nodes.remove(0).snapshot;
         assert_eq!((later(299).peers.len(), later(299).secrets), (2, secrets));
+        assert_eq!(
+            (later(299).secrets_age, later(599).secrets_age),
+            (Duration::from_secs(299), Duration::from_secs(599))
+        );
         assert_eq!((later(1000).peers, later(1000).secrets), (vec![peer(1000)], None));
         assert_eq!((later(1000).items, later(1000).own_announces), (vec![item(6200)], vec![announce(1000)]));
     }
 
+    fn small_state() -> State {
+        let addr = ([127, 0, 0, 1], 6880).into();
+        let snapshot = Snapshot { id: Some(Id([7; 20])), ..Snapshot::default() };
+        State { saved_at: 1_700_000_000, nodes: vec![SavedNode { asked: addr, bound: addr, snapshot }] }
+    }
+
+    #[test]
+    fn every_bit_that_flips_is_noticed() {
+        let bytes = encode(&small_state());
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode(&damaged, 1_700_000_000).is_err(), "bit {bit} of {}", bytes.len() * 8);
+        }
+    }
+
+    #[test]
+    fn files_of_version_1_are_read() {
+        let new = encode(&small_state());
+        let rest = new.windows(8).position(|window| window == b"6:format").expect("it is there");
+        let mut old = [b"d", &new[rest..]].concat();
+        old[b"d6:formati".len()] = b'1';
+        let state = decode(&old, 1_700_000_000).expect("version 1 is read");
+        assert_eq!((state.nodes.len(), state.nodes[0].snapshot.id), (1, Some(Id([7; 20]))));
+    }
+
+    #[test]
+    fn what_is_no_state_is_not_taken_for_one_without_nodes() {
+        let rubbish = [&b"d6:formati1e5:nodesle5:savedi0ee"[..], &vec![b'x'; 1 << 20]].concat();
+        let all: [&[u8]; 4] = [
+            b"d6:formati1e5:nodesle5:savedi0ee",
+            b"d6:formati1e5:savedi0ee",
+            b"d6:formati1e5:nodesli3ee5:savedi0ee",
+            &rubbish,
+        ];
+        for bytes in all {
+            assert!(matches!(decode(bytes, 0), Err(Unreadable::Field("nodes"))), "{:?}", &bytes[..20]);
+        }
+    }
+
     #[test]
     fn other_formats_are_named() {
-        let error = decode(b"d6:formati2e5:nodesle5:savedi0ee", 0).expect_err("another format");
-        assert_eq!(error.to_string(), "format 2, this program writes and reads format 1");
-        assert!(matches!(decode(b"hello", 0), Err(Unreadable::Bencode(_))));
-        assert!(matches!(decode(b"", 0), Err(Unreadable::Field("top level"))));
+        let error = decode(b"d6:formati3e5:nodesle5:savedi0ee", 0).expect_err("another format");
+        assert_eq!(error.to_string(), "format 3, this program writes format 2 and reads 1 and 2");
+        for bytes in [&b"hello"[..], b"", b"\x1f\x8b", b"d8:checksum4:ab"] {
+            assert!(decode(bytes, 0).is_err(), "{bytes:?}");
+        }
     }
 }
