@@ -4,6 +4,8 @@
 //! cargo bench --bench engine                      # messages a second on one core, beside bendy
 //! cargo bench --bench engine -- --instructions    # exact: fails if a case needs 5 % more than engine.instructions
 //! cargo bench --bench engine -- --instructions --update
+//! cargo bench --bench engine -- --snapshot         # how long a node stands still while a million peers are saved
+//! cargo bench --bench engine -- --wildcard         # what it costs to answer from the address that was asked
 //! ```
 //!
 //! Instructions are counted by callgrind, which is exact and repeatable on one kind of machine, so a gate on them is
@@ -18,6 +20,8 @@ mod network;
 #[allow(dead_code, reason = "shared with the other benchmark, which uses all of it")]
 #[path = "../throughput/query.rs"]
 mod query;
+mod snapshot;
+mod wildcard;
 mod world;
 
 use std::time::{Duration, Instant};
@@ -34,6 +38,12 @@ struct Options {
     /// Write the table anew.
     #[arg(long, requires = "instructions")]
     update: bool,
+    /// Time the snapshot of a million stored peers.
+    #[arg(long)]
+    snapshot: bool,
+    /// Compare a socket on the wildcard with one on an address.
+    #[arg(long)]
+    wildcard: bool,
     /// Run one case so many times (the benchmark starts itself so).
     #[arg(long, hide = true, requires = "times")]
     case: Option<String>,
@@ -54,6 +64,10 @@ fn main() -> anyhow::Result<()> {
         let case = CASES.iter().find(|case| case.name == name).expect("a known case");
         let mut run = (case.make)();
         (0..times).for_each(|_| run());
+    } else if options.snapshot {
+        snapshot::measure();
+    } else if options.wildcard {
+        wildcard::measure()?;
     } else if options.instructions {
         instructions::check(options.update)?;
     } else {

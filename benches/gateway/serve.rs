@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use trackerless::engine::bloom::SwarmFilters;
 use trackerless::engine::contact::Family;
 use trackerless::engine::id::Id;
@@ -31,6 +32,10 @@ impl Directory for Known {
     }
 
     async fn joined(&self) {}
+
+    fn announce_again(&self) -> watch::Receiver<u64> {
+        watch::channel(0).1
+    }
 
     async fn standing(&self) -> (usize, Vec<IpAddr>) {
         (100, vec![Ipv4Addr::new(198, 51, 100, 1).into()])

@@ -9,6 +9,9 @@
 //! - what the kernel reports about a remote (ICMP unreachable) is a counter, never an error;
 //! - a datagram is seen whole or not at all: one that is longer than [`MAX_DATAGRAM`] is counted and skipped.
 //!
+//! On a host with several addresses a socket on the wildcard answers from the address that was asked, where datagrams are
+//! batched: the kernel tells it with each of them (ip(7), `IP_PKTINFO`).
+//!
 //! The socket is never connected and asks for no error queue, so on Linux an ICMP message about one remote does not
 //! even reach it; other systems report it on the next call.
 
@@ -107,6 +110,20 @@ pub struct Counters {
     pub unreachable: u64,
 }
 
+impl Counters {
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            received: self.received + other.received,
+            truncated: self.truncated + other.truncated,
+            sent: self.sent + other.sent,
+            failed: self.failed + other.failed,
+            unreachable: self.unreachable + other.unreachable,
+        }
+    }
+}
+
 /// What one [`Socket::flush`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flushed {
@@ -130,6 +147,17 @@ impl Socket {
         Self::bind_with(addr, Calls::default())
     }
 
+    /// Binds `addr` although this host does not have it yet. Nothing is received or sent until it has.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind), and where the system knows no such thing.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn bind_ahead(addr: SocketAddr) -> io::Result<Self> {
+        Self::bind_prepared(addr, Calls::default(), bind_freely)
+    }
+
     /// Binds `addr` with a chosen way of calling the kernel; to compare them.
     ///
     /// # Errors
@@ -138,6 +166,14 @@ impl Socket {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn bind_with(addr: SocketAddr, calls: Calls) -> io::Result<Self> {
+        Self::bind_prepared(addr, calls, |_, _| Ok(()))
+    }
+
+    fn bind_prepared(
+        addr: SocketAddr,
+        calls: Calls,
+        prepare: impl FnOnce(&socket2::Socket, SocketAddr) -> io::Result<()>,
+    ) -> io::Result<Self> {
         let socket = socket2::Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
         if addr.is_ipv6() {
             socket.set_only_v6(true)?;
@@ -146,7 +182,12 @@ impl Socket {
         let _ = socket.set_recv_buffer_size(BUFFER_BYTES);
         let _ = socket.set_send_buffer_size(BUFFER_BYTES);
         socket.set_nonblocking(true)?;
+        prepare(&socket, addr)?;
         socket.bind(&addr.into())?;
+        #[cfg(target_os = "linux")]
+        if calls == Calls::Batched && addr.ip().is_unspecified() {
+            batch::ask_for_packet_info(&socket, addr.is_ipv6())?;
+        }
         let buffer_sizes = BufferSizes::granted(&socket)?;
         let udp = UdpSocket::from_std(socket.into())?;
         let local_addr = udp.local_addr()?;
@@ -210,7 +251,9 @@ impl Socket {
         Ok(0)
     }
 
-    /// Copies a datagram into the batch that the next [`flush`](Self::flush) sends. False if the batch is full: the
+    /// Copies a datagram into the batch that the next [`flush`](Self::flush) sends. On a wildcard, one to an endpoint that
+    /// was heard in the last batch leaves from the address that it was sent to.
+    /// False if the batch is full: the
     /// datagram was not taken. One that is longer than [`MAX_DATAGRAM`] is taken, counted as failed and forgotten.
     #[must_use = "a datagram that was not taken is lost unless it is pushed again after a flush"]
     pub fn push(&mut self, to: SocketAddr, payload: &[u8]) -> bool {
@@ -249,6 +292,20 @@ impl Socket {
         self.counters.failed += flushed.failed as u64;
         Flushed { left: self.calls.queued(), ..flushed }
     }
+}
+
+/// Lets a socket be bound to an address that is not there yet (ip(7), `IP_FREEBIND`).
+#[cfg(target_os = "linux")]
+fn bind_freely(socket: &socket2::Socket, addr: SocketAddr) -> io::Result<()> {
+    match addr {
+        SocketAddr::V4(_) => socket.set_freebind_v4(true),
+        SocketAddr::V6(_) => socket.set_freebind_v6(true),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn bind_freely(_: &socket2::Socket, _: SocketAddr) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// How many datagrams one batch brought.
@@ -421,6 +478,39 @@ mod tests {
                 let expected: Vec<_> =
                     (offset..BATCH).step_by(5).map(|index| (from.local_addr(), vec![index as u8])).collect();
                 assert_eq!(receive_all(socket, expected.len()).await, expected);
+            }
+        });
+    }
+
+    /// A client drops what comes from another address than it asked.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_wildcard_answers_from_the_address_that_was_asked() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut server = Socket::bind_with("0.0.0.0:0".parse().unwrap(), Calls::Batched).unwrap();
+            let port = server.local_addr().port();
+            let clients: Vec<_> = (1..=20u8)
+                .map(|number| {
+                    let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+                    client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+                    client.connect(SocketAddr::from(([127, 0, number, 7], port))).unwrap();
+                    client
+                })
+                .collect();
+            for round in 0..3u8 {
+                clients.iter().for_each(|client| drop(client.send(&[round])));
+                let asked = receive_all(&mut server, clients.len()).await;
+                // Something else goes out between the replies.
+                let elsewhere = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+                for (from, bytes) in asked {
+                    assert!(server.push(elsewhere, b"a query of ours") && server.push(from, &bytes));
+                }
+                flush_all(&mut server).await;
+                for client in &clients {
+                    let mut buffer = [0; 8];
+                    assert_eq!((client.recv(&mut buffer).unwrap(), buffer[0]), (1, round));
+                }
             }
         });
     }

@@ -1,21 +1,22 @@
 //! Many datagrams in one system call: `recvmmsg` and `sendmmsg`.
 //!
-//! This is the only file with `unsafe` code. It has two kinds: the two system calls, and reading what they wrote.
+//! This is the only file with `unsafe` code. It has two kinds: three system calls, and reading what they wrote.
 //! Both rest on one structure, [`Slots`], which holds everything that the kernel reads or writes: for each datagram
-//! a header that points to an address and to a buffer, all in one heap block that never moves and that is written
-//! to by nobody else. The invariants that every SAFETY comment leans on:
+//! a header that points to an address, to a buffer and to packet info, all in one heap block that never moves and that
+//! is written to by nobody else. The invariants that every SAFETY comment leans on:
 //!
 //! 1. `Batch::slots` is the only pointer to a live block, from `new` until `drop`.
 //! 2. Header `i` points to name `i` (its room is `size_of::<Name>()`) and to vector `i`, which points to payload
-//!    `i` (its room is `MAX_DATAGRAM`). These pointers are set once, in `new`; afterwards only lengths change, and
-//!    none ever exceeds its room.
-//! 3. Every bit pattern is a valid `Name`, `u8`, header and vector, so nothing that the kernel writes can be invalid.
+//!    `i` (its room is `MAX_DATAGRAM`), and to control `i` (its room is `size_of::<Control>()`). These pointers are set
+//!    once, in `new`; afterwards only lengths change, and none ever exceeds its room.
+//! 3. Every bit pattern is a valid `Name`, `Control`, `u8`, header and vector, so nothing that the kernel writes can be
+//!    invalid.
 
 #![deny(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)]
 
 use std::io;
-use std::mem::size_of;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::mem::{align_of, size_of};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::AsRawFd as _;
 use std::ptr::{self, NonNull};
 
@@ -36,11 +37,15 @@ pub(super) struct Batched {
     /// The queued datagrams are `outgoing`'s slots from `head` to before `tail`.
     head: usize,
     tail: usize,
+    /// On a wildcard: who sent the datagrams of the last batch, in their order, and to which of our addresses.
+    asked: Vec<(SocketAddr, IpAddr)>,
+    /// Where the search for the next reply begins: replies come in the order of what they reply to.
+    next_asked: usize,
 }
 
 impl Batched {
     pub(super) fn new() -> Self {
-        Self { incoming: Batch::new(), outgoing: Batch::new(), head: 0, tail: 0 }
+        Self { incoming: Batch::new(), outgoing: Batch::new(), head: 0, tail: 0, asked: Vec::new(), next_asked: 0 }
     }
 
     pub(super) fn receive(
@@ -59,9 +64,12 @@ impl Batched {
             outcome?;
         }
         let mut received = Received::default();
+        self.asked.clear();
+        self.next_asked = 0;
         for slot in 0..count {
             match self.incoming.datagram(slot) {
-                Some((from, bytes)) => {
+                Some((from, to, bytes)) => {
+                    self.asked.extend(to.map(|to| (from, to)));
                     each(from, bytes);
                     received.whole += 1;
                 }
@@ -71,6 +79,13 @@ impl Batched {
         Ok(received)
     }
 
+    /// The address that `to` has asked, if it was heard in the last batch.
+    fn asked_by(&mut self, to: &SocketAddr) -> Option<IpAddr> {
+        let found = self.asked[self.next_asked..].iter().position(|(from, _)| from == to)?;
+        self.next_asked += found;
+        Some(self.asked[self.next_asked].1)
+    }
+
     pub(super) fn push(&mut self, to: SocketAddr, payload: &[u8]) -> bool {
         if self.head == self.tail {
             (self.head, self.tail) = (0, 0);
@@ -78,7 +93,8 @@ impl Batched {
         if self.tail == BATCH {
             return false;
         }
-        self.outgoing.fill(self.tail, to, payload);
+        let from = self.asked_by(&to);
+        self.outgoing.fill(self.tail, from, to, payload);
         self.tail += 1;
         true
     }
@@ -106,11 +122,42 @@ union Name {
     v6: libc::sockaddr_in6,
 }
 
+/// What `IP_PKTINFO` (ip(7)) and `IPV6_PKTINFO` (ipv6(7)) tell: which of our addresses a datagram was sent to, or is to leave
+/// from.
+#[derive(Clone, Copy)]
+#[repr(C)]
+union PacketInfo {
+    v4: libc::in_pktinfo,
+    v6: libc::in6_pktinfo,
+}
+
+/// A control message (cmsg(3)) with packet info, the only one that is asked for.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Control {
+    header: libc::cmsghdr,
+    info: PacketInfo,
+}
+
+/// Asks the kernel to tell with each datagram which of our addresses it was sent to.
+pub(super) fn ask_for_packet_info(socket: &socket2::Socket, v6: bool) -> io::Result<()> {
+    let (level, option) =
+        if v6 { (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO) } else { (libc::IPPROTO_IP, libc::IP_PKTINFO) };
+    let on: libc::c_int = 1;
+    // SAFETY: the kernel reads an integer that lives longer than the call.
+    let outcome = unsafe {
+        let length = size_of::<libc::c_int>() as libc::socklen_t;
+        libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const on).cast(), length)
+    };
+    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Everything that the kernel is pointed to. `repr(Rust)`: only the parts have a layout that it knows.
 struct Slots {
     headers: [libc::mmsghdr; BATCH],
     vectors: [libc::iovec; BATCH],
     names: [Name; BATCH],
+    controls: [Control; BATCH],
     payloads: [[u8; STRIDE]; BATCH],
 }
 
@@ -145,6 +192,8 @@ impl Batch {
                 (*header).msg_namelen = size_of::<Name>() as libc::socklen_t;
                 (*header).msg_iov = vector;
                 (*header).msg_iovlen = 1;
+                (*header).msg_control = (&raw mut (*slots).controls[slot]).cast();
+                (*header).msg_controllen = size_of::<Control>() as _;
             }
         }
         batch
@@ -162,33 +211,38 @@ impl Batch {
         usize::try_from(count).map_err(|_| io::Error::last_os_error())
     }
 
-    /// Source and bytes of a slot that [`receive`](Self::receive) filled; none if the datagram was too long. Makes
-    /// the slot ready to be filled again.
-    fn datagram(&mut self, slot: usize) -> Option<(SocketAddr, &[u8])> {
+    /// Source, own address if it was asked for, and bytes of a slot that [`receive`](Self::receive) filled; none if the
+    /// datagram was too long. Makes the slot ready to be filled again.
+    fn datagram(&mut self, slot: usize) -> Option<(SocketAddr, Option<IpAddr>, &[u8])> {
         let slots = self.slots.as_ptr();
         // SAFETY: the block is live and, through `&mut self`, ours alone (invariant 1); indexing checks `slot`. The
         // reference to the payload borrows `self`, so nothing writes to the block while it lives.
-        let (header, name, payload) = unsafe {
+        let (header, name, control, payload) = unsafe {
             let header = &mut (*slots).headers[slot];
-            (header, &(*slots).names[slot], &(*slots).payloads[slot])
+            (header, &(*slots).names[slot], &(*slots).controls[slot], &(*slots).payloads[slot])
         };
         // The kernel left the address's own length here; the next one may be longer.
         header.msg_hdr.msg_namelen = size_of::<Name>() as libc::socklen_t;
+        let told = header.msg_hdr.msg_controllen >= size_of::<libc::cmsghdr>() as _;
+        header.msg_hdr.msg_controllen = size_of::<Control>() as _;
         let whole = header.msg_hdr.msg_flags & libc::MSG_TRUNC == 0;
-        whole.then(|| (name.decode(), &payload[..header.msg_len as usize]))
+        let to = if told { control.decode() } else { None };
+        whole.then(|| (name.decode(), to, &payload[..header.msg_len as usize]))
     }
 
-    /// Writes a datagram of at most [`MAX_DATAGRAM`] bytes into `slot`.
-    fn fill(&mut self, slot: usize, to: SocketAddr, payload: &[u8]) {
+    /// Writes a datagram of at most [`MAX_DATAGRAM`] bytes into `slot`, to leave from the address `from` if it is given.
+    fn fill(&mut self, slot: usize, from: Option<IpAddr>, to: SocketAddr, payload: &[u8]) {
         assert!(payload.len() <= MAX_DATAGRAM, "Socket::push refuses longer ones");
         let slots = self.slots.as_ptr();
         // SAFETY: the block is live and, through `&mut self`, ours alone (invariant 1); indexing checks `slot`. The
-        // lengths stay within their rooms (invariant 2): the name's by `encode`, the payload's by the assertion.
+        // lengths stay within their rooms (invariant 2): those of name and control by `encode`, the payload's by the assertion.
         unsafe {
             let room = &mut (*slots).payloads[slot];
             room[..payload.len()].copy_from_slice(payload);
             (*slots).vectors[slot].iov_len = payload.len();
             (*slots).headers[slot].msg_hdr.msg_namelen = (*slots).names[slot].encode(to);
+            let told = from.map_or(0, |from| (*slots).controls[slot].encode(from));
+            (*slots).headers[slot].msg_hdr.msg_controllen = told as _;
         }
     }
 
@@ -211,6 +265,47 @@ impl Drop for Batch {
     fn drop(&mut self) {
         // SAFETY: the block came from a `Box` in `new`, and this is its only owner (invariant 1).
         drop(unsafe { Box::from_raw(self.slots.as_ptr()) });
+    }
+}
+
+impl Control {
+    /// The address of ours that the kernel wrote.
+    fn decode(&self) -> Option<IpAddr> {
+        match (self.header.cmsg_level, self.header.cmsg_type) {
+            (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                // SAFETY: any bits are a valid `in_pktinfo` (invariant 3).
+                let ours = unsafe { self.info.v4 }.ipi_spec_dst.s_addr;
+                Some(Ipv4Addr::from(ours.to_ne_bytes()).into())
+            }
+            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                // SAFETY: any bits are a valid `in6_pktinfo` (invariant 3).
+                let ours = unsafe { self.info.v6 }.ipi6_addr.s6_addr;
+                Some(Ipv6Addr::from(ours).into())
+            }
+            _ => None,
+        }
+    }
+
+    /// Writes `from` as the address to leave from and returns the length in bytes, at most `size_of::<Control>()`.
+    fn encode(&mut self, from: IpAddr) -> usize {
+        let info_bytes = match from {
+            IpAddr::V4(ip) => {
+                let ours = libc::in_addr { s_addr: u32::from_ne_bytes(ip.octets()) };
+                let anywhere = libc::in_addr { s_addr: 0 };
+                self.info.v4 = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: ours, ipi_addr: anywhere };
+                (self.header.cmsg_level, self.header.cmsg_type) = (libc::IPPROTO_IP, libc::IP_PKTINFO);
+                size_of::<libc::in_pktinfo>()
+            }
+            IpAddr::V6(ip) => {
+                let ours = libc::in6_addr { s6_addr: ip.octets() };
+                self.info.v6 = libc::in6_pktinfo { ipi6_addr: ours, ipi6_ifindex: 0 };
+                (self.header.cmsg_level, self.header.cmsg_type) = (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO);
+                size_of::<libc::in6_pktinfo>()
+            }
+        };
+        let bytes = size_of::<libc::cmsghdr>() + info_bytes;
+        self.header.cmsg_len = bytes as _;
+        bytes.next_multiple_of(align_of::<libc::cmsghdr>())
     }
 }
 
