@@ -1,28 +1,32 @@
 //! `Dht`: the public handle. Clone it freely; every clone speaks to the same running nodes.
 
 mod builder;
+mod events;
 mod items;
 mod streams;
 mod survey;
 pub mod tree;
+mod upkeep;
 
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::engine::contact::{Contact, Family};
 use crate::engine::id::Id;
-use crate::engine::node::{Command, Event, Summary};
+use crate::engine::node::{Command, Event, SlicedSnapshot, Summary};
 use crate::net::clock::unix_seconds;
 use crate::net::driver::{NodeHandle, Request};
 use crate::net::persist::DataDir;
 use crate::net::supervisor::Supervisor;
+
+use self::upkeep::Place;
 
 pub use self::builder::DhtBuilder;
 pub use self::items::{ItemFound, ItemStored};
@@ -48,6 +52,9 @@ pub struct Dht {
 struct Inner {
     nodes: Vec<Running>,
     unavailable: Vec<(SocketAddr, String)>,
+    awaited: Vec<SocketAddr>,
+    private_network: bool,
+    announce_again: watch::Sender<u64>,
     /// What an earlier run saved for those: kept for a run that has them again.
     waiting: Vec<SavedNode>,
     restored: usize,
@@ -63,6 +70,13 @@ struct Inner {
 struct Running {
     asked: SocketAddr,
     handle: NodeHandle,
+    place: std::sync::Mutex<Place>,
+}
+
+impl Running {
+    fn place(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Why the nodes could not be started.
@@ -143,6 +157,19 @@ impl Dht {
         &self.inner.unavailable
     }
 
+    /// Addresses that this host did not have at the start: their nodes wait for them
+    /// ([`DhtBuilder::wait_for_addresses`]).
+    #[must_use]
+    pub fn awaited(&self) -> &[SocketAddr] {
+        &self.inner.awaited
+    }
+
+    /// Changes whenever announces that were made before should be made again: this host has another address or has slept.
+    #[must_use]
+    pub fn announce_again(&self) -> watch::Receiver<u64> {
+        self.inner.announce_again.subscribe()
+    }
+
     /// How many contacts were saved by an earlier run.
     #[must_use]
     pub fn restored_contacts(&self) -> usize {
@@ -201,7 +228,7 @@ impl Dht {
 
     /// The same lookup with all that happens on the way: who answered after how many hops, what they knew.
     pub async fn trace_peers(&self, info_hash: Id) -> ProgressStream {
-        self.begin_everywhere(Command::FindPeers { info_hash }).await
+        ProgressStream::new(self.begin(Command::FindPeers { info_hash }).await)
     }
 
     /// Announces that a client at our address and `port` takes part in `info_hash`, on every node's network.
@@ -211,22 +238,21 @@ impl Dht {
 
     /// The same on the networks of one family only: for a client that shares just that address of ours.
     pub async fn announce_in(&self, family: Family, info_hash: Id, port: u16, seed: bool) -> Announced {
-        let of_family = |node: &&Running| Family::of(&node.handle.local_addr()) == family;
-        let nodes = self.inner.nodes.iter().filter(of_family);
-        collect_announced(begin(nodes, Command::Announce { info_hash, port, seed }).await).await
+        let events = self.begin_in(&[family], Command::Announce { info_hash, port, seed }).await;
+        collect_announced(ProgressStream::new(events)).await
     }
 
     /// The same announce with all that happens on the way.
     pub async fn trace_announce(&self, info_hash: Id, port: u16, seed: bool) -> ProgressStream {
-        self.begin_everywhere(Command::Announce { info_hash, port, seed }).await
+        ProgressStream::new(self.begin(Command::Announce { info_hash, port, seed }).await)
     }
 
     /// The nodes closest to `target` that answered, of both families, closest first.
     pub async fn find_nodes(&self, target: Id) -> Vec<Contact> {
         let mut found = Vec::new();
-        let mut progress = self.begin_everywhere(Command::FindNode { target }).await;
-        while let Some(step) = progress.next().await {
-            if let Progress::Done(summary) = step {
+        let mut events = self.begin(Command::FindNode { target }).await;
+        while let Some(event) = events.next().await {
+            if let Event::Done { summary, .. } = event {
                 found.extend(summary.closest);
             }
         }
@@ -260,7 +286,7 @@ impl Dht {
 
     /// What to keep for the next run: see [`DhtBuilder::saved`].
     pub async fn snapshot(&self) -> State {
-        self.collect(Request::Snapshot).await
+        self.collect(Request::Snapshot).await.unpack()
     }
 
     /// Waits until a node fails, which is a bug of this program. The others go on; [`shutdown`](Self::shutdown) ends them.
@@ -278,8 +304,8 @@ impl Dht {
         if self.inner.stopped.load(Ordering::Acquire) {
             return Ok(());
         }
-        let state = self.snapshot().await;
-        let whole = match self.has_all(&state) {
+        let state = self.collect(Request::Snapshot).await;
+        let whole = match self.is_whole(&state) {
             true => Ok(()),
             // A node that says nothing has failed, or is about to have.
             false => Err(self.failed().await),
@@ -322,53 +348,75 @@ impl Dht {
     }
 
     /// Whether every node has spoken.
-    fn has_all(&self, state: &State) -> bool {
-        state.nodes.len() == self.inner.nodes.len() + self.inner.waiting.len()
+    fn is_whole(&self, state: &PackedState) -> bool {
+        state.nodes.len() == self.inner.nodes.len()
     }
 
     /// Writes on a thread of its own: the nodes of a small runtime must not wait for a disk. The lock goes along: whoever
     /// gives up waiting does not end the write, and the next one must not meet it.
     async fn write(
         &self,
-        mut state: State,
+        state: PackedState,
         saving: OwnedMutexGuard<()>,
     ) -> (Result<(), PersistError>, OwnedMutexGuard<()>) {
         let Some(data_dir) = self.inner.data_dir.clone() else { return (Ok(()), saving) };
         let silent = self.silent(&state);
-        let writing = tokio::task::spawn_blocking(move || {
+        let (done, written) = oneshot::channel();
+        let path = data_dir.path().to_owned();
+        let thread = std::thread::Builder::new().name("save".to_owned()).spawn(move || {
+            let mut state = state.unpack();
             if !silent.is_empty() {
                 keep_of_before(&data_dir, &silent, &mut state);
             }
-            (data_dir.save(&state), saving)
+            let saved = data_dir.save(&state);
+            // First the folder: another may want to keep it as soon as this is told.
+            drop(data_dir);
+            let _ = done.send((saved, saving));
         });
-        match writing.await {
+        let outcome = match thread {
+            Ok(_) => written.await.map_err(io::Error::other),
+            Err(error) => Err(error),
+        };
+        match outcome {
             Ok(saved) => saved,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+            // No memory for a thread, or a panic there: the lock went with it.
+            Err(source) => {
+                let error = PersistError::Io { what: "start a thread that writes", path, source };
+                (Err(error), Arc::clone(&self.inner.saving).lock_owned().await)
+            }
         }
     }
 
     /// The nodes that have said nothing: where each was to be bound, and where it was.
-    fn silent(&self, state: &State) -> Vec<(SocketAddr, SocketAddr)> {
+    fn silent(&self, state: &PackedState) -> Vec<(SocketAddr, SocketAddr)> {
         let all = self.inner.nodes.iter().map(|node| (node.asked, node.handle.local_addr()));
-        all.filter(|&node| !state.nodes.iter().any(|saved| (saved.asked, saved.bound) == node)).collect()
+        all.filter(|&node| !state.nodes.iter().any(|(asked, bound, _)| (*asked, *bound) == node)).collect()
     }
 
-    async fn collect(
-        &self,
-        command: impl Fn(tokio::sync::oneshot::Sender<crate::engine::node::Snapshot>) -> Request,
-    ) -> State {
+    async fn collect(&self, request: impl Fn(oneshot::Sender<SlicedSnapshot>) -> Request) -> PackedState {
         let mut nodes = Vec::new();
         for node in &self.inner.nodes {
-            if let Some(snapshot) = node.handle.ask(&command).await {
-                nodes.push(SavedNode { asked: node.asked, bound: node.handle.local_addr(), snapshot });
+            if let Some(snapshot) = node.handle.ask(&request).await {
+                nodes.push((node.asked, node.handle.local_addr(), snapshot));
             }
         }
-        nodes.extend(self.inner.waiting.iter().cloned());
-        State { saved_at: unix_seconds(), nodes }
+        PackedState { saved_at: unix_seconds(), nodes, waiting: self.inner.waiting.clone() }
     }
+}
 
-    async fn begin_everywhere(&self, command: Command) -> ProgressStream {
-        begin(self.inner.nodes.iter(), command).await
+/// The state as the nodes gave it. To unpack a million peers takes a tenth of a second, which no node waits for.
+struct PackedState {
+    saved_at: u64,
+    /// Where each node was to be bound, where it is, and what it holds.
+    nodes: Vec<(SocketAddr, SocketAddr, SlicedSnapshot)>,
+    waiting: Vec<SavedNode>,
+}
+
+impl PackedState {
+    fn unpack(self) -> State {
+        let unpack =
+            |(asked, bound, snapshot): (_, _, SlicedSnapshot)| SavedNode { asked, bound, snapshot: snapshot.unpack() };
+        State { saved_at: self.saved_at, nodes: self.nodes.into_iter().map(unpack).chain(self.waiting).collect() }
     }
 }
 
@@ -377,14 +425,6 @@ fn keep_of_before(data_dir: &DataDir, silent: &[(SocketAddr, SocketAddr)], state
     if let Ok(Found::State(before)) = look(data_dir.path()) {
         state.nodes.extend(before.nodes.into_iter().filter(|saved| silent.contains(&(saved.asked, saved.bound))));
     }
-}
-
-async fn begin(nodes: impl Iterator<Item = &Running>, command: Command) -> ProgressStream {
-    let mut receivers: Vec<mpsc::Receiver<Event>> = Vec::new();
-    for node in nodes {
-        receivers.push(node.handle.begin(command.clone()).await);
-    }
-    ProgressStream::new(receivers)
 }
 
 async fn collect_announced(mut progress: ProgressStream) -> Announced {

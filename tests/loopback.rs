@@ -285,3 +285,80 @@ async fn get(addr: SocketAddr, path: &str) -> String {
     stream.read_to_end(&mut response).await.expect("a response");
     String::from_utf8_lossy(&response).into_owned()
 }
+
+/// The identity of an address outlives a run on another one; the state of an address moves with its port.
+#[test]
+fn another_address_once_costs_no_identity() {
+    run(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let once = async |addrs: &[SocketAddr]| -> Vec<Id> {
+            let builder = Dht::builder().private_network(true).data_dir(folder.path());
+            let nodes = addrs.iter().fold(builder, |builder, addr| builder.bind(*addr)).start().await.expect("nodes");
+            let ids = nodes.status().await.iter().map(|node| node.id).collect();
+            nodes.shutdown().await.expect("saved");
+            ids
+        };
+        let before = once(&[own(11), own(12)]).await;
+        let other = once(&[own(13)]).await;
+        assert!(!before.contains(&other[0]));
+        assert_eq!(once(&[own(12), own(11)]).await, [before[1], before[0]]);
+        assert_eq!(once(&[own(13)]).await, other);
+        let free = std::net::UdpSocket::bind(own(11)).expect("a port").local_addr().expect("its number");
+        assert_eq!(once(&[free]).await, before[..1], "another port of the same address");
+    });
+}
+
+/// Eight hours pass while the runtime's timers stand still, as when the lid of a laptop is closed.
+#[test]
+fn a_host_that_slept_hands_out_nothing_stale_and_wants_announces_again() {
+    run(async {
+        let clock = trackerless::net::clock::Clock::new();
+        let sleeper = Dht::builder().private_network(true).bind(own(14)).clock(clock.clone());
+        let sleeper = sleeper.start().await.expect("a node");
+        let router = sleeper.local_addrs()[0].to_string();
+        let other = Dht::builder().private_network(true).bind(own(15)).bootstrap([router]);
+        let other = other.start().await.expect("a node");
+        other.bootstrapped().await;
+        assert_eq!(other.announce(swarm(1), 4242, false).await.stored_at.len(), 1);
+        assert_eq!(sleeper.status().await[0].peers, 1);
+        let mut again = sleeper.announce_again();
+        clock.sleep_through(Duration::from_hours(8));
+        again.changed().await.expect("the node runs");
+        assert_eq!(sleeper.status().await[0].peers, 0);
+        assert_eq!(other.announce(swarm(1), 4242, false).await.stored_at.len(), 1, "with a new token");
+    });
+}
+
+#[test]
+fn what_goes_through_the_sockets_is_part_of_the_status() {
+    run(async {
+        let nodes = network(2, own(16)).await;
+        let status = nodes[0].status().await.remove(0);
+        assert!(status.datagrams.received > 0 && status.datagrams.sent > 0, "{:?}", status.datagrams);
+        let long = vec![b'x'; trackerless::net::socket::MAX_DATAGRAM + 1];
+        let sender = tokio::net::UdpSocket::bind(own(17)).await.expect("a socket");
+        sender.send_to(&long, status.local_addr).await.expect("sent");
+        while nodes[0].status().await[0].datagrams.truncated == 0 {
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
+/// A host with several addresses, and a node on the wildcard.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_node_on_the_wildcard_answers_from_the_address_that_was_asked() {
+    run(async {
+        let node = Dht::builder().private_network(true).bind(([0, 0, 0, 0], 0).into()).start().await.expect("a node");
+        let port = node.local_addrs()[0].port();
+        for last in [1, 2, 200] {
+            let asker = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+            // Connected: what comes from another address is not seen.
+            asker.connect(SocketAddr::from(([127, 0, 99, last], port))).await.expect("connected");
+            asker.send(b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe").await.expect("sent");
+            let mut buffer = [0; 2048];
+            let length = asker.recv(&mut buffer).await.expect("an answer");
+            assert!(buffer[..length].ends_with(b"1:y1:re") || buffer[..length].ends_with(b"1:y1:qe"));
+        }
+    });
+}

@@ -59,7 +59,7 @@ impl Plan {
         let session = Session::open_whenever(config, self.patience, &progress).await?;
         drop(progress);
         let first = self.selection.targets[0].torrent.infohashes[0];
-        keep::again_and_again(AGAIN_AFTER, first, async || {
+        keep::again_and_again(AGAIN_AFTER, first, session.renewals(), async || {
             self.round(config, &session, Progress::new("announcing")).await
         })
         .await

@@ -41,7 +41,7 @@ pub enum Command {
     Sample(SampleArgs),
     /// Store a small value in the DHT itself, or a file as many of them.
     Put(PutArgs),
-    /// Get a value or a file that was put.
+    /// Get a value or a file that somebody has put.
     Get(GetArgs),
     /// Publish a torrent under a name that stays when the torrent changes.
     PublishTorrent(PublishArgs),
@@ -195,7 +195,7 @@ pub struct LabArgs {
     /// Repetitions with other ids, keys and deaths.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub trials: Option<u32>,
-    /// Folder for the table (CSV) and the picture (SVG) of each experiment.
+    /// The folder for tables and pictures.
     #[arg(long, value_name = "DIR", default_value = "lab")]
     pub out: PathBuf,
     /// Small sizes, few trials: within a minute.
@@ -361,7 +361,7 @@ const EXAMPLES: &[(&str, &str)] = &[
         "conform",
         "  trackerless conform 127.0.0.1:6880
   trackerless conform 192.168.1.7:6881 --only krpc --only tokens
-  trackerless conform --pace 0 127.0.0.1:6880    where `run --lan` has no limits",
+  trackerless conform --pace 0 127.0.0.1:6880    where `run --lan` limits nobody",
     ),
     (
         "nodes",

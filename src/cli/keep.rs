@@ -1,7 +1,9 @@
-//! Commands that stay (`--keep`): the same again and again until they are stopped.
+//! Commands that stay (`--keep`): the same again and again until somebody stops them.
 
 use std::future::Future;
 use std::time::Duration;
+
+use tokio::sync::watch;
 
 use super::failure::{Exit, Failure};
 use super::session;
@@ -17,11 +19,13 @@ pub(super) async fn until_stopped(work: impl Future<Output = Result<Exit, Failur
     }
 }
 
-/// Runs `round` at once and then again after each `pause`, a tenth more or less. A network that is away comes back;
+/// Runs `round` at once and then again after each `pause`, a tenth more or less, and whenever `renewals` changes: this host
+/// has another address or has slept. A network that is away comes back;
 /// any other failure ends it.
 pub(super) async fn again_and_again(
     pause: Duration,
     subject: Id,
+    mut renewals: watch::Receiver<u64>,
     mut round: impl AsyncFnMut() -> Result<Exit, Failure>,
 ) -> Result<Exit, Failure> {
     for count in 0.. {
@@ -30,9 +34,19 @@ pub(super) async fn again_and_again(
             Err(failure) => return Err(failure),
             Ok(_) => {}
         }
-        tokio::time::sleep(pause.mul_f64(jitter(&subject, count))).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause.mul_f64(jitter(&subject, count))) => {}
+            () = renewal(&mut renewals) => {}
+        }
     }
     Ok(Exit::Done)
+}
+
+/// Waits until what was written before should be written again; for ever once no node runs.
+async fn renewal(renewals: &mut watch::Receiver<u64>) {
+    if renewals.changed().await.is_err() {
+        std::future::pending().await
+    }
 }
 
 /// Between 0.9 and 1.1: programs that were started together do not write together for ever. It follows from the
@@ -51,7 +65,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn only_a_network_that_is_away_is_waited_for() {
         let (began, mut rounds) = (tokio::time::Instant::now(), 0);
-        let ended = again_and_again(Duration::from_secs(3600), Id::ZERO, async || {
+        let (_sender, renewals) = watch::channel(0);
+        let ended = again_and_again(Duration::from_secs(3600), Id::ZERO, renewals, async || {
             rounds += 1;
             match rounds {
                 1 => Ok(Exit::Nothing),
@@ -63,5 +78,19 @@ mod tests {
         assert!(matches!(ended, Err(Failure::Told { exit: Exit::Nothing, .. })), "{ended:?}");
         let hours = began.elapsed().as_secs_f64() / 3600.0;
         assert!(rounds == 4 && (2.7..3.3).contains(&hours), "{rounds} rounds in {hours} hours");
+    }
+
+    /// The first round comes at once, the second long before its time.
+    #[tokio::test(start_paused = true)]
+    async fn a_host_with_another_address_does_not_wait_for_the_next_round() {
+        let (sender, renewals) = watch::channel(0);
+        let (began, mut rounds) = (tokio::time::Instant::now(), 0);
+        let ended = again_and_again(Duration::from_secs(3600), Id::ZERO, renewals, async || {
+            rounds += 1;
+            sender.send_replace(rounds);
+            if rounds < 3 { Ok(Exit::Done) } else { Err(Failure::refused("enough", "stop")) }
+        })
+        .await;
+        assert!(ended.is_err() && rounds == 3 && began.elapsed() < Duration::from_secs(60), "{rounds} rounds");
     }
 }

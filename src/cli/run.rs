@@ -16,10 +16,12 @@ pub(super) fn run(args: RunArgs, environment: &[(String, String)]) -> Result<Exi
     logging::start_talkative(&config);
     config.warnings.iter().for_each(|warning| eprintln_quietly(format_args!("warning: {warning}")));
     let output = Output::new(args.json).staying(true);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::no_network(error, "free some memory or file handles"))?;
+    let runtime = super::session::build(&mut tokio::runtime::Builder::new_multi_thread())?;
     // `staying`: no result of ours can fail here.
-    runtime.block_on(service::run(&config, |moment| drop(output.result(text(&moment), &record(&moment)))))?;
+    let ended = runtime.block_on(service::run(&config, |moment| drop(output.result(text(&moment), &record(&moment)))));
+    // Look-ups of names that the system has not answered are not waited for.
+    runtime.shutdown_background();
+    ended?;
     Ok(Exit::Done)
 }
 
@@ -43,6 +45,9 @@ fn summary(started: &Started) -> String {
     };
     for (address, id) in &started.addresses {
         line("listening on", format!("{address}  as node {id}"));
+    }
+    for address in &started.awaited {
+        line("waiting for", format!("{address}: this host does not have the address yet"));
     }
     for (address, why) in &started.unavailable {
         line("without", format!("{address}: {why}"));
@@ -77,6 +82,7 @@ fn started_record(started: &Started) -> Value {
         "event": "started",
         "addresses": addresses.collect::<Vec<_>>(),
         "without": without.collect::<Vec<_>>(),
+        "waiting_for": started.awaited,
         "data_dir": started.data_dir.display().to_string(),
         "saved_nodes": started.saved_nodes,
         "routers": started.routers,
@@ -92,7 +98,7 @@ impl From<ServiceError> for Failure {
             ServiceError::Gateway(_) => {
                 Self::no_network(error, "choose another address with --gateway, or --gateway off")
             }
-            ServiceError::NotSaved(_) => Self::usage(error, "see that the data folder can be written and has room"),
+            ServiceError::NotSaved(ref cause) => Self::usage(&error, cause.cure()),
             ServiceError::NodeFailed(_) => Self::failed(error, "start it again, and please report this"),
             ServiceError::Signals(_) => Self::usage(error, "start it where programs may receive signals"),
         }

@@ -1,9 +1,11 @@
-//! The short-lived node of a command: read-only (BEP 43), so that no other node relies on it; it starts from what a
+//! The short-lived node of a command: read-only (BEP 43), so that nobody comes to rely on it; it starts from what a
 //! running node has saved, and never takes the lock of the data folder.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+
+use tokio::sync::watch;
 
 use super::args::{Setup, Swarms};
 use super::failure::{Exit, Failure};
@@ -19,6 +21,7 @@ use crate::dht::{
 use crate::engine::id::Id;
 use crate::engine::items::Item;
 use crate::engine::node::{Serve, Snapshot};
+use crate::net::resources;
 
 /// Torrents that are looked up or announced at once. More would only wait for the pace of new destinations.
 pub(super) const AT_ONCE: usize = 16;
@@ -123,7 +126,7 @@ impl Session {
         }
     }
 
-    /// A node that joins nothing: it only asks the nodes that it is told to ask.
+    /// A node that joins nothing: it only asks whom it is told to.
     pub(super) async fn open_alone(config: &Config) -> Result<Self, Failure> {
         Ok(Self { dht: builder(config, &binds(config)).bootstrap([""; 0]).start().await? })
     }
@@ -154,6 +157,11 @@ impl Session {
             }
         }
         None
+    }
+
+    /// Changes whenever what was written before should be written again.
+    pub(super) fn renewals(&self) -> watch::Receiver<u64> {
+        self.dht.announce_again()
     }
 
     /// Our addresses, as others see them.
@@ -221,7 +229,7 @@ fn saved_contacts(config: &Config) -> State {
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         match error {
-            StartError::Persist(error) => Self::usage(error, "name a folder that is yours alone with --data-dir"),
+            StartError::Persist(error) => Self::usage(&error, error.cure()),
             StartError::Bind { .. } | StartError::NoAddress => {
                 Self::no_network(error, "name an address of this host and a free port with --bind ADDR:PORT")
             }
@@ -268,11 +276,21 @@ async fn resolve(node: &HostPort) -> Result<Vec<SocketAddr>, Failure> {
     }
 }
 
+/// The runtime, if this process may have what it needs.
+pub(super) fn build(runtime: &mut tokio::runtime::Builder) -> Result<tokio::runtime::Runtime, Failure> {
+    const CURE: &str = "raise the limits of open files and of memory (ulimit -n, ulimit -v), or end another program";
+    resources::raise_limit();
+    resources::require().map_err(|error| Failure::no_network(format_args!("no room to begin: {error}"), CURE))?;
+    runtime.enable_all().build().map_err(|error| Failure::no_network(error, CURE))
+}
+
 /// Runs a command to its end.
 pub(super) fn block_on(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::no_network(error, "free some memory or file handles"))?;
-    runtime.block_on(command)
+    let runtime = build(&mut tokio::runtime::Builder::new_current_thread())?;
+    let ended = runtime.block_on(command);
+    // Look-ups of names that the system has not answered are not waited for.
+    runtime.shutdown_background();
+    ended
 }
 
 /// The system does not tell us when to stop.

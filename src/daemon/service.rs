@@ -55,6 +55,8 @@ pub struct Started {
     pub addresses: Vec<(SocketAddr, Id)>,
     /// Addresses that it does without, and why.
     pub unavailable: Vec<(SocketAddr, String)>,
+    /// Those of the addresses that this host does not have yet.
+    pub awaited: Vec<SocketAddr>,
     /// The folder of its state.
     pub data_dir: PathBuf,
     /// How many nodes an earlier run has saved.
@@ -134,7 +136,7 @@ async fn stay(
 }
 
 fn builder(config: &Config) -> DhtBuilder {
-    let builder = config.node().data_dir(&config.data_dir).serve(config.serve);
+    let builder = config.node().data_dir(&config.data_dir).serve(config.serve).wait_for_addresses(true);
     let builder = builder.peer_memory_bytes(config.memory().peers).item_memory_bytes(config.memory().items);
     config.bind.iter().fold(builder, |builder, &addr| builder.bind(addr))
 }
@@ -150,6 +152,7 @@ async fn started(config: &Config, dht: &Dht, gateway: &Opened) -> Started {
         without_gateway,
         addresses: dht.status().await.iter().map(|node| (node.local_addr, node.id)).collect(),
         unavailable: dht.unavailable().to_vec(),
+        awaited: dht.awaited().to_vec(),
         data_dir: config.data_dir.clone(),
         saved_nodes: dht.restored_contacts(),
         routers: config.routers().len(),

@@ -4,47 +4,40 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Weak};
-use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
+use super::upkeep::{self, Place};
 use super::{Dht, Inner, Running, StartError};
 use crate::engine::compliance::Compliance;
 use crate::engine::contact::{Contact, Family, is_local};
 use crate::engine::id::Id;
-use crate::engine::limits::{ITEM_BYTES, NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES};
 use crate::engine::node::{Config, Node, Serve, Snapshot};
 use crate::engine::random::Random;
 use crate::net::bootstrap::MAINLINE_ROUTERS;
 use crate::net::clock::Clock;
-use crate::net::driver::{self, Request};
+use crate::net::driver;
 use crate::net::entropy;
-use crate::net::interface::stable_global_ipv6;
 use crate::net::persist::{DataDir, Found, SavedNode, State};
 use crate::net::socket::Socket;
 use crate::net::supervisor::Supervisor;
 
-/// How often the state is saved.
-const SAVE_EVERY: Duration = Duration::from_mins(5);
-/// How often nodes of one family learn contacts of the other.
-const EXCHANGE_EVERY: Duration = Duration::from_mins(1);
+/// Most saved nodes of addresses that are not bound this time: what they hold stays in the state file.
+const CARRIED_OVER: usize = 8;
 
 /// Describes the nodes to start; see [`Dht::builder`].
 #[derive(Clone, Debug)]
 pub struct DhtBuilder {
     binds: Vec<SocketAddr>,
     bootstrap: Option<Vec<String>>,
-    private_network: bool,
-    serve: Serve,
-    compliance: Compliance,
-    limited: bool,
-    new_destinations: (u32, u32),
-    peer_memory_bytes: usize,
-    item_memory_bytes: usize,
+    /// What all nodes have in common; family and memory become those of each.
+    node: Config,
     data_dir: Option<PathBuf>,
     saved: State,
+    wait_for_addresses: bool,
+    clock: Clock,
 }
 
 impl Default for DhtBuilder {
@@ -52,15 +45,11 @@ impl Default for DhtBuilder {
         Self {
             binds: Vec::new(),
             bootstrap: None,
-            private_network: false,
-            serve: Serve::Always,
-            compliance: Compliance::Prefer,
-            limited: true,
-            new_destinations: (NEW_DESTINATIONS_PER_SECOND, NEW_DESTINATIONS_BURST),
-            peer_memory_bytes: PEER_MEMORY_BYTES,
-            item_memory_bytes: ITEM_BYTES,
+            node: Config { verify_announces: true, ..Config::new(Family::V4) },
             data_dir: None,
             saved: State::default(),
+            wait_for_addresses: false,
+            clock: Clock::new(),
         }
     }
 }
@@ -85,7 +74,7 @@ impl DhtBuilder {
     /// is limited.
     #[must_use]
     pub const fn private_network(mut self, private: bool) -> Self {
-        self.private_network = private;
+        self.node.private_network = private;
         self
     }
 
@@ -93,28 +82,28 @@ impl DhtBuilder {
     /// reached, `OnceReached` for those that may be behind a firewall.
     #[must_use]
     pub const fn serve(mut self, serve: Serve) -> Self {
-        self.serve = serve;
+        self.node.serve = serve;
         self
     }
 
     /// What to make of nodes whose id does not fit their address (BEP 42; default: the others come first).
     #[must_use]
     pub const fn compliance(mut self, compliance: Compliance) -> Self {
-        self.compliance = compliance;
+        self.node.compliance = compliance;
         self
     }
 
     /// Without budgets for those who ask and for new destinations: for benchmarks and closed labs only.
     #[must_use]
     pub const fn limited(mut self, limited: bool) -> Self {
-        self.limited = limited;
+        self.node.limited = limited;
         self
     }
 
     /// Endpoints never contacted before, a second: sustained and at once (default 25 and 200).
     #[must_use]
     pub const fn new_destinations(mut self, per_second: u32, burst: u32) -> Self {
-        self.new_destinations = (per_second, burst);
+        self.node.new_destinations = (per_second, burst);
         self
     }
 
@@ -122,14 +111,14 @@ impl DhtBuilder {
     /// Each node gets an equal share (BEP 45).
     #[must_use]
     pub const fn peer_memory_bytes(mut self, bytes: usize) -> Self {
-        self.peer_memory_bytes = bytes;
+        self.node.peer_memory_bytes = bytes;
         self
     }
 
     /// Memory for items that others store, in bytes, for all nodes together (default 10 MiB).
     #[must_use]
     pub const fn item_memory_bytes(mut self, bytes: usize) -> Self {
-        self.item_memory_bytes = bytes;
+        self.node.item_memory_bytes = bytes;
         self
     }
 
@@ -148,6 +137,21 @@ impl DhtBuilder {
         self
     }
 
+    /// Waits for addresses that this host does not have yet (a VPN that comes up later), rather than to fail; see
+    /// [`Dht::awaited`]. On Linux only.
+    #[must_use]
+    pub const fn wait_for_addresses(mut self, wait: bool) -> Self {
+        self.wait_for_addresses = wait;
+        self
+    }
+
+    /// Goes by this clock: for tests.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// Binds the addresses and starts the nodes. They join in the background: see [`Dht::bootstrapped`].
     ///
     /// # Errors
@@ -160,17 +164,24 @@ impl DhtBuilder {
         if let Some(dir) = &data_dir {
             self.take_saved(dir)?;
         }
-        let (clock, asked) = (Clock::new(), self.addresses());
-        let (mut nodes, mut unavailable, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+        let asked = self.addresses();
+        let family_contacts = self.contacts_by_family();
+        let (saved, mut waiting) = self.take_saved_nodes(&asked);
+        let (mut nodes, mut unavailable) = (Vec::new(), Vec::new());
         let (mut tasks, mut restored) = (Vec::new(), 0);
-        let mut bound = Vec::new();
-        for (index, &addr) in asked.iter().enumerate() {
-            let saved = self.saved_for(&asked, index);
-            match self.bind_socket(addr, saved.map(|saved| saved.bound.port())) {
+        let (mut bound, mut awaited) = (Vec::new(), Vec::new());
+        let announce_again = watch::Sender::new(0);
+        for (&addr, saved) in asked.iter().zip(saved) {
+            match self.bind_socket(addr, saved.as_ref().map(|saved| saved.bound.port())) {
                 Ok(socket) => bound.push((addr, socket, saved)),
+                Err(source) if self.wait_for_addresses && source.kind() == io::ErrorKind::AddrNotAvailable => {
+                    let socket = Socket::bind_ahead(addr).map_err(|_| StartError::Bind { addr, source })?;
+                    awaited.push(socket.local_addr());
+                    bound.push((addr, socket, saved));
+                }
                 Err(source) if may_be_missing(addr, &source) => {
                     unavailable.push((addr, source.to_string()));
-                    waiting.extend(saved.cloned());
+                    waiting.extend(saved);
                 }
                 Err(source) => return Err(StartError::Bind { addr, source }),
             }
@@ -180,15 +191,21 @@ impl DhtBuilder {
         }
         let sharers = bound.len();
         for (addr, socket, saved) in bound {
-            let snapshot = saved.map_or_else(|| self.contacts_like(addr), |saved| saved.snapshot.clone());
+            let contacts = &family_contacts[usize::from(addr.is_ipv6())];
+            let new = || Snapshot { contacts: contacts.clone(), ..Snapshot::default() };
+            let snapshot = saved.map_or_else(new, |saved| saved.snapshot);
             restored += snapshot.contacts.len();
-            let (handle, task) = self.prepare_node(socket, snapshot, clock, sharers)?;
+            let (handle, task) = self.prepare_node(socket, snapshot, sharers, &announce_again)?;
             tasks.push((handle.local_addr(), task));
-            nodes.push(Running { asked: addr, handle });
+            let place = Place::at(upkeep::source_of(addr, self.node.private_network));
+            nodes.push(Running { asked: addr, handle, place: place.into() });
         }
         let inner = Arc::new(Inner {
             nodes,
             unavailable,
+            awaited,
+            private_network: self.node.private_network,
+            announce_again,
             waiting,
             restored,
             data_dir: data_dir.map(Arc::new),
@@ -196,7 +213,7 @@ impl DhtBuilder {
             supervisor: Supervisor::start(tasks),
             stopped: AtomicBool::new(false),
         });
-        keep_house(Arc::downgrade(&inner));
+        upkeep::start(Arc::downgrade(&inner));
         Ok(Dht { inner })
     }
 
@@ -219,29 +236,36 @@ impl DhtBuilder {
         vec![SocketAddr::from(([0, 0, 0, 0], 0)), SocketAddr::from(([0u16; 8], 0))]
     }
 
-    /// What was saved for the node asked for at this place of the list. Those asked for alike are told apart by their order.
-    fn saved_for(&self, asked: &[SocketAddr], index: usize) -> Option<&SavedNode> {
-        let addr = asked[index];
-        let before = asked[..index].iter().filter(|other| **other == addr).count();
-        self.saved.nodes.iter().filter(|saved| saved.asked == addr).nth(before)
+    /// What was saved for each address of the list, and what was saved for others.
+    fn take_saved_nodes(&mut self, asked: &[SocketAddr]) -> (Vec<Option<SavedNode>>, Vec<SavedNode>) {
+        let mut left = std::mem::take(&mut self.saved.nodes);
+        let mut take = |fits: &dyn Fn(&SavedNode) -> bool| left.iter().position(fits).map(|place| left.remove(place));
+        // Those asked for alike are told apart by their order.
+        let mut found: Vec<_> = asked.iter().map(|addr| take(&|saved| saved.asked == *addr)).collect();
+        for (addr, found) in asked.iter().zip(&mut found).filter(|(_, found)| found.is_none()) {
+            // Another port of the same address: identity and contents move there.
+            *found = take(&|saved| saved.asked.ip() == addr.ip());
+        }
+        left.truncate(CARRIED_OVER);
+        (found, left)
     }
 
-    /// For a node that is new: the contacts that were saved for others of its family.
-    fn contacts_like(&self, addr: SocketAddr) -> Snapshot {
-        let same_family = self.saved.nodes.iter().filter(|saved| Family::of(&saved.bound) == Family::of(&addr));
-        let contacts = same_family.flat_map(|saved| saved.snapshot.contacts.iter().copied()).collect();
-        Snapshot { contacts, ..Snapshot::default() }
+    /// The contacts that were saved for all nodes of a family, IPv4 first: for a node that is new.
+    fn contacts_by_family(&self) -> [Vec<Contact>; 2] {
+        [Family::V4, Family::V6].map(|family| {
+            let same_family = self.saved.nodes.iter().filter(|saved| Family::of(&saved.bound) == family);
+            same_family.flat_map(|saved| saved.snapshot.contacts.iter().copied()).collect()
+        })
     }
 
     /// Binds `addr`: with port 0 the port `kept` from an earlier run if it is still free, and on the IPv6 wildcard the stable
     /// global address where there is one (BEP 32).
     fn bind_socket(&self, addr: SocketAddr, kept: Option<u16>) -> io::Result<Socket> {
         let mut wanted = addr;
-        if addr.ip() == IpAddr::from([0u16; 8])
-            && !self.private_network
-            && let Some(stable) = stable_global_ipv6()
+        if upkeep::is_bound_to_source(addr, self.node.private_network)
+            && let Some(stable) = upkeep::source_of(addr, self.node.private_network)
         {
-            wanted.set_ip(stable.into());
+            wanted.set_ip(stable);
         }
         match kept {
             Some(port) if addr.port() == 0 => {
@@ -257,36 +281,35 @@ impl DhtBuilder {
         &self,
         socket: Socket,
         mut saved: Snapshot,
-        clock: Clock,
         sharers: usize,
+        announce_again: &watch::Sender<u64>,
     ) -> Result<(driver::NodeHandle, impl Future<Output = ()> + Send + 'static), StartError> {
-        if saved.id.is_none() {
-            saved.id = fitting_id(socket.local_addr().ip()).map_err(StartError::Entropy)?;
+        let ip = socket.local_addr().ip();
+        // The host may have another address than at the last run.
+        let keeps_id = |id: &Id| self.node.private_network || ip.is_unspecified() || id.matches_address(ip);
+        if !saved.id.as_ref().is_some_and(keeps_id) {
+            saved.id = fitting_id(ip).map_err(StartError::Entropy)?.or(saved.id);
         }
         let public = || MAINLINE_ROUTERS.iter().map(|&router| router.to_owned()).collect();
         let routers =
-            self.bootstrap.clone().unwrap_or_else(|| if self.private_network { Vec::new() } else { public() });
+            self.bootstrap.clone().unwrap_or_else(|| if self.node.private_network { Vec::new() } else { public() });
         let config = Config {
             has_routers: !routers.is_empty(),
             saved,
             ..self.config(Family::of(&socket.local_addr()), sharers)
         };
         let seed = entropy::seed().map_err(StartError::Entropy)?;
-        Ok(driver::prepare(Node::new(config, seed, clock.now()), socket, clock, routers))
+        let (clock, again) = (self.clock.clone(), announce_again.clone());
+        Ok(driver::prepare(Node::new(config, seed, clock.now()), socket, clock, routers, again))
     }
 
     /// BEP 45: each address is a node of its own; what they may take of this host is one budget.
     fn config(&self, family: Family, sharers: usize) -> Config {
         Config {
-            private_network: self.private_network,
-            serve: self.serve,
-            compliance: self.compliance,
-            verify_announces: true,
-            limited: self.limited,
-            new_destinations: self.new_destinations,
-            peer_memory_bytes: self.peer_memory_bytes / sharers,
-            item_memory_bytes: self.item_memory_bytes / sharers,
-            ..Config::new(family)
+            family,
+            peer_memory_bytes: self.node.peer_memory_bytes / sharers,
+            item_memory_bytes: self.node.item_memory_bytes / sharers,
+            ..self.node.clone()
         }
     }
 }
@@ -305,47 +328,10 @@ fn may_be_missing(addr: SocketAddr, error: &io::Error) -> bool {
     addr.ip().is_unspecified() && !matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
 }
 
-/// Saves now and then, and lets the families know of each other, as long as there is a handle.
-fn keep_house(inner: Weak<Inner>) {
-    #[expect(clippy::disallowed_methods, reason = "ends when the last handle is gone")]
-    tokio::spawn(async move {
-        let mut minutes = tokio::time::interval(EXCHANGE_EVERY);
-        minutes.tick().await;
-        let mut since_save = Duration::ZERO;
-        loop {
-            minutes.tick().await;
-            let Some(inner) = inner.upgrade() else { return };
-            let dht = Dht { inner };
-            exchange_families(&dht).await;
-            since_save += EXCHANGE_EVERY;
-            if since_save >= SAVE_EVERY {
-                since_save = Duration::ZERO;
-                if let Err(error) = dht.save().await {
-                    tracing::warn!(%error, "the state could not be saved; trying again in five minutes");
-                }
-            }
-        }
-    });
-}
-
-async fn exchange_families(dht: &Dht) {
-    let families: Vec<Family> = dht.inner.nodes.iter().map(|node| Family::of(&node.handle.local_addr())).collect();
-    if !families.contains(&Family::V4) || !families.contains(&Family::V6) {
-        return;
-    }
-    let mut known: Vec<Contact> = Vec::new();
-    for node in &dht.inner.nodes {
-        known.extend(node.handle.ask(Request::GoodContacts).await.unwrap_or_default());
-    }
-    for (node, family) in dht.inner.nodes.iter().zip(families) {
-        let others = known.iter().filter(|contact| Family::of(&contact.addr) != family).copied().collect();
-        node.handle.tell(Request::OtherFamily(others)).await;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::limits::ITEM_BYTES;
 
     #[test]
     fn several_addresses_share_one_budget_of_memory() {

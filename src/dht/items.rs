@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
-
 use super::Dht;
 use crate::engine::contact::Contact;
 use crate::engine::id::Id;
@@ -51,7 +49,7 @@ impl Dht {
     /// ever returned: its hash or its signature is right.
     pub async fn get_item(&self, target: Id, salt: &[u8]) -> ItemFound {
         let mut found = ItemFound::default();
-        let mut events = self.events_of(Command::GetItem { target, salt: salt.into() }).await;
+        let mut events = self.begin(Command::GetItem { target, salt: salt.into() }).await;
         while let Some(event) = events.next().await {
             found.take(event);
             if found.item.as_ref().is_some_and(|item| item.seq().is_none()) {
@@ -68,7 +66,7 @@ impl Dht {
     /// [`ITEM_RENEWAL`](crate::engine::limits::ITEM_RENEWAL).
     pub async fn renew_item(&self, target: Id, salt: &[u8]) -> ItemFound {
         let mut found = ItemFound::default();
-        let mut events = self.events_of(Command::RenewItem { target, salt: salt.into() }).await;
+        let mut events = self.begin(Command::RenewItem { target, salt: salt.into() }).await;
         while let Some(event) = events.next().await {
             found.take(event);
         }
@@ -95,7 +93,7 @@ impl Dht {
     /// ```
     pub async fn put_item(&self, item: Item, cas: Option<i64>) -> ItemStored {
         let mut stored = ItemStored::default();
-        let mut events = self.events_of(Command::PutItem { item: Arc::new(item), cas }).await;
+        let mut events = self.begin(Command::PutItem { item: Arc::new(item), cas }).await;
         while let Some(event) = events.next().await {
             match event {
                 Event::Stored { at, .. } => stored.stored_at.push(at),
@@ -107,39 +105,10 @@ impl Dht {
         }
         stored
     }
-
-    async fn events_of(&self, command: Command) -> Events {
-        let mut receivers = Vec::new();
-        for node in &self.inner.nodes {
-            receivers.push(node.handle.begin(command.clone()).await);
-        }
-        Events(receivers)
-    }
 }
 
 fn keep_newest(newest: &mut Option<Item>, item: Item) {
     if newest.as_ref().is_none_or(|newest| item.seq() > newest.seq()) {
         *newest = Some(item);
-    }
-}
-
-/// The events of one operation from all nodes, as they come.
-struct Events(Vec<mpsc::Receiver<Event>>);
-
-impl Events {
-    async fn next(&mut self) -> Option<Event> {
-        std::future::poll_fn(|context| {
-            use std::task::Poll;
-            let mut index = 0;
-            while index < self.0.len() {
-                match self.0[index].poll_recv(context) {
-                    Poll::Ready(Some(event)) => return Poll::Ready(Some(event)),
-                    Poll::Ready(None) => drop(self.0.swap_remove(index)),
-                    Poll::Pending => index += 1,
-                }
-            }
-            if self.0.is_empty() { Poll::Ready(None) } else { Poll::Pending }
-        })
-        .await
     }
 }

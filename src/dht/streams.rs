@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::Stream;
-use tokio::sync::mpsc;
 
+use super::events::Events;
 use crate::engine::contact::Contact;
 use crate::engine::node::{Event, Summary};
 
@@ -49,12 +49,12 @@ pub enum Progress {
 /// The steps of an operation; ends when all nodes have finished. Dropping it ends the operation.
 #[derive(Debug)]
 pub struct ProgressStream {
-    receivers: Vec<mpsc::Receiver<Event>>,
+    events: Events,
 }
 
 impl ProgressStream {
-    pub(super) const fn new(receivers: Vec<mpsc::Receiver<Event>>) -> Self {
-        Self { receivers }
+    pub(super) const fn new(events: Events) -> Self {
+        Self { events }
     }
 
     /// The next step; `None` when all nodes have finished.
@@ -63,18 +63,17 @@ impl ProgressStream {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Progress>> {
-        let mut index = 0;
-        while index < self.receivers.len() {
-            match self.receivers[index].poll_recv(context) {
-                Poll::Ready(Some(event)) => match progress(event) {
-                    Some(progress) => return Poll::Ready(Some(progress)),
-                    None => continue,
-                },
-                Poll::Ready(None) => drop(self.receivers.swap_remove(index)),
-                Poll::Pending => index += 1,
+        loop {
+            match self.events.poll_next(context) {
+                Poll::Ready(Some(event)) => {
+                    if let Some(progress) = progress(event) {
+                        return Poll::Ready(Some(progress));
+                    }
+                }
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => return Poll::Pending,
             }
         }
-        if self.receivers.is_empty() { Poll::Ready(None) } else { Poll::Pending }
     }
 }
 

@@ -71,14 +71,9 @@ impl Dht {
     /// ```
     pub async fn scrape(&self, info_hash: Id) -> Scraped {
         let mut scraped = Scraped::default();
-        let mut running = Vec::new();
-        for node in &self.inner.nodes {
-            running.push(node.handle.begin(Command::Scrape { info_hash }).await);
-        }
-        for mut events in running {
-            while let Some(event) = events.recv().await {
-                scraped.add(event);
-            }
+        let mut events = self.begin(Command::Scrape { info_hash }).await;
+        while let Some(event) = events.next().await {
+            scraped.add(event);
         }
         scraped
     }

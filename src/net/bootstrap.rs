@@ -1,11 +1,13 @@
-//! Names of routers to addresses.
+//! Names of nodes to addresses.
 //!
-//! The engine asks again, ever less often and for ever, while nobody answers; so a failed look-up here is not an
-//! error: the next one may succeed when the network has come.
+//! The engine asks again, ever less often and for ever, while no node answers; so a failed look-up here is not an error:
+//! the next one may succeed when the network has come.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::engine::contact::{Family, canonical};
@@ -19,11 +21,20 @@ pub const MAINLINE_ROUTERS: [&str; 5] = [
     "router.utorrent.com:6881",
 ];
 
-/// One name may take so long. They are resolved side by side, so that it is also the most that all of them take.
+/// Longest time that a name may take, in seconds. They are looked up side by side, so that it is also the longest for all.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The addresses behind some names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resolved {
+    /// Those of public routers, which serve the start of everyone and should serve nothing else.
+    pub public: Vec<SocketAddr>,
+    /// Those of nodes that the user has named.
+    pub named: Vec<SocketAddr>,
+}
+
 /// The addresses of `family` behind `names` (`host:port`, or an address), in their order.
-pub async fn resolve(names: &[String], family: Family) -> Vec<SocketAddr> {
+pub async fn resolve(names: &[String], family: Family) -> Resolved {
     let mut resolving: JoinSet<_> = names
         .iter()
         .cloned()
@@ -35,15 +46,49 @@ pub async fn resolve(names: &[String], family: Family) -> Vec<SocketAddr> {
         found.extend(resolved);
     }
     found.sort_by_key(|(place, _)| *place);
-    let addrs = found.into_iter().flat_map(|(_, addrs)| addrs);
-    addrs.map(canonical).filter(|addr| Family::of(addr) == family).collect()
+    let mut resolved = Resolved::default();
+    for (place, addrs) in found {
+        let public = MAINLINE_ROUTERS.contains(&names[place].as_str());
+        let list = if public { &mut resolved.public } else { &mut resolved.named };
+        list.extend(addrs.into_iter().map(canonical).filter(|addr| Family::of(addr) == family));
+    }
+    resolved
 }
 
 async fn resolve_one(name: &str) -> Vec<SocketAddr> {
-    match tokio::time::timeout(TIMEOUT, tokio::net::lookup_host(name)).await {
-        Ok(Ok(addrs)) => return addrs.collect(),
-        Ok(Err(error)) => tracing::debug!(name, %error, "a router's name cannot be resolved now"),
-        Err(_) => tracing::debug!(name, "resolving a router's name takes too long"),
+    match tokio::time::timeout(TIMEOUT, look_up(name)).await {
+        Ok(Ok(addrs)) => return addrs,
+        Ok(Err(error)) => tracing::debug!(name, %error, "a name cannot be resolved now"),
+        Err(_) => tracing::debug!(name, "resolving a name takes too long"),
     }
     Vec::new()
+}
+
+/// The addresses behind a name, `host:port`. The system is asked on a thread that nobody waits for: a runtime waits at its
+/// end for the threads of its own, and the system may take half a minute to say that no name server answers.
+///
+/// # Errors
+/// There is no such name, or no name server answers.
+pub async fn look_up(name: &str) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(addr) = name.parse() {
+        return Ok(vec![addr]);
+    }
+    let (answer, answered) = oneshot::channel();
+    let name = name.to_owned();
+    std::thread::Builder::new().name("look-up".to_owned()).spawn(move || {
+        let _ = answer.send(name.to_socket_addrs().map(Iterator::collect));
+    })?;
+    answered.await.map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_the_user_names_is_told_from_public_routers() {
+        let names = ["127.0.0.9:1".to_owned(), "[::1]:2".to_owned(), "no-such-name.invalid:3".to_owned()];
+        let resolved = resolve(&names, Family::V4).await;
+        assert_eq!(resolved, Resolved { public: Vec::new(), named: vec![([127, 0, 0, 9], 1).into()] });
+    }
 }

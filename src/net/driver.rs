@@ -5,19 +5,20 @@
 //! into its channel whatever it does, because the engine bounds them; a channel whose receiver is gone cancels its
 //! operation.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::bootstrap::resolve;
+use super::bootstrap::{Resolved, resolve};
 use super::clock::Clock;
-use super::socket::Socket;
+use super::socket::{Counters, Socket};
 use crate::engine::contact::{Contact, Family};
 use crate::engine::id::Id;
 use crate::engine::limits::{PLACES, QUERIES_PER_LOOKUP};
-use crate::engine::node::{Command, Event, Node, OpId, Output, Snapshot, Stats};
+use crate::engine::node::{Command, Event, Node, OpId, Output, SlicedSnapshot, Stats};
 use crate::engine::time::Instant;
 
 /// More than the events of any operation: each query may bring an answer and peers, and each place
@@ -34,8 +35,15 @@ type Begin = (Command, mpsc::Sender<Event>);
 /// What the owner of a node wants of it, commands of the engine apart.
 #[derive(Debug)]
 pub enum Request {
-    /// Take these as routers.
-    Routers(Vec<SocketAddr>),
+    /// Join through these; the look-up of names is over.
+    Join(Resolved),
+    /// The host is somewhere else: be bound to `to` from now on, if you are not already.
+    Move {
+        /// The address to be bound to.
+        to: SocketAddr,
+        /// The address that others see, where that is certain.
+        external: Option<IpAddr>,
+    },
     /// Take these as contacts of the other family.
     OtherFamily(Vec<Contact>),
     /// Say how you are.
@@ -43,9 +51,9 @@ pub enum Request {
     /// Name the good contacts.
     GoodContacts(oneshot::Sender<Vec<Contact>>),
     /// Say what to keep for the next run.
-    Snapshot(oneshot::Sender<Snapshot>),
+    Snapshot(oneshot::Sender<SlicedSnapshot>),
     /// Stop, and say what to keep.
-    Shutdown(oneshot::Sender<Snapshot>),
+    Shutdown(oneshot::Sender<SlicedSnapshot>),
     /// Panic, as a bug would.
     #[cfg(test)]
     Panic,
@@ -76,6 +84,8 @@ pub struct Status {
     pub own_announces: (usize, usize),
     /// What was counted.
     pub stats: Stats,
+    /// Datagrams that went through its sockets, and those that did not.
+    pub datagrams: Counters,
 }
 
 /// A running node, from outside.
@@ -84,14 +94,14 @@ pub struct NodeHandle {
     commands: mpsc::Sender<Begin>,
     requests: mpsc::Sender<Request>,
     ready: watch::Receiver<Option<usize>>,
-    local_addr: SocketAddr,
+    local_addr: watch::Receiver<SocketAddr>,
 }
 
 impl NodeHandle {
     /// Where it is bound.
     #[must_use]
-    pub const fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+    pub fn local_addr(&self) -> SocketAddr {
+        *self.local_addr.borrow()
     }
 
     /// Whether it has joined, with how many contacts; changes once.
@@ -128,20 +138,25 @@ pub fn prepare(
     socket: Socket,
     clock: Clock,
     routers: Vec<String>,
+    announce_again: watch::Sender<u64>,
 ) -> (NodeHandle, impl Future<Output = ()> + Send + 'static) {
     let (commands, to_begin) = mpsc::channel(WAITING);
     let (requests, to_answer) = mpsc::channel(WAITING);
     let (ready_sender, ready) = watch::channel(None);
-    let local_addr = socket.local_addr();
+    let (addr_sender, local_addr) = watch::channel(socket.local_addr());
     let driver = Driver {
         node,
         clock,
         operations: HashMap::new(),
+        snapshots: VecDeque::new(),
         routers,
         routers_resolved: false,
+        resolving: false,
         own_requests: requests.downgrade(),
         ready: ready_sender,
-        local_addr,
+        local_addr: addr_sender,
+        announce_again,
+        counted_before: Counters::default(),
     };
     (NodeHandle { commands, requests, ready, local_addr }, driver.run(socket, to_begin, to_answer))
 }
@@ -150,11 +165,19 @@ struct Driver {
     node: Node,
     clock: Clock,
     operations: HashMap<OpId, mpsc::Sender<Event>>,
+    /// Snapshots that are being made, a slice at each turn of the loop, and who waits for them.
+    snapshots: VecDeque<(SlicedSnapshot, oneshot::Sender<SlicedSnapshot>)>,
     routers: Vec<String>,
     routers_resolved: bool,
+    /// A look-up of their names is not over.
+    resolving: bool,
     own_requests: mpsc::WeakSender<Request>,
     ready: watch::Sender<Option<usize>>,
-    local_addr: SocketAddr,
+    local_addr: watch::Sender<SocketAddr>,
+    /// Counts the occasions on which announces should be made again.
+    announce_again: watch::Sender<u64>,
+    /// What was counted at sockets that this node had before.
+    counted_before: Counters,
 }
 
 impl Driver {
@@ -179,18 +202,21 @@ impl Driver {
             tokio::select! {
                 Some((command, events)) = to_begin.recv(), if self.node.has_room_for_operations() => {
                     if !events.is_closed() {
+                        // Whoever asks right after a sleep finds everything overdue done.
+                        self.node.handle_timeout(self.clock.now());
                         let op = self.node.begin(self.clock.now(), command);
                         self.operations.insert(op, events);
                     }
                 }
                 request = to_answer.recv() => match request {
                     Some(Request::Shutdown(reply)) => {
-                        let _ = reply.send(self.node.snapshot(self.clock.now()));
+                        let _ = reply.send(self.whole_snapshot());
                         return;
                     }
-                    Some(request) => self.answer(request),
+                    Some(request) => self.answer(request, &mut socket),
                     None => return,
                 },
+                () = tokio::task::yield_now(), if !self.snapshots.is_empty() => self.continue_snapshot(),
                 _ = socket.readable() => self.receive(&mut socket),
                 _ = socket.writable(), if unsent => {}
                 () = sleep.as_mut() => {
@@ -264,6 +290,7 @@ impl Driver {
 
     /// An event that concerns the node as a whole.
     fn take_note(&mut self, event: &Event) {
+        let listening = *self.local_addr.borrow();
         match event {
             Event::Ready { contacts } => {
                 let _ = self.ready.send(Some(*contacts));
@@ -273,14 +300,27 @@ impl Driver {
                 }
             }
             Event::Disconnected => {
-                tracing::info!(listening = %self.local_addr, "no other node answers any more; trying on")
+                tracing::warn!(%listening, "no other node answers any more; it is tried again and again")
             }
-            Event::Reconnected => tracing::info!(listening = %self.local_addr, "other nodes answer again"),
+            Event::Reconnected => tracing::info!(%listening, "other nodes answer again"),
+            Event::Woke { slept } => {
+                tracing::info!(%listening, seconds = slept.as_secs(), "this host slept: what is overdue is done now");
+                self.announce_again();
+            }
+            Event::IdTaken { id, by } => {
+                tracing::debug!(%by, "another node answers under our id");
+                tracing::warn!(
+                    %listening, %id,
+                    "another node has our id, perhaps from a copy of the data folder; this one has another id now"
+                );
+                self.announce_again();
+            }
             Event::RoutersWanted => self.resolve_routers(),
             Event::Reachable => tracing::info!("strangers reach this node: it serves from now on (BEP 43)"),
             Event::IdChanged { id, external } => {
                 tracing::info!(%id, "the node id now fits the external address (BEP 42)");
                 tracing::debug!(%external, "external address");
+                self.announce_again();
             }
             _ => {}
         }
@@ -288,34 +328,104 @@ impl Driver {
 
     /// Resolves names on a task of its own, which reports back by a command.
     fn resolve_routers(&mut self) {
+        if std::mem::replace(&mut self.resolving, true) {
+            return;
+        }
         self.routers_resolved = true;
-        let (names, family, requests) = (self.routers.clone(), Family::of(&self.local_addr), self.own_requests.clone());
+        let family = Family::of(&self.local_addr.borrow());
+        let (names, requests) = (self.routers.clone(), self.own_requests.clone());
         #[expect(clippy::disallowed_methods, reason = "ends by itself: each name has a timeout")]
         tokio::spawn(async move {
-            let addrs = resolve(&names, family).await;
+            let resolved = resolve(&names, family).await;
             if let Some(requests) = requests.upgrade() {
-                let _ = requests.send(Request::Routers(addrs)).await;
+                let _ = requests.send(Request::Join(resolved)).await;
             }
         });
     }
 
-    fn answer(&mut self, request: Request) {
+    /// Announces that were made before tell others an address that we no longer have, or are too old.
+    fn announce_again(&self) {
+        self.announce_again.send_modify(|occasions| *occasions += 1);
+    }
+
+    /// Goes on at another address, at the same port if it can be had. Table, stores and operations stay.
+    fn relocate(&mut self, socket: &mut Socket, to: SocketAddr, external: Option<IpAddr>) {
+        let from = socket.local_addr();
+        if to != from {
+            match self.rebind(socket, to) {
+                Ok(()) => tracing::info!(%from, to = %socket.local_addr(), "listening at another address"),
+                Err(error) => {
+                    return tracing::warn!(%from, %to, %error, "this host has another address, which cannot be bound");
+                }
+            }
+        }
+        self.node.moved(self.clock.now(), external);
+        self.announce_again();
+    }
+
+    fn rebind(&mut self, socket: &mut Socket, to: SocketAddr) -> io::Result<()> {
+        let (from, counted) = (socket.local_addr(), socket.counters());
+        if from.ip().is_unspecified() {
+            // A wildcard holds the port of all addresses: it must go first.
+            *socket = Socket::bind(SocketAddr::new(from.ip(), 0))?;
+        }
+        let new = Socket::bind(to).or_else(|_| Socket::bind(SocketAddr::new(to.ip(), 0)));
+        match new {
+            Ok(new) => {
+                *socket = new;
+                self.counted_before = self.counted_before.plus(counted);
+                self.local_addr.send_replace(socket.local_addr());
+                Ok(())
+            }
+            Err(error) => {
+                *socket = Socket::bind(from)?;
+                Err(error)
+            }
+        }
+    }
+
+    fn answer(&mut self, request: Request, socket: &mut Socket) {
         let now = self.clock.now();
         match request {
-            Request::Routers(addrs) => self.node.add_routers(now, &addrs),
+            Request::Join(resolved) => {
+                self.resolving = false;
+                self.node.add_routers(now, &resolved.public);
+                self.node.add_named(now, &resolved.named);
+            }
             Request::OtherFamily(contacts) => self.node.set_other_family(contacts.into_iter()),
-            Request::Status(reply) => drop(reply.send(self.status(now))),
+            Request::Status(reply) => drop(reply.send(self.status(now, socket))),
             Request::GoodContacts(reply) => drop(reply.send(self.node.good_contact_list(now))),
-            Request::Snapshot(reply) | Request::Shutdown(reply) => drop(reply.send(self.node.snapshot(now))),
+            Request::Move { to, external } => self.relocate(socket, to, external),
+            Request::Snapshot(reply) => self.snapshots.push_back((self.node.begin_snapshot(now), reply)),
+            Request::Shutdown(reply) => drop(reply.send(self.whole_snapshot())),
             #[cfg(test)]
             Request::Panic => panic!("a test asked for it"),
         }
     }
 
-    fn status(&self, now: Instant) -> Status {
+    /// A slice more of the oldest snapshot; whoever waits for it has it when it is whole.
+    fn continue_snapshot(&mut self) {
+        let Some((mut snapshot, reply)) = self.snapshots.pop_front() else { return };
+        if self.node.continue_snapshot(self.clock.now(), &mut snapshot) {
+            self.snapshots.push_front((snapshot, reply));
+        } else {
+            let _ = reply.send(snapshot);
+        }
+    }
+
+    /// The last snapshot of a node that serves no longer.
+    fn whole_snapshot(&self) -> SlicedSnapshot {
+        let now = self.clock.now();
+        let mut snapshot = self.node.begin_snapshot(now);
+        while self.node.continue_snapshot(now, &mut snapshot) {}
+        snapshot
+    }
+
+    fn status(&self, now: Instant, socket: &Socket) -> Status {
         let own = || self.node.own_announces(now);
         Status {
-            local_addr: self.local_addr,
+            local_addr: socket.local_addr(),
+            datagrams: self.counted_before.plus(socket.counters()),
             id: *self.node.id(),
             external_addr: self.node.external_addr(),
             contacts: self.node.entries().count(),

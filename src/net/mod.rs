@@ -4,11 +4,13 @@
 
 pub mod bootstrap;
 pub mod clock;
+
 pub mod driver;
 pub mod entropy;
 #[cfg(feature = "gateway")]
 pub mod http;
-pub mod interface;
 pub mod persist;
+pub mod place;
+pub mod resources;
 pub mod socket;
 pub mod supervisor;

@@ -1,4 +1,4 @@
-//! What is due, and the packets that are under way.
+//! What will happen, and the packets that are under way.
 
 use std::net::SocketAddr;
 
@@ -6,13 +6,13 @@ use super::calendar::Calendar;
 use super::host::HostId;
 use crate::engine::time::Instant;
 
-/// Something that is due. Small, because a large network has a million of them waiting.
+/// Something that will happen. Small, because a large network has a million of them waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Due {
+pub(super) enum Event {
     /// A packet reaches the far end of its link.
-    Arrival(PacketId),
+    Arrive(PacketId),
     /// A host asked to be woken.
-    Wakeup(HostId),
+    Wake(HostId),
 }
 
 /// Names a packet on its way.
@@ -27,26 +27,26 @@ pub(super) struct Packet {
     pub(super) payload: Vec<u8>,
 }
 
-/// What is due, in order, and the packets that are under way.
+/// The queue of events and the packets that they speak of.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Queue {
-    calendar: Calendar<Due>,
+    calendar: Calendar<Event>,
     packets: Vec<Packet>,
     free: Vec<u32>,
 }
 
 impl Queue {
     pub(super) fn wake(&mut self, at: Instant, host: HostId) {
-        self.calendar.push(at, Due::Wakeup(host));
+        self.calendar.push(at, Event::Wake(host));
     }
 
     pub(super) fn arrive(&mut self, at: Instant, from: SocketAddr, to: SocketAddr, payload: &[u8]) {
         let slot = self.store(from, to, payload);
-        self.calendar.push(at, Due::Arrival(PacketId(slot)));
+        self.calendar.push(at, Event::Arrive(PacketId(slot)));
     }
 
-    /// The next thing due, if it is due at `until` or before.
-    pub(super) fn pop(&mut self, until: Instant) -> Option<(Instant, Due)> {
+    /// The next event, if it is due at `until` or before.
+    pub(super) fn pop(&mut self, until: Instant) -> Option<(Instant, Event)> {
         self.calendar.pop(until)
     }
 

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use tokio::sync::watch;
+
 use super::server::Directory;
 use crate::dht::{Dht, Progress};
 use crate::engine::bloom::SwarmFilters;
@@ -37,6 +39,10 @@ impl Directory for Dht {
 
     async fn joined(&self) {
         self.bootstrapped().await;
+    }
+
+    fn announce_again(&self) -> watch::Receiver<u64> {
+        Self::announce_again(self)
     }
 
     async fn standing(&self) -> (usize, Vec<IpAddr>) {

@@ -162,6 +162,13 @@ impl Swarm {
         known.filter_map(|member| member.announce_at.as_mut()).for_each(|at| *at = until);
     }
 
+    /// Every member that is announced to the DHT is due at once.
+    pub fn announce_again(&mut self, now: Instant) {
+        for at in self.members.iter_mut().filter_map(|member| member.announce_at.as_mut()) {
+            *at = now.min(*at);
+        }
+    }
+
     /// Counts a finished download.
     pub const fn count_download(&mut self) {
         self.downloaded = self.downloaded.saturating_add(1);

@@ -31,6 +31,11 @@ impl Daemon {
     pub fn start_with(home: &Home, data: &str, routers: &[&str], flags: &[&str]) -> Self {
         let mut command = home.command(&["run", "--json", "--lan", "--data-dir", data]);
         command.args(flags).args(routers.iter().flat_map(|router| ["--bootstrap", router]));
+        Self::spawn(command)
+    }
+
+    /// Starts a node by this command.
+    pub fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let events = lines(child.stdout.take().unwrap());
         let started = next(&events, "started", &mut child);

@@ -143,3 +143,52 @@ fn a_folder_without_state_says_so() {
         assert!(ended.stderr.contains("nothing-here"), "{}", ended.stderr);
     }
 }
+
+/// Starts `run` under a limit of the shell.
+#[cfg(unix)]
+fn under(home: &Home, limit: &str, flags: &str) -> Command {
+    let program = home.command(&[]);
+    let path = program.get_program().to_str().expect("a path of text").to_owned();
+    let script = format!("ulimit {limit}; exec {path} run --json --lan --bind 127.0.0.1:0 {flags}");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).current_dir(home.path()).env("HOME", home.path());
+    command
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_limit_of_open_files_is_raised_at_the_start() {
+    let home = Home::new();
+    let command = under(&home, "-Sn 64", "--gateway off --data-dir data");
+    let mut node = Daemon::spawn(command);
+    node.wait_for("ready");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", node.pid())).expect("readable");
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("there is that limit");
+    let columns: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(columns[3], columns[4], "{line}");
+}
+
+/// Too little of anything is an error with a cure, never a panic.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_process_that_may_have_next_to_nothing_says_what_it_lacks() {
+    let home = Home::new();
+    let files = (3..14).map(|files| format!("-n {files}"));
+    let memory = (12..60).step_by(2).map(|mebibytes| format!("-v {}", mebibytes * 1000));
+    for limit in &files.chain(memory).collect::<Vec<_>>() {
+        let mut command = under(&home, limit, "--gateway off --data-dir data");
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("sh starts");
+        // It ends by itself, or it runs: then it says so first.
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("readable");
+        let started = line.contains("started");
+        assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().is_ok());
+        let ended = child.wait_with_output().expect("it ends");
+        let log = String::from_utf8_lossy(&ended.stderr);
+        assert!(!log.contains("panicked"), "ulimit {limit}: {log}");
+        // Where not even the program fits, the system or its loader ends it before it begins.
+        let never_began = log.contains("shared libraries") || log.is_empty();
+        let told = log.contains("cure:") || never_began;
+        assert!(started || told, "ulimit {limit}: {:?} {log}", ended.status);
+    }
+}

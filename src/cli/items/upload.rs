@@ -35,7 +35,7 @@ impl Upload {
         Ok(Self { tree, bytes: bytes.len(), existing, patience })
     }
 
-    /// Stores all of it; with `keep`, again every hour until it is stopped.
+    /// Stores all of it; with `keep`, again every hour until somebody stops it.
     pub(super) async fn run(&self, config: &Config, keep: bool, output: Output) -> Result<Exit, Failure> {
         if keep {
             return keep::until_stopped(self.keep(config, output)).await;
@@ -60,7 +60,7 @@ impl Upload {
             drop(progress);
             self.report(stored, output)
         };
-        keep::again_and_again(ITEM_RENEWAL, self.tree.root, round).await
+        keep::again_and_again(ITEM_RENEWAL, self.tree.root, session.renewals(), round).await
     }
 
     /// Stores every item once; the number of items that some node took.

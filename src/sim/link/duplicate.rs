@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Copies, Element, Passing};
 
 const DUPLICATE: u64 = 2;
-/// Longest delay of the second copy behind the first.
+/// The second copy is at most so much later.
 const LATER_BY: f64 = 0.05;
 
 /// Delivers this share of the packets twice, the copy up to 50 ms later.

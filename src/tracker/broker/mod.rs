@@ -260,12 +260,6 @@ impl Broker {
         Load { torrents: self.torrents.len(), held: self.held }
     }
 
-    /// Our addresses, as other nodes see them.
-    #[must_use]
-    pub fn external(&self) -> &[IpAddr] {
-        &self.network.external
-    }
-
     /// Takes in an announce.
     pub fn announce(&mut self, now: Instant, client: Client, request: Announce) -> Decision {
         let id = request.info_hash;
@@ -331,6 +325,18 @@ impl Broker {
         }
         self.network = network;
         self.pump();
+    }
+
+    /// All that were announced are announced again: under an address that is no longer ours they are not found, and while
+    /// this host slept they were forgotten.
+    pub fn announce_again(&mut self, now: Instant) {
+        let ids: Vec<Id> = self.torrents.keys().copied().collect();
+        for id in ids {
+            if let Some(torrent) = self.torrents.get_mut(&id) {
+                torrent.swarm.announce_again(now);
+            }
+            self.advance(now, id);
+        }
     }
 
     /// A lookup, or another tracker, reported peers.

@@ -117,7 +117,7 @@ fn ip(text: &str) -> IpAddr {
 
 fn client(addr: &str, transport: Transport) -> Client {
     let addr: SocketAddr = addr.parse().unwrap();
-    let nearness = crate::tracker::nearness::Site::default().nearness(addr.ip(), ip("192.168.1.1"));
+    let nearness = crate::tracker::nearness::Site::default().nearness(addr.ip(), ip("127.0.0.1"));
     Client { addr, here: ip("127.0.0.1"), nearness, transport }
 }
 
@@ -368,6 +368,20 @@ fn who_shares_our_address_is_announced_while_it_is_there() {
     scene.answered(local(), Announce { phase: Phase::Stopped, ..seed(1111) });
     scene.pass(60 * 60 * SECOND);
     assert_eq!(scene.take_work(), []);
+}
+
+#[test]
+fn who_was_announced_under_an_address_that_is_gone_is_announced_again_at_once() {
+    let mut scene = Scene::new(Policy::Always);
+    scene.answered(local(), seed(1111));
+    scene.take_work();
+    scene.lookup_ends();
+    scene.announce_ends(1111, 8);
+    scene.pass(60 * SECOND);
+    assert_eq!(scene.take_work(), []);
+    scene.broker.announce_again(scene.now);
+    scene.drain();
+    assert_eq!(scene.take_work(), [announce_of("127.0.0.1:1111", true, Nearness::Host)]);
 }
 
 #[test]

@@ -1,0 +1,197 @@
+//! Where this host is: the address from which the kernel sends to the world, and news that it may have changed.
+//!
+//! BEP 32: a node should use one stable global IPv6 address, not the wildcard, lest replies leave from a temporary (privacy)
+//! address that nobody asked. Linux lists addresses with their flags in `/proc/net/if_inet6`; elsewhere the wildcard is
+//! bound.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+use crate::engine::contact::{Family, is_local};
+
+/// Root name servers (a.root-servers.net). Nothing is sent to them: the kernel is only asked how it would.
+const FAR_AWAY_V4: Ipv4Addr = Ipv4Addr::new(198, 41, 0, 4);
+const FAR_AWAY_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0x503, 0xba3e, 0, 0, 0, 2, 0x30);
+
+/// Flags of `/proc/net/if_inet6`: temporary (0x01), duplicate-address detection failed (0x08), deprecated (0x20),
+/// tentative (0x40).
+const UNSTABLE: u8 = 0x01 | 0x08 | 0x20 | 0x40;
+
+/// The address from which the kernel sends to the world; `None` without a route.
+#[must_use]
+pub fn source_address(family: Family) -> Option<IpAddr> {
+    let (any, far): (IpAddr, IpAddr) = match family {
+        Family::V4 => (Ipv4Addr::UNSPECIFIED.into(), FAR_AWAY_V4.into()),
+        Family::V6 => (Ipv6Addr::UNSPECIFIED.into(), FAR_AWAY_V6.into()),
+    };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect((far, 53)).ok()?;
+    Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_unspecified())
+}
+
+/// The stable global IPv6 address of this host, if it has one: of the network that the kernel sends from, if it has a
+/// route.
+#[must_use]
+pub fn stable_global_ipv6() -> Option<Ipv6Addr> {
+    let table = std::fs::read_to_string("/proc/net/if_inet6").ok()?;
+    match source_address(Family::V6) {
+        Some(IpAddr::V6(source)) => stable_beside(&table, source),
+        _ => stable_in(&table).map(|(addr, _)| addr).next(),
+    }
+}
+
+/// The address that others see of a host that sends from `source`, where that is certain: nobody translates it.
+#[must_use]
+pub fn external_of(source: IpAddr) -> Option<IpAddr> {
+    (!source.is_unspecified() && !is_local(source)).then_some(source)
+}
+
+/// Whether this host has `ip` now.
+#[must_use]
+pub fn is_here(ip: IpAddr) -> bool {
+    UdpSocket::bind(SocketAddr::new(ip, 0)).is_ok()
+}
+
+/// `source`, or the stable address beside it if it is a temporary one; `None` if it is not global.
+fn stable_beside(table: &str, source: Ipv6Addr) -> Option<Ipv6Addr> {
+    let prefix = |addr: &Ipv6Addr| u128::from(*addr) >> 64;
+    let stable: Vec<(Ipv6Addr, &str)> = stable_in(table).collect();
+    if stable.iter().any(|(addr, _)| *addr == source) {
+        return Some(source);
+    }
+    let interface = interface_of(table, source)?;
+    let beside = stable.iter().filter(|(_, other)| *other == interface);
+    let beside: Vec<Ipv6Addr> = beside.map(|(addr, _)| *addr).collect();
+    let same_network = beside.iter().find(|addr| prefix(addr) == prefix(&source));
+    same_network.or_else(|| beside.first()).copied()
+}
+
+/// The interface that has `addr`.
+fn interface_of(table: &str, addr: Ipv6Addr) -> Option<&str> {
+    let text = format!("{:032x}", u128::from(addr));
+    table.lines().find(|line| line.starts_with(&text))?.split_whitespace().last()
+}
+
+/// The stable global addresses of a table, each with its interface.
+fn stable_in(table: &str) -> impl Iterator<Item = (Ipv6Addr, &str)> {
+    table.lines().filter_map(|line| {
+        let mut columns = line.split_whitespace();
+        let addr = Ipv6Addr::from(u128::from_str_radix(columns.next()?, 16).ok()?);
+        let (scope, flags) = (columns.nth(2)?, u8::from_str_radix(columns.next()?, 16).ok()?);
+        // 2000::/3 is global unicast; 2001::/32 is Teredo, which BEP 32 advises against.
+        let [first, second, ..] = addr.segments();
+        let global = first & 0xe000 == 0x2000 && !(first == 0x2001 && second == 0);
+        (scope == "00" && flags & UNSTABLE == 0 && global).then_some((addr, columns.next()?))
+    })
+}
+
+/// News that addresses, routes or interfaces of this host have changed.
+#[derive(Debug)]
+pub struct Changes {
+    #[cfg(target_os = "linux")]
+    /// A netlink socket: it is waited for and read as one of UDP is.
+    netlink: Option<tokio::net::UdpSocket>,
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::io;
+
+    use rustix::net::netlink::SocketAddrNetlink;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType};
+    use tokio::net::UdpSocket;
+
+    use super::Changes;
+
+    /// Groups of rtnetlink(7): links, addresses and routes of both families.
+    const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
+
+    impl Changes {
+        /// Begins to listen. Where the system refuses there is no news.
+        ///
+        /// # Panics
+        /// Outside a tokio runtime.
+        #[must_use]
+        pub fn listen() -> Self {
+            let netlink = open().inspect_err(|error| tracing::debug!(%error, "no news of routes")).ok();
+            Self { netlink }
+        }
+
+        /// Waits for a change. Safe to drop and call again.
+        pub async fn next(&mut self) {
+            let Some(netlink) = &self.netlink else { return std::future::pending().await };
+            // What it says can be asked for; that it came is enough, as is that more came than there is room for.
+            let _ = netlink.recv(&mut [0; 4096]).await;
+        }
+    }
+
+    fn open() -> io::Result<UdpSocket> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
+        rustix::net::bind(&socket, &SocketAddrNetlink::new(0, GROUPS))?;
+        UdpSocket::from_std(socket.into())
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Changes {
+    /// There is no news here: whoever waits for it looks now and then.
+    #[must_use]
+    pub fn listen() -> Self {
+        Self {}
+    }
+
+    /// Never ends.
+    pub async fn next(&mut self) {
+        std::future::pending().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = "\
+00000000000000000000000000000001 01 80 10 80       lo
+fe80000000000000042aacfffe120002 02 40 20 80     eth0
+20010db8000000000000000000000099 02 40 00 01     eth0
+20010db8000000000000000000000098 02 40 00 20     eth0
+20010000000000000000000000000007 02 40 00 80     tun0
+20010db8000000000000000000000042 02 40 00 80     eth0
+20010db8000000010000000000000043 03 40 00 80     eth1
+20010db8000000010000000000000044 03 40 00 01     eth1
+";
+
+    fn addr(text: &str) -> Ipv6Addr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn lists_the_addresses_that_are_global_and_stay() {
+        let stable: Vec<_> = stable_in(TABLE).collect();
+        assert_eq!(stable, [(addr("2001:db8::42"), "eth0"), (addr("2001:db8:0:1::43"), "eth1")]);
+        assert_eq!(stable_in("").count() + stable_in("nonsense\n12 zz\n").count(), 0);
+    }
+
+    #[test]
+    fn follows_the_kernel_to_its_network_and_takes_the_stable_address_there() {
+        for (source, stable) in [
+            ("2001:db8:0:1::43", Some("2001:db8:0:1::43")),
+            ("2001:db8:0:1::44", Some("2001:db8:0:1::43")),
+            ("2001:db8::99", Some("2001:db8::42")),
+            ("2001:db8::98", Some("2001:db8::42")),
+            ("fd00::1", None),
+        ] {
+            assert_eq!(stable_beside(TABLE, addr(source)), stable.map(addr), "{source}");
+        }
+    }
+
+    #[test]
+    fn only_a_global_address_is_seen_by_others_as_it_is() {
+        for (source, seen) in
+            [("8.8.4.4", true), ("10.1.2.3", false), ("0.0.0.0", false), ("2600::1", true), ("fe80::1", false)]
+        {
+            let source: IpAddr = source.parse().unwrap();
+            assert_eq!(external_of(source).is_some(), seen, "{source}");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What this process may have of the host: open files, threads, memory.
+
+use std::fs::File;
+use std::io;
+use std::sync::mpsc::channel;
+
+/// Descriptors without which nothing works: those of the runtime, of a socket for each family, of the data folder.
+const FEWEST: usize = 16;
+/// Threads besides one for each core: for look-ups of names and for saving.
+const MORE_THREADS: usize = 3;
+/// Memory without which nothing works, in bytes: the buffers of the sockets, and some for the rest.
+const LEAST_BYTES: usize = 4 << 20;
+
+/// Whether this process can have what it needs to begin. The runtime panics without its threads and descriptors, which is no
+/// way to say it.
+///
+/// # Errors
+/// The system gives no more: a limit of the process or of the host is reached.
+pub fn require() -> io::Result<()> {
+    let any = if cfg!(windows) { "NUL" } else { "/dev/null" };
+    let files: io::Result<Vec<File>> = (0..FEWEST).map(|_| File::open(any)).collect();
+    drop(files?);
+    let mut threads = Vec::new();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    for _ in 0..cores + MORE_THREADS {
+        // Each lives until its sender is dropped: all of them at once.
+        let (sender, ended) = channel::<()>();
+        let thread = std::thread::Builder::new().spawn(move || ended.recv().is_err())?;
+        threads.push((sender, thread));
+    }
+    let memory = Vec::<u8>::new().try_reserve_exact(LEAST_BYTES).map_err(io::Error::other);
+    for (sender, thread) in threads {
+        drop(sender);
+        let _ = thread.join();
+    }
+    memory
+}
+
+/// Raises the limit of open files to what the system allows without being asked for more (setrlimit(2), `RLIMIT_NOFILE`): the
+/// usual 1,024 is for programs that wait with select(2), and a gateway with many clients needs more. Where the system refuses,
+/// it stays.
+#[cfg(unix)]
+pub fn raise_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::debug!(%error, ?limit, "the limit of open files stays");
+    }
+}
+
+/// There is no such limit here.
+#[cfg(not(unix))]
+pub const fn raise_limit() {}
