@@ -10,7 +10,7 @@ pub(crate) fn explanation(node: &str, check: &str) -> Option<&'static str> {
 const EXPLANATIONS: &[(&str, &[&str], &str)] = &[
     (
         "libtorrent",
-        &["krpc.t.missing", "krpc.t.empty", "krpc.t.integer"],
+        &["krpc.t.missing", "krpc.t.empty", "krpc.t.integer", "krpc.t.list"],
         "It answers with an empty transaction id. Harmless: nobody can match the answer.",
     ),
     (
@@ -20,7 +20,7 @@ const EXPLANATIONS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "libtorrent",
-        &["routing.answers-only", "routing.checks-newcomers"],
+        &["routing.answers-only", "routing.checks-newcomers", "audit.nodes.answered"],
         "A second query from the same contact clears the mark that says that it never answered, and moves it into the \
          live bucket: forged queries, two each, fill the table with addresses that nobody has verified.",
     ),
@@ -31,21 +31,100 @@ const EXPLANATIONS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "libtorrent",
-        &["peers.port.zero", "peers.port.zero.code"],
+        &["peers.port.zero", "peers.port.zero.code", "audit.values.port"],
         "It stores port 0 and hands it out. So port 0 must be expected in `values`, and passed over.",
     ),
     (
         "libtorrent",
-        &["peers.many"],
+        &["peers.many", "audit.size"],
         "It counts peers, 100 over IPv4, not bytes. BEP 32 binds the IPv6 DHT, and over IPv4 such a datagram arrives \
          nearly everywhere; but readers with a buffer of 1,024 bytes lose all of it.",
     ),
     (
         "libtorrent",
-        &["items.mutable.signature.short"],
-        "A signature of another length than 64 counts as none, and the put as that of an immutable item, stored under \
-         the target of the key: an unsigned value in the place of a signed one. Readers must verify, and do.",
+        &[
+            "krpc.integer.minus-zero",
+            "krpc.integer.zeros",
+            "peers.port.minus-zero",
+            "peers.port.zeros",
+            "abuse.length.zeros",
+        ],
+        "It reads `i-0e`, leading zeros and lengths with leading zeros as the numbers that they look like.",
     ),
+    (
+        "libtorrent",
+        &["peers.port.wrapped.32", "peers.port.wrapped.64"],
+        "It looks at the lowest 16 bits of a port of more than 16, and takes one beyond 64 bits for 0: what it hands out \
+         was never announced.",
+    ),
+    (
+        "libtorrent",
+        &[
+            "items.mutable.signature.short",
+            "puts.k.short",
+            "puts.k.long",
+            "puts.k.empty",
+            "puts.sig.short",
+            "puts.sig.long",
+            "puts.sig.empty",
+            "puts.sig.integer",
+            "puts.sig.missing",
+            "puts.seq.missing",
+            "puts.seq.text",
+            "puts.k.alone",
+        ],
+        "A key, signature or sequence number of another length or kind counts as none, and the put as that of an \
+         immutable item, stored under the target of the key: an unsigned value in the place of a signed one. Readers \
+         must verify, and do.",
+    ),
+    (
+        "libtorrent",
+        &[
+            "puts.k.integer",
+            "puts.mixed.sig",
+            "puts.mixed.seq",
+            "puts.mixed.k",
+            "puts.mixed.sig-alone",
+            "puts.mixed.code",
+        ],
+        "Where one of key, signature and sequence number is missing, the others are passed over. Harmless where the \
+         value is stored under its own hash.",
+    ),
+    (
+        "libtorrent",
+        &["puts.v.minus-zero", "puts.v.inner.zeros"],
+        "Of the form of a value it demands only that keys are sorted and unique; numbers are stored as they came.",
+    ),
+    (
+        "libtorrent",
+        &["puts.cas.text"],
+        "A `cas` that is no number counts as none: the put that it should have held back goes through.",
+    ),
+    (
+        "libtorrent",
+        &["puts.small-order.1", "puts.small-order.2", "puts.malleable"],
+        "Its Ed25519 takes keys of small order, for which anybody can sign, and signatures whose second half is not \
+         reduced. So a key of small order proves nothing, and a signature is no name for an item.",
+    ),
+    (
+        "libtorrent",
+        &["puts.get.seq.negative", "puts.get.immutable.seq"],
+        "With a negative `seq`, or one in a question for an immutable item, it leaves the value out.",
+    ),
+    (
+        "libtorrent",
+        &["ghosts.announcers"],
+        "An announce with a good token brings the announcer into its table: the token proves the address, though not \
+         that a node answers there.",
+    ),
+    (
+        "libtorrent",
+        &["votes.queries", "votes.responses", "votes.errors", "votes.served", "audit.id", "audit.queries.id"],
+        "It counts the `ip` of any message as a vote about its address, also of queries and of answers that it never \
+         asked for: strangers can move its id. So its id may change at any time.",
+    ),
+    ("libtorrent", &["audit.ip.always"], "Errors about a message without a method or arguments carry no `ip`."),
+    ("libtorrent", &["audit.errors.alone"], "Its errors carry results with its id as well. Harmless."),
     (
         "mainline",
         &[
@@ -57,6 +136,9 @@ const EXPLANATIONS: &[(&str, &[&str], &str)] = &[
             "krpc.t.binary",
             "krpc.t.bencode",
             "krpc.error.shape",
+            "krpc.t.3",
+            "krpc.t.15",
+            "krpc.t.error",
         ],
         "It reads messages into a structure whose transaction id has exactly four bytes, and drops all others: it is \
          silent to libtorrent (2 bytes) and mldht (6). So ours always have four.",
@@ -80,6 +162,12 @@ const EXPLANATIONS: &[(&str, &[&str], &str)] = &[
             "peers.port.missing.code",
             "security.ip.error",
             "security.amplify.error",
+            "krpc.id.long.code",
+            "krpc.id.integer.code",
+            "routing.target.long.code",
+            "peers.info_hash.short.code",
+            "peers.port.large.code",
+            "peers.port.negative.code",
         ],
         "What does not fit into its structures is dropped in silence: it has errors for tokens and items only. Harmless, \
          but the asker waits for its timeout.",
@@ -89,10 +177,40 @@ const EXPLANATIONS: &[(&str, &[&str], &str)] = &[
         &["krpc.unknown.target", "krpc.unknown.info_hash"],
         "Methods that it does not know are dropped in silence, so extensions cannot be routed through it.",
     ),
-    ("mainline", &["krpc.ro.type"], "A `ro` that is no number spoils the whole message for it."),
     (
         "mainline",
-        &["routing.answers-only", "routing.checks-newcomers", "security.id.zero-asker"],
+        &[
+            "krpc.ro.type",
+            "krpc.version.long",
+            "krpc.version.integer",
+            "votes.served.odd",
+            "peers.port.implied.negative",
+            "peers.port.implied.text",
+        ],
+        "An extra key of another kind or length than it has a place for spoils the whole message.",
+    ),
+    (
+        "mainline",
+        &[
+            "krpc.integer.minus-zero",
+            "krpc.integer.zeros",
+            "krpc.integer.plus",
+            "peers.port.minus-zero",
+            "peers.port.zeros",
+            "abuse.length.zeros",
+        ],
+        "It reads `i-0e`, plus signs and leading zeros as the numbers that they look like.",
+    ),
+    (
+        "mainline",
+        &[
+            "routing.answers-only",
+            "routing.checks-newcomers",
+            "routing.ro.not-added",
+            "security.id.zero-asker",
+            "audit.nodes.answered",
+            "audit.nodes.read-only",
+        ],
         "Where it was given no node to begin with, whoever sends `find_node` enters its table at once, without being \
          asked, and under the id that it searches for. Only the first node of a network runs so.",
     ),
@@ -113,12 +231,20 @@ const EXPLANATIONS: &[(&str, &[&str], &str)] = &[
          addresses add up to the token of a fourth, so peers can be announced in the name of others.",
     ),
     ("mainline", &["peers.port.implied.absent"], "It demands a port also where `implied_port` says to ignore it."),
-    ("mainline", &["peers.port.zero", "peers.port.zero.code"], "It stores port 0 and hands it out."),
-    ("mainline", &["peers.many.values"], "It keys peers by the id of the announcer and gives a random sample of few."),
-    ("mainline", &["ipv6.want.n6"], "It speaks IPv4 only and ignores `want`: the asker gets what it did not ask for."),
     (
         "mainline",
-        &["security.amplify.find_node", "security.amplify.get_peers", "routing.find_node.k"],
+        &["peers.port.zero", "peers.port.zero.code", "audit.values.port"],
+        "It stores port 0 and hands it out.",
+    ),
+    ("mainline", &["peers.many.values"], "It keys peers by the id of the announcer and gives a random sample of few."),
+    (
+        "mainline",
+        &["ipv6.want.n6", "ipv6.want.peers.n6"],
+        "It speaks IPv4 only and ignores `want`: the asker gets what it did not ask for.",
+    ),
+    (
+        "mainline",
+        &["security.amplify.find_node", "security.amplify.get_peers", "routing.find_node.k", "audit.nodes.few"],
         "Its K is 20: 20 contacts, 520 bytes, for a query of 94.",
     ),
     (
@@ -155,8 +281,141 @@ const EXPLANATIONS: &[(&str, &[&str], &str)] = &[
             "items.cas.conflict",
             "items.cas.conflict.code",
             "items.cas.first",
+            "puts.good",
+            "puts.mixed.code",
+            "puts.k.code",
+            "puts.seq.zero",
+            "puts.cas.text",
+            "puts.cas.wrapped",
+            "puts.v.signed.1000",
+            "puts.v.signed.empty",
+            "puts.v.signed.deep",
+            "puts.v.torrent",
+            "puts.keeps",
+            "puts.salt.empty",
+            "puts.salt.binary",
+            "puts.get.nodes",
+            "puts.get.token",
+            "puts.get.seq.higher",
+            "puts.get.seq.negative",
+            "puts.get.seq.text",
+            "puts.get.immutable.seq",
         ],
         "It drops a `put` that names no `target`, an argument that BEP 44 does not have: it stores the items of its own \
          kind only.",
+    ),
+    (
+        "Transmission",
+        &["krpc.t.20", "krpc.t.64", "audit.transaction"],
+        "It leaves transaction ids of 16 bytes and more out of its answers.",
+    ),
+    (
+        "Transmission",
+        &["krpc.t.missing", "krpc.t.empty", "krpc.t.integer", "krpc.t.list"],
+        "It answers with an empty transaction id. Harmless: nobody can match the answer.",
+    ),
+    (
+        "Transmission",
+        &[
+            "krpc.q.missing.code",
+            "krpc.q.integer.code",
+            "krpc.a.missing.code",
+            "krpc.id.missing.code",
+            "krpc.id.short.code",
+            "krpc.id.long.code",
+            "krpc.id.integer.code",
+            "krpc.unknown.code",
+            "krpc.unknown.case",
+        ],
+        "What it does not understand it drops in silence; it has errors for tokens and ports only.",
+    ),
+    (
+        "Transmission",
+        &["krpc.unknown.target", "krpc.unknown.info_hash"],
+        "Methods that it does not know are dropped in silence, so extensions cannot be routed through it.",
+    ),
+    (
+        "Transmission",
+        &[
+            "krpc.a.list.code",
+            "krpc.a.text",
+            "krpc.id.outside",
+            "krpc.integer.minus-zero",
+            "krpc.integer.zeros",
+            "krpc.integer.plus",
+            "routing.target.outside",
+            "tokens.outside",
+            "peers.port.zeros",
+            "peers.port.implied.negative",
+            "abuse.truncated",
+            "abuse.key.integer",
+            "abuse.dict.odd",
+            "abuse.length.zeros",
+            "abuse.cut.ping",
+            "abuse.cut.find_node",
+            "abuse.cut.get_peers",
+            "abuse.cut.announce",
+            "abuse.cut.stored",
+        ],
+        "jech/dht does not read bencoding: it looks for the text of keys (`1:t`, `2:id20:`, `5:token`) anywhere in the \
+         datagram. So it serves what is out of form or has lost its end, as long as the text is there.",
+    ),
+    (
+        "Transmission",
+        &["abuse.substrings"],
+        "For the same reason keys inside of strings are keys to it. Here it reads a response in a query, one with a \
+         wrong transaction id, and blacklists the asker. So our messages hold no free text before what it looks for.",
+    ),
+    (
+        "Transmission",
+        &[
+            "krpc.error.shape",
+            "krpc.t.error",
+            "routing.target.missing",
+            "routing.target.missing.code",
+            "routing.target.short",
+            "routing.target.short.code",
+            "routing.target.integer",
+            "routing.target.empty",
+            "routing.target.long",
+            "routing.target.long.code",
+            "routing.target.hex",
+            "routing.target.list",
+            "routing.target.info_hash",
+        ],
+        "A `find_node` without a usable target is served with the contacts closest to a target of zeros, or to what \
+         the memory held before.",
+    ),
+    ("Transmission", &["krpc.version"], "Answers name no client: only its queries do."),
+    (
+        "Transmission",
+        &["tokens.other-port", "tokens.other-hash"],
+        "Its tokens cover address and port, and open all infohashes. BEP 5 allows both.",
+    ),
+    (
+        "Transmission",
+        &["peers.update"],
+        "Peers are told apart by address and port: one address can fill a swarm, up to its 2,048 places.",
+    ),
+    (
+        "Transmission",
+        &[
+            "security.ip.ping",
+            "security.ip.find_node",
+            "security.ip.get_peers",
+            "security.ip.error",
+            "security.id.fits",
+        ],
+        "It does not speak BEP 42: it tells no addresses, and its id is random.",
+    ),
+    (
+        "Transmission",
+        &["audit.queries.fresh"],
+        "The transaction ids of its pings are all the same; those of other queries count lookups, not queries.",
+    ),
+    (
+        "Transmission",
+        &["routing.ro.not-added", "audit.nodes.read-only", "audit.queries.read-only"],
+        "It does not speak BEP 43: `ro` is passed over.",
     ),
 ];

@@ -146,12 +146,18 @@ pub struct ConformArgs {
     /// The node may be on the Internet; its owner agrees.
     #[arg(long)]
     pub public: bool,
-    /// Milliseconds between datagrams from one address.
-    #[arg(long, value_name = "MS", default_value_t = 250)]
-    pub pace: u16,
-    /// Milliseconds that an answer may take.
-    #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u16).range(10..))]
-    pub patience: u16,
+    /// The node is of a private network, and limits nobody.
+    #[arg(long, conflicts_with = "public")]
+    pub lan: bool,
+    /// Ask from all addresses of its /15, local to this host.
+    #[arg(long, value_name = "ADDRESS")]
+    pub sources: Option<std::net::Ipv4Addr>,
+    /// Milliseconds between datagrams from one address [250; --lan 0].
+    #[arg(long, value_name = "MS")]
+    pub pace: Option<u16>,
+    /// Milliseconds that an answer may take [1000; --lan 250].
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u16).range(10..))]
+    pub patience: Option<u16>,
     /// One JSON object per check, one a line, and a summary.
     #[arg(long)]
     pub json: bool,
@@ -361,7 +367,7 @@ const EXAMPLES: &[(&str, &str)] = &[
         "conform",
         "  trackerless conform 127.0.0.1:6880
   trackerless conform 192.168.1.7:6881 --only krpc --only tokens
-  trackerless conform --pace 0 127.0.0.1:6880    where `run --lan` limits nobody",
+  trackerless conform --lan 127.0.0.1:6880       a node of ours that runs with --lan",
     ),
     (
         "nodes",

@@ -10,6 +10,9 @@
 #![forbid(unsafe_code)]
 
 mod checks;
+mod conduct;
+mod exchange;
+mod ledger;
 pub mod link;
 mod probe;
 mod reply;
@@ -20,7 +23,7 @@ pub mod udp;
 
 use std::fmt;
 
-pub use link::{Link, Source, Wait};
+pub use link::{Link, Pool, Source, Wait};
 pub use probe::Probe;
 
 /// How much it matters.
@@ -42,16 +45,29 @@ impl fmt::Display for Level {
 }
 
 /// The groups, in the order in which they run.
-pub const GROUPS: [&str; 10] =
-    ["krpc", "routing", "tokens", "peers", "ipv6", "scrape", "security", "items", "samples", "abuse"];
+pub const GROUPS: [&str; 16] = [
+    "krpc", "routing", "tokens", "peers", "ipv6", "scrape", "security", "items", "puts", "samples", "answers",
+    "ghosts", "floods", "abuse", "votes", "audit",
+];
 
 /// Why a check did not pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// The target does otherwise.
     Failed(String),
+    /// It does otherwise, and here that is against advice, not against a demand.
+    Advised(String),
     /// It cannot be told here: the target does not speak the extension, or this host lacks an address.
     Skipped(String),
+}
+
+impl Trouble {
+    /// The text.
+    pub(crate) fn why(self) -> String {
+        match self {
+            Self::Failed(why) | Self::Advised(why) | Self::Skipped(why) => why,
+        }
+    }
 }
 
 type Outcome = Result<(), Trouble>;
@@ -87,6 +103,8 @@ enum Test {
     Survives(&'static [u8]),
     /// More than one exchange.
     Run(fn(&mut Probe<'_>) -> Outcome),
+    /// What this rule said of every datagram of the run.
+    Audit(ledger::Judge),
 }
 
 const fn must(id: &'static str, basis: &'static str, claim: &'static str, test: Test) -> Check {
@@ -106,6 +124,7 @@ impl Check {
 
     /// Tries it on the target behind `probe`.
     pub fn run(&self, probe: &mut Probe<'_>) -> Report {
+        probe.ledger.hold_to(checks::AUDIT);
         probe.begin();
         let outcome = match self.test {
             Test::Served(query) => probe.served(query),
@@ -115,14 +134,16 @@ impl Check {
             Test::Canonical(query) => probe.canonical(query),
             Test::Survives(datagram) => probe.survives(datagram, &[]),
             Test::Run(run) => run(probe),
+            Test::Audit(_) => probe.audited(self),
         };
+        let level = if matches!(outcome, Err(Trouble::Advised(_))) { Level::Should } else { self.level };
         let (verdict, why) = match outcome {
             Ok(()) => (Verdict::Pass, String::new()),
-            Err(Trouble::Failed(why)) => (Verdict::Fail, why),
+            Err(Trouble::Failed(why) | Trouble::Advised(why)) => (Verdict::Fail, why),
             Err(Trouble::Skipped(why)) => (Verdict::Skipped, why),
         };
         let exchange = if verdict == Verdict::Fail { probe.take_transcript() } else { Vec::new() };
-        Report { check: *self, verdict, why, exchange }
+        Report { check: *self, level, verdict, why, exchange }
     }
 }
 
@@ -152,6 +173,8 @@ impl fmt::Display for Verdict {
 pub struct Report {
     /// The check.
     pub check: Check,
+    /// How much it matters for this target: that of the check, or less where the target does not speak the extension.
+    pub level: Level,
     /// What came of it.
     pub verdict: Verdict,
     /// Why it did not pass; empty where it did.

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
+use super::conduct::Conduct;
+use super::ledger::Ledger;
 use super::link::{Link, Source, Wait};
 use super::reply::{Reply, Results, expect, failed, skipped};
-use super::template::fill;
 use super::tree::is_canonical;
 use super::{Outcome, Passed, Trouble};
 use crate::engine::contact::CompactAddr;
@@ -19,24 +20,34 @@ pub(super) const GET_PEERS: &[u8] = b"d1:ad2:id20:{id}9:info_hash20:{hash}e1:q9:
 /// A field of a template.
 pub(super) type Field<'a> = (&'a str, &'a [u8]);
 
-/// Datagrams kept for the report of a failure.
-const TRANSCRIPT: usize = 8;
-/// A query may get lost, or fall victim to the target's own limits; so often it is sent.
+/// Times that a query is sent: it may get lost, or fall victim to the limits of the target.
 const TRIES: usize = 2;
 /// Looks at the target's table before a source counts as not taken in, a moment apart: ten seconds, for libtorrent
 /// looks at its newcomers every five.
 const LOOKS: usize = 40;
 
+const LOCAL_REFUSED: &str = "it keeps no local addresses, as a node of the mainline may; start it for a private network \
+                             (ours: --lan), or ask from public addresses (--sources)";
+
 /// One run against one target.
 pub struct Probe<'a> {
-    link: &'a mut dyn Link,
-    random: Random,
-    ids: HashMap<Source, Id>,
-    serial: u32,
+    pub(super) link: &'a mut dyn Link,
+    pub(super) random: Random,
+    pub(super) ids: HashMap<Source, Id>,
+    /// Number of the last transaction id.
+    pub(super) serial: u32,
     hash: Id,
-    transcript: Vec<Passed>,
+    /// The last datagrams of this check.
+    pub(super) transcript: Vec<Passed>,
     /// What the target asked us, and where.
-    asked: Vec<(Source, Reply)>,
+    pub(super) asked: Vec<(Source, Reply)>,
+    /// How sources answer that do not answer as usual.
+    pub(super) conducts: HashMap<Source, Conduct>,
+    /// Whether the target asked for contacts, and was told of some at which nothing answers.
+    pub(super) named_ghosts: bool,
+    pub(super) ledger: Ledger,
+    /// The target was said to serve a private network: it must store what private addresses announce.
+    private_network: bool,
     /// Whether the target hands out this source as a contact, once it was tried.
     known: HashMap<Source, bool>,
     /// Looks that are worth while: as many as it took with the first source, doubled, and some.
@@ -62,10 +73,21 @@ impl<'a> Probe<'a> {
             hash: Id::ZERO,
             transcript: Vec::new(),
             asked: Vec::new(),
+            conducts: HashMap::new(),
+            named_ghosts: false,
+            ledger: Ledger::new(),
+            private_network: false,
             known: HashMap::new(),
             looks: LOOKS,
             facts: HashMap::new(),
         }
+    }
+
+    /// The target serves a private network: local addresses count there.
+    #[must_use]
+    pub const fn in_private_network(mut self) -> Self {
+        self.private_network = true;
+        self
     }
 
     /// Whether the target answers at all: without that no check tells anything.
@@ -178,6 +200,57 @@ impl<'a> Probe<'a> {
         Err(failed("after this datagram the target answers no ping"))
     }
 
+    /// How many answers come of these datagrams, as they are; a ping behind them must be answered.
+    pub(super) fn provoke_raw(&mut self, datagrams: &[Vec<u8>]) -> Result<usize, Trouble> {
+        let (source, burst) = (Source::Main, self.link.may_burst());
+        self.wait_for_stragglers();
+        for datagram in datagrams {
+            self.send(source, datagram, burst);
+        }
+        let mut answers = 0;
+        for _ in 0..TRIES {
+            let ping = self.filled(source, PING, &[]);
+            let own = self.transaction_of(&ping);
+            self.send(source, &ping, false);
+            let mut pong = false;
+            while let Some((at, reply)) = self.receive(if pong { Wait::Straggler } else { Wait::Answer }) {
+                let is_pong = at == source && reply.transaction() == own;
+                pong |= is_pong;
+                answers += usize::from(at == source && !is_pong);
+            }
+            if pong {
+                return Ok(answers);
+            }
+        }
+        Err(failed("after these datagrams the target answers no ping"))
+    }
+
+    /// What comes of a query that the target need not answer, and its answer where there is one: even where it is that of
+    /// a good query.
+    pub(super) fn provoke_answer(&mut self, query: &[u8], fields: &[Field<'_>]) -> Result<Option<Reply>, Trouble> {
+        let source = Source::Main;
+        self.address(source)?;
+        let query = self.filled(source, query, fields);
+        let transaction = self.transaction_of(&query);
+        for _ in 0..TRIES {
+            self.send(source, &query, false);
+            let ping = self.filled(source, PING, &[]);
+            let own = self.transaction_of(&ping);
+            self.send(source, &ping, false);
+            let mut pong = false;
+            while let Some((at, reply)) = self.receive(if pong { Wait::Straggler } else { Wait::Answer }) {
+                if at == source && reply.transaction() == transaction {
+                    return Ok(Some(reply));
+                }
+                pong |= at == source && reply.transaction() == own;
+            }
+            if pong {
+                return Ok(None);
+            }
+        }
+        Err(failed("after this query the target answers no ping"))
+    }
+
     /// Sends a query `count` times at once, with as many transaction ids, and gives all answers.
     pub(super) fn ask_at_once(&mut self, query: &[u8], count: usize) -> Vec<Reply> {
         let first_serial = self.serial + 1;
@@ -199,9 +272,18 @@ impl<'a> Probe<'a> {
     /// Sends all of them at once, and passes over what comes of it.
     pub(super) fn flood(&mut self, source: Source, datagrams: &[Vec<u8>]) {
         for datagram in datagrams {
-            self.link.send(source, datagram, true);
+            self.send(source, datagram, true);
         }
-        while self.receive(Wait::Straggler).is_some() {}
+        self.wait_for_stragglers();
+    }
+
+    /// Hears what still comes, as long as a reply may be overtaken: how many datagrams.
+    pub(super) fn wait_for_stragglers(&mut self) -> usize {
+        let mut heard = 0;
+        while self.receive(Wait::Straggler).is_some() {
+            heard += 1;
+        }
+        heard
     }
 
     /// Everything that answers one query: its answer, and what else comes.
@@ -270,6 +352,21 @@ impl<'a> Probe<'a> {
         Ok(self.peers(asker)?.contains(&peer))
     }
 
+    /// Fails unless the target names `port` at the address of `source`; says nothing where it stores no local address.
+    pub(super) fn expect_listed(&mut self, source: Source, port: u16) -> Outcome {
+        if self.lists(source, port)? { Ok(()) } else { Err(self.not_listed("the peer is not listed")) }
+    }
+
+    /// What it means that a peer of ours is missing. On the mainline, peers with local addresses are of no use to
+    /// anybody; a node that stores none of them takes none for a contact either.
+    pub(super) fn not_listed(&mut self, why: impl Into<String>) -> Trouble {
+        let is_local = self.ip(Source::Main).is_ok_and(crate::engine::contact::is_local);
+        if is_local && !self.private_network && !self.is_known(Source::Main).unwrap_or(true) {
+            return skipped(LOCAL_REFUSED);
+        }
+        failed(why)
+    }
+
     /// Whether the target hands out `source` as a contact; it is asked again and again until it does, for a while.
     pub(super) fn is_known(&mut self, source: Source) -> Result<bool, Trouble> {
         if let Some(&known) = self.known.get(&source) {
@@ -302,7 +399,9 @@ impl<'a> Probe<'a> {
         let id = self.id(source);
         let reply = self.ask(FIND_NODE, &[("hash", &id.0)])?;
         let contact = [&id.0[..], CompactAddr::new(&addr).as_bytes()].concat();
-        Ok(reply.results()?.contacts(self.own_nodes())?.contains(&&contact[..]))
+        let (results, key) = (reply.results()?, self.own_nodes());
+        // jech/dht leaves the key out as long as it knows nobody.
+        Ok(results.get(key).is_some() && results.contacts(key)?.contains(&&contact[..]))
     }
 
     /// The answer to a question that several checks begin with, asked once.
@@ -330,6 +429,11 @@ impl<'a> Probe<'a> {
         self.link.target().ip()
     }
 
+    /// Datagrams of the target that left from another port than the one that was asked.
+    pub(super) fn strays(&self) -> usize {
+        self.link.strays()
+    }
+
     pub(super) fn may_burst(&self) -> Outcome {
         if self.link.may_burst() { Ok(()) } else { Err(skipped("bursts are sent on this machine only")) }
     }
@@ -340,13 +444,6 @@ impl<'a> Probe<'a> {
 
     pub(super) fn ip(&mut self, source: Source) -> Result<IpAddr, Trouble> {
         Ok(self.address(source)?.ip())
-    }
-
-    /// The id of `source`, which fits its address (BEP 42).
-    pub(super) fn id(&mut self, source: Source) -> Id {
-        let ip = self.link.address(source).map_or(IpAddr::from([127, 0, 0, 1]), |addr| addr.ip());
-        let random = &mut self.random;
-        *self.ids.entry(source).or_insert_with(|| Id::for_address(ip, random))
     }
 
     pub(super) fn random(&mut self) -> &mut Random {
@@ -366,76 +463,6 @@ impl<'a> Probe<'a> {
     pub(super) fn asked(&self) -> &[(Source, Reply)] {
         &self.asked
     }
-
-    // Datagrams.
-
-    /// A datagram of `source`: `{id}`, `{t}` (new), `{hash}` and the given fields, which come first.
-    pub(super) fn filled(&mut self, source: Source, template: &[u8], fields: &[Field<'_>]) -> Vec<u8> {
-        let id = self.id(source);
-        let hash = self.hash;
-        self.serial += 1;
-        let transaction = transaction(self.serial);
-        let standard: [Field<'_>; 3] = [("id", &id.0), ("t", &transaction), ("hash", &hash.0)];
-        fill(template, &[fields, &standard].concat())
-    }
-
-    fn send(&mut self, source: Source, datagram: &[u8], burst: bool) {
-        self.note(true, source, datagram);
-        self.link.send(source, datagram, burst);
-    }
-
-    /// The next datagram that is no query; queries are answered, as a node must.
-    fn receive(&mut self, wait: Wait) -> Option<(Source, Reply)> {
-        loop {
-            let (source, bytes) = self.link.receive(wait)?;
-            let reply = Reply::new(bytes);
-            if !reply.is_query() {
-                self.note(false, source, &reply.bytes);
-                return Some((source, reply));
-            }
-            if !matches!(source, Source::Mute | Source::Unheard) {
-                let t = reply.transaction().to_vec();
-                let pong = b"d1:rd2:id20:{id}5:nodes0:6:nodes60:e1:t{#theirs}1:y1:re";
-                let pong = self.filled(source, pong, &[("theirs", &t)]);
-                self.link.send(source, &pong, true);
-            }
-            self.asked.push((source, reply));
-        }
-    }
-
-    fn note(&mut self, sent: bool, source: Source, bytes: &[u8]) {
-        if self.transcript.len() == TRANSCRIPT {
-            self.transcript.remove(0);
-        }
-        self.transcript.push(Passed { sent, source, bytes: bytes.to_vec() });
-    }
-
-    /// The transaction id of a query that was just filled: the one that it names itself, if it can be read.
-    fn transaction_of(&self, query: &[u8]) -> Vec<u8> {
-        match Reply::new(query.to_vec()).transaction() {
-            [] => transaction(self.serial).to_vec(),
-            named => named.to_vec(),
-        }
-    }
-
-    /// Whether `reply` answers something older than the question at hand.
-    fn is_stale(&self, reply: &Reply, since: u32) -> bool {
-        self.serial_of(reply).is_some_and(|serial| serial < since)
-    }
-
-    /// Which of our own transaction ids it carries.
-    fn serial_of(&self, reply: &Reply) -> Option<u32> {
-        let bytes: [u8; 4] = reply.transaction().try_into().ok()?;
-        let serial = u32::from_be_bytes([0, 0, bytes[2], bytes[3]]);
-        (transaction(serial) == bytes && serial <= self.serial).then_some(serial)
-    }
-}
-
-/// Our transaction ids count: so a late answer is told from one that is due. Four bytes, for the `mainline` crate
-/// drops any other length.
-fn transaction(serial: u32) -> [u8; 4] {
-    let [.., high, low] = serial.to_be_bytes();
-    [b'C', b'f', high, low]
 }
 
 /// Fails unless `results` name no contact of a shape that no node may have.

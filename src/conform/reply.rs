@@ -38,6 +38,24 @@ impl Reply {
         self.top(key)?.bytes()
     }
 
+    /// Whether it is one bencoded value at all.
+    pub(super) const fn is_readable(&self) -> bool {
+        self.tree.is_some()
+    }
+
+    /// Whether it is one bencoded dict.
+    pub(super) const fn is_dict(&self) -> bool {
+        matches!(self.tree, Some(Tree::Dict(_)))
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.top(key).is_some()
+    }
+
+    pub(super) fn is_error(&self) -> bool {
+        self.top_bytes("y") == Some(b"e")
+    }
+
     pub(super) fn is_query(&self) -> bool {
         self.top_bytes("y") == Some(b"q")
     }

@@ -2,12 +2,17 @@
 //! its source may be forged, and nothing of it hurts.
 
 use crate::conform::Test::{Run, Silent, Survives};
-use crate::conform::probe::{PING, Probe};
+use crate::conform::probe::{FIND_NODE, Field, GET_PEERS, PING, Probe};
 use crate::conform::reply::expect;
 use crate::conform::{Check, Outcome, Source, must, should};
 
 const GARBAGE: &str = "BEP 5; libtorrent, jech/dht: garbage is dropped";
 const BENCODING: &str = "BEP 3, bencoding";
+const CUT: &str = "BEP 3, bencoding; libtorrent: what does not end is dropped";
+/// Cuts of one query where time is dear.
+const CUTS: usize = 8;
+/// Beginnings that are sent before the target is asked whether it goes on.
+const AT_ONCE: usize = 8;
 
 #[rustfmt::skip]
 pub(super) const CHECKS: &[Check] = &[
@@ -43,6 +48,24 @@ pub(super) const CHECKS: &[Check] = &[
     must("abuse.nul", "C strings", "a method with a NUL inside is not ping", Run(|p| p.not_served(b"d1:ad2:id20:{id}e1:q6:ping\x00x1:t4:{t}1:y1:qe"))),
     must("abuse.burst", "a node answers others while one floods it", "after 200 pings at once from one address it answers another", Run(burst)),
     must("abuse.burst.garbage", "a node answers others while one floods it", "after 200 datagrams of garbage it answers", Run(burst_of_garbage)),
+    should("abuse.cut.ping", CUT, "no ping is answered that is cut off anywhere", Run(|p| cut(p, PING))),
+    should("abuse.cut.find_node", CUT, "no find_node is answered that is cut off anywhere", Run(|p| cut(p, FIND_NODE))),
+    should("abuse.cut.get_peers", CUT, "no get_peers is answered that is cut off anywhere", Run(|p| cut(p, GET_PEERS))),
+    should("abuse.cut.announce", CUT, "no announce is answered that is cut off anywhere", Run(|p| cut(p, b"d1:ad2:id20:{id}9:info_hash20:{hash}4:porti7008e5:token8:made-up!e1:q13:announce_peer1:t4:{t}1:y1:qe"))),
+    should("abuse.cut.get", CUT, "no get is answered that is cut off anywhere", Run(|p| cut(p, b"d1:ad2:id20:{id}6:target20:{hash}e1:q3:get1:t4:{t}1:y1:qe"))),
+    should("abuse.cut.put", CUT, "no put is answered that is cut off anywhere", Run(|p| cut(p, b"d1:ad2:id20:{id}5:token8:made-up!1:v5:valuee1:q3:put1:t4:{t}1:y1:qe"))),
+    must("abuse.cut.stored", "BEP 3, bencoding", "no announce is stored that is cut off anywhere", Run(cut_announce)),
+    should("abuse.length.zeros", BENCODING, "a length with leading zeros is not answered", Silent(b"d1:ad2:id020:{id}e1:q4:ping1:t4:{t}1:y1:qe")),
+    should("abuse.length.plus", BENCODING, "a length with a plus sign is not answered", Silent(b"d1:ad2:id+20:{id}e1:q4:ping1:t4:{t}1:y1:qe")),
+    should("abuse.length.space", BENCODING, "a length behind a space is not answered", Silent(b"d1:ad2:id 20:{id}e1:q4:ping1:t4:{t}1:y1:qe")),
+    should("abuse.length.none", BENCODING, "a string without a length is not answered", Silent(b"d1:ad2:id:{id}e1:q4:ping1:t4:{t}1:y1:qe")),
+    should("abuse.dict.odd", BENCODING, "a dict with a key without a value is not answered", Silent(b"d1:ad2:id20:{id}4:porte1:q4:ping1:t4:{t}1:y1:qe")),
+    should("abuse.end", BENCODING, "an end too many, in front, is not answered", Silent(b"ed1:ad2:id20:{id}e1:q4:ping1:t4:{t}1:y1:qe")),
+    must("abuse.int.long", BENCODING, "an integer of 1,000 digits does no harm", Run(long_integer)),
+    must("abuse.nested.deep", "parsers recurse", "1,400 lists that do not end do no harm", Run(|p| p.survives(&b"l".repeat(1400), &[]))),
+    must("abuse.nested.values", "parsers recurse", "a value of 300 lists inside each other in a put does no harm", Run(nested_value)),
+    must("abuse.values.many", "parsers allocate per value", "a response with 150 peers that nobody asked for does no harm", Run(many_peers)),
+    must("abuse.nodes.odd", "jech/dht blacklists such", "a response with contacts of 25 bytes does no harm", Survives(b"d1:rd2:id20:{id}5:nodes25:0123456789012345678901234e1:t4:{t}1:y1:re")),
 ];
 
 fn long_transaction(p: &mut Probe<'_>) -> Outcome {
@@ -80,9 +103,53 @@ fn padded(p: &mut Probe<'_>, length: usize) -> Outcome {
 
 fn substrings(p: &mut Probe<'_>) -> Outcome {
     let query = b"d1:ad2:id20:{id}6:target20:1:t2:zz1:y1:r1:q4:pie1:q9:find_node1:t4:{t}1:y1:qe";
-    let reply = p.ask(query, &[])?;
+    // Not from an address that is needed later: jech/dht reads a response in it, and blacklists the sender.
+    let reply = p.ask_from(Source::Port(200), query, &[])?;
     reply.results()?;
     expect(reply.transaction() != b"zz", "it echoes what stands inside a string")
+}
+
+/// Every beginning of a query; at a polite pace only some, the last ones among them, which hold nearly everything.
+fn cuts(p: &mut Probe<'_>, query: &[u8], fields: &[Field<'_>]) -> Vec<Vec<u8>> {
+    let whole = p.filled(Source::Main, query, fields).len();
+    let all: Vec<usize> = (1..whole).rev().collect();
+    let some: Vec<usize> = if p.may_burst().is_ok() {
+        all
+    } else {
+        all[..CUTS / 2].iter().copied().chain((1..whole).step_by(whole / (CUTS / 2))).collect()
+    };
+    some.into_iter().map(|length| p.filled(Source::Main, query, fields)[..length].to_vec()).collect()
+}
+
+fn cut(p: &mut Probe<'_>, query: &[u8]) -> Outcome {
+    cuts(p, query, &[]).chunks(AT_ONCE).try_for_each(|cuts| {
+        let answers = p.provoke_raw(cuts)?;
+        expect(answers == 0, format!("{answers} of {} beginnings are answered", cuts.len()))
+    })
+}
+
+/// With a good token and all that is needed in it, and its end missing.
+fn cut_announce(p: &mut Probe<'_>) -> Outcome {
+    let token = p.token(Source::Main)?;
+    let query = b"d1:ad2:id20:{id}9:info_hash20:{hash}4:porti7008e5:token{#token}e1:q13:announce_peer1:t4:{t}1:y1:qe";
+    let all = cuts(p, query, &[("token", &token)]);
+    all.chunks(AT_ONCE).try_for_each(|cuts| p.provoke_raw(cuts).map(drop))?;
+    let peers = p.peers(Source::SecondPort)?;
+    expect(peers.is_empty(), format!("stored as {peers:?}"))
+}
+
+fn long_integer(p: &mut Probe<'_>) -> Outcome {
+    p.survives(b"d1:ad2:id20:{id}4:porti{digits}ee1:q4:ping1:t4:{t}1:y1:qe", &[("digits", &[b'9'; 1000])])
+}
+
+fn nested_value(p: &mut Probe<'_>) -> Outcome {
+    let deep = [b"l".repeat(300), b"e".repeat(300)].concat();
+    p.survives(b"d1:ad2:id20:{id}5:token8:made-up!1:v{deep}e1:q3:put1:t4:{t}1:y1:qe", &[("deep", &deep)])
+}
+
+fn many_peers(p: &mut Probe<'_>) -> Outcome {
+    let peers = b"6:\x01\x02\x03\x04\x1a\xe1".repeat(150);
+    p.survives(b"d1:rd2:id20:{id}6:valuesl{peers}ee1:t4:{t}1:y1:re", &[("peers", &peers)])
 }
 
 fn burst(p: &mut Probe<'_>) -> Outcome {

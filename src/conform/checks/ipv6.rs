@@ -13,6 +13,7 @@ const N4: &[u8] = b"d1:ad2:id20:{id}6:target20:{hash}4:wantl2:n4ee1:q9:find_node
 const N6: &[u8] = b"d1:ad2:id20:{id}6:target20:{hash}4:wantl2:n6ee1:q9:find_node1:t4:{t}1:y1:qe";
 const NEITHER_KNOWN: &[u8] = b"d1:ad2:id20:{id}6:target20:{hash}4:wantl2:n82:n9ee1:q9:find_node1:t4:{t}1:y1:qe";
 const PEERS_BOTH: &[u8] = b"d1:ad2:id20:{id}9:info_hash20:{hash}4:wantl2:n42:n6ee1:q9:get_peers1:t4:{t}1:y1:qe";
+const PEERS_N4: &[u8] = b"d1:ad2:id20:{id}9:info_hash20:{hash}4:wantl2:n4ee1:q9:get_peers1:t4:{t}1:y1:qe";
 const PEERS_N6: &[u8] = b"d1:ad2:id20:{id}9:info_hash20:{hash}4:wantl2:n6ee1:q9:get_peers1:t4:{t}1:y1:qe";
 
 #[rustfmt::skip]
@@ -34,6 +35,10 @@ pub(super) const CHECKS: &[Check] = &[
     must("ipv6.nodes6.records", "BEP 32, nodes6", "nodes6 consists of whole records of 38 bytes that can be sent to", Run(records)),
     must("ipv6.announce", "BEP 32, announce_peer", "over IPv6, an announce stores an IPv6 peer of 18 bytes", Run(announce)),
     should("ipv6.size.incoming", "BEP 32: receives 1,024 bytes", "a query of 1,024 bytes is served", Run(large_query)),
+    should("ipv6.want.twice", WANT, "a family that is wanted twice is given once", Run(|p| { let key = p.own_nodes(); let wanted: &[u8] = if key == "nodes" { b"n4" } else { b"n6" }; p.ask(b"d1:ad2:id20:{id}6:target20:{hash}4:wantl2:{wanted}2:{wanted}ee1:q9:find_node1:t4:{t}1:y1:qe", &[("wanted", wanted)])?.results()?.contacts(key).map(drop) })),
+    should("ipv6.want.many", WANT, "a want of 40 unknown families is served", Run(|p| p.ask(b"d1:ad2:id20:{id}6:target20:{hash}4:wantl{many}ee1:q9:find_node1:t4:{t}1:y1:qe", &[("many", &b"2:n7".repeat(40))])?.results().map(drop))),
+    should("ipv6.want.peers.n4", WANT, "want = n4 in get_peers gives nodes and no nodes6", Run(|p| wanted(p, PEERS_N4, "nodes", "nodes6"))),
+    should("ipv6.want.peers.n6", WANT, "want = n6 in get_peers gives nodes6 and no nodes", Run(|p| wanted(p, PEERS_N6, "nodes6", "nodes"))),
 ];
 
 fn other(key: &str) -> &'static str {
@@ -82,7 +87,9 @@ fn family_of_values(p: &mut Probe<'_>) -> Outcome {
     for query in [PEERS_N6, PEERS_BOTH] {
         let reply = p.ask_from(Source::SecondPort, query, &[])?;
         let values = reply.results()?.values()?;
-        expect(!values.is_empty(), "no peers")?;
+        if values.is_empty() {
+            return Err(p.not_listed("no peers"));
+        }
         expect(values.iter().all(|value| value.len() == length), format!("a peer has not {length} bytes"))?;
     }
     Ok(())
@@ -107,7 +114,7 @@ fn announce(p: &mut Probe<'_>) -> Outcome {
         return Err(skipped("the target was given by its IPv4 address"));
     }
     p.announce(Source::Main, 7003)?;
-    expect(p.lists(Source::Main, 7003)?, "the peer is not listed")
+    p.expect_listed(Source::Main, 7003)
 }
 
 fn large_query(p: &mut Probe<'_>) -> Outcome {

@@ -14,8 +14,8 @@ const IMMUTABLE: &str = "BEP 44, Immutable Items";
 const MUTABLE: &str = "BEP 44, Mutable Items";
 const ERRORS: &str = "BEP 44, Errors";
 const CAS: &str = "BEP 44, CAS";
-const ASK: &[u8] = b"d1:ad2:id20:{id}6:target20:{hash}e1:q3:get1:t4:{t}1:y1:qe";
-const ASK_SINCE: &[u8] = b"d1:ad2:id20:{id}3:seqi{seq}e6:target20:{hash}e1:q3:get1:t4:{t}1:y1:qe";
+pub(super) const ASK: &[u8] = b"d1:ad2:id20:{id}6:target20:{hash}e1:q3:get1:t4:{t}1:y1:qe";
+pub(super) const ASK_SINCE: &[u8] = b"d1:ad2:id20:{id}3:seqi{seq}e6:target20:{hash}e1:q3:get1:t4:{t}1:y1:qe";
 const PUT: &[u8] = b"d1:ad2:id20:{id}5:token{#token}1:v{v}e1:q3:put1:t4:{t}1:y1:qe";
 const HELLO: &[u8] = b"12:Hello World!";
 
@@ -71,7 +71,7 @@ pub(super) const CHECKS: &[Check] = &[
 
 /// Whether the target knows BEP 44: it gives a token for a target. A 204, or an answer like that to `find_node`,
 /// says that it does not.
-fn speaks(p: &mut Probe<'_>) -> Outcome {
+pub(super) fn speaks(p: &mut Probe<'_>) -> Outcome {
     let speaks = p.fact("items", |p| {
         let reply = p.ask(ASK, &[])?;
         Ok(reply.results().is_ok_and(|results| results.get("token").is_some()))
@@ -85,13 +85,13 @@ fn speaks(p: &mut Probe<'_>) -> Outcome {
 }
 
 /// A token for `target`.
-fn token(p: &mut Probe<'_>, target: &[u8; 20]) -> Result<Vec<u8>, Trouble> {
+pub(super) fn token(p: &mut Probe<'_>, target: &[u8; 20]) -> Result<Vec<u8>, Trouble> {
     Ok(p.ask(ASK, &[("hash", target)])?.results()?.bytes("token")?.to_vec())
 }
 
 /// The raw bytes of `v` in an answer, as they came: they are what was hashed and signed. In a canonical answer `v`
 /// is the last key of `r`, and the transaction id follows.
-fn raw_value(reply: &Reply) -> Result<Option<Vec<u8>>, Trouble> {
+pub(super) fn raw_value(reply: &Reply) -> Result<Option<Vec<u8>>, Trouble> {
     if reply.results()?.get("v").is_none() {
         return Ok(None);
     }
@@ -108,11 +108,11 @@ fn is_value(bytes: &[u8]) -> bool {
     crate::conform::tree::Tree::parse(bytes).is_some()
 }
 
-fn got(p: &mut Probe<'_>, target: &[u8; 20]) -> Result<Option<Vec<u8>>, Trouble> {
+pub(super) fn got(p: &mut Probe<'_>, target: &[u8; 20]) -> Result<Option<Vec<u8>>, Trouble> {
     raw_value(&p.ask(ASK, &[("hash", target)])?)
 }
 
-fn expect_value(got: Option<&[u8]>, wanted: &[u8]) -> Outcome {
+pub(super) fn expect_value(got: Option<&[u8]>, wanted: &[u8]) -> Outcome {
     let shown = got.map_or_else(|| "nothing".to_owned(), readable);
     expect(got == Some(wanted), format!("got {shown}, not {}", readable(wanted)))
 }
@@ -127,7 +127,7 @@ fn unknown(p: &mut Probe<'_>) -> Outcome {
     results.lacks("v")
 }
 
-fn target_of(value: &[u8]) -> [u8; 20] {
+pub(super) fn target_of(value: &[u8]) -> [u8; 20] {
     Sha1::digest(value).into()
 }
 

@@ -58,6 +58,36 @@ pub(super) const CHECKS: &[Check] = &[
     should("krpc.response.silent", "BEP 5; libtorrent, jech/dht", "a response to nothing is not answered", Silent(b"d1:rd2:id20:{id}e1:t4:{t}1:y1:re")),
     should("krpc.error.silent", "BEP 5; libtorrent, jech/dht", "an error about nothing is not answered", Silent(b"d1:eli201e5:helloe1:t4:{t}1:y1:ee")),
     must("krpc.asks.well", KRPC, "its own queries are canonical, with transaction id, method and its id", Run(asks_well)),
+    must("krpc.t.3", KRPC, "a transaction id of 3 bytes is echoed", Run(|p| echoes(p, b"abc"))),
+    should("krpc.t.15", "jech/dht ignores 16 bytes and more", "a transaction id of 15 bytes is echoed", Run(|p| echoes(p, b"fifteen-bytes-t"))),
+    must("krpc.t.64", "jech/dht blacklists whoever cuts it", "a transaction id of 64 bytes is echoed whole, or not at all", Run(long_transaction)),
+    must("krpc.t.error", ERRORS, "an error echoes a transaction id of 8 bytes", Run(|p| error_echoes(p, b"eightbyt"))),
+    should("krpc.t.list", KRPC, "a transaction id that is a list is not served", NotServed(b"d1:ad2:id20:{id}e1:q4:ping1:tl4:{t}e1:y1:qe")),
+    must("krpc.y.response", KRPC, "a query that says that it is a response is not served", NotServed(b"d1:ad2:id20:{id}e1:q4:ping1:t4:{t}1:y1:re")),
+    must("krpc.y.error", KRPC, "a query that says that it is an error is not served", NotServed(b"d1:ad2:id20:{id}e1:q4:ping1:t4:{t}1:y1:ee")),
+    should("krpc.y.long", KRPC, "a kind of query, written out, is not served", NotServed(b"d1:ad2:id20:{id}e1:q4:ping1:t4:{t}1:y5:querye")),
+    should("krpc.y.case", KRPC, "kinds are told apart by case: Q is none", NotServed(b"d1:ad2:id20:{id}e1:q4:ping1:t4:{t}1:y1:Qe")),
+    should("krpc.y.empty", KRPC, "an empty kind is not served", NotServed(b"d1:ad2:id20:{id}e1:q4:ping1:t4:{t}1:y0:e")),
+    must("krpc.q.empty", KRPC, "an empty method is not served", NotServed(b"d1:ad2:id20:{id}e1:q0:1:t4:{t}1:y1:qe")),
+    must("krpc.q.shorter", KRPC, "pin is not ping", NotServed(b"d1:ad2:id20:{id}e1:q3:pin1:t4:{t}1:y1:qe")),
+    must("krpc.q.longer", KRPC, "pingping is not ping", NotServed(b"d1:ad2:id20:{id}e1:q8:pingping1:t4:{t}1:y1:qe")),
+    must("krpc.q.space", KRPC, "ping with a space behind it is not ping", NotServed(b"d1:ad2:id20:{id}e1:q5:ping 1:t4:{t}1:y1:qe")),
+    must("krpc.q.list", KRPC, "a method that is a list is not served", NotServed(b"d1:ad2:id20:{id}e1:ql4:pinge1:t4:{t}1:y1:qe")),
+    must("krpc.a.text", KRPC, "arguments that are a text are not served", NotServed(b"d1:a26:2:id20:abcdefghij01234567891:q4:ping1:t4:{t}1:y1:qe")),
+    must("krpc.a.integer", KRPC, "arguments that are a number are not served", NotServed(b"d1:ai7e1:q4:ping1:t4:{t}1:y1:qe")),
+    must("krpc.id.empty", QUERIES, "an empty id is not served", NotServed(b"d1:ad2:id0:e1:q4:ping1:t4:{t}1:y1:qe")),
+    must("krpc.id.hex", QUERIES, "an id in hex, 40 bytes, is not served", NotServed(b"d1:ad2:id40:0123456789abcdef0123456789abcdef01234567e1:q4:ping1:t4:{t}1:y1:qe")),
+    must("krpc.id.list", QUERIES, "an id that is a list is not served", NotServed(b"d1:ad2:idl20:{id}ee1:q4:ping1:t4:{t}1:y1:qe")),
+    must("krpc.id.outside", QUERIES, "an id outside of the arguments does not count", NotServed(b"d1:ade2:id20:{id}1:q4:ping1:t4:{t}1:y1:qe")),
+    should("krpc.id.long.code", ERRORS, "an id of 21 bytes is refused with 203", Refused(203, b"d1:ad2:id21:012345678901234567890e1:q4:ping1:t4:{t}1:y1:qe")),
+    should("krpc.id.integer.code", ERRORS, "an id that is a number is refused with 203", Refused(203, b"d1:ad2:idi5ee1:q4:ping1:t4:{t}1:y1:qe")),
+    should("krpc.unknown.target.short", "libtorrent, mldht", "an unknown method with a target of 19 bytes is not served", NotServed(b"d1:ad2:id20:{id}6:target19:0123456789012345678e1:q5:dance1:t4:{t}1:y1:qe")),
+    should("krpc.integer.minus-zero", "BEP 3: i-0e is invalid", "a message with i-0e is not served", NotServed(b"d1:ad2:id20:{id}4:seedi-0ee1:q4:ping1:t4:{t}1:y1:qe")),
+    should("krpc.integer.zeros", "BEP 3: leading zeros are invalid", "a message with i03e is not served", NotServed(b"d1:ad2:id20:{id}4:seedi03ee1:q4:ping1:t4:{t}1:y1:qe")),
+    should("krpc.integer.plus", "BEP 3, bencoding", "a message with i+3e is not served", NotServed(b"d1:ad2:id20:{id}4:seedi+3ee1:q4:ping1:t4:{t}1:y1:qe")),
+    must("krpc.ro.zero", "BEP 43", "a node that says ro = 0 is served", Served(b"d1:ad2:id20:{id}e1:q4:ping2:roi0e1:t4:{t}1:y1:qe")),
+    should("krpc.version.long", KRPC, "a version of 12 bytes is passed over", Served(b"d1:ad2:id20:{id}e1:q4:ping1:t4:{t}1:v12:conform-test1:y1:qe")),
+    should("krpc.version.integer", KRPC, "a version that is a number is passed over", Served(b"d1:ad2:id20:{id}e1:q4:ping1:t4:{t}1:vi7e1:y1:qe")),
 ];
 
 fn one_answer(p: &mut Probe<'_>) -> Outcome {
@@ -85,6 +115,17 @@ fn echoes(p: &mut Probe<'_>, t: &[u8]) -> Outcome {
     let reply = p.ask(b"d1:ad2:id20:{id}e1:q4:ping1:t{#ours}1:y1:qe", &[("ours", t)])?;
     reply.results()?;
     expect(reply.transaction() == t, "the answer carries another transaction id")
+}
+
+fn long_transaction(p: &mut Probe<'_>) -> Outcome {
+    let long = [b't'; 64];
+    let reply = p.provoke(b"d1:ad2:id20:{id}e1:q4:ping1:t{#long}1:y1:qe", &[("long", &long)])?;
+    expect(reply.is_none_or(|reply| reply.transaction() == long), "the answer carries another transaction id")
+}
+
+fn error_echoes(p: &mut Probe<'_>, t: &[u8]) -> Outcome {
+    let reply = p.ask(b"d1:ad2:id20:{id}e1:q9:find_node1:t{#ours}1:y1:qe", &[("ours", t)])?;
+    reply.error().map(drop)
 }
 
 fn pipelined(p: &mut Probe<'_>) -> Outcome {

@@ -35,6 +35,11 @@ pub(super) const CHECKS: &[Check] = &[
     should("scrape.noseed", SCRAPE, "with noseed = 1 a peer is named before the seeds of a large swarm", Run(noseed)),
     must("scrape.nodes", SCRAPE, "contacts come with the filters", Run(nodes)),
     must("scrape.many", "BEP 32: at most 1,024 bytes", "a scrape of a large swarm is answered within 1,024 bytes", Run(many)),
+    must("scrape.estimate", SCRAPE, "the filter of 60 peers has the bits of 60 addresses", Run(estimate)),
+    must("scrape.swarms", SCRAPE, "a peer of one swarm is not in the filter of another", Run(swarms_apart)),
+    must("scrape.ports", SCRAPE, "filters are of addresses, not of addresses and ports", Run(ports)),
+    should("scrape.token", "BEP 33; BEP 5, get_peers", "a token comes with the filters", Run(token)),
+    should("scrape.noseed.type", SCRAPE, "a noseed that is a text is passed over", Served(b"d1:ad2:id20:{id}9:info_hash20:{hash}6:noseed3:yese1:q9:get_peers1:t4:{t}1:y1:qe")),
 ];
 
 /// Whether the target knows BEP 33 at all: it says nothing of it, so a swarm of one tells.
@@ -125,7 +130,7 @@ fn ip_once(p: &mut Probe<'_>) -> Outcome {
     p.announce_with(Source::Main, NOT_SEED, PORT)?;
     p.announce_with(Source::Main, NOT_SEED, PORT + 1)?;
     let reply = p.ask(ASK, &[])?;
-    let set: u32 = filter(reply.results()?, "BFpe")?.iter().map(|byte| byte.count_ones()).sum();
+    let set = bits_set(filter(reply.results()?, "BFpe")?);
     expect((1..=2).contains(&set), format!("{set} bits are set for one IP address"))
 }
 
@@ -155,6 +160,50 @@ fn crowd(p: &mut Probe<'_>, size: u8, arguments: &[u8]) -> Outcome {
     p.may_burst()?;
     p.address(Source::Crowd(0)).map_err(|_| skipped("it takes many IP addresses, which only IPv4 loopback has"))?;
     (0..size).try_for_each(|number| p.announce_with(Source::Crowd(number), arguments, PORT))
+}
+
+fn bits_set(filter: &[u8]) -> u32 {
+    filter.iter().map(|byte| byte.count_ones()).sum()
+}
+
+/// 60 addresses set 120 bits, or somewhat fewer where two meet.
+fn estimate(p: &mut Probe<'_>) -> Outcome {
+    speaks(p)?;
+    crowd(p, 60, NOT_SEED)?;
+    let reply = p.ask(ASK, &[])?;
+    let set = bits_set(filter(reply.results()?, "BFpe")?);
+    expect((100..=120).contains(&set), format!("{set} bits are set"))
+}
+
+fn swarms_apart(p: &mut Probe<'_>) -> Outcome {
+    speaks(p)?;
+    p.next_hash();
+    p.announce_with(Source::Main, NOT_SEED, PORT)?;
+    p.next_hash();
+    p.announce_with(Source::Main, SEED, PORT)?;
+    let reply = p.ask(ASK, &[])?;
+    let set = bits_set(filter(reply.results()?, "BFpe")?);
+    expect(set == 0, format!("{set} bits of another swarm are set"))
+}
+
+/// The filter after an announce is made of the hash of the IP address alone.
+fn ports(p: &mut Probe<'_>) -> Outcome {
+    speaks(p)?;
+    p.next_hash();
+    p.announce_with(Source::Main, NOT_SEED, 40_000)?;
+    let mut wanted = bits(p.ip(Source::Main)?).to_vec();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let reply = p.ask(ASK, &[])?;
+    let filter = filter(reply.results()?, "BFpe")?;
+    let set: Vec<usize> = (0..2048).filter(|bit| filter[bit / 8] & (1 << (bit % 8)) != 0).collect();
+    expect(set == wanted, format!("bits {set:?} instead of {wanted:?}"))
+}
+
+fn token(p: &mut Probe<'_>) -> Outcome {
+    speaks(p)?;
+    p.announce(Source::Main, PORT)?;
+    p.ask(ASK, &[])?.results()?.bytes("token").map(drop)
 }
 
 fn nodes(p: &mut Probe<'_>) -> Outcome {

@@ -2,9 +2,9 @@
 
 use crate::conform::Test::{Run, Served};
 use crate::conform::probe::{FIND_NODE, GET_PEERS, PING, Probe};
-use crate::conform::reply::{Reply, expect, skipped};
+use crate::conform::reply::{Reply, expect, failed, skipped};
 use crate::conform::template::readable;
-use crate::conform::{Check, Outcome, Source, must, should};
+use crate::conform::{Check, Outcome, Source, Trouble, must, should};
 use crate::engine::contact::{CompactAddr, is_local};
 use crate::engine::id::Id;
 
@@ -20,7 +20,7 @@ pub(super) const CHECKS: &[Check] = &[
     should("security.ip.get_peers", EXTERNAL, "the answer to get_peers tells the asker its address", Run(|p| tells_address(p, GET_PEERS))),
     should("security.ip.error", EXTERNAL, "an error tells the asker its address", Run(|p| tells_address(p, b"d1:ad2:id20:{id}e1:q9:find_node1:t4:{t}1:y1:qe"))),
     must("security.ip.right", EXTERNAL, "the address that it tells is that of the asker, with port, in 6 or 18 bytes", Run(right_address)),
-    must("security.id.fits", NODE_ID, "its own id fits its address", Run(id_fits)),
+    must("security.id.fits", NODE_ID, "its own id fits its address (a should where it tells no addresses, and so does not speak BEP 42)", Run(id_fits)),
     must("security.id.any-asker", EXTERNAL, "an asker whose id does not fit its address is served", Served(b"d1:ad2:id20:\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11e1:q4:ping1:t4:{t}1:y1:qe")),
     should("security.id.change", NODE_ID, "an asker that changes its id is served", Run(changes_id)),
     should("security.id.zero-asker", "zero ids are common", "an asker with the id of all zeros does not enter the table", Run(zero_asker)),
@@ -58,8 +58,14 @@ fn id_fits(p: &mut Probe<'_>) -> Outcome {
     if is_local(ip) {
         return Err(skipped(format!("{ip} is local, and so exempt")));
     }
-    let id = Id(p.target_id()?);
-    expect(id.matches_address(ip), format!("{id} does not fit {ip}"))
+    let reply = p.ask(PING, &[])?;
+    let id = Id(reply.results()?.id()?);
+    if id.matches_address(ip) {
+        return Ok(());
+    }
+    let why = format!("{id} does not fit {ip}");
+    // A node that tells no addresses does not speak BEP 42, and other nodes then only like its id less.
+    Err(if address_told(&reply).is_some() { failed(why) } else { Trouble::Advised(why) })
 }
 
 fn changes_id(p: &mut Probe<'_>) -> Outcome {

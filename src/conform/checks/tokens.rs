@@ -33,6 +33,13 @@ pub(super) const CHECKS: &[Check] = &[
     should("tokens.other-port", "NATs rewrite ports", "a token is accepted from another port of the same IP address", Run(other_port)),
     should("tokens.other-hash", "libtorrent, mldht", "a token for one infohash does not open another", Run(other_hash)),
     must("tokens.unforgeable", GET, "tokens of three addresses do not add up to that of a fourth, as a checksum's would", Run(unforgeable)),
+    must("tokens.zeros", ANNOUNCE, "a token of zeros is not stored", Run(|p| forged(p, |token| vec![0; token.len()]))),
+    must("tokens.reversed", ANNOUNCE, "a token read backwards is not stored", Run(|p| forged(p, |token| token.iter().rev().copied().collect()))),
+    must("tokens.half", ANNOUNCE, "the first half of a token is not stored", Run(|p| forged(p, |token| token[..token.len() / 2].to_vec()))),
+    must("tokens.first", ANNOUNCE, "a token with its first bit changed is not stored", Run(|p| forged(p, |token| [&[token.first().copied().unwrap_or_default() ^ 0x80], token.get(1..).unwrap_or_default()].concat()))),
+    must("tokens.list", ANNOUNCE, "a token inside of a list is not stored", Run(|p| refused_with_own(p, b"9:info_hash20:{hash}4:porti{port}e5:tokenl{#token}e"))),
+    must("tokens.outside", ANNOUNCE, "a token outside of the arguments does not count", Run(|p| refused_with_own(p, b"9:info_hash20:{hash}4:porti{port}ee5:token{#token}1:xd"))),
+    must("tokens.older", GET, "a token is still accepted when a newer one was given", Run(older)),
 ];
 
 fn given(p: &mut Probe<'_>) -> Outcome {
@@ -50,7 +57,7 @@ fn again(p: &mut Probe<'_>) -> Outcome {
     for _ in 0..2 {
         p.announce_by(Source::Main, ARGUMENTS, PORT, &token)?.results()?;
     }
-    expect(p.lists(Source::Main, PORT)?, "the peer is not listed")
+    p.expect_listed(Source::Main, PORT)
 }
 
 /// Announces with what `forge` makes of a good token; the peer must not be listed then.
@@ -63,9 +70,22 @@ fn refused_with(p: &mut Probe<'_>, source: Source, arguments: &[u8], token: &[u8
     match p.announce_by(source, arguments, PORT, token) {
         Ok(_) => {}
         Err(Trouble::Failed(_)) => p.alive()?,
-        Err(skipped) => return Err(skipped),
+        Err(other) => return Err(other),
     }
     expect(!p.lists(source, PORT)?, "the peer is stored all the same")
+}
+
+/// Announces with a good token that is not where it must be.
+fn refused_with_own(p: &mut Probe<'_>, arguments: &[u8]) -> Outcome {
+    let token = p.token(Source::Main)?;
+    refused_with(p, Source::Main, arguments, &token)
+}
+
+fn older(p: &mut Probe<'_>) -> Outcome {
+    let first = p.token(Source::Main)?;
+    p.token(Source::Main)?;
+    p.announce_by(Source::Main, ARGUMENTS, PORT, &first)?.results()?;
+    p.expect_listed(Source::Main, PORT)
 }
 
 fn flipped(token: &[u8]) -> Vec<u8> {

@@ -27,6 +27,10 @@ class Transmission(Client):
     announce_seconds = 180
     download_seconds = 180
 
+    def serve(self) -> None:
+        """Start, as a node of the DHT and nothing else."""
+        self._start()
+
     def seed(self, torrent: Torrent) -> None:
         torrent.write_content(self.content_folder)
         self._start()
