@@ -92,3 +92,12 @@ fn names_of_files_need_not_be_text() {
     let output = home.command(&["find", "--lan"]).arg(name).output().unwrap();
     assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn an_infohash_names_its_torrent_also_where_a_folder_has_that_name() {
+    let home = Home::new();
+    let infohash = "a".repeat(40);
+    std::fs::create_dir(home.path().join(&infohash)).unwrap();
+    let ended = home.run(&["find", &infohash, "--lan"]).expect_code(3);
+    assert!(ended.stderr.starts_with("error: no node is known"), "{}", ended.stderr);
+}

@@ -161,18 +161,23 @@ fn read(given: &OsStr) -> Result<Target, Fault> {
     if given == "-" {
         return Err(Fault::NestedList);
     }
+    let bare = unquoted(given);
+    // A name that is no text can only be that of a file.
+    let named = Torrent::parse(bare.to_str().unwrap_or("?"));
+    if let Ok(torrent) = named {
+        // Also where a folder is named by the infohash, as those of downloads are.
+        return Ok(Target { torrent, given: shown(&bare), is_file: false });
+    }
     if file::is_there(given) {
         return read_file(given);
     }
-    let bare = unquoted(given);
     if let Some(path) = file::of_url(&bare)? {
         return read_file(&path);
     }
-    // A name that is no text can only be that of a file.
-    match Torrent::parse(bare.to_str().unwrap_or("?")) {
+    match named {
         Err(ParseError::Infohash(_)) if file::is_named(&bare) => read_file(&bare),
         Err(ParseError::Infohash(InfohashError::SomethingElse)) => Err(Fault::Unknown),
-        read => Ok(Target { torrent: read?, given: shown(&bare), is_file: false }),
+        named => Ok(Target { torrent: named?, given: shown(&bare), is_file: false }),
     }
 }
 
