@@ -6,9 +6,9 @@
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Most bytes that wait for a stream. A line beyond them is lost.
@@ -30,7 +30,7 @@ pub(super) fn stderr() -> &'static Lines {
 
 /// Standard error, if it is a queue of lines by now.
 pub(super) fn stderr_if_queued() -> Option<&'static Lines> {
-    STDERR.get()
+    STDERR.get().filter(|lines| lines.queue.is_some())
 }
 
 /// Standard output, as a queue of lines from the first call on.
@@ -57,7 +57,7 @@ enum Losses {
 pub(super) struct Lines {
     /// To the thread that writes; `None` where the system gave none, then every line is lost.
     queue: Option<Sender<Entry>>,
-    state: std::sync::Arc<State>,
+    state: Arc<State>,
 }
 
 /// What both ends of the queue count.
@@ -78,7 +78,7 @@ enum Entry {
 impl Lines {
     fn before(out: impl Write + Send + 'static, losses: Losses) -> Self {
         let (queue, entries) = channel();
-        let state = std::sync::Arc::<State>::default();
+        let state = Arc::<State>::default();
         let shared = state.clone();
         let thread = std::thread::Builder::new().name("lines".to_owned());
         let started = thread.spawn(move || write_entries(&entries, out, &shared, losses));

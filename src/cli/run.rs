@@ -8,15 +8,16 @@ use super::args::RunArgs;
 use super::failure::{Exit, Failure, eprintln_quietly};
 use super::logging;
 use super::output::{Output, counted};
+use super::session;
 use crate::daemon::config::Config;
 use crate::daemon::service::{self, Moment, ServiceError, Started};
 
 pub(super) fn run(args: RunArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
     let config = Config::load(&args.settings.into_sources(environment))?;
+    let runtime = session::build(&mut tokio::runtime::Builder::new_multi_thread())?;
     logging::start_talkative(&config);
     config.warnings.iter().for_each(|warning| eprintln_quietly(format_args!("warning: {warning}")));
     let output = Output::new(args.json).staying(true);
-    let runtime = super::session::build(&mut tokio::runtime::Builder::new_multi_thread())?;
     // `staying`: no result of ours can fail here.
     let ended = runtime.block_on(service::run(&config, |moment| drop(output.result(text(&moment), &record(&moment)))));
     // Look-ups of names that the system has not answered are not waited for.

@@ -11,15 +11,15 @@ use crate::tracker::server::Gateway;
 /// What became of the gateway.
 #[derive(Debug)]
 pub(super) enum Opened {
-    /// Nobody wants it.
+    /// The configuration has none.
     Off,
     /// It is bound and can run.
     Ready(Box<Gateway<Dht>>),
-    /// Its usual address is taken; nobody has asked for it, so the node goes on without.
+    /// Its usual address is taken. It was not chosen, so the node goes on without.
     Without(SocketAddr, io::Error),
 }
 
-/// The address that somebody chose for the gateway cannot be had.
+/// The address that was chosen for the gateway cannot be had.
 #[derive(Debug, thiserror::Error)]
 #[error("the gateway cannot listen on {addr}: {source}")]
 pub struct GatewayError {

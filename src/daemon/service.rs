@@ -16,17 +16,17 @@ use super::signals::StopSignals;
 use crate::dht::{Dht, DhtBuilder, NodeFailed, PersistError, SaveError, StartError, Status};
 use crate::engine::id::Id;
 
-/// How often the log says how things are: a handful of lines a day tells whether all is well.
+/// Time between two lines of the log that say how things are: a handful of lines a day tells whether all is well.
 const REPORT_EVERY: Duration = Duration::from_secs(60 * 60);
 
-/// A node with a working link has joined long before.
+/// Time after which a node that has not joined says so. With a working link it has joined long before.
 const WARN_AFTER: Duration = Duration::from_secs(20);
 
 /// The exit code of a node that a second signal stops before its state is saved.
 const INTERRUPTED: i32 = 130;
 
-/// A wrapper such as `timeout` signals a program and its group: one request that arrives twice. Nobody asks a second
-/// time so soon.
+/// Time within which a second signal is the same request. A wrapper such as `timeout` signals a program and its group: one
+/// request that arrives twice.
 const ECHO: Duration = Duration::from_millis(300);
 
 /// What happens in the life of the node.
@@ -212,7 +212,7 @@ async fn save(dht: &Dht) {
     }
 }
 
-/// Whoever asks twice does not want to wait for a slow disk.
+/// A second request to stop does not wait for a slow disk.
 fn exit_on_next(mut signals: StopSignals) {
     let first = Instant::now();
     #[expect(clippy::disallowed_methods, reason = "lives as long as the last seconds of the process")]

@@ -129,9 +129,9 @@ settings! {
     /// 200 suffice for a single lookup at full speed.
     Every new_destinations_burst: Count<1, 1_000_000> = Count::new(NEW_DESTINATIONS_BURST);
 
-    /// Memory that the program may take, as in `128 MiB`.
-    /// Half of it is for the peers stored for others, three sixteenths are for the gateway and a sixteenth for items;
-    /// the rest is for all else.
+    /// Memory for what others make the program keep, and for the program itself, as in `128 MiB`.
+    /// Half of it is for stored peers, three sixteenths are for the gateway and a sixteenth for items.
+    /// Saving takes more for a moment: about 120 bytes for each stored peer.
     Daemon memory_limit: Size<32, { 1 << 20 }> = Size::mib(128);
 
     /// MiB that the peers stored for others may take, for all addresses listened on together.
