@@ -41,7 +41,7 @@ pub enum Command {
     Sample(SampleArgs),
     /// Store a small value in the DHT itself, or a file as many of them.
     Put(PutArgs),
-    /// Get a value or a file that somebody has put.
+    /// Get a value or a file that was put.
     Get(GetArgs),
     /// Publish a torrent under a name that stays when the torrent changes.
     PublishTorrent(PublishArgs),
@@ -201,7 +201,7 @@ pub struct LabArgs {
     /// Repetitions with other ids, keys and deaths.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub trials: Option<u32>,
-    /// The folder for tables and pictures.
+    /// Folder for the table (CSV) and the picture (SVG) of each experiment.
     #[arg(long, value_name = "DIR", default_value = "lab")]
     pub out: PathBuf,
     /// Small sizes, few trials: within a minute.

@@ -1,4 +1,4 @@
-//! Commands that stay (`--keep`): the same again and again until somebody stops them.
+//! Commands that stay (`--keep`): the same again and again until they are stopped.
 
 use std::future::Future;
 use std::time::Duration;

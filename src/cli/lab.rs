@@ -1,7 +1,7 @@
 //! `trackerless lab`: the classic experiments on distributed hash tables, on simulated networks.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use serde::Serialize;
@@ -10,7 +10,7 @@ use super::args::LabArgs;
 use super::failure::{Exit, Failure, eprintln_quietly};
 use super::output::{Output, counted};
 use super::progress::Progress;
-use crate::lab::{Experiment, Outcome, Plan, Verdict};
+use crate::lab::{Experiment, LEGEND, Outcome, Plan, Verdict};
 
 pub(super) fn run(args: LabArgs) -> Result<Exit, Failure> {
     fs::create_dir_all(&args.out).map_err(|error| unwritable(&args.out, &error))?;
@@ -20,15 +20,34 @@ pub(super) fn run(args: LabArgs) -> Result<Exit, Failure> {
     let mut holds = true;
     for &experiment in &args.experiment.0 {
         let outcome = watch(experiment, &plan);
-        save(experiment, &outcome, &args.out)?;
-        for verdict in &outcome.verdicts {
-            let Verdict { holds, explained, text } = verdict;
-            let record = Record { experiment: experiment.name(), holds: *holds, explained: *explained, verdict: text };
-            output.result(format_args!("{experiment}: {verdict}"), &record)?;
-        }
+        let files = save(experiment, &outcome, &args.out)?;
+        report(output, experiment, &outcome, &files)?;
         holds &= outcome.holds();
     }
+    output.note(LEGEND)?;
     Ok(if holds { Exit::Done } else { Exit::Nothing })
+}
+
+/// Prints the table, the verdicts and where the files are.
+fn report(output: Output, experiment: Experiment, outcome: &Outcome, files: &Files) -> Result<(), Failure> {
+    let name = experiment.name();
+    output.note(format_args!("{experiment}: {}\n\n{}\n", experiment.question(), outcome.table.in_columns()))?;
+    for verdict in &outcome.verdicts {
+        let Verdict { holds, explained, text } = verdict;
+        let record = Record { experiment: name, holds: *holds, explained: *explained, verdict: text };
+        output.result(format_args!("{experiment}: {verdict}"), &record)?;
+    }
+    let Files { table, picture, .. } = files;
+    let text = format_args!("{experiment}: the table is {}, the picture {}\n", table.display(), picture.display());
+    output.result(text, files)
+}
+
+/// Where an experiment was saved.
+#[derive(Serialize)]
+struct Files {
+    experiment: &'static str,
+    table: PathBuf,
+    picture: PathBuf,
 }
 
 /// A verdict, for programs.
@@ -73,7 +92,7 @@ fn watch(experiment: Experiment, plan: &Plan) -> Outcome {
     })
 }
 
-/// How long jobs that take so long take together on so many threads: no less than the longest of them.
+/// Time that jobs of these lengths take together on these threads, in seconds: no less than the longest of them.
 fn wall_seconds(jobs: &[f64], threads: usize) -> f64 {
     jobs.iter().copied().fold(jobs.iter().sum::<f64>() / threads as f64, f64::max)
 }
@@ -83,13 +102,14 @@ fn rough(seconds: f64) -> String {
     if seconds < 90.0 { format!("{seconds:.0} s") } else { format!("{:.0} min", seconds / 60.0) }
 }
 
-fn save(experiment: Experiment, outcome: &Outcome, folder: &Path) -> Result<(), Failure> {
-    let table = outcome.table.to_string();
-    for (kind, content) in [("csv", &table), ("svg", &outcome.picture)] {
+fn save(experiment: Experiment, outcome: &Outcome, folder: &Path) -> Result<Files, Failure> {
+    let write = |kind: &str, content: &str| -> Result<PathBuf, Failure> {
         let path = folder.join(format!("{experiment}.{kind}"));
         fs::write(&path, content).map_err(|error| unwritable(&path, &error))?;
-    }
-    Ok(())
+        Ok(path)
+    };
+    let (table, picture) = (write("csv", &outcome.table.to_string())?, write("svg", &outcome.picture)?);
+    Ok(Files { experiment: experiment.name(), table, picture })
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Failure {

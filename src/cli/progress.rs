@@ -13,7 +13,7 @@ use super::printable::printable;
 pub(super) struct Progress(ProgressBar);
 
 impl Progress {
-    /// A line that begins with `message`; nothing at all where nobody watches.
+    /// A line that begins with `message`; nothing at all where that is no terminal.
     pub(super) fn new(message: impl Display) -> Self {
         if !stderr().is_terminal() {
             return Self(ProgressBar::hidden());

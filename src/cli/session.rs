@@ -1,4 +1,4 @@
-//! The short-lived node of a command: read-only (BEP 43), so that nobody comes to rely on it; it starts from what a
+//! The short-lived node of a command: read-only (BEP 43), so that no other node relies on it; it starts from what a
 //! running node has saved, and never takes the lock of the data folder.
 
 use std::future::Future;
@@ -126,7 +126,7 @@ impl Session {
         }
     }
 
-    /// A node that joins nothing: it only asks whom it is told to.
+    /// A node that joins nothing: it only asks the nodes that it is told to ask.
     pub(super) async fn open_alone(config: &Config) -> Result<Self, Failure> {
         Ok(Self { dht: builder(config, &binds(config)).bootstrap([""; 0]).start().await? })
     }

@@ -114,6 +114,20 @@ pub const ITEM_LIFETIME: Duration = Duration::from_hours(2);
 /// Time after which an item that is to stay is stored again (BEP 44): one of two puts may be lost.
 pub const ITEM_RENEWAL: Duration = Duration::from_hours(1);
 
+/// Contacts of the other family that are kept for queriers that want them (BEP 32).
+pub const OTHER_FAMILY_CONTACTS: usize = 512;
+/// Contacts that are kept for the next run where none of them is good.
+pub const SAVED_CONTACTS: usize = 512;
+
+// Messages.
+
+/// Bytes of the longest transaction id that is echoed. Deployed nodes use 1 to 8; rTorrent refuses more than 20.
+pub const MAX_TRANSACTION: usize = 20;
+/// Bytes of the longest token that is kept for an announce. rTorrent once crashed on one of 1,370.
+pub const MAX_TOKEN: usize = 64;
+/// Contacts of one family that are read from a response: uTorrent and jech/dht send up to 16.
+pub const MAX_CONTACTS: usize = 16;
+
 // Traffic.
 
 /// Bytes of the largest datagram that is read; deployed nodes send up to 1,472 bytes.

@@ -2,7 +2,7 @@
 //!
 //! A network of the production node, caught under way: every node has what is left of a Weibull session (shape .5, median
 //! 60 minutes), leaves without a word when it ends, and is replaced at once by a newcomer. Keys are announced again every
-//! 20 minutes by somebody who is there. Every ten minutes all keys are looked up from nodes drawn at random, at least ten
+//! 20 minutes by a node that is there. Every ten minutes all keys are looked up from nodes drawn at random, at least ten
 //! minutes after the last announce.
 
 use std::time::Duration;
@@ -120,7 +120,7 @@ impl Observed {
 
     fn announce(&mut self) {
         for key in self.keys.clone() {
-            let announcer = self.somebody();
+            let announcer = self.random_member();
             self.network.announce(announcer, key, 6881);
         }
         self.network.finish(PATIENCE);
@@ -129,7 +129,7 @@ impl Observed {
 
     fn success_pct(&mut self) -> f64 {
         for key in self.keys.clone() {
-            let reader = self.somebody();
+            let reader = self.random_member();
             self.network.find_first_peers(reader, key);
         }
         self.network.finish(PATIENCE);
@@ -146,8 +146,8 @@ impl Observed {
         100.0 * mean(members().flat_map(|(_, node)| node.entries().map(|entry| gone(entry.contact.addr))))
     }
 
-    fn somebody(&mut self) -> HostId {
-        *self.dice.pick(self.network.members()).expect("whoever leaves is replaced")
+    fn random_member(&mut self) -> HostId {
+        *self.dice.pick(self.network.members()).expect("a node that leaves is replaced")
     }
 }
 
@@ -162,18 +162,24 @@ fn table(rows: &[Row]) -> Table {
 
 fn picture(rows: &[Row]) -> String {
     let hours = rows.last().map_or(1.0, |row| row.minute as f64 / 60.0);
-    let mut chart = Chart::new(
-        "Lookups while nodes come and go",
-        "Weibull sessions, shape .5, median one hour; whoever leaves is replaced at once",
-        Axis::linear("hours", 0.0, hours),
-        Axis::linear("percent; datagrams per node and minute", 0.0, 110.0),
-    );
     let line =
         |value: fn(&Row) -> f64| rows.iter().map(|row| (row.minute as f64 / 60.0, value(row))).collect::<Vec<_>>();
+    let worst = rows.iter().map(|row| row.success_pct).fold(99.0, f64::min);
+    let mut chart = Chart::new(
+        "Lookups while nodes come and go",
+        "Weibull sessions, shape .5, median one hour; a node that leaves is replaced at once",
+        Axis::linear("hours", 0.0, hours),
+        Axis::linear("lookups that find, %", worst.floor(), 100.0),
+    );
     chart.add(Series::new("lookups that find, %", Colour::nth(0), &line(|row| row.success_pct)));
-    chart.add(Series::new("table entries gone, %", Colour::nth(1), &line(|row| row.stale_pct)));
-    chart.add(Series::new("datagrams sent", Colour::nth(2), &line(|row| row.repair_messages)));
     chart.add(Series::dashed("must find: 99.5 %", &[(1.0, MUST_FIND_PCT), (hours.max(1.0), MUST_FIND_PCT)]));
+    let most = rows.iter().map(|row| row.repair_messages.max(row.stale_pct)).fold(1.0, f64::max);
+    chart.begin_below(
+        Axis::linear("hours", 0.0, hours),
+        Axis::linear("datagrams a node and minute; %", 0.0, (most / 10.0).ceil() * 10.0),
+    );
+    chart.add(Series::new("datagrams sent", Colour::nth(2), &line(|row| row.repair_messages)));
+    chart.add(Series::new("table entries gone, %", Colour::nth(1), &line(|row| row.stale_pct)));
     chart.render()
 }
 

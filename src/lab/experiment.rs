@@ -87,7 +87,7 @@ impl fmt::Display for Experiment {
 
 /// No experiment has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no experiment is called `{0}`")]
+#[error("no experiment is called `{0}`; there are {names}, and `all` of them", names = Experiment::ALL.map(Experiment::name).join(", "))]
 pub struct UnknownExperiment(String);
 
 impl FromStr for Experiment {
@@ -101,6 +101,17 @@ impl FromStr for Experiment {
 mod tests {
     use super::*;
     use crate::lab::systems::System;
+
+    #[test]
+    fn an_unknown_name_is_answered_with_those_that_exist() {
+        let error = "foo".parse::<Experiment>().expect_err("no such experiment").to_string();
+        assert_eq!(
+            error,
+            "no experiment is called `foo`; there are hops, failures, geometry, churn, and `all` of them"
+        );
+        let error = "foo".parse::<System>().expect_err("no such system").to_string();
+        assert!(System::ALL.iter().all(|system| error.contains(system.name())), "{error}");
+    }
 
     #[test]
     fn what_is_asked_for_is_what_the_estimate_counts() {

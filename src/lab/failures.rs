@@ -237,42 +237,75 @@ fn floor_pct(fail_pct: f64, copies: usize) -> f64 {
 fn picture(rows: &[Row]) -> String {
     let mut chart = Chart::new(
         "Lookups that fail when X % of the nodes stop at once",
-        "1,000 keys, looked up before any repair; bars: 95 % intervals over trials; dashed: no copy is left; what never \
-         failed is below the picture",
+        "Left: to one half, linear, as in the lecture; right: to 90 %, logarithmic. 1,000 keys, looked up before any repair; \
+         bars: 95 % intervals over trials; dashed: no copy is left",
+        Axis::linear("nodes that stopped, %", 0.0, 50.0),
+        Axis::linear("failed lookups, %", 0.0, LINEAR_TOP_PCT),
+    );
+    add_lines(&mut chart, rows, Scale::Linear, 50);
+    chart.begin_beside(
         Axis::linear("nodes that stopped, %", 0.0, 90.0),
         Axis::decades("failed lookups, %, logarithmic", LEAST_PCT_LOG, 2.0),
     );
+    add_lines(&mut chart, rows, Scale::Logarithmic, 90);
+    chart.render()
+}
+
+/// The lines of one panel, up to this share of stopped nodes in percent.
+fn add_lines(chart: &mut Chart, rows: &[Row], scale: Scale, until_pct: usize) {
     let floor = |copies: usize, name: &str, dash: i32| {
-        let curve = (0..=180).map(|half| (f64::from(half) / 2.0, floor_pct(f64::from(half) / 2.0, copies)));
-        Series::dashed(format!("{copies} copies dead{name}"), &logarithmic(curve)).of_dash(dash)
+        let halves = (0..=2 * until_pct).map(|half| half as f64 / 2.0);
+        let curve = halves.map(|pct| (pct, floor_pct(pct, copies)));
+        Series::dashed(format!("{copies} copies dead{name}"), &scale.points(curve)).of_dash(dash)
     };
     chart.add(floor(5, "", 2));
     chart.add(floor(6, ": the lecture", 6).of_colour(Colour::of(System::Chord6)));
     chart.add(floor(8, "", 12).of_colour(Colour::of(System::Kademlia)));
     for system in SYSTEMS {
-        let of = || rows.iter().filter(|row| row.mean.system == system);
-        let points = logarithmic(of().map(|row| (row.mean.fail_pct as f64, row.mean.failed_pct)));
+        let of = || rows.iter().filter(|row| row.mean.system == system && row.mean.fail_pct <= until_pct);
+        let points = scale.points(of().map(|row| (row.mean.fail_pct as f64, row.mean.failed_pct)));
         if !points.is_empty() {
-            chart.add(Series::of(system, &points).with_intervals(of().filter_map(Row::bar).collect()));
+            let bars = of().filter_map(|row| scale.bar(row.mean.failed_pct, row.ci95)).collect();
+            chart.add(Series::of(system, &points).with_intervals(bars));
         }
     }
-    chart.render()
 }
 
-/// The lower edge of the picture, as a logarithm: one lookup in ten thousand.
+/// The lower edge of the logarithmic panel, as a logarithm: one lookup in ten thousand.
 const LEAST_PCT_LOG: f64 = -2.0;
+/// The upper edge of the linear panel, in percent: twice what five copies lose at one half.
+const LINEAR_TOP_PCT: f64 = 7.0;
 
-/// What can be seen of a curve on the logarithmic axis.
-fn logarithmic(points: impl Iterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
-    points.map(|(x, pct)| (x, libm::log10(pct))).filter(|point| point.1 >= LEAST_PCT_LOG).collect()
+/// How a panel draws percents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scale {
+    Linear,
+    Logarithmic,
 }
 
-impl Row {
-    /// From where to where the interval reaches in the picture; `None` if the point itself lies below it.
-    fn bar(&self) -> Option<(f64, f64)> {
-        let edge = |pct: f64| libm::log10(pct.min(100.0)).max(LEAST_PCT_LOG);
-        let visible = libm::log10(self.mean.failed_pct) >= LEAST_PCT_LOG;
-        visible.then(|| (edge((self.mean.failed_pct - self.ci95).max(0.0)), edge(self.mean.failed_pct + self.ci95)))
+impl Scale {
+    /// Where a share lies; `None` below the picture.
+    fn place(self, pct: f64) -> Option<f64> {
+        match self {
+            Self::Linear => Some(pct),
+            Self::Logarithmic => Some(libm::log10(pct)).filter(|place| *place >= LEAST_PCT_LOG),
+        }
+    }
+
+    /// What can be seen of a curve.
+    fn points(self, curve: impl Iterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
+        curve.filter_map(|(x, pct)| Some((x, self.place(pct)?))).collect()
+    }
+
+    /// From where to where an interval reaches; `None` if its middle lies below the picture.
+    fn bar(self, middle_pct: f64, half_pct: f64) -> Option<(f64, f64)> {
+        self.place(middle_pct)?;
+        let (bottom, top) = match self {
+            Self::Linear => (0.0, LINEAR_TOP_PCT),
+            Self::Logarithmic => (LEAST_PCT_LOG, 2.0),
+        };
+        let edge = |pct: f64| self.place(pct).unwrap_or(bottom).clamp(bottom, top);
+        Some((edge((middle_pct - half_pct).max(0.0)), edge(middle_pct + half_pct)))
     }
 }
 

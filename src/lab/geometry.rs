@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn with_everyone_alive_every_path_exists() {
-        let (dead, mut dice) = (Dead::nobody(1 << BITS), Dice::new(1));
+        let (dead, mut dice) = (Dead::none(1 << BITS), Dice::new(1));
         for _ in 0..200 {
             let (source, goal) = (dice.below(1 << BITS), dice.below(1 << BITS));
             assert!(Geometry::ALL.into_iter().all(|shape| shape.reaches(source, goal, &dead, 1)));

@@ -75,8 +75,8 @@ fn measure(job: Job, seed: u64) -> Row {
     let tasks: Vec<(usize, Id)> = (0..LOOKUPS).map(|_| (dice.below(job.n), dice.id())).collect();
     match job.system.build(&ids, seed) {
         Some(overlay) => {
-            let nobody = Dead::nobody(job.n);
-            let find = |&(source, key): &(usize, Id)| overlay.find(source, key, 1, &nobody);
+            let alive = Dead::none(job.n);
+            let find = |&(source, key): &(usize, Id)| overlay.find(source, key, 1, &alive);
             row(job, &tasks.iter().map(find).collect::<Vec<_>>())
         }
         None => {
@@ -114,25 +114,32 @@ fn picture(rows: &[Row]) -> String {
     let (low, high) = (low.map_or(0.0, doublings), high.map_or(1.0, doublings));
     let mut chart = Chart::new(
         "Hops of a lookup",
-        "mean over 1,000 lookups, everyone alive",
-        Axis::doublings("nodes in the network", low, high),
-        Axis::doublings("hops, logarithmic", 0.0, 6.0),
+        "mean over 1,000 lookups, all nodes alive; what grows as log N is a straight line; CAN leaves the picture",
+        Axis::doublings("nodes in the network, logarithmic", low, high),
+        Axis::linear("hops", 0.0, highest(rows)),
     );
     let law: Vec<(f64, f64)> =
         (0..=40).map(|i| low + (high - low) * f64::from(i) / 40.0).map(|x| (x, x / 2.0)).collect();
-    chart.add(Series::dashed("½ log₂ N", &logarithmic(&law)).of_colour(Colour::of(System::Chord)));
+    chart.add(Series::dashed("½ log₂ N", &law).of_colour(Colour::of(System::Chord)));
     let expected = rows.iter().filter_map(|row| Some((doublings(row.job.n), row.paper?.full_tables)));
     let expected: Vec<(f64, f64)> = expected.collect();
     if !expected.is_empty() {
-        chart.add(Series::dashed("kademlia by model", &logarithmic(&expected)).of_colour(Colour::of(System::Kademlia)));
+        chart.add(Series::dashed("kademlia by model", &expected).of_colour(Colour::of(System::Kademlia)));
     }
     for system in SYSTEMS {
         let points: Vec<(f64, f64)> = rows.iter().filter(|row| row.job.system == system).map(Row::point).collect();
         if !points.is_empty() {
-            chart.add(Series::of(system, &logarithmic(&points)));
+            chart.add(Series::of(system, &points));
         }
     }
     chart.render()
+}
+
+/// The upper edge of the picture: above all lines but those of CAN, which grow as a power of N.
+fn highest(rows: &[Row]) -> f64 {
+    let is_can = |row: &&Row| matches!(row.job.system, System::Can2 | System::Can4);
+    let others = rows.iter().filter(|row| !is_can(row)).map(|row| row.mean_hops);
+    others.fold(7.0, f64::max).ceil() + 1.0
 }
 
 /// The same points with the logarithm of their hops.

@@ -31,5 +31,5 @@ pub mod systems;
 pub mod table;
 
 pub use experiment::Experiment;
-pub use outcome::{Outcome, Verdict};
+pub use outcome::{LEGEND, Outcome, Verdict};
 pub use plan::Plan;

@@ -36,16 +36,16 @@ pub fn mean_hops(ids: &[Id], lookups: &[(usize, Id)], seed: u64) -> f64 {
         let bucket = |bits: u32| bep5::bucket(ring, node, bits, width(bits), seed);
         (0..u64::BITS).flat_map(bucket).map(|node| node as usize).collect()
     };
-    Network { ring: Ring::new(ids), table: &full }.mean_hops(lookups)
+    Model { ring: Ring::new(ids), table: &full }.mean_hops(lookups)
 }
 
 /// The same where each node knows the nodes that `tables` says it knows.
 #[must_use]
 pub fn mean_hops_over(tables: &[Vec<usize>], ids: &[Id], lookups: &[(usize, Id)]) -> f64 {
-    Network { ring: Ring::new(ids), table: &|_, node| tables[node].clone() }.mean_hops(lookups)
+    Model { ring: Ring::new(ids), table: &|_, node| tables[node].clone() }.mean_hops(lookups)
 }
 
-struct Network<'a> {
+struct Model<'a> {
     ring: Ring,
     table: &'a dyn Fn(&Ring, usize) -> Vec<usize>,
 }
@@ -57,7 +57,7 @@ struct Heard {
     asked: bool,
 }
 
-impl Network<'_> {
+impl Model<'_> {
     fn mean_hops(&self, lookups: &[(usize, Id)]) -> f64 {
         mean(lookups.iter().map(|&(source, target)| f64::from(self.hops(source, point(target)))))
     }
@@ -105,7 +105,7 @@ mod tests {
         let chain = [vec![1], vec![2], vec![3], vec![]];
         assert_eq!(mean_hops_over(&chain, &ids, &[(0, ids[3])]), 3.0);
         assert_eq!(mean_hops_over(&chain, &ids, &[(0, ids[1]), (1, ids[3])]), 1.5);
-        // Who knows everybody needs one.
+        // A node that knows all needs one hop.
         assert_eq!(mean_hops_over(&vec![vec![0, 1, 2, 3]; 4], &ids, &[(0, ids[3])]), 1.0);
     }
 

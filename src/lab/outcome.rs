@@ -64,6 +64,10 @@ impl Verdict {
     }
 }
 
+/// What the words before a verdict mean.
+pub const LEGEND: &str = "holds: within its limit. MISSED: outside, for the known cause that is given; no failure. FAILS: outside; \
+                          the command ends with 1.";
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = match (self.holds, self.explained) {

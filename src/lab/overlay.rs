@@ -10,18 +10,18 @@ pub trait Overlay: Sync {
     /// The nodes that store `key`, in the order in which a reader tries them: `copies` of them.
     fn holders(&self, key: Id, copies: usize) -> Vec<usize>;
 
-    /// `source` looks for a living holder of `key`. The tables are as they were before anybody died.
+    /// `source` looks for a living holder of `key`. The tables are as they were before any node died.
     fn find(&self, source: usize, key: Id, copies: usize, dead: &Dead) -> Walk;
 }
 
-/// Who is dead.
+/// Which nodes are dead.
 #[derive(Clone, Debug)]
 pub struct Dead(Vec<bool>);
 
 impl Dead {
-    /// Nobody of `n`.
+    /// None of `n`.
     #[must_use]
-    pub fn nobody(n: usize) -> Self {
+    pub fn none(n: usize) -> Self {
         Self(vec![false; n])
     }
 
@@ -53,8 +53,8 @@ pub struct Walk {
     pub found: bool,
 }
 
-/// Somebody under way to a key. It asks every node itself (papers whose nodes pass a message on have the same path and as
-/// many requests), a timeout is a message, and who was silent once is not asked again in this lookup.
+/// A lookup under way to a key. It asks every node itself (papers whose nodes pass a message on have the same path and as
+/// many requests), a timeout is a message, and a node that was silent once is not asked again.
 #[derive(Debug)]
 pub struct Reader<'a> {
     dead: &'a Dead,
@@ -63,7 +63,7 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// One who has asked nobody yet.
+    /// One that has asked no node yet.
     #[must_use]
     pub fn new(dead: &'a Dead) -> Self {
         Self { dead, silent: BTreeSet::new(), walk: Walk::default() }

@@ -2,7 +2,8 @@
 //!
 //! The colours are Okabe and Ito's, which the colour-blind can tell apart; every line has its own marker besides, so
 //! that a grey print can be read too: no two systems share one. A variant of a system has its colour, a thin line and a hollow marker. Laws and
-//! limits are dashed. The legend lists the lines in the order in which they end.
+//! limits are dashed. The legend lists the lines in the order in which they end. A picture may have several panels, which
+//! share their colours and the legend.
 
 use plotters::chart::{ChartBuilder, ChartContext};
 use plotters::coord::Shift;
@@ -17,8 +18,12 @@ use plotters_backend::{BackendCoord, DrawingErrorKind};
 
 use super::systems::System;
 
+/// Width and height of a picture with one panel, in pixels.
 const SIZE: (u32, u32) = (960, 600);
-const LEGEND_PX: i32 = 190;
+/// Width that each panel beside the first adds, in pixels.
+const BESIDE_PX: u32 = 480;
+/// Width of the legend, in pixels.
+const LEGEND_PX: u32 = 190;
 /// A line of more points has a marker on some of them only.
 const MARKERS: usize = 24;
 const INK: RGBColor = RGBColor(0x33, 0x33, 0x33);
@@ -172,7 +177,7 @@ impl Axis {
     /// Equal steps.
     #[must_use]
     pub fn linear(label: &str, from: f64, to: f64) -> Self {
-        Self { label: label.into(), from, to, write: |value| format!("{value}"), marks: 10 }
+        Self { label: label.into(), from, to, write: |value| format!("{}", (value * 1e3).round() / 1e3), marks: 10 }
     }
 
     /// Each step is ten times as much; values are logarithms to the base of 10.
@@ -194,11 +199,18 @@ fn thousands(value: u64) -> String {
     if value < 1000 { value.to_string() } else { format!("{},{:03}", thousands(value / 1000), value % 1000) }
 }
 
-/// A picture with a title, two axes and lines.
+/// A picture: a title, and panels with two axes and lines.
 #[derive(Clone, Debug)]
 pub struct Chart {
     title: String,
     subtitle: String,
+    panels: Vec<Panel>,
+    is_stacked: bool,
+}
+
+/// Two axes and the lines over them.
+#[derive(Clone, Debug)]
+struct Panel {
     x: Axis,
     y: Axis,
     series: Vec<Series>,
@@ -209,15 +221,29 @@ type Plane<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64
 type Failure<'a> = DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>;
 
 impl Chart {
-    /// A picture without lines.
+    /// A picture with one panel without lines.
     #[must_use]
     pub fn new(title: &str, subtitle: &str, x: Axis, y: Axis) -> Self {
-        Self { title: title.into(), subtitle: subtitle.into(), x, y, series: Vec::new() }
+        let panels = vec![Panel { x, y, series: Vec::new() }];
+        Self { title: title.into(), subtitle: subtitle.into(), panels, is_stacked: false }
     }
 
-    /// Adds a line.
+    /// Adds a panel on the right; what is added from now on is drawn there.
+    pub fn begin_beside(&mut self, x: Axis, y: Axis) {
+        self.panels.push(Panel { x, y, series: Vec::new() });
+    }
+
+    /// Adds a panel underneath; what is added from now on is drawn there.
+    pub fn begin_below(&mut self, x: Axis, y: Axis) {
+        self.begin_beside(x, y);
+        self.is_stacked = true;
+    }
+
+    /// Adds a line to the last panel.
     pub fn add(&mut self, series: Series) {
-        self.series.push(series);
+        if let Some(panel) = self.panels.last_mut() {
+            panel.series.push(series);
+        }
     }
 
     /// The picture as SVG.
@@ -227,38 +253,37 @@ impl Chart {
     #[must_use]
     pub fn render(&self) -> String {
         let mut svg = String::new();
-        self.draw(&SVGBackend::with_string(&mut svg, SIZE).into_drawing_area()).expect("memory takes every shape");
+        self.draw(&SVGBackend::with_string(&mut svg, self.size()).into_drawing_area())
+            .expect("memory takes every shape");
         svg
+    }
+
+    fn size(&self) -> (u32, u32) {
+        let beside = if self.is_stacked { 0 } else { self.panels.len() as u32 - 1 };
+        (SIZE.0 + beside * BESIDE_PX, SIZE.1)
     }
 
     fn draw<'a>(&self, root: &Area<'a>) -> Result<(), Failure<'a>> {
         root.fill(&WHITE)?;
         root.draw(&Text::new(self.title.clone(), (64, 22), text(22)))?;
         root.draw(&Text::new(self.subtitle.clone(), (64, 50), text(13).color(&GREY)))?;
-        let (field, legend) = root.margin(72, 12, 12, 0).split_horizontally(SIZE.0 as i32 - LEGEND_PX - 12);
-        let mut plane = ChartBuilder::on(&field)
-            .x_label_area_size(52)
-            .y_label_area_size(60)
-            .margin_right(10)
-            .build_cartesian_2d(self.x.from..self.x.to, self.y.from..self.y.to)?;
-        self.draw_grid(&mut plane)?;
-        self.series.iter().try_for_each(|series| draw_line(&mut plane, &series.below(self.y.to)))?;
+        let (field, legend) = root.margin(72, 12, 12, 0).split_horizontally(self.size().0 - LEGEND_PX - 12);
+        let grid = if self.is_stacked { (self.panels.len(), 1) } else { (1, self.panels.len()) };
+        let places = field.split_evenly(grid);
+        places.iter().zip(&self.panels).try_for_each(|(place, panel)| panel.draw(place))?;
         self.draw_legend(&legend)?;
         root.present()
     }
 
-    fn draw_grid<'b>(&self, plane: &mut Plane<'_, 'b>) -> Result<(), Failure<'b>> {
-        let mut mesh = plane.configure_mesh();
-        mesh.bold_line_style(FAINT).light_line_style(WHITE).axis_style(INK.stroke_width(1));
-        mesh.x_desc(&self.x.label).y_desc(&self.y.label).axis_desc_style(text(14)).label_style(text(12));
-        mesh.x_labels(self.x.marks).y_labels(self.y.marks);
-        mesh.x_label_formatter(&self.x.write).y_label_formatter(&self.y.write).draw()
-    }
-
+    /// One entry for each name: lines of several panels share it.
     fn draw_legend<'a>(&self, area: &Area<'a>) -> Result<(), Failure<'a>> {
-        let mut named: Vec<&Series> = self.series.iter().filter(|series| !series.name.is_empty()).collect();
-        named.sort_by(|a, b| b.last().total_cmp(&a.last()));
-        for (row, series) in named.into_iter().enumerate() {
+        let mut listed: Vec<&Series> = Vec::new();
+        for series in self.panels.iter().flat_map(Panel::in_order_of_their_ends) {
+            if !series.name.is_empty() && listed.iter().all(|other| other.name != series.name) {
+                listed.push(series);
+            }
+        }
+        for (row, series) in listed.into_iter().enumerate() {
             let y = 12 + 22 * row as i32;
             if series.dash > 0 {
                 for at in (8..40).step_by(series.dash as usize + 4) {
@@ -275,19 +300,47 @@ impl Chart {
     }
 }
 
-fn draw_line<'b>(plane: &mut Plane<'_, 'b>, series: &Series) -> Result<(), Failure<'b>> {
+impl Panel {
+    fn draw<'a>(&self, place: &Area<'a>) -> Result<(), Failure<'a>> {
+        let mut plane = ChartBuilder::on(place)
+            .x_label_area_size(52)
+            .y_label_area_size(60)
+            .margin_right(30)
+            .build_cartesian_2d(self.x.from..self.x.to, self.y.from..self.y.to)?;
+        self.draw_grid(&mut plane)?;
+        self.series.iter().try_for_each(|series| draw_line(&mut plane, series, self.y.to))
+    }
+
+    fn draw_grid<'b>(&self, plane: &mut Plane<'_, 'b>) -> Result<(), Failure<'b>> {
+        let mut mesh = plane.configure_mesh();
+        mesh.bold_line_style(FAINT).light_line_style(WHITE).axis_style(INK.stroke_width(1));
+        mesh.x_desc(&self.x.label).y_desc(&self.y.label).axis_desc_style(text(14)).label_style(text(12));
+        mesh.x_labels(self.x.marks).y_labels(self.y.marks);
+        mesh.x_label_formatter(&self.x.write).y_label_formatter(&self.y.write).draw()
+    }
+
+    fn in_order_of_their_ends(&self) -> Vec<&Series> {
+        let mut series: Vec<&Series> = self.series.iter().collect();
+        series.sort_by(|a, b| b.last().total_cmp(&a.last()));
+        series
+    }
+}
+
+/// Draws the part of a line below the upper edge, and its markers: these only where something was measured.
+fn draw_line<'b>(plane: &mut Plane<'_, 'b>, series: &Series, edge: f64) -> Result<(), Failure<'b>> {
+    let below = series.below(edge).points;
     if series.dash > 0 {
-        let points = series.points.iter().copied();
-        plane.draw_series(DashedLineSeries::new(points, series.dash, 4, series.stroke()))?;
+        plane.draw_series(DashedLineSeries::new(below, series.dash, 4, series.stroke()))?;
         return Ok(());
     }
     let bar = |(&(x, _), &(low, high)): (&(f64, f64), &(f64, f64))| {
         PathElement::new(vec![(x, low), (x, high)], series.colour.ink.stroke_width(1))
     };
     plane.draw_series(series.points.iter().zip(&series.intervals).map(bar))?;
-    plane.draw_series(LineSeries::new(series.points.iter().copied(), series.stroke()))?;
+    plane.draw_series(LineSeries::new(below, series.stroke()))?;
     let every = series.points.len().div_ceil(MARKERS).max(1);
-    plane.draw_series(series.points.iter().step_by(every).map(|&point| Mark { at: point, colour: series.colour }))?;
+    let measured = series.points.iter().step_by(every).filter(|point| point.1 <= edge);
+    plane.draw_series(measured.map(|&point| Mark { at: point, colour: series.colour }))?;
     Ok(())
 }
 

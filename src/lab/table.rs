@@ -25,6 +25,23 @@ impl Table {
         self.rows.push(cells.iter().map(ToString::to_string).collect());
     }
 
+    /// The table for people: its columns under their names, in line.
+    #[must_use]
+    pub fn in_columns(&self) -> String {
+        let width = |column: usize| {
+            let cells = self.rows.iter().map(|row| row[column].len());
+            cells.chain([self.columns[column].len()]).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
+        let line = |cells: &mut dyn Iterator<Item = &str>| {
+            let padded = cells.zip(&widths).map(|(cell, &width)| format!("{cell:>width$}"));
+            padded.collect::<Vec<_>>().join("  ")
+        };
+        let head = line(&mut self.columns.iter().copied());
+        let rows = self.rows.iter().map(|row| line(&mut row.iter().map(String::as_str)));
+        [head].into_iter().chain(rows).collect::<Vec<_>>().join("\n")
+    }
+
     /// The rows.
     #[must_use]
     pub fn rows(&self) -> &[Vec<String>] {
@@ -61,5 +78,6 @@ mod tests {
         table.push(&[&"chord", &Decimal(-0.000_01)]);
         table.push(&[&"can2", &Decimal(12.345_6)]);
         assert_eq!(table.to_string(), "system,share\nchord,0.000\ncan2,12.346\n");
+        assert_eq!(table.in_columns(), "system   share\n chord   0.000\n  can2  12.346");
     }
 }

@@ -4,6 +4,7 @@
 //! owner keeps the others out. Heads, bodies, writes and pauses have a longest time. A client that hangs up, or closes
 //! its half of the connection, while its request is answered is noticed ([`Caller::hung_up`]).
 
+pub mod page;
 mod places;
 mod stream;
 #[cfg(test)]

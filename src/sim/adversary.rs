@@ -1,91 +1,91 @@
-//! Residents that mean ill, to see what a network of production nodes makes of them.
+//! Attackers, to see what a network of production nodes makes of them.
 //!
-//! Every adversary prowls: it asks the router and then whomever it heard of, so that nodes learn of it and verify it
-//! as they verify anyone. What it does with their questions is its kind.
+//! Every attacker explores: it asks the router and then the nodes that it heard of, so that nodes learn of it and verify it
+//! as they verify any other. What it does with their questions is its attack.
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::host::{Host, Output};
+use super::host::{Action, Host};
 use super::random::Dice;
 use crate::engine::contact::{CompactAddr, Contact, Family};
 use crate::engine::id::Id;
 use crate::engine::krpc::encode::{self, Ask, Reply};
-use crate::engine::krpc::{Kind as MessageKind, Message, Method, Query};
+use crate::engine::krpc::{Kind, Message, Method, Query};
 use crate::engine::limits::K;
 use crate::engine::node::Event;
 use crate::engine::time::Instant;
 
-/// How an adversary is bad.
+/// What an attacker does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum Attack {
     /// Answers pings, so that it stays in tables, and swallows everything else.
     Silent,
-    /// Answers with contacts that do not exist, close to whatever is asked for, and with peers that do not exist.
+    /// Answers with contacts that do not exist, close to the target of each query, and with peers that do not exist.
     Liar,
-    /// Sits next to one key, knows only its own kind, keeps nothing and hands out nothing.
+    /// Has an id next to one key, names only its accomplices, keeps nothing and hands out nothing.
     Sybil,
     /// Answers with another id each time.
     IdChanger,
-    /// Has an id next to that of whomever it talks to, for each another one, to fill the buckets that matter most.
+    /// Has an id next to that of each node that it talks to, for each another one, to fill the buckets that matter most.
     Poisoner,
     /// Asks one victim a thousand times a second.
     Flooder,
-    /// Announces with tokens that other nodes gave, or nobody.
+    /// Announces with tokens that other nodes gave, and with invented ones.
     TokenThief,
 }
 
-impl Kind {
+impl Attack {
     /// All of them.
     pub const ALL: [Self; 7] =
         [Self::Silent, Self::Liar, Self::Sybil, Self::IdChanger, Self::Poisoner, Self::Flooder, Self::TokenThief];
 }
 
-/// What an adversary knows of its purpose.
+/// What an attacker is told.
 #[derive(Clone, Copy, Debug)]
 pub struct Brief {
-    /// How it is bad.
-    pub kind: Kind,
+    /// What it does.
+    pub attack: Attack,
     /// Its id: for a Sybil close to the key.
     pub id: Id,
     /// The key that it is after.
     pub key: Id,
-    /// Where it enters, and whom a flooder floods.
+    /// Where it enters, and which node a flooder floods.
     pub victim: SocketAddr,
 }
 
-const PROWL_EVERY: Duration = Duration::from_millis(200);
+const EXPLORE_EVERY: Duration = Duration::from_millis(200);
 const FLOOD_EVERY: Duration = Duration::from_millis(1);
-/// Whom it remembers.
+/// Most contacts that it remembers.
 const ADDRESS_BOOK: usize = 512;
-/// Bytes that ids next to each other share: more than any two honest ones.
+/// Leading bytes that ids next to each other share: more than any two honest ones.
 const NEXT_TO: usize = 6;
 
-/// An adversary.
+/// An attacker.
 #[derive(Clone, Debug)]
 pub struct Adversary {
     brief: Brief,
-    fellows: Vec<Contact>,
+    accomplices: Vec<Contact>,
     address_book: Vec<Contact>,
     /// A token, and who gave it.
     stolen: Option<(SocketAddr, Vec<u8>)>,
-    next_prowl: Instant,
+    next_query: Instant,
     dice: Dice,
     outbox: VecDeque<(SocketAddr, Vec<u8>)>,
     sending: Vec<u8>,
 }
 
 impl Adversary {
-    /// An adversary that begins now. `fellows` are the others of its kind.
+    /// An attacker that begins now. `accomplices` are the others of the same attack.
     #[must_use]
-    pub fn new(brief: Brief, fellows: &[Contact], seed: u64, now: Instant) -> Self {
+    pub fn new(brief: Brief, accomplices: &[Contact], seed: u64, now: Instant) -> Self {
         Self {
             brief,
-            fellows: fellows.to_vec(),
+            accomplices: accomplices.to_vec(),
             address_book: Vec::new(),
             stolen: None,
-            next_prowl: now,
+            next_query: now,
             dice: Dice::new(seed),
             outbox: VecDeque::new(),
             sending: Vec::new(),
@@ -95,9 +95,9 @@ impl Adversary {
     /// Its id in a message to the node with this id.
     fn id_towards(&mut self, other: &Id) -> Id {
         let mut id = self.brief.id;
-        match self.brief.kind {
-            Kind::IdChanger => self.dice.id(),
-            Kind::Poisoner => {
+        match self.brief.attack {
+            Attack::IdChanger => self.dice.id(),
+            Attack::Poisoner => {
                 id.0[..NEXT_TO].copy_from_slice(&other.0[..NEXT_TO]);
                 id
             }
@@ -117,7 +117,7 @@ impl Adversary {
             Method::Put(_) => (false, self.brief.key),
             Method::GetPeers { info_hash, .. } | Method::AnnouncePeer { info_hash, .. } => (false, info_hash),
         };
-        if self.brief.kind == Kind::Silent && !asks_ping {
+        if self.brief.attack == Attack::Silent && !asks_ping {
             return;
         }
         let (own, wants_peers) = (self.id_towards(&query.id), matches!(query.method, Method::GetPeers { .. }));
@@ -128,7 +128,7 @@ impl Adversary {
         response.contacts(Family::of(&from), contacts.iter());
         if wants_peers {
             response.token(b"tokentok");
-            if self.brief.kind == Kind::Liar {
+            if self.brief.attack == Attack::Liar {
                 response.values(Family::of(&from), std::iter::once(lie.as_bytes()));
             }
         }
@@ -137,9 +137,9 @@ impl Adversary {
     }
 
     fn contacts_for(&mut self, target: &Id) -> Vec<Contact> {
-        match self.brief.kind {
-            Kind::Liar => (0..K).map(|_| self.invented(target)).collect(),
-            Kind::Sybil => self.fellows.iter().take(K).copied().collect(),
+        match self.brief.attack {
+            Attack::Liar => (0..K).map(|_| self.invented(target)).collect(),
+            Attack::Sybil => self.accomplices.iter().take(K).copied().collect(),
             _ => self.closest_known(target),
         }
     }
@@ -151,7 +151,7 @@ impl Adversary {
         Contact { id, addr: self.nowhere() }
     }
 
-    /// 198.18.0.0/15 is for benchmarks: nobody lives there.
+    /// 198.18.0.0/15 is for benchmarks (RFC 2544): no host lives there.
     fn nowhere(&mut self) -> SocketAddr {
         let bits = self.dice.bits();
         SocketAddr::from((Ipv4Addr::from(0xc612_0000 | bits as u32 & 0x1_ffff), 1024 | (bits >> 32) as u16))
@@ -172,15 +172,15 @@ impl Adversary {
 
     // Questions.
 
-    fn prowl(&mut self) {
+    fn explore(&mut self) {
         let known = self.dice.pick(&self.address_book).copied();
-        let known = known.filter(|_| self.brief.kind != Kind::Flooder);
+        let known = known.filter(|_| self.brief.attack != Attack::Flooder);
         let Contact { id, addr } = known.unwrap_or(Contact { id: self.brief.id, addr: self.brief.victim });
         let own = self.id_towards(&id);
-        if self.brief.kind == Kind::TokenThief && known.is_some() {
+        if self.brief.attack == Attack::TokenThief && known.is_some() {
             return self.steal(addr, &own);
         }
-        let target = if self.brief.kind == Kind::Sybil { self.brief.key } else { self.dice.id() };
+        let target = if self.brief.attack == Attack::Sybil { self.brief.key } else { self.dice.id() };
         self.ask(addr, &own, &Ask::FindNode(target));
     }
 
@@ -205,8 +205,8 @@ impl Host for Adversary {
 
     fn handle_datagram(&mut self, _: Instant, from: SocketAddr, bytes: &[u8]) {
         match Message::decode(bytes) {
-            Ok(Message { transaction, kind: MessageKind::Query(query), .. }) => self.answer(from, transaction, &query),
-            Ok(Message { kind: MessageKind::Response(response), .. }) => {
+            Ok(Message { transaction, kind: Kind::Query(query), .. }) => self.answer(from, transaction, &query),
+            Ok(Message { kind: Kind::Response(response), .. }) => {
                 response.contacts(Family::of(&from)).for_each(|contact| self.remember(contact));
                 self.stolen = response.token.map(|token| (from, token.to_vec())).or(self.stolen.take());
             }
@@ -215,19 +215,19 @@ impl Host for Adversary {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        if now >= self.next_prowl {
-            self.next_prowl = now + if self.brief.kind == Kind::Flooder { FLOOD_EVERY } else { PROWL_EVERY };
-            self.prowl();
+        if now >= self.next_query {
+            self.next_query = now + if self.brief.attack == Attack::Flooder { FLOOD_EVERY } else { EXPLORE_EVERY };
+            self.explore();
         }
     }
 
-    fn poll_output(&mut self) -> Output<'_, Event> {
+    fn poll_action(&mut self) -> Action<'_, Event> {
         match self.outbox.pop_front() {
             Some((to, payload)) => {
                 self.sending = payload;
-                Output::Transmit { to, payload: &self.sending }
+                Action::Transmit { to, payload: &self.sending }
             }
-            None => Output::Wait(self.next_prowl),
+            None => Action::Wait(self.next_query),
         }
     }
 }

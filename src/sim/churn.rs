@@ -10,7 +10,7 @@ use super::population::Sessions;
 use super::random::Dice;
 use crate::engine::time::Instant;
 
-/// Members that come and go: whoever leaves is replaced at once, so that the network keeps its size.
+/// Sessions of all members: a node that leaves is replaced at once, so that the network keeps its size.
 #[derive(Clone, Debug)]
 pub struct Churn {
     sessions: Sessions,

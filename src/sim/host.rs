@@ -1,7 +1,7 @@
 //! What may live in the world.
 //!
 //! A host is a machine without a socket, a clock or a thread, driven the way the engine is driven (see
-//! [`crate::engine`]): hand it a datagram, a timeout or a command, then take its outputs until it says how long it
+//! [`crate::engine`]): hand it a datagram, a timeout or a command, then take its actions until it says how long it
 //! will wait. Production nodes, adversaries and the lab's other systems all fit through this one opening.
 
 use std::net::SocketAddr;
@@ -19,13 +19,13 @@ pub trait Host {
     /// Its deadline has come. May be called early; a host then finds nothing to do.
     fn handle_timeout(&mut self, now: Instant);
 
-    /// The next thing that it wants done. Ends with [`Output::Wait`].
-    fn poll_output(&mut self) -> Output<'_, Self::Report>;
+    /// The next thing that it wants done. Ends with [`Action::Wait`].
+    fn poll_action(&mut self) -> Action<'_, Self::Report>;
 }
 
 /// What a host wants done.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Output<'a, R> {
+pub enum Action<'a, R> {
     /// Send this datagram.
     Transmit {
         /// The endpoint to send to.

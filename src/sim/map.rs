@@ -1,6 +1,6 @@
 //! The simulator's maps: fast, and the same on every machine.
 //!
-//! Nobody attacks a simulation, so its keys need no keyed hash; a map is looked into several times for each datagram.
+//! The keys of a simulation are not chosen by attackers, so they need no keyed hash; a map is looked into several times for each datagram.
 //! Never iterate over one where the order could show in a trace.
 
 use std::collections::HashMap;

@@ -16,7 +16,7 @@
 //! | address translators and their mappings | [`nat`] |
 //! | who lives where: addresses, BEP 42 ids, sessions | [`population`] |
 //! | members that leave and are replaced | [`churn`] |
-//! | residents that mean ill | [`adversary`] |
+//! | attackers | [`adversary`] |
 //! | what must always hold | [`invariant`], of routing tables [`sound_tables`] |
 //! | randomness as a pure function of names | [`random`] |
 //!
@@ -44,7 +44,7 @@ mod map;
 mod queue;
 
 pub use dual_stack::DualStack;
-pub use host::{Host, HostId, Output};
+pub use host::{Action, Host, HostId};
 pub use link::Link;
 pub use network::{Network, Resident, Terms};
 pub use world::World;

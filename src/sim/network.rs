@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::host::{Host, HostId, Output};
+use super::host::{Action, Host, HostId};
 use super::link::Link;
 use super::population::{AddressPlan, Reachability};
 use super::random::Dice;
@@ -75,14 +75,14 @@ impl Host for Resident {
         }
     }
 
-    fn poll_output(&mut self) -> Output<'_, Event> {
+    fn poll_action(&mut self) -> Action<'_, Event> {
         match self {
             Self::Node(node) => match node.poll_output() {
-                node::Output::Transmit { to, payload } => Output::Transmit { to, payload },
-                node::Output::Event(event) => Output::Report(event),
-                node::Output::Wait(deadline, _) => Output::Wait(deadline),
+                node::Output::Transmit { to, payload } => Action::Transmit { to, payload },
+                node::Output::Event(event) => Action::Report(event),
+                node::Output::Wait(deadline, _) => Action::Wait(deadline),
             },
-            Self::Other(host) => host.poll_output(),
+            Self::Other(host) => host.poll_action(),
         }
     }
 }
@@ -199,7 +199,7 @@ impl Network {
     fn join(&mut self, id: Option<Id>) -> HostId {
         self.run_for(Duration::from_secs_f64(1.0 / self.terms.joins_per_second));
         let addr = self.plan.endpoint();
-        // Whoever is dead by these terms never was.
+        // A node that is dead by these terms never joins: an open one takes its place.
         let home = self.terms.reachability.home(addr, &mut self.dice).unwrap_or_else(|| Home::open(addr));
         let host = self.settle(home, self.terms.config.clone(), id);
         self.members.push(host);
@@ -353,7 +353,7 @@ impl Network {
         self.ready.get(&host).copied()
     }
 
-    /// Takes the router from the network. Nobody is told.
+    /// Takes the router from the network. The nodes are not told.
     pub fn close_router(&mut self) {
         self.world.suspend(self.router_host);
     }

@@ -1,4 +1,4 @@
-//! What will happen, and the packets that are under way.
+//! What is due, and the packets that are under way.
 
 use std::net::SocketAddr;
 
@@ -6,13 +6,13 @@ use super::calendar::Calendar;
 use super::host::HostId;
 use crate::engine::time::Instant;
 
-/// Something that will happen. Small, because a large network has a million of them waiting.
+/// Something that is due. Small, because a large network has a million of them waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Event {
+pub(super) enum Due {
     /// A packet reaches the far end of its link.
-    Arrive(PacketId),
+    Arrival(PacketId),
     /// A host asked to be woken.
-    Wake(HostId),
+    Wakeup(HostId),
 }
 
 /// Names a packet on its way.
@@ -27,26 +27,26 @@ pub(super) struct Packet {
     pub(super) payload: Vec<u8>,
 }
 
-/// The queue of events and the packets that they speak of.
+/// What is due, in order, and the packets that are under way.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Queue {
-    calendar: Calendar<Event>,
+    calendar: Calendar<Due>,
     packets: Vec<Packet>,
     free: Vec<u32>,
 }
 
 impl Queue {
     pub(super) fn wake(&mut self, at: Instant, host: HostId) {
-        self.calendar.push(at, Event::Wake(host));
+        self.calendar.push(at, Due::Wakeup(host));
     }
 
     pub(super) fn arrive(&mut self, at: Instant, from: SocketAddr, to: SocketAddr, payload: &[u8]) {
         let slot = self.store(from, to, payload);
-        self.calendar.push(at, Event::Arrive(PacketId(slot)));
+        self.calendar.push(at, Due::Arrival(PacketId(slot)));
     }
 
-    /// The next event, if it is due at `until` or before.
-    pub(super) fn pop(&mut self, until: Instant) -> Option<(Instant, Event)> {
+    /// The next thing due, if it is due at `until` or before.
+    pub(super) fn pop(&mut self, until: Instant) -> Option<(Instant, Due)> {
         self.calendar.pop(until)
     }
 

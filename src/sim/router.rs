@@ -1,13 +1,13 @@
 //! A router: the server through which nodes join a network.
 //!
 //! It answers everyone with eight of those who asked it lately, at random, as the caches of the public bootstrap
-//! servers do; it verifies nobody, stores nothing and asks nothing, so that it never enters a routing table and is no
+//! servers do; it verifies no contact, stores nothing and asks nothing, so that it never enters a routing table and is no
 //! part of the network that it starts.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use super::host::{Host, Output};
+use super::host::{Action, Host};
 use super::random::Dice;
 use crate::engine::contact::{Contact, Family};
 use crate::engine::id::Id;
@@ -17,7 +17,7 @@ use crate::engine::limits::K;
 use crate::engine::node::Event;
 use crate::engine::time::Instant;
 
-/// Whom it remembers.
+/// Most contacts that it remembers.
 const LATELY: usize = 1024;
 
 /// A router.
@@ -31,7 +31,7 @@ pub struct Router {
 }
 
 impl Router {
-    /// A router that nobody asked yet.
+    /// A router that was not asked yet.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
@@ -77,13 +77,13 @@ impl Host for Router {
 
     fn handle_timeout(&mut self, _: Instant) {}
 
-    fn poll_output(&mut self) -> Output<'_, Event> {
+    fn poll_action(&mut self) -> Action<'_, Event> {
         match self.outbox.pop_front() {
             Some((to, payload)) => {
                 self.sending = payload;
-                Output::Transmit { to, payload: &self.sending }
+                Action::Transmit { to, payload: &self.sending }
             }
-            None => Output::Wait(Instant::FAR_FUTURE),
+            None => Action::Wait(Instant::FAR_FUTURE),
         }
     }
 }

@@ -53,7 +53,7 @@ impl Task {
         self.summary.is_some()
     }
 
-    /// It was ended early, after so many queries.
+    /// It was ended early, after this number of queries.
     pub(super) fn stop(&mut self, asked: usize) {
         let summary = Summary { asked, answered: self.answered, peers: self.peers.len(), ..Summary::default() };
         self.summary = Some(summary);

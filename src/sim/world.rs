@@ -3,7 +3,7 @@
 //! ```text
 //! 1  take the earliest event and move the clock to it
 //! 2  hand it to its host: a datagram or a timeout
-//! 3  take the host's outputs until it waits: datagrams go through translator and link into the queue,
+//! 3  take the host's actions until it waits: datagrams go through translator and link into the queue,
 //!    reports go to the owner, the deadline goes into the queue
 //! ```
 //!
@@ -16,12 +16,12 @@ use std::time::Duration;
 
 use siphasher::sip::SipHasher13;
 
-use super::host::{Host, HostId, Output};
+use super::host::{Action, Host, HostId};
 use super::invariant::Invariant;
 use super::link::Link;
 use super::map::Map;
 use super::nat::Nat;
-use super::queue::{Event, PacketId, Queue};
+use super::queue::{Due, PacketId, Queue};
 use crate::engine::time::Instant;
 
 /// What happened so far, in numbers.
@@ -37,8 +37,8 @@ pub struct Counters {
     pub delivered: u64,
     /// Datagrams that the link lost.
     pub lost: u64,
-    /// Datagrams to an address where nobody (awake) lives.
-    pub nobody: u64,
+    /// Datagrams to an address at which no host lives, or one that sleeps.
+    pub unheard: u64,
     /// Datagrams that a translator refused.
     pub refused: u64,
 }
@@ -100,7 +100,7 @@ pub struct World<H: Host> {
 }
 
 /// A host that has this much to say at one instant is caught in a loop.
-const OUTPUTS_AT_ONCE: usize = 1_000_000;
+const ACTIONS_AT_ONCE: usize = 1_000_000;
 
 impl<H: Host> World<H> {
     /// An empty world. `seed` is printed when an invariant breaks; what it means is up to the caller.
@@ -206,7 +206,7 @@ impl<H: Host> World<H> {
     /// Settles a host and lets it act.
     ///
     /// # Panics
-    /// If somebody lives at that endpoint already.
+    /// If another host lives at that endpoint.
     pub fn spawn(&mut self, home: Home, host: H) -> HostId {
         let id = HostId::nth(self.slots.len());
         let (deadline, queued) = (Instant::FAR_FUTURE, Instant::FAR_FUTURE);
@@ -286,13 +286,13 @@ impl<H: Host> World<H> {
 
     /// Handles the next event that is due until `until`; `false` if there is none.
     pub fn step(&mut self, until: Instant) -> bool {
-        let Some((at, event)) = self.queue.pop(until) else { return false };
+        let Some((at, due)) = self.queue.pop(until) else { return false };
         debug_assert!(self.now <= at, "time went backwards");
         self.now = self.now.max(at);
         self.counters.events += 1;
-        match event {
-            Event::Arrive(packet) => self.arrive(packet),
-            Event::Wake(host) => self.wake(host, at),
+        match due {
+            Due::Arrival(packet) => self.arrive(packet),
+            Due::Wakeup(host) => self.wake(host, at),
         }
         true
     }
@@ -312,7 +312,7 @@ impl<H: Host> World<H> {
     fn receiver(&mut self, from: SocketAddr, to: SocketAddr) -> Option<HostId> {
         let found = self.endpoints.get(&to).or_else(|| self.translators.get(&to.ip())).copied();
         let Some(id) = found.filter(|id| !self.slots[id.index()].asleep) else {
-            self.counters.nobody += 1;
+            self.counters.unheard += 1;
             return None;
         };
         let refused =
@@ -337,7 +337,7 @@ impl<H: Host> World<H> {
         self.act(id, Host::handle_timeout);
     }
 
-    /// Lets a host do one thing, and then carries out its outputs.
+    /// Lets a host do one thing, and then carries out its actions.
     fn act<R>(&mut self, id: HostId, deed: impl FnOnce(&mut H, Instant) -> R) -> R {
         let mut host = self.slots[id.index()].host.take().expect("only the living act");
         let result = deed(&mut host, self.now);
@@ -348,17 +348,17 @@ impl<H: Host> World<H> {
     }
 
     fn drain(&mut self, id: HostId, host: &mut H) {
-        for _ in 0..OUTPUTS_AT_ONCE {
-            match host.poll_output() {
-                Output::Transmit { to, payload } => self.transmit(id, to, payload),
-                Output::Report(report) => self.reports.push((self.now, id, report)),
-                Output::Wait(deadline) => {
+        for _ in 0..ACTIONS_AT_ONCE {
+            match host.poll_action() {
+                Action::Transmit { to, payload } => self.transmit(id, to, payload),
+                Action::Report(report) => self.reports.push((self.now, id, report)),
+                Action::Wait(deadline) => {
                     self.slots[id.index()].deadline = deadline;
                     return self.schedule(id);
                 }
             }
         }
-        self.broken(id, "outputs end", "the host never waits");
+        self.broken(id, "actions end", "the host never waits");
     }
 
     fn transmit(&mut self, id: HostId, to: SocketAddr, payload: &[u8]) {

@@ -34,14 +34,14 @@ impl Host for Parrot {
         }
     }
 
-    fn poll_output(&mut self) -> Output<'_, Self::Report> {
+    fn poll_action(&mut self) -> Action<'_, Self::Report> {
         if let Some((to, payload)) = self.outbox.pop() {
             self.sent = payload;
-            return Output::Transmit { to, payload: &self.sent };
+            return Action::Transmit { to, payload: &self.sent };
         }
         match self.heard.pop() {
-            Some((from, bytes)) => Output::Report((from, String::from_utf8(bytes).unwrap())),
-            None => Output::Wait(self.ticks.unwrap_or(Instant::FAR_FUTURE)),
+            Some((from, bytes)) => Action::Report((from, String::from_utf8(bytes).unwrap())),
+            None => Action::Wait(self.ticks.unwrap_or(Instant::FAR_FUTURE)),
         }
     }
 }
@@ -84,7 +84,7 @@ fn the_dead_and_the_sleeping_hear_nothing() {
     assert!(world.kill(b).is_some() && world.kill(b).is_none());
     world.call(a, |host, _| host.say(addr(2), "?"));
     world.run_for(Duration::from_secs(1));
-    assert_eq!((texts(&mut world), world.counters().nobody), (vec![], 2));
+    assert_eq!((texts(&mut world), world.counters().unheard), (vec![], 2));
 }
 
 #[test]

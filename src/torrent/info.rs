@@ -5,7 +5,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::name::printable;
-use super::reader::{Kind, Malformed, Reader};
+use super::reader::{Malformed, Reader, ValueType};
 use crate::engine::id::Id;
 
 /// Why bytes are no info dictionary.
@@ -63,7 +63,7 @@ impl Info {
     /// The bytes are no dictionary, or one of an unknown version.
     pub fn read(raw: &[u8]) -> Result<Self, InfoError> {
         let mut reader = Reader::new(raw);
-        if reader.kind()? != Kind::Dict {
+        if reader.kind()? != ValueType::Dict {
             return Err(InfoError::NoDictionary);
         }
         let mut draft = Draft::default();
@@ -125,8 +125,10 @@ impl<'a> Draft<'a> {
             b"length" if self.length.is_none() => {
                 self.length = reader.integer_if_any()?.map(|number| number.to_u64().unwrap_or_default());
             }
-            b"files" if self.files.is_none() && reader.kind()? == Kind::List => self.files = Some(Files::list(reader)?),
-            b"file tree" if self.tree.is_none() && reader.kind()? == Kind::Dict => {
+            b"files" if self.files.is_none() && reader.kind()? == ValueType::List => {
+                self.files = Some(Files::list(reader)?)
+            }
+            b"file tree" if self.tree.is_none() && reader.kind()? == ValueType::Dict => {
                 self.tree = Some(Files::tree(reader)?);
             }
             _ => {}
@@ -166,7 +168,7 @@ impl Files {
     /// The list `files` of a v1 torrent: a dict for each file.
     fn list(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         let mut files = Self::default();
-        reader.list(|reader| if reader.kind()? == Kind::Dict { files.add(reader) } else { Ok(()) })?;
+        reader.list(|reader| if reader.kind()? == ValueType::Dict { files.add(reader) } else { Ok(()) })?;
         Ok(files)
     }
 
@@ -174,7 +176,7 @@ impl Files {
     fn tree(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         let mut files = Self::default();
         reader.dict(|reader, name| {
-            if reader.kind()? != Kind::Dict {
+            if reader.kind()? != ValueType::Dict {
                 return Ok(());
             }
             if name.is_empty() {

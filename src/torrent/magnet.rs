@@ -104,7 +104,7 @@ fn base_name(key: &str) -> String {
     name.to_ascii_lowercase()
 }
 
-/// The name for people. A broken percent code in it harms nobody, so it stays as it is.
+/// The name for people. A broken percent code in it does no harm, so it stays as it is.
 fn display_name(value: &str) -> Option<String> {
     let spaced = value.replace('+', " ");
     let bytes = percent_decode(&spaced).unwrap_or_else(|_| spaced.clone().into_bytes());

@@ -6,7 +6,7 @@
 use std::io::{self, Read};
 
 use super::info::{Info, InfoError};
-use super::reader::{Kind, Malformed, Reader};
+use super::reader::{Malformed, Reader, ValueType};
 
 /// Largest torrent file that is read, in bytes: one of a million files is smaller.
 pub const MAX_FILE_BYTES: u64 = 128 << 20;
@@ -105,7 +105,7 @@ impl Metainfo {
 
 /// Reads the value of `info`, which is next. The outer error is that of the file, the inner one that of the dictionary.
 fn read_info(reader: &mut Reader<'_>) -> Result<Result<Info, InfoError>, Malformed> {
-    if reader.kind()? != Kind::Dict {
+    if reader.kind()? != ValueType::Dict {
         return Ok(Err(InfoError::NoDictionary));
     }
     Ok(Info::read(reader.skip()?))

@@ -20,7 +20,7 @@ pub struct Malformed {
 
 /// Type of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ValueType {
     String,
     Integer,
     List,
@@ -80,12 +80,12 @@ impl<'a> Reader<'a> {
         self.at
     }
 
-    pub(super) fn kind(&self) -> Result<Kind, Malformed> {
+    pub(super) fn kind(&self) -> Result<ValueType, Malformed> {
         match self.bytes.get(self.at) {
-            Some(b'0'..=b'9') => Ok(Kind::String),
-            Some(b'i') => Ok(Kind::Integer),
-            Some(b'l') => Ok(Kind::List),
-            Some(b'd') => Ok(Kind::Dict),
+            Some(b'0'..=b'9') => Ok(ValueType::String),
+            Some(b'i') => Ok(ValueType::Integer),
+            Some(b'l') => Ok(ValueType::List),
+            Some(b'd') => Ok(ValueType::Dict),
             Some(_) => Err(self.wrong("no value begins")),
             None => Err(self.wrong("the file ends inside a value")),
         }
@@ -139,22 +139,22 @@ impl<'a> Reader<'a> {
 
     /// Reads a string, or skips a value of another type.
     pub(super) fn string_if_any(&mut self) -> Result<Option<&'a [u8]>, Malformed> {
-        if self.kind()? == Kind::String { self.string().map(Some) } else { self.skip().map(|_| None) }
+        if self.kind()? == ValueType::String { self.string().map(Some) } else { self.skip().map(|_| None) }
     }
 
     /// Reads an integer, or skips a value of another type.
     pub(super) fn integer_if_any(&mut self) -> Result<Option<Integer<'a>>, Malformed> {
-        if self.kind()? == Kind::Integer { self.integer().map(Some) } else { self.skip().map(|_| None) }
+        if self.kind()? == ValueType::Integer { self.integer().map(Some) } else { self.skip().map(|_| None) }
     }
 
     /// Skips one value; its bytes.
     pub(super) fn skip(&mut self) -> Result<&'a [u8], Malformed> {
         let start = self.at;
         match self.kind()? {
-            Kind::String => drop(self.string()?),
-            Kind::Integer => drop(self.integer()?),
-            Kind::List => self.list(|_| Ok(()))?,
-            Kind::Dict => self.dict(|_, _| Ok(()))?,
+            ValueType::String => drop(self.string()?),
+            ValueType::Integer => drop(self.integer()?),
+            ValueType::List => self.list(|_| Ok(()))?,
+            ValueType::Dict => self.dict(|_, _| Ok(()))?,
         }
         Ok(&self.bytes[start..self.at])
     }

@@ -20,6 +20,10 @@ pub enum Route {
     Announce,
     /// The same with `scrape`: clients make that path from the announce path (BEP 48).
     Scrape,
+    /// `/`: what this is.
+    Help,
+    /// `/trackers.txt`: the URLs of this tracker, one to a line, as lists of trackers are written.
+    Trackers,
     /// Something else.
     Other,
 }
@@ -28,6 +32,11 @@ impl Route {
     /// The route of `path`, without its query.
     #[must_use]
     pub fn of(path: &str) -> Self {
+        match path {
+            "" | "/" => return Self::Help,
+            "/trackers.txt" => return Self::Trackers,
+            _ => {}
+        }
         let mut elements = path.split('/').rev();
         elements
             .find_map(|element| match element {
@@ -90,6 +99,12 @@ pub fn parse_scrape(query: &[u8]) -> Result<Vec<Id>, Failure> {
     let hashes = values(query, "info_hash").filter_map(|value| Id::from_bytes(&value));
     let hashes: Vec<Id> = hashes.take(MAX_SCRAPED).collect();
     if hashes.is_empty() { Err(Failure::malformed("name the torrents to scrape by info_hash")) } else { Ok(hashes) }
+}
+
+/// Whether a query is one of an announce or a scrape.
+#[must_use]
+pub fn names_a_torrent(query: &[u8]) -> bool {
+    value(query, "info_hash").is_some()
 }
 
 /// The first value of `key`, decoded.
@@ -360,9 +375,10 @@ mod tests {
         for path in ["/scrape", "/scrape-token", "/x/scrape", "/announce/scrape"] {
             assert_eq!(Route::of(path), Route::Scrape, "{path}");
         }
-        for path in ["/", "", "/x", "/Announce", "/favicon.ico"] {
+        for path in ["/x", "/Announce", "/favicon.ico", "//", "/trackers.txt/", "/x/trackers.txt"] {
             assert_eq!(Route::of(path), Route::Other, "{path}");
         }
+        assert_eq!(["/", "", "/trackers.txt"].map(Route::of), [Route::Help, Route::Help, Route::Trackers]);
     }
 
     #[test]

@@ -50,12 +50,20 @@ impl Site {
         &self.lan
     }
 
-    /// Where a client is that sent from `client` to our address `here`.
+    /// Where a client is that sent from `client` to our address `here`. What arrives at a loopback address comes from this
+    /// host, whatever address it was sent from.
     #[must_use]
     pub fn nearness(&self, client: IpAddr, here: IpAddr) -> Nearness {
-        if client.is_loopback() || client == here {
-            Nearness::Host
-        } else if client.is_ipv4() && self.lan.iter().any(|network| network.contains(client)) {
+        if client.is_loopback() || here.is_loopback() || client == here {
+            return Nearness::Host;
+        }
+        self.nearness_elsewhere(client)
+    }
+
+    /// Where a client is that is not on this host.
+    #[must_use]
+    pub fn nearness_elsewhere(&self, client: IpAddr) -> Nearness {
+        if client.is_ipv4() && self.lan.iter().any(|network| network.contains(client)) {
             Nearness::Lan
         } else {
             Nearness::Remote
@@ -138,6 +146,8 @@ mod tests {
         for (client, here, nearness) in [
             ("127.0.0.1", "127.0.0.1", Nearness::Host),
             ("::1", "::1", Nearness::Host),
+            ("203.0.113.7", "127.0.0.1", Nearness::Host),
+            ("2001:db8::7", "::1", Nearness::Host),
             ("192.168.1.5", "192.168.1.5", Nearness::Host),
             ("2001:db8::5", "2001:db8::5", Nearness::Host),
             ("192.168.1.9", "192.168.1.5", Nearness::Lan),

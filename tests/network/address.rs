@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use trackerless::sim::world::Home;
 
-use crate::town::{calm, town};
+use crate::setup::{calm, network_of};
 
 #[test]
 fn a_node_that_moved_takes_the_id_of_its_new_address() {
-    let mut network = town(60, calm());
+    let mut network = network_of(60, calm());
     let node = network.members()[10];
     let (before, addr) = (*network.node(node).expect("a member").id(), network.endpoint());
     network.world_mut().relocate(node, Home::open(addr));
@@ -26,9 +26,9 @@ fn a_node_that_moved_takes_the_id_of_its_new_address() {
 
 #[test]
 fn its_neighbours_do_not_follow_a_false_move() {
-    let mut network = town(60, calm());
+    let mut network = network_of(60, calm());
     let ids: Vec<_> = network.members().iter().map(|&member| *network.node(member).expect("a member").id()).collect();
     network.run_for(Duration::from_mins(30));
     let later: Vec<_> = network.members().iter().map(|&member| *network.node(member).expect("a member").id()).collect();
-    assert_eq!(ids, later, "nobody changes its id while nobody moves");
+    assert_eq!(ids, later, "no node changes its id while none moves");
 }

@@ -8,11 +8,11 @@ use trackerless::sim::churn::Churn;
 use trackerless::sim::population::Sessions;
 use trackerless::sim::world::Home;
 
-use crate::town::{calm, head, round, row, table, town};
+use crate::setup::{calm, head, network_of, round, row, table};
 
 #[test]
 fn lookups_work_while_nodes_come_and_go() {
-    let mut network = town(100, calm());
+    let mut network = network_of(100, calm());
     let mut churn = Churn::new(&network, Sessions { shape: 0.5, median: Duration::from_mins(30) }, 1);
     let mut rows = Vec::new();
     for minutes in [20, 40, 60] {

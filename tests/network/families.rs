@@ -13,15 +13,15 @@ use trackerless::engine::time::Instant;
 use trackerless::sim::dual_stack::{DualStack, Machine, Stack};
 use trackerless::sim::random::Dice;
 use trackerless::sim::world::Home;
-use trackerless::sim::{Host, HostId, Output, Resident, Terms};
+use trackerless::sim::{Action, Host, HostId, Resident, Terms};
 
-use crate::town::{calm, head, round, row, table, town_of, watch};
+use crate::setup::{calm, head, network_on, round, row, table, watch};
 
 #[test]
 fn both_families_work_alike() {
     let mut rows = Vec::new();
     for family in [Family::V4, Family::V6] {
-        let mut network = town_of(100, calm(), Terms::mainline(family));
+        let mut network = network_on(100, calm(), Terms::mainline(family));
         let round = round(&mut network, 100, 1);
         assert!(round.found >= 99, "{family:?}: {} of 100 found", round.found);
         rows.push(row(format!("{family:?}"), &round));
@@ -145,7 +145,7 @@ impl Host for Inquirer {
     fn handle_datagram(&mut self, _: Instant, from: SocketAddr, bytes: &[u8]) {
         let Ok(Message { kind: Kind::Response(response), .. }) = Message::decode(bytes) else { return };
         assert!(from.is_ipv4(), "the answer comes by IPv4");
-        let mut told = self.told.lock().expect("nobody panicked");
+        let mut told = self.told.lock().expect("no thread panicked");
         let contacts: Vec<Contact> = response.contacts(Family::V6).collect();
         told.answers += 1;
         told.telling += usize::from(!contacts.is_empty());
@@ -154,14 +154,14 @@ impl Host for Inquirer {
 
     fn handle_timeout(&mut self, _: Instant) {}
 
-    fn poll_output(&mut self) -> Output<'_, Event> {
-        let Some(to) = self.ask.pop() else { return Output::Wait(Instant::FAR_FUTURE) };
+    fn poll_action(&mut self) -> Action<'_, Event> {
+        let Some(to) = self.ask.pop() else { return Action::Wait(Instant::FAR_FUTURE) };
         self.sending = b"d1:ad2:id20:".to_vec();
         self.sending.extend(self.id.0);
         self.sending.extend(b"6:target20:");
         self.sending.extend(self.id.0);
         self.sending.extend(b"4:wantl2:n62:n4ee1:q9:find_node1:t4:want1:y1:qe");
-        Output::Transmit { to, payload: &self.sending }
+        Action::Transmit { to, payload: &self.sending }
     }
 }
 
@@ -188,7 +188,7 @@ fn inquire(both: &mut DualStack, newcomer: HostId) -> Told {
     let addr = v4.endpoint();
     v4.admit(Home::open(addr), Resident::Other(Box::new(inquirer)));
     both.run_for(Duration::from_secs(5));
-    std::mem::take(&mut *told.lock().expect("nobody panicked"))
+    std::mem::take(&mut *told.lock().expect("no thread panicked"))
 }
 
 fn settle_v6(both: &mut DualStack, contacts: Vec<Contact>) -> HostId {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::town::{announce, calm, head, look_up, row, table, town};
+use crate::setup::{announce, calm, head, look_up, network_of, row, table};
 
 #[test]
 fn keys_outlive_half_of_the_network() {
-    let mut network = town(200, calm());
+    let mut network = network_of(200, calm());
     let announced = announce(&mut network, 200, 1);
     let mut rows = vec![row("before", &look_up(&mut network, &announced, 1))];
     for member in network.members().to_vec().into_iter().step_by(2) {

@@ -10,15 +10,15 @@ use trackerless::engine::time::Instant;
 use trackerless::sim::invariant::{DatagramsFit, Invariant, OnlySendableDestinations};
 use trackerless::sim::random::Dice;
 use trackerless::sim::world::Home;
-use trackerless::sim::{Host, Link, Network, Output, Resident, Terms, World};
+use trackerless::sim::{Action, Host, Link, Network, Resident, Terms, World};
 
-/// Answers nobody, and once it has heard enough says something to nobody.
+/// Answers no query, and once it has heard enough sends a datagram to an endpoint that cannot exist.
 #[derive(Clone)]
 struct Traitor {
     patience: usize,
 }
 
-const NOBODY: &str = "192.0.2.1:0";
+const NOWHERE: &str = "192.0.2.1:0";
 
 impl Host for Traitor {
     type Report = Event;
@@ -29,16 +29,16 @@ impl Host for Traitor {
 
     fn handle_timeout(&mut self, _: Instant) {}
 
-    fn poll_output(&mut self) -> Output<'_, Event> {
+    fn poll_action(&mut self) -> Action<'_, Event> {
         if self.patience > 0 {
-            return Output::Wait(Instant::FAR_FUTURE);
+            return Action::Wait(Instant::FAR_FUTURE);
         }
         self.patience = usize::MAX;
-        Output::Transmit { to: NOBODY.parse().expect("an endpoint"), payload: b"!" }
+        Action::Transmit { to: NOWHERE.parse().expect("an endpoint"), payload: b"!" }
     }
 }
 
-/// Holds for a time only: after so many steps it breaks, whoever acts.
+/// Holds for a number of steps only, and breaks after them whichever host acts.
 struct Weary(u32);
 
 impl Invariant<Resident> for Weary {
@@ -52,7 +52,7 @@ impl Invariant<Resident> for Weary {
     }
 }
 
-/// The line with which a network of this seed ends: a town on a lossy Internet, and an endpoint at which everyone in
+/// The line with which a network of this seed ends: a network on a lossy Internet, and an endpoint at which every node in
 /// it is asked to look.
 fn broken_line(seed: u64, invariant: impl Invariant<Resident> + 'static) -> String {
     let run = || {
@@ -84,7 +84,7 @@ fn between<'a>(line: &'a str, before: &str, after: &str) -> &'a str {
 #[test]
 fn the_line_names_what_broke_where_and_when() {
     let line = broken_line(1, OnlySendableDestinations);
-    let what = format!("invariant broken: only sendable destinations: a datagram to {NOBODY} (");
+    let what = format!("invariant broken: only sendable destinations: a datagram to {NOWHERE} (");
     assert!(line.starts_with(&what) && line.ends_with("; repeat with seed 1)") && !line.contains('\n'), "{line}");
     let addr = Network::new(Link::new(1), Terms::mainline(Family::V4), 1).endpoint();
     assert_eq!(between(&line, "(host ", " of "), "1", "the router is host 0");
@@ -107,7 +107,7 @@ fn the_seed_of_the_line_leads_to_the_same_event() {
 }
 
 #[test]
-fn an_invariant_of_the_tester_breaks_the_run_as_those_of_the_house_do() {
+fn an_invariant_of_the_tester_breaks_the_run_as_the_built_in_ones_do() {
     let line = broken_line(1, Weary(2_000));
     assert_eq!(line, broken_line(1, Weary(2_000)));
     assert!(line.starts_with("invariant broken: unweary: enough (host "), "{line}");

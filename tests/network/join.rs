@@ -6,13 +6,13 @@ use trackerless::engine::contact::Family;
 use trackerless::sim::link::loss::Loss;
 use trackerless::sim::{Network, Terms, World};
 
-use crate::town::{calm, table, town, watch};
+use crate::setup::{calm, network_of, table, watch};
 
 #[test]
 fn everyone_joins() {
     let mut rows = Vec::new();
     for n in [2, 10, 100, 200] {
-        let network = town(n, calm());
+        let network = network_of(n, calm());
         let joined: Vec<_> = network.members().iter().filter_map(|&member| network.ready_at(member)).collect();
         let contacts: Vec<usize> = network
             .members()
@@ -45,7 +45,7 @@ fn everyone_joins_over_links_that_lose_packets() {
     for percent in [0, 5, 20] {
         let mut took: Vec<Duration> = joins(MEMBERS, f64::from(percent) / 100.0).into_iter().flatten().collect();
         assert_eq!(took.len(), MEMBERS, "{percent} % loss");
-        // The first has nobody to join; it is in when the second has come.
+        // The first has no node to join; it is in when the second has come.
         took.remove(0);
         took.sort_unstable();
         let ms = |share: usize| took[took.len() * share / 100].as_millis().to_string();
@@ -56,7 +56,7 @@ fn everyone_joins_over_links_that_lose_packets() {
 
 #[test]
 fn the_latecomer_is_in_within_seconds() {
-    let mut network = town(100, calm());
+    let mut network = network_of(100, calm());
     let began = network.world().now();
     let late = network.grow(1)[0];
     network.run_for(Duration::from_secs(5));

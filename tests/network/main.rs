@@ -14,7 +14,7 @@ mod loss;
 mod nat;
 mod restart;
 mod routers;
+mod setup;
 mod sleep;
 mod split;
-mod town;
 mod young;

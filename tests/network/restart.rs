@@ -6,11 +6,11 @@ use trackerless::engine::contact::Family;
 use trackerless::engine::node::Config;
 use trackerless::sim::world::Home;
 
-use crate::town::{announce, calm, head, look_up, row, table, town};
+use crate::setup::{announce, calm, head, look_up, network_of, row, table};
 
 #[test]
 fn a_network_survives_that_all_restart_at_once_without_a_router() {
-    let mut network = town(100, calm());
+    let mut network = network_of(100, calm());
     let announced = announce(&mut network, 100, 1);
     let mut rows = vec![row("before", &look_up(&mut network, &announced, 1))];
     let now = network.world().now();

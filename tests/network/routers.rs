@@ -6,11 +6,11 @@ use trackerless::engine::contact::Family;
 use trackerless::engine::node::Config;
 use trackerless::sim::world::Home;
 
-use crate::town::{calm, town};
+use crate::setup::{calm, network_of};
 
 #[test]
 fn a_node_with_saved_contacts_needs_no_router() {
-    let mut network = town(100, calm());
+    let mut network = network_of(100, calm());
     network.close_router();
     let now = network.world().now();
     let donor = network.members()[0];
@@ -25,7 +25,7 @@ fn a_node_with_saved_contacts_needs_no_router() {
 
 #[test]
 fn a_node_that_knows_only_dead_routers_keeps_asking_and_joins_when_they_return() {
-    let mut network = town(100, calm());
+    let mut network = network_of(100, calm());
     network.close_router();
     let node = network.grow(1)[0];
     network.run_for(Duration::from_mins(30));
@@ -39,8 +39,8 @@ fn a_node_that_knows_only_dead_routers_keeps_asking_and_joins_when_they_return()
 
 #[test]
 fn the_network_does_not_need_its_router() {
-    let mut network = town(100, calm());
+    let mut network = network_of(100, calm());
     network.close_router();
     network.run_for(Duration::from_hours(1));
-    assert_eq!(crate::town::round(&mut network, 100, 1).found, 100);
+    assert_eq!(crate::setup::round(&mut network, 100, 1).found, 100);
 }

@@ -1,12 +1,13 @@
 //! A laptop is closed and opened again.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::town::{announce, calm, head, look_up, row, table, town};
+use crate::setup::{announce, calm, head, look_up, network_of, row, table};
 
 #[test]
 fn a_sleeper_finds_its_way_back() {
-    let mut network = town(60, calm());
+    let mut network = network_of(60, calm());
     let sleeper = network.members()[30];
     network.world_mut().suspend(sleeper);
     network.run_for(Duration::from_hours(1));
@@ -22,8 +23,8 @@ fn a_sleeper_finds_its_way_back() {
 }
 
 #[test]
-fn half_a_town_that_slept_is_part_of_it_again() {
-    let mut network = town(100, calm());
+fn half_a_network_that_slept_is_part_of_it_again() {
+    let mut network = network_of(100, calm());
     let sleepers: Vec<_> = network.members().iter().copied().step_by(2).collect();
     let announced = announce(&mut network, 100, 1);
     let mut rows = vec![row("awake", &look_up(&mut network, &announced, 1))];
@@ -35,4 +36,24 @@ fn half_a_town_that_slept_is_part_of_it_again() {
     assert!(again.found >= 99, "{} of 100 found a minute after waking", again.found);
     rows.push(row("a minute after", &again));
     insta::assert_snapshot!(table(&head("half asleep"), &rows));
+}
+
+#[test]
+fn after_a_night_everything_overdue_is_done_within_a_minute() {
+    let mut network = network_of(60, calm());
+    let sleeper = network.members()[30];
+    network.world_mut().suspend(sleeper);
+    // Meanwhile half of those that it knew have left, and others have come.
+    for member in network.members().to_vec().into_iter().step_by(2).filter(|member| *member != sleeper) {
+        network.kill(member);
+    }
+    network.grow(30);
+    network.run_for(Duration::from_hours(8));
+    network.world_mut().resume(sleeper);
+    network.run_for(Duration::from_mins(1));
+    let now = network.world().now();
+    let node = network.node(sleeper).expect("it lives");
+    let alive = |addr: &SocketAddr| network.members().iter().any(|&member| network.world().addr(member) == *addr);
+    let good: Vec<SocketAddr> = node.good_contact_list(now).iter().map(|contact| contact.addr).collect();
+    assert!(good.len() >= 8 && good.iter().all(alive), "{} good contacts, all of them alive", good.len());
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use trackerless::engine::time::Instant;
 use trackerless::sim::link::partition::Partition;
 
-use crate::town::{announce, calm, head, look_up, round, row, table, town};
+use crate::setup::{announce, calm, head, look_up, network_of, round, row, table};
 
 fn side(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V4(ip) if ip.octets()[3] % 2 == 0)
@@ -15,7 +15,7 @@ fn side(ip: IpAddr) -> bool {
 #[test]
 fn halves_live_on_and_heal() {
     let split = Partition { from: Instant::from_secs(300), until: Instant::from_secs(1500), side };
-    let mut network = town(100, calm().with(split));
+    let mut network = network_of(100, calm().with(split));
     let before = announce(&mut network, 100, 1);
     let mut rows = vec![row("whole", &look_up(&mut network, &before, 1))];
     network.run_until(Instant::from_secs(310));

@@ -9,14 +9,14 @@ use trackerless::sim::random::Dice;
 use trackerless::sim::task::Task;
 use trackerless::sim::{HostId, Link, Network, Resident, Terms};
 
-use crate::town::{calm, table};
+use crate::setup::{calm, table};
 
 /// How they come to know each other.
 #[derive(Clone, Copy)]
 enum Entrance {
     /// Each through the first, which knows everyone, as soon as the last has joined.
     Member,
-    /// All within moments through a router, which names anybody.
+    /// All within moments through a router, which names any node.
     Router,
 }
 
@@ -64,10 +64,10 @@ fn join_through_first(network: &mut Network, host: HostId) {
     }
 }
 
-/// Runs until `member` knows somebody and has ended its search for itself.
+/// Runs until `member` knows a contact and has ended its search for itself.
 fn await_join(network: &mut Network, member: HostId) {
     let is_joining = |network: &Network| {
-        let node = network.node(member).expect("nobody leaves");
+        let node = network.node(member).expect("members stay");
         node.operations() > 0 || node.entries().next().is_none()
     };
     while is_joining(network) {
@@ -80,7 +80,7 @@ fn await_join(network: &mut Network, member: HostId) {
 #[derive(Default)]
 struct Tally {
     nodes: usize,
-    /// Nodes to which a whole side of the key space is unknown, though somebody lives there.
+    /// Nodes to which a whole side of the key space is unknown, though nodes live there.
     blind: usize,
     lookups: usize,
     /// Lookups that did not see the closest node.
@@ -139,7 +139,7 @@ fn member(network: &Network, dice: &mut Dice) -> HostId {
 }
 
 fn is_blind(network: &Network, member: HostId) -> bool {
-    let node = network.node(member).expect("nobody leaves");
+    let node = network.node(member).expect("members stay");
     let side = |id: &Id| node.id().common_prefix_len(id);
     let others = network.members().iter().filter(|&&other| other != member);
     let mut sides = others.filter_map(|&other| Some(side(network.node(other)?.id())));

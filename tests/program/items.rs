@@ -88,6 +88,7 @@ fn what_cannot_be_an_item_says_why_and_what_to_do() {
         (vec!["put", "--file", "missing.bin"], "missing.bin"),
         (vec!["put", "--file", "large.bin", "--max-size", "1000"], "2000 bytes, more than 1000"),
         (vec!["get", "xyz"], "an id is 40 hexadecimal digits"),
+        (vec!["get", "--file", HELLO, "-o", "."], ".: it is a folder"),
         (vec!["get", "--public-key", "xyz"], "not a public key"),
     ] {
         let ended = home.run(&args).expect_code(2);

@@ -10,6 +10,7 @@ mod faults;
 mod gateway;
 mod harness;
 mod items;
+mod lab;
 mod life;
 mod manual;
 mod network;

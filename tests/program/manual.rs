@@ -40,3 +40,17 @@ fn flag(setting: &Setting) -> String {
         _ => format!("--{flag} {name}"),
     }
 }
+
+/// Every command line in the shell blocks of README.md can be typed as it stands.
+#[test]
+fn the_commands_of_the_readme_exist() {
+    let readme = include_str!("../../README.md");
+    let blocks = readme.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let lines: Vec<&str> = blocks.flat_map(str::lines).map(|line| line.split(" #").next().unwrap().trim()).collect();
+    let ours: Vec<&str> = lines.iter().filter_map(|line| Some(&line[line.find("trackerless ")?..])).collect();
+    assert!(ours.len() >= 6, "{lines:?}");
+    for line in ours {
+        let parsed = trackerless::cli::args::parse(line.split_whitespace().map(Into::into));
+        assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+    }
+}

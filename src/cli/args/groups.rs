@@ -34,7 +34,7 @@ pub struct Joining {
     pub join_timeout: Option<u32>,
 }
 
-/// Longest time that joining may take where nobody says another, in seconds.
+/// Longest time that joining may take by default, in seconds.
 const JOIN_TIMEOUT: u32 = 30;
 
 impl Joining {

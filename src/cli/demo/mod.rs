@@ -31,10 +31,11 @@ const INFOHASH: Id = Id([
 /// The port of the client that takes part in the torrent. No client listens there; the DHT only passes it on.
 const PEER_PORT: u16 = 51413;
 
-/// A node that hears nothing for so long will not hear anything: loopback UDP is blocked.
+/// Longest time that a step may take. A node that hears nothing for this long will not hear anything: loopback UDP is
+/// blocked.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How often the nodes are asked whom they know, until they know enough.
+/// Time between two looks at how many nodes each node knows, until they know enough.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 pub(super) fn run(args: &DemoArgs) -> Result<Exit, Failure> {
@@ -187,7 +188,7 @@ async fn start_node(router: Option<SocketAddr>) -> Result<Dht, StartError> {
     Dht::builder().bind((Ipv4Addr::LOCALHOST, 0).into()).private_network(true).bootstrap(routers).start().await
 }
 
-/// Whom a node knows.
+/// The nodes that a node knows.
 async fn contacts(node: &Dht) -> Vec<Contact> {
     node.snapshot().await.nodes.into_iter().flat_map(|node| node.snapshot.contacts).collect()
 }

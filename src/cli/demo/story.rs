@@ -116,7 +116,7 @@ impl fmt::Display for Step {
 
 fn write_answer(f: &mut fmt::Formatter<'_>, nodes: usize, peers: usize) -> fmt::Result {
     match (peers, nodes) {
-        (0, 0) => f.write_str("knows nobody nearer"),
+        (0, 0) => f.write_str("knows no nearer node"),
         (0, nodes) => write!(f, "names {} that may know", counted(nodes, "node")),
         (1, _) => f.write_str("knows the peer"),
         (peers, _) => write!(f, "knows {peers} peers"),

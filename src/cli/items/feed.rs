@@ -55,7 +55,7 @@ async fn look_up(config: &Config, feed: &Feed, patience: Duration, output: Outpu
     let progress = Progress::new("joining the DHT");
     let session = Session::open(config, patience).await?;
     progress.say("asking for the torrent of the day");
-    // BEP 46: whoever follows a feed helps it to stay.
+    // BEP 46: those who follow a feed help it to stay.
     let found = session.renew_item(target_of_key(&feed.key, &feed.salt), &feed.salt).await;
     drop(progress);
     session.close().await;
@@ -96,7 +96,7 @@ fn infohash_of(value: &Value) -> Option<Id> {
     None
 }
 
-/// The name under which somebody publishes torrents.
+/// The name under which an owner publishes torrents.
 #[derive(Debug, PartialEq, Eq)]
 struct Feed {
     key: [u8; 32],

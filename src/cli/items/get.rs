@@ -49,6 +49,12 @@ struct WantedItem {
 impl Wanted {
     fn new(args: &GetArgs) -> Result<Self, Failure> {
         let out = args.out.clone().filter(|out| out != Path::new("-"));
+        if let Some(folder) = out.as_deref().filter(|out| out.is_dir()) {
+            return Err(Failure::usage(
+                format_args!("{}: it is a folder", folder.display()),
+                "name a file in it with -o",
+            ));
+        }
         let patience = args.joining.patience();
         if let Some(root) = &args.file {
             return Ok(Self::File(Download { root: target(root)?, out, most: args.max_size, patience }));

@@ -58,7 +58,7 @@ impl What {
         Ok(Self { value: value?, owner, salt, seq: args.seq, cas: args.cas, patience: args.joining.patience() })
     }
 
-    /// Stores it, and says what exactly, and where; with `keep`, again every hour until somebody stops it or has put a
+    /// Stores it, and says what exactly, and where; with `keep`, again every hour until it is stopped or another has put a
     /// newer value. Where every node refuses it for the same reason, that is the failure.
     pub(super) async fn store(
         &self,

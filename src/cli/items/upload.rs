@@ -35,7 +35,7 @@ impl Upload {
         Ok(Self { tree, bytes: bytes.len(), existing, patience })
     }
 
-    /// Stores all of it; with `keep`, again every hour until somebody stops it.
+    /// Stores all of it; with `keep`, again every hour until it is stopped.
     pub(super) async fn run(&self, config: &Config, keep: bool, output: Output) -> Result<Exit, Failure> {
         if keep {
             return keep::until_stopped(self.keep(config, output)).await;

@@ -16,9 +16,7 @@ pub(super) fn read_list(input: impl Read) -> Vec<Result<Target, TargetError>> {
     match read_bytes(input) {
         Err(error) => vec![Err(whole(Fault::Input(error)))],
         Ok(bytes) if is_a_file(&bytes) => vec![read_piped(&bytes).map_err(whole)],
-        Ok(bytes) => {
-            entries(&to_utf8(bytes)).into_iter().filter_map(|(line, entry)| read_entry(line, &entry)).collect()
-        }
+        Ok(bytes) => read_entries(&to_utf8(bytes)),
     }
 }
 
@@ -67,11 +65,12 @@ fn to_utf8(bytes: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// The entries of a list with their numbers, counted from 1.
-fn entries(bytes: &[u8]) -> Vec<(usize, OsString)> {
+/// Reads the entries of a list one by one: only those that name something take memory.
+fn read_entries(bytes: &[u8]) -> Vec<Result<Target, TargetError>> {
     let separator = [0, b'\n', b'\r'].into_iter().find(|byte| bytes.contains(byte)).unwrap_or(b'\n');
     let entries = bytes.split(|byte| *byte == separator).enumerate();
-    entries.map(|(index, entry)| (index + 1, to_os_string(trimmed(entry).to_vec()))).collect()
+    let entries = entries.map(|(index, entry)| (index + 1, to_os_string(trimmed(entry).to_vec())));
+    entries.filter_map(|(line, entry)| read_entry(line, &entry)).collect()
 }
 
 /// `entry` without what editors and `cat` leave around it: carriage returns, and the byte order marks of joined files.
@@ -82,6 +81,10 @@ fn trimmed(entry: &[u8]) -> &[u8] {
 
 /// Reads an entry; `None` for a blank line and for a comment.
 fn read_entry(line: usize, entry: &OsString) -> Option<Result<Target, TargetError>> {
+    // Most of a file that is no list may be empty lines.
+    if entry.is_empty() {
+        return None;
+    }
     let text = entry.to_string_lossy();
     if text.trim().is_empty() || text.starts_with('#') && !is_there(entry) {
         return None;

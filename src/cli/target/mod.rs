@@ -107,7 +107,7 @@ pub enum Fault {
     #[error("a list on standard input cannot contain itself")]
     NestedList,
     /// Standard input failed.
-    #[error("standard input cannot be read: {0}")]
+    #[error("it cannot be read: {0}")]
     Input(#[from] std::io::Error),
     /// A folder.
     #[error("it is a folder")]

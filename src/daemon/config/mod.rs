@@ -144,6 +144,7 @@ impl Config {
             trusted_proxies: self.gateway_trusted_proxies.clone(),
             upstream: self.gateway_upstream.clone(),
             memory_bytes: self.memory().gateway,
+            names: self.gateway_names.clone(),
         }
     }
 

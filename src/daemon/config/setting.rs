@@ -14,6 +14,7 @@ use crate::engine::limits::{NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND,
 use crate::engine::node::Serve;
 use crate::tracker::broker::Policy;
 use crate::tracker::nearness::{Range, Site};
+use crate::tracker::server::HostName;
 use crate::tracker::upstream::Upstream;
 
 /// One setting.
@@ -155,8 +156,13 @@ settings! {
     Daemon gateway_lan: Vec<Range> = Site::default().ranges().to_vec();
 
     /// Network of reverse proxies in front of the gateway; may be given several times.
-    /// From there, and from nowhere else, X-Forwarded-For names the client.
+    /// From there, and from nowhere else, X-Forwarded-For or Forwarded names the client.
     Daemon gateway_trusted_proxies: Vec<Range> = Vec::new();
+
+    /// Name or address by which clients call the gateway over HTTP; may be given several times.
+    /// Its own addresses, `localhost` and `retracker.local` need not be named. Requests to other names are refused, since
+    /// a web page may have sent them.
+    Daemon gateway_names: Vec<HostName> = Vec::new();
 
     /// URL of another tracker, http:// or udp://; may be given several times.
     /// The gateway announces there the clients that it announces to the DHT, and passes on the peers that it is told.

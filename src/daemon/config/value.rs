@@ -13,6 +13,7 @@ use crate::engine::id::Id;
 use crate::engine::node::Serve;
 use crate::tracker::broker::Policy;
 use crate::tracker::nearness::Range;
+use crate::tracker::server::HostName;
 use crate::tracker::upstream::Upstream;
 
 /// A type that the value of a setting may have.
@@ -331,6 +332,15 @@ impl Item for HostPort {
 impl Item for Range {
     const NAME: &'static str = "NETWORK";
     const CURE: &'static str = "give an address and the length of its prefix, as in 192.168.0.0/16";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        parsed(text)
+    }
+}
+
+impl Item for HostName {
+    const NAME: &'static str = "HOST";
+    const CURE: &'static str = "give names or addresses without a port, as in tracker.example";
 
     fn parse(text: &str) -> Result<Self, String> {
         parsed(text)

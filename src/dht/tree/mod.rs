@@ -2,7 +2,7 @@
 //!
 //! A *leaf* is a string of up to [`LEAF`] bytes. An *index* is a dict: `b` says how many levels of indices lie below
 //! it, `n` how many bytes of the file, `t` the targets of up to [`FAN_OUT`] items, 20 bytes each. The root is an index,
-//! and its target names the file: whoever has it can check every block, and nobody can change one. Equal blocks are
+//! and its target names the file: with it every block can be checked, and none be changed. Equal blocks are
 //! one item.
 
 mod download;
@@ -128,7 +128,7 @@ impl Index {
         full.min(self.size.saturating_sub(full * place as u64))
     }
 
-    /// Whether as many targets are here as so many bytes need.
+    /// Whether the number of targets is what the number of bytes needs.
     fn is_plausible(&self) -> bool {
         self.levels <= MAX_LEVELS
             && self.targets.len() <= FAN_OUT
@@ -136,7 +136,7 @@ impl Index {
     }
 }
 
-/// Bytes below one target of an index with so many levels below it, when full.
+/// Bytes below one target of a full index that has `levels` levels below it.
 fn full_size(levels: u8) -> u64 {
     (LEAF as u64) * (FAN_OUT as u64).pow(levels.into())
 }

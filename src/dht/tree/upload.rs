@@ -18,7 +18,7 @@ pub enum Existing {
 impl Dht {
     /// Stores `tree` on the nodes closest to its items, and tells `progress` the number of items that are stored so far.
     /// Returns that number at the end: the whole tree is stored where it is that of [`Tree::items`]. The root is
-    /// stored last, so that whoever finds it finds everything.
+    /// stored last: once it can be found, everything can.
     ///
     /// An upload that was interrupted is resumed by storing the same tree again. Nodes keep an item for two hours; see
     /// [`ITEM_RENEWAL`](crate::engine::limits::ITEM_RENEWAL).

@@ -2,7 +2,7 @@
 
 use super::store::{ItemStore, PutRefusal};
 use super::*;
-use crate::engine::limits::{ITEM_BYTES, ITEM_LIFETIME, ITEMS, OWNERS_TO_FILL_ITEMS};
+use crate::engine::limits::{ITEM_BYTES, ITEM_LIFETIME, ITEMS, OWNERS_TO_FILL_ITEMS, PROVIDERS_TO_FILL_ITEMS};
 use crate::engine::time::Instant;
 use proptest::prelude::*;
 
@@ -166,6 +166,26 @@ fn a_full_store_keeps_what_is_close_and_one_owner_does_not_fill_it() {
     let stored = (0..ITEMS).filter(|&number| store.put(now, &own, item(number), None, Some(1)).is_ok()).count();
     assert_eq!(stored, ITEMS / OWNERS_TO_FILL_ITEMS);
     assert_eq!(store.put(now, &own, item(ITEMS), None, Some(2)), Ok(()));
+}
+
+#[test]
+fn one_provider_does_not_fill_the_store() {
+    let owner = |text: &str| crate::engine::owner::owner(text.parse().unwrap());
+    let (own, now) = (Id::ZERO, Instant::from_secs(1));
+    let item = |number: usize| Item::Immutable(value(&number.to_string()));
+    for (family, other) in [(4, "9.9.1.1"), (6, "2001:db9::1")] {
+        let mut store = ItemStore::default();
+        let writer = |number: usize| match family {
+            4 => owner(&format!("9.8.{}.1", number % 256)),
+            _ => owner(&format!("2001:db8:{:x}::1", number % 60_000)),
+        };
+        let put = |store: &mut ItemStore, number| store.put(now, &own, item(number), None, Some(writer(number)));
+        let stored = (0..ITEMS).filter(|&number| put(&mut store, number).is_ok()).count();
+        assert_eq!(stored, ITEMS / PROVIDERS_TO_FILL_ITEMS, "IPv{family}");
+        assert_eq!(store.put(now, &own, item(ITEMS), None, Some(owner(other))), Ok(()), "IPv{family}");
+        assert_eq!(store.sweep(now + ITEM_LIFETIME), stored + 1);
+        assert!(put(&mut store, 1).is_ok(), "what is gone counts no more");
+    }
 }
 
 #[test]

@@ -15,14 +15,9 @@ use std::net::SocketAddr;
 use super::contact::{Contact, Family, decode_addr};
 use super::id::Id;
 
+pub use super::limits::{MAX_CONTACTS, MAX_TOKEN, MAX_TRANSACTION};
 pub use decode::NotAMessage;
 
-/// The longest transaction id that is echoed. Deployed nodes use 1 to 8 bytes; rTorrent refuses more than 20.
-pub const MAX_TRANSACTION: usize = 20;
-/// The longest token that is kept for an announce. rTorrent once crashed on one of 1,370 bytes.
-pub const MAX_TOKEN: usize = 64;
-/// The most contacts of one family that are read from a response: uTorrent and jech/dht send up to 16.
-pub const MAX_CONTACTS: usize = 16;
 /// Bytes of a filter of a swarm (BEP 33).
 pub const FILTER_LEN: usize = 256;
 /// The longest time, in seconds, that a node may ask not to be sampled again (BEP 51: six hours).

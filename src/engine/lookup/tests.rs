@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::*;
-use crate::engine::limits::CANDIDATES;
-use crate::engine::limits::PLACES;
+use crate::engine::limits::{CANDIDATES, LOOKUP_SHARE, PLACES};
 use crate::engine::random::Random;
 use proptest::prelude::*;
 
@@ -314,15 +313,15 @@ fn who_answers_under_another_id_is_asked_once_more_under_that() {
 }
 
 #[test]
-fn a_name_given_by_others_keeps_nobody_out() {
+fn a_name_given_by_others_keeps_no_node_out() {
     let heard = Origin::Heard { hops: 1 };
     let honest = Contact { id: Id([0x01; 20]), addr: ([9, 9, 9, 9], 6881).into() };
     let elsewhere = |host: u8| SocketAddr::from(([9, 9, 9, host], 6881));
     for lie in [
         Contact { id: Id([0xaa; 20]), addr: honest.addr }, // the endpoint, far away
         Contact { id: Id([0x00; 20]), addr: honest.addr }, // the endpoint, closer
-        Contact { id: Id([0xaa; 20]), addr: elsewhere(8) }, // the subnet, far away
-        Contact { id: Id([0x00; 20]), addr: elsewhere(8) }, // the subnet, closer
+        Contact { id: Id([0xaa; 20]), addr: elsewhere(8) }, // the owner, far away
+        Contact { id: Id([0x00; 20]), addr: elsewhere(8) }, // the owner, closer
         Contact { id: honest.id, addr: ([8, 8, 8, 8], 6881).into() }, // the id
     ] {
         for lie_first in [true, false] {
@@ -376,7 +375,7 @@ fn an_answer_that_was_not_asked_for_changes_nothing() {
 }
 
 #[test]
-fn one_subnet_gets_one_place_among_the_heard_of() {
+fn one_owner_gets_one_place_among_the_heard_of() {
     let mut random = Random::new([4; 32]);
     for (rules, places) in [(&Rules::MAINLINE, 1), (&Rules::PRIVATE, 8)] {
         let mut lookup = Lookup::new(Id::ZERO, rules, None);
@@ -392,8 +391,47 @@ fn one_subnet_gets_one_place_among_the_heard_of() {
     }
 }
 
+/// Attackers whose ids are the closest of all, in one /48 or /24, or in one /32 or /16, beside honest nodes farther away.
 #[test]
-fn of_one_subnet_the_closest_is_asked_and_the_next_when_it_is_slow_and_one_answer_counts() {
+fn no_network_fills_the_head_of_a_lookup() {
+    type Attacker = fn(u16) -> SocketAddr;
+    let attackers: [(&str, Attacker, usize); 4] = [
+        ("a /24", |n| ([60, 1, 1, n as u8], 1).into(), 1),
+        ("a /16", |n| ([60, 1, n as u8, 1], 1).into(), LOOKUP_SHARE.provider),
+        ("a /48", |n| ([0x2001, 0xdb8, 1, n, 0, 0, 0, 1], 1).into(), 1),
+        ("a /32", |n| ([0x2001, 0xdb8, n, 0, 0, 0, 0, 1], 1).into(), LOOKUP_SHARE.provider),
+    ];
+    for (network, attacker, places) in attackers {
+        let mut lookup = Lookup::new(Id::ZERO, &Rules::MAINLINE, None);
+        let heard = Origin::Heard { hops: 1 };
+        for n in 1..=100 {
+            let mut id = Id::ZERO;
+            id.0[19] = n as u8;
+            lookup.add(Contact { id, addr: attacker(n) }, heard);
+        }
+        let honest: Vec<Contact> =
+            (1..=20).map(|n| Contact { id: Id([n; 20]), addr: ([100 + n, 9, 9, 9], 1).into() }).collect();
+        honest.iter().for_each(|contact| lookup.add(*contact, heard));
+        let mut asked = 0;
+        loop {
+            match lookup.step(Instant::ZERO) {
+                Step::Ask(contact) => {
+                    asked += 1;
+                    lookup.answered(&contact.addr, &contact.id, Some(b"t"));
+                }
+                Step::Starved => {}
+                Step::Wait(_) | Step::Done => break,
+            }
+        }
+        let stored: Vec<&Contact> = lookup.places(K).collect();
+        let attackers = stored.iter().filter(|contact| !honest.contains(contact)).count();
+        assert_eq!((attackers, stored.len()), (places, K), "{network}");
+        assert!(asked <= K + 2, "{asked} queries: {network} costs none");
+    }
+}
+
+#[test]
+fn of_one_owner_the_closest_is_asked_and_the_next_when_it_is_slow_and_one_answer_counts() {
     let mut lookup = Lookup::new(Id::ZERO, &Rules::MAINLINE, None);
     let contacts = [3, 1, 2].map(|n: u8| Contact { id: Id([n; 20]), addr: ([60, 1, 1, n], 1).into() });
     contacts.iter().for_each(|contact| lookup.add(*contact, Origin::Heard { hops: 1 }));
@@ -402,7 +440,7 @@ fn of_one_subnet_the_closest_is_asked_and_the_next_when_it_is_slow_and_one_answe
     lookup.slow(&near.addr);
     assert_eq!(asked(&mut lookup, Instant::ZERO), [next]);
     assert!(lookup.answered(&next.addr, &next.id, None).is_some());
-    assert_eq!(lookup.answered(&near.addr, &near.id, None), None, "late, and its subnet has its place");
+    assert_eq!(lookup.answered(&near.addr, &near.id, None), None, "late, and its owner has its place");
     assert_eq!(lookup.closest().collect::<Vec<_>>(), [&next]);
     assert!(!asked(&mut lookup, Instant::ZERO).contains(&far));
 }

@@ -17,7 +17,7 @@ use super::{Node, StoredItem, StoredPeer};
 use crate::engine::contact::{Contact, Family, is_local, is_sendable};
 use crate::engine::id::Id;
 use crate::engine::krpc::encode::Ask;
-use crate::engine::limits::ROUTERS;
+use crate::engine::limits::{ROUTERS, SAVED_CONTACTS};
 use crate::engine::rules::Rules;
 use crate::engine::time::Instant;
 use crate::engine::tokens::ROTATION;
@@ -33,8 +33,6 @@ const RECHECK_AFTER: Duration = Duration::from_mins(1);
 const DEEPER_BY: usize = 3;
 /// Buckets in which gaps are asked for ahead of their turn: all deeper ones together hold half a percent of the key space.
 const GAPS: usize = 8;
-/// Contacts that are kept for the next run where none of them is good.
-const SAVED_CONTACTS: usize = 512;
 /// Attempts to join in vain after which the node says that it is disconnected. A small network is silent for minutes, but
 /// then the first attempt finds its nodes there.
 const DISCONNECTED_AFTER: u32 = 3;

@@ -74,7 +74,8 @@ use super::id::Id;
 use super::items::{ItemStore, StoredItem};
 use super::krpc::{Kind, Message};
 use super::limits::{
-    CACHE_WAYS, ITEM_BYTES, K, MAX_RECEIVED, NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES,
+    CACHE_WAYS, ITEM_BYTES, K, MAX_RECEIVED, NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND,
+    OTHER_FAMILY_CONTACTS, PEER_MEMORY_BYTES,
 };
 use super::peers::{PeerStore, StoredPeer};
 use super::random::Random;
@@ -441,7 +442,8 @@ impl Node {
     pub fn set_other_family(&mut self, contacts: impl Iterator<Item = Contact>) {
         let family = self.config.family;
         self.other_family.clear();
-        self.other_family.extend(contacts.filter(|contact| Family::of(&contact.addr) != family).take(512));
+        let others = contacts.filter(|contact| Family::of(&contact.addr) != family);
+        self.other_family.extend(others.take(OTHER_FAMILY_CONTACTS));
     }
 }
 

@@ -34,7 +34,7 @@ impl Samples {
         self.patience.get(addr).map(|until| until.since(now)).filter(|wait| !wait.is_zero())
     }
 
-    /// The node at `addr` named an interval within which it must not be asked again. Of too many, those of the subnet
+    /// The node at `addr` named an interval within which it must not be asked again. Of too many, those of the owner
     /// that named most lose the longest one: many nodes of one network that name long intervals push out each other.
     pub(super) fn be_patient(&mut self, now: Instant, addr: SocketAddr, interval: Duration) {
         self.patience.retain(|_, until| *until > now);
@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(samples.patience.len(), SAMPLED_NODES);
         assert!(
             (0..100).all(|index| samples.wait(now, &honest(index)) == Some(minute)),
-            "one network pushes out nobody"
+            "one network pushes out no other"
         );
         (100..2 * SAMPLED_NODES).for_each(|index| samples.be_patient(now, honest(index), 2 * minute));
         assert_eq!(samples.patience.len(), SAMPLED_NODES);

@@ -22,8 +22,9 @@ pub(super) fn competitor(
             return Some((index, AnnounceOutcome::Refreshed));
         }
         any.note(index, record, now);
-        // Each network lies in the next wider one, and most records in no network of the newcomer.
-        if !record.peer().starts_with(provider) {
+        // Each network lies in the next wider one, and most records in no network of the newcomer. In a private network none
+        // is bounded.
+        if !rules.diverse || !record.peer().starts_with(provider) {
             continue;
         }
         same_provider.note(index, record, now);

@@ -125,6 +125,23 @@ mod tests {
     }
 
     #[test]
+    fn one_provider_has_two_places_in_a_set() {
+        let at: [fn(u8) -> std::net::SocketAddr; 2] =
+            [|n| ([9, 8, n, 1], 1).into(), |n| ([0x2001, 0xdb8, u16::from(n), 0, 0, 0, 0, 1], 1).into()];
+        for at in at {
+            let mut cache = Cache::new(8, &Rules::MAINLINE);
+            for n in 1..=8 {
+                cache.answered(
+                    Instant::ZERO,
+                    Contact { addr: at(n), ..contact(7, n.into()) },
+                    Duration::from_millis(10),
+                );
+            }
+            assert_eq!(cache.len(), CACHE_SHARE.provider);
+        }
+    }
+
+    #[test]
     fn one_owner_has_one_place_in_a_set() {
         for (rules, places) in [(&Rules::MAINLINE, 1), (&Rules::PRIVATE, 4)] {
             let mut cache = Cache::new(8, rules);

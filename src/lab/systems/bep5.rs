@@ -2,7 +2,7 @@
 //!
 //! Rules (BEP 5, "Overview" and "Routing Table"; Maymounkov and Mazieres, Kademlia, IPTPS 2002):
 //! - a bucket holds 8 nodes; a full one splits if one's own id lies in it, no other does, so that there are 8 for each
-//!   number of leading bits shared with one's own id, and everybody where fewer share so many (BEP 5, "Routing Table");
+//!   number of leading bits shared with one's own id, and all nodes where fewer share that number (BEP 5, "Routing Table");
 //! - a lookup starts from the 8 table entries closest to the target (BEP 5, "find_node"), asks the closest 3 that it has
 //!   not asked, and adds the 8 nodes of each reply; who is silent is taken off the list (Kademlia, section 2.3: alpha);
 //! - it stops at the first value, or when the 8 closest that it knows have all answered; it does not go back to the rest of
@@ -10,7 +10,7 @@
 //! - a value lies on the 8 nodes closest to its key (Kademlia, 2.3: STORE on the k closest).
 //!
 //! Left out: what keeps a table good (15 minutes to "questionable", pings before a replacement, refreshed buckets), since
-//! nobody repairs a table here, tokens, and Kademlia's copies on the path. BEP 5 names no alpha and no end of a lookup but
+//! no table is repaired here, tokens, and Kademlia's copies on the path. BEP 5 names no alpha and no end of a lookup but
 //! "cannot find any closer"; both are Kademlia's. Tables are built by an oracle: each bucket holds 8 random nodes of its
 //! range, or all if there are fewer.
 
@@ -140,13 +140,13 @@ mod tests {
         let mut dice = Dice::new(1);
         let ids: Vec<Id> = (0..1000).map(|_| dice.id()).collect();
         let bep5 = Bep5::new(&ids, 1);
-        let nobody = Dead::nobody(ids.len());
+        let alive = Dead::none(ids.len());
         for _ in 0..500 {
             let key = dice.id();
             let mut by_distance: Vec<usize> = (0..ids.len()).collect();
             by_distance.sort_by(|&a, &b| key.closer(&ids[a], &ids[b]));
             assert_eq!(bep5.holders(key, 8), by_distance[..8]);
-            assert!(bep5.find(dice.below(ids.len()), key, 8, &nobody).found);
+            assert!(bep5.find(dice.below(ids.len()), key, 8, &alive).found);
         }
     }
 }

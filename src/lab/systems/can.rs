@@ -6,13 +6,13 @@
 //! - a node joins at a random point: the zone there is split in half, along the dimensions in turn (section 2.2);
 //! - a message goes to the neighbour whose zone is closest to the point, until the zone that holds it is reached; if a
 //!   neighbour does not answer, the next best that is closer is taken (section 2.1, greedy forwarding);
-//! - if none of those is left, the node looks for somebody closer than itself ring by ring: its neighbours, theirs, and
+//! - if none of those is left, the node looks for one closer than itself ring by ring: its neighbours, theirs, and
 //!   so on, and greedy forwarding resumes there (2.1, "expanding ring search"). The paper sets no limit; here it is
 //!   three rings, beyond which the route has failed;
 //! - copies lie at the points that different hash functions give for a key (section 3.5). A reader tries one after another
 //!   in that order; the paper also allows all at once, and the closest first.
 //!
-//! Left out: the takeover of dead nodes' zones (section 2.3), since nobody repairs any other system's tables, and the
+//! Left out: the takeover of dead nodes' zones (section 2.3), since no other system's tables are repaired, and the
 //! improvements of section 3 that give more state or shorter ways for it: realities, zones shared by several nodes, uneven
 //! splits evened out, round-trip times, landmarks, caches.
 
@@ -188,7 +188,7 @@ impl<const D: usize> Can<D> {
         at
     }
 
-    /// The closest to the target of the first ring around `node` in which somebody lives who is closer than `node`.
+    /// The closest to the target of the first ring around `node` in which a living node is closer than `node`.
     fn look_around(&self, node: usize, target: &Point<D>, reader: &mut Reader<'_>) -> Option<usize> {
         let (mut seen, mut ring) = (BTreeSet::from([node]), vec![node]);
         for _ in 0..RINGS {
@@ -242,7 +242,7 @@ mod tests {
         for _ in 0..300 {
             let at = coordinates(Dice::new(dice.bits()));
             let owners: Vec<usize> = (0..n).filter(|&node| can.zones[node].contains(&at)).collect();
-            assert_eq!(owners, [can.route(dice.below(n), &at, &mut Reader::new(&Dead::nobody(n)))]);
+            assert_eq!(owners, [can.route(dice.below(n), &at, &mut Reader::new(&Dead::none(n)))]);
         }
     }
 

@@ -93,7 +93,7 @@ impl Kademlia {
         // Upkeep meets the dead too. How often, the same network says that looks nothing up.
         let mut idle = self.without(dying);
         idle.network.run_for(after.network.world().now().since(began));
-        (walks, after.sent_to_nobody() - idle.sent_to_nobody())
+        (walks, after.sent_to_the_dead() - idle.sent_to_the_dead())
     }
 
     /// A copy of the network in which these have just stopped.
@@ -103,8 +103,8 @@ impl Kademlia {
         after
     }
 
-    fn sent_to_nobody(&self) -> f64 {
-        self.network.world().counters().nobody as f64
+    fn sent_to_the_dead(&self) -> f64 {
+        self.network.world().counters().unheard as f64
     }
 
     /// Lets all operations end and returns their notes in the order in which they were begun.

@@ -126,7 +126,7 @@ impl fmt::Display for System {
 
 /// No system has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no system is called `{0}`")]
+#[error("no system is called `{0}`; there are {names}", names = System::ALL.map(System::name).join(", "))]
 pub struct UnknownSystem(String);
 
 impl FromStr for System {

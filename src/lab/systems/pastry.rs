@@ -11,7 +11,7 @@
 //! - an object lives on the nodes numerically closest to its key, and the first of them on the way answers (PAST).
 //!
 //! Left out: proximity. An entry of the table is a random node of those that fit, and M, the nearest nodes in the network,
-//! is 32 random ones. Joining and repair, as tables are built by an oracle and nobody repairs; the random choice among
+//! is 32 random ones. Joining and repair, as tables are built by an oracle and not repaired; the random choice among
 //! several next hops, against nodes that lie; PAST's caches and diverted replicas.
 
 use super::ring::{DIGIT_BITS, Ring, around, digit, point, shared_digits};
@@ -133,9 +133,9 @@ mod tests {
     #[test]
     fn every_key_is_found_where_it_is_placed() {
         let (pastry, mut dice) = pastry(500);
-        let nobody = Dead::nobody(500);
+        let alive = Dead::none(500);
         for _ in 0..500 {
-            let walk = pastry.find(dice.below(500), dice.id(), 1, &nobody);
+            let walk = pastry.find(dice.below(500), dice.id(), 1, &alive);
             // Less than ceil(log_16 500) hops "under normal conditions", and one more in the rare case.
             assert!(walk.found && walk.hops <= 4 && walk.timeouts == 0, "{walk:?}");
         }
@@ -170,9 +170,9 @@ mod tests {
     #[test]
     fn the_first_holder_on_the_way_answers() {
         let (pastry, mut dice) = pastry(500);
-        let nobody = Dead::nobody(500);
+        let alive = Dead::none(500);
         let hops = |copies: usize, dice: &mut Dice| -> u32 {
-            (0..500).map(|_| pastry.find(dice.below(500), dice.id(), copies, &nobody).hops).sum()
+            (0..500).map(|_| pastry.find(dice.below(500), dice.id(), copies, &alive).hops).sum()
         };
         let (alone, many) = (hops(1, &mut dice), hops(8, &mut dice));
         assert!(

@@ -3,10 +3,10 @@
 //! Rules (Zhao, Huang, Stribling, Rhea, Joseph, Kubiatowicz, JSAC 22(1), 2004, section III):
 //! - ids are read as digits of 4 bits; a node keeps, per shared prefix and next digit, a primary neighbour and two
 //!   backups (section III-B; the backups: technical report UCB/CSD-01-1141);
-//! - a message resolves one digit per hop; where nobody has the digit that is wanted, the next digit that somebody
+//! - a message resolves one digit per hop; where no node has the digit that is wanted, the next digit that a node
 //!   has is taken instead, round once (figure 3, NEXTHOP: surrogate routing), which every node decides alike, so each
 //!   key has one root;
-//! - a backup is tried when a primary does not answer; a slot in which nobody answers counts as a hole;
+//! - a backup is tried when a primary does not answer; a slot in which no node answers counts as a hole;
 //! - an object is published to several roots, those of its salted names, and a reader tries one name after another (the
 //!   same report).
 //!
@@ -61,7 +61,7 @@ impl Tapestry {
                 let longer = prefix | u64::from(column) << shift;
                 (!self.ring.sharing(longer, DIGIT_BITS * (row + 1)).is_empty()).then_some(longer)
             };
-            prefix = columns_from(digit(name, row)).find_map(filled).expect("somebody has the prefix so far");
+            prefix = columns_from(digit(name, row)).find_map(filled).expect("the node itself has the prefix so far");
             let left = self.ring.sharing(prefix, DIGIT_BITS * (row + 1));
             if left.len() == 1 {
                 return self.ring.node(left.start);
@@ -125,11 +125,11 @@ mod tests {
         let mut dice = Dice::new(1);
         let ids: Vec<Id> = (0..300).map(|_| dice.id()).collect();
         let tapestry = Tapestry::new(&ids, 1);
-        let nobody = Dead::nobody(ids.len());
+        let alive = Dead::none(ids.len());
         for _ in 0..100 {
             let name = dice.bits();
             for _ in 0..5 {
-                let end = tapestry.route(dice.below(ids.len()), name, &mut Reader::new(&nobody));
+                let end = tapestry.route(dice.below(ids.len()), name, &mut Reader::new(&alive));
                 assert_eq!(end, tapestry.root(name));
             }
         }

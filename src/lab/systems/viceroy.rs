@@ -11,7 +11,7 @@
 //!   whichever comes closer, in either direction (the third phase of section 7);
 //! - an object lives on the first node clockwise of its key.
 //!
-//! Where nobody has the level above, the link up goes to the next one that somebody has: guesses of the size leave gaps in
+//! Where no node has the level above, the link up goes to the next one that a node has: guesses of the size leave gaps in
 //! the deep levels, and the paper does not say what then. Section 7 fixes the order of steps on the two rings; here the
 //! closest of the four neighbours is taken.
 //!
@@ -146,8 +146,8 @@ mod tests {
     #[test]
     fn lookups_reach_the_owner_in_a_logarithmic_number_of_hops() {
         let (viceroy, mut dice) = viceroy(1024);
-        let nobody = Dead::nobody(1024);
-        let walks: Vec<Walk> = (0..1000).map(|_| viceroy.find(dice.below(1024), dice.id(), 1, &nobody)).collect();
+        let alive = Dead::none(1024);
+        let walks: Vec<Walk> = (0..1000).map(|_| viceroy.find(dice.below(1024), dice.id(), 1, &alive)).collect();
         assert!(walks.iter().all(|walk| walk.found));
         let hops: Vec<f64> = walks.iter().map(|walk| f64::from(walk.hops)).collect();
         let (mean, most) = (mean(hops.iter().copied()), quantile(&hops, 0.99));
@@ -177,7 +177,7 @@ mod tests {
             viceroy.levels[3].push((point, node));
         }
         viceroy.levels[3].sort_unstable();
-        let nobody = Dead::nobody(256);
-        assert!((0..256).all(|source| viceroy.find(source, dice.id(), 1, &nobody).found));
+        let alive = Dead::none(256);
+        assert!((0..256).all(|source| viceroy.find(source, dice.id(), 1, &alive).found));
     }
 }

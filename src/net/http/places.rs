@@ -1,17 +1,18 @@
 //! How many connections each owner of addresses may have.
 //!
-//! An owner is counted twice: by the address (in IPv6 the /64, which one host has to itself), and by the network that
-//! one customer is given at most, a /24 or a /48. The allowance of each may be exceeded to twice its size for a moment,
+//! Connections are counted at two levels ([`Level`]): of one site, and of one owner. The allowance of each may be exceeded to twice its size for a moment,
 //! because clients open many connections at once and close them soon; then connections that pause make room.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// Connections that pause and are kept for one address (IPv6: one /64).
-pub(super) const PER_ADDRESS: usize = 32;
-/// The same for one network: a /24, or a /48.
-pub(super) const PER_NETWORK: usize = 128;
+use crate::engine::owner::{Level, network};
+
+/// Connections that pause and are kept for one site: an IPv4 address, an IPv6 /64.
+pub(super) const PER_SITE: usize = 32;
+/// The same for one owner: a /24, a /48.
+pub(super) const PER_OWNER: usize = 128;
 
 /// The connections that are open, by owner.
 #[derive(Debug)]
@@ -37,30 +38,22 @@ pub(super) struct Place {
     given_up: bool,
 }
 
-/// Whose connections are counted together, and how many of them may pause.
+/// A network whose connections are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Owner {
-    network: IpAddr,
-    bits: u8,
+    level: Level,
+    is_ipv4: bool,
+    network: u64,
 }
 
 impl Owner {
-    /// The two owners of an address, the smaller first.
+    /// The two networks of an address that are counted, the smaller first.
     fn both(ip: IpAddr) -> [Self; 2] {
-        let (narrow, wide) = if ip.is_ipv4() { (32, 24) } else { (64, 48) };
-        [narrow, wide].map(|bits| Self { network: prefix(ip, bits), bits })
+        [Level::Site, Level::Owner].map(|level| Self { level, is_ipv4: ip.is_ipv4(), network: network(ip, level) })
     }
 
     const fn allowance(self) -> usize {
-        if matches!(self.bits, 32 | 64) { PER_ADDRESS } else { PER_NETWORK }
-    }
-}
-
-/// The first `bits` of the address, the rest zero.
-fn prefix(ip: IpAddr, bits: u8) -> IpAddr {
-    match ip {
-        IpAddr::V4(ip) => Ipv4Addr::from_bits(ip.to_bits() & u32::MAX << (32 - bits)).into(),
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & u128::MAX << (128 - bits)).into(),
+        if matches!(self.level, Level::Site) { PER_SITE } else { PER_OWNER }
     }
 }
 
@@ -151,15 +144,15 @@ mod tests {
             open.len()
         };
         let mut one = enter_all(&places, (0..500).map(|_| "203.0.113.9".to_owned()));
-        assert_eq!(one.len(), 2 * PER_ADDRESS);
-        assert_eq!(kept(&mut one), PER_ADDRESS);
+        assert_eq!(one.len(), 2 * PER_SITE);
+        assert_eq!(kept(&mut one), PER_SITE);
         let mut neighbours = enter_all(&places, (0..2000).map(|i| format!("203.0.113.{}", i % 256)));
-        assert_eq!(neighbours.len() + one.len(), 2 * PER_NETWORK);
-        assert_eq!(kept(&mut neighbours) + one.len(), PER_NETWORK);
+        assert_eq!(neighbours.len() + one.len(), 2 * PER_OWNER);
+        assert_eq!(kept(&mut neighbours) + one.len(), PER_OWNER);
         let mut customer = enter_all(&places, (0..2000).map(|i| format!("2001:db8:7:{i:x}::1")));
-        assert_eq!((customer.len(), kept(&mut customer)), (2 * PER_NETWORK, PER_NETWORK));
+        assert_eq!((customer.len(), kept(&mut customer)), (2 * PER_OWNER, PER_OWNER));
         let mut host = enter_all(&places, (0..2000).map(|i| format!("2001:db8:8::{i:x}")));
-        assert_eq!((host.len(), kept(&mut host)), (2 * PER_ADDRESS, PER_ADDRESS));
+        assert_eq!((host.len(), kept(&mut host)), (2 * PER_SITE, PER_SITE));
         assert_eq!(enter_all(&places, ["198.51.100.1".to_owned()]).len(), 1);
         drop((one, neighbours, customer, host));
         assert!(places.counts().owners.is_empty() && places.counts().all == 0);

@@ -84,7 +84,7 @@ async fn idle_connections_of_one_address_do_not_keep_others_out() {
     for mut stream in idle {
         ended.spawn(async move { until_end(&mut stream).await });
     }
-    for _ in 0..500 - places::PER_ADDRESS {
+    for _ in 0..500 - places::PER_SITE {
         ended.join_next().await.unwrap().unwrap();
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Copies, Element, Passing};
 
 const DUPLICATE: u64 = 2;
-/// The second copy is at most so much later.
+/// Longest delay of the second copy behind the first.
 const LATER_BY: f64 = 0.05;
 
 /// Delivers this share of the packets twice, the copy up to 50 ms later.

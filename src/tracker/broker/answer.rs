@@ -29,6 +29,7 @@ impl Broker {
         }
         let seen_as = external.iter().find(|ip| ip.is_ipv4() == client.addr.is_ipv4()).copied();
         let external_ip = if client.nearness == Nearness::Remote { Some(client.addr.ip()) } else { seen_as };
+        let external_ip = external_ip.filter(|ip| !ip.is_unspecified());
         let counts = torrent.swarm.counts(external, self.surveys.size(now, request.info_hash));
         let (interval, min_interval) = self.intervals(now, request, peers.len());
         let warning = self.warning(request, client, peers.len());

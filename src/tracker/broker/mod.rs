@@ -260,6 +260,12 @@ impl Broker {
         Load { torrents: self.torrents.len(), held: self.held }
     }
 
+    /// Our addresses, as other nodes see them.
+    #[must_use]
+    pub fn external(&self) -> &[IpAddr] {
+        &self.network.external
+    }
+
     /// Takes in an announce.
     pub fn announce(&mut self, now: Instant, client: Client, request: Announce) -> Decision {
         let id = request.info_hash;

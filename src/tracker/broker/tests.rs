@@ -117,7 +117,7 @@ fn ip(text: &str) -> IpAddr {
 
 fn client(addr: &str, transport: Transport) -> Client {
     let addr: SocketAddr = addr.parse().unwrap();
-    let nearness = crate::tracker::nearness::Site::default().nearness(addr.ip(), ip("127.0.0.1"));
+    let nearness = crate::tracker::nearness::Site::default().nearness(addr.ip(), ip("192.168.1.1"));
     Client { addr, here: ip("127.0.0.1"), nearness, transport }
 }
 

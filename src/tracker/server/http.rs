@@ -1,23 +1,26 @@
 //! The gateway over HTTP.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use hyper::{Request, Response};
+use hyper::header::{CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tracing::debug;
 
+use super::client::{self, Identity};
 use super::{ScrapeWaiter, Shared, Waiter};
 use crate::engine::id::Id;
+use crate::net::http::page::{self, Sign};
 use crate::net::http::{self as server, Caller, Limits};
 use crate::tracker::broker::{Client, Decision, Files, ScrapeTicket, Scraping, Ticket, Transport};
 use crate::tracker::http::{self, Route};
-use crate::tracker::nearness::Range;
-use crate::tracker::{Announce, Answer};
+use crate::tracker::{Announce, Answer, Failure};
 
 /// What connections may cost: as many as answers that may be held and some; heads of twice the length that a scrape of
 /// all that is answered needs; no body.
@@ -35,51 +38,93 @@ pub(super) async fn serve(shared: &Arc<Shared>, listener: &TcpListener) {
     let of_requests = Arc::clone(shared);
     let handle = move |caller, request| {
         let shared = Arc::clone(&of_requests);
-        async move { answer(&shared, &caller, &request).await }
+        async move { answer(&shared, &caller, request).await }
     };
-    server::serve(listener, LIMITS, |ip| is_trusted(&shared.trusted_proxies, ip), handle).await;
+    server::serve(listener, LIMITS, |ip| client::is_trusted(&shared.trusted_proxies, ip), handle).await;
 }
 
-/// Always status 200: clients show any other status instead of the reason that the body gives.
-async fn answer(shared: &Shared, caller: &Caller, request: &Request<Bytes>) -> Response<Full<Bytes>> {
-    let query = request.uri().query().unwrap_or_default().as_bytes();
-    let body = match Route::of(request.uri().path()) {
+/// Answers a request: the tracker's own with status 200, because clients show any other status instead of the reason that
+/// the body gives; those of web pages with 403, and nothing else happens.
+async fn answer(shared: &Shared, caller: &Caller, request: Request<Bytes>) -> server::Answer {
+    let (head, _) = request.into_parts();
+    let route = Route::of(head.uri.path());
+    if let Some(sign) = page::sign_of(&head, |name| shared.is_ours(name, caller.here.ip())) {
+        debug!(addr = %caller.addr, ?sign, path = head.uri.path(), "a request that a web page may have sent");
+        return respond(StatusCode::FORBIDDEN, refuse_page(shared, caller, sign, route));
+    }
+    if head.method != Method::GET {
+        return respond(StatusCode::METHOD_NOT_ALLOWED, b"only GET is answered\n".to_vec());
+    }
+    let query = head.uri.query().unwrap_or_default().as_bytes();
+    let body = match route {
         Route::Announce => match http::parse_announce(query) {
-            Ok((announce, form)) => {
-                http::render_answer(&serve_announce(shared, caller, request.headers(), announce).await, form)
-            }
+            Ok((announce, form)) => http::render_answer(&serve_announce(shared, caller, &head, announce).await, form),
             Err(failure) => http::render_failure(&failure),
         },
         Route::Scrape => match http::parse_scrape(query) {
-            Ok(ids) => http::render_scrape(&serve_scrape(shared, caller, request.headers(), ids).await),
+            Ok(ids) => http::render_scrape(&serve_scrape(shared, caller, &head, ids).await),
             Err(failure) => http::render_failure(&failure),
         },
-        Route::Other => help(shared).into_bytes(),
+        // An announce whose path is wrong: a client shows the reason, and would take a page for an answer.
+        Route::Help | Route::Trackers | Route::Other if http::names_a_torrent(query) => {
+            http::render_failure(&Failure::malformed("announce at /announce, scrape at /scrape"))
+        }
+        Route::Help => help(shared, caller).into_bytes(),
+        Route::Trackers => (urls(shared, caller).join("\n\n") + "\n").into_bytes(),
+        Route::Other => return respond(StatusCode::NOT_FOUND, b"there is nothing here; see /\n".to_vec()),
     };
+    respond(StatusCode::OK, body)
+}
+
+fn respond(status: StatusCode, body: Vec<u8>) -> server::Answer {
     let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
-async fn serve_announce(shared: &Shared, caller: &Caller, headers: &HeaderMap, request: Announce) -> Answer {
+/// What stands in the answer to a request that is taken for one of a web page.
+fn refuse_page(shared: &Shared, caller: &Caller, sign: Sign, route: Route) -> Vec<u8> {
+    let reason = match sign {
+        Sign::Host => "the gateway is not known by this name: add it to gateway_names",
+        Sign::Header(_) | Sign::UserAgent | Sign::Accept => "the gateway serves BitTorrent clients, not web pages",
+    };
+    match route {
+        Route::Announce | Route::Scrape => http::render_failure(&Failure::malformed(reason)),
+        Route::Help | Route::Trackers | Route::Other => format!("{reason}\n\n{}", help(shared, caller)).into_bytes(),
+    }
+}
+
+async fn serve_announce(shared: &Shared, caller: &Caller, head: &Parts, mut request: Announce) -> Answer {
+    let identity = identify(shared, caller, head);
+    if !identity.listed {
+        request.port = 0;
+    }
     let (sender, receiver) = oneshot::channel();
-    match shared.announce(client(shared, caller, headers), request, || Waiter::Http(sender)) {
+    match shared.announce(client(caller, identity), request, || Waiter::Http(sender)) {
         Decision::Now(answer) => answer,
         Decision::Held(ticket) => wait(&Place { shared, ticket: Held::Announce(ticket) }, caller, receiver).await,
     }
 }
 
-async fn serve_scrape(shared: &Shared, caller: &Caller, headers: &HeaderMap, ids: Vec<Id>) -> Files {
+async fn serve_scrape(shared: &Shared, caller: &Caller, head: &Parts, ids: Vec<Id>) -> Files {
+    let client = client(caller, identify(shared, caller, head));
     let (sender, receiver) = oneshot::channel();
-    match shared.scrape(client(shared, caller, headers), ids, || ScrapeWaiter::Http(sender)) {
+    match shared.scrape(client, ids, || ScrapeWaiter::Http(sender)) {
         Scraping::Now(files) => files,
         Scraping::Held(ticket) => wait(&Place { shared, ticket: Held::Scrape(ticket) }, caller, receiver).await,
     }
 }
 
-fn client(shared: &Shared, caller: &Caller, headers: &HeaderMap) -> Client {
-    let addr = client_addr(caller.addr, headers, &shared.trusted_proxies);
-    shared.client(addr, caller.here.ip(), Transport::Http)
+fn identify(shared: &Shared, caller: &Caller, head: &Parts) -> Identity {
+    client::identify(caller.addr, caller.here.ip(), &head.headers, &shared.trusted_proxies, &shared.site)
+}
+
+/// The client as the broker knows it: of one that is not listed no address is said to anybody, not even to itself.
+fn client(caller: &Caller, Identity { addr, nearness, listed }: Identity) -> Client {
+    let addr = if listed { addr } else { SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), addr.port()) };
+    Client { addr, here: caller.here.ip(), nearness, transport: Transport::Http }
 }
 
 /// Waits for an answer that is held. A client that hangs up waits for nothing; one that has only closed its half of the
@@ -132,52 +177,17 @@ impl Drop for Place<'_> {
     }
 }
 
-/// The client's address: the sender's, unless that is a proxy that we trust. Then the header is read from the right, past
-/// further proxies of ours: what stands on the left is only what the client claims.
-fn client_addr(from: SocketAddr, headers: &HeaderMap, trusted: &[Range]) -> SocketAddr {
-    if !is_trusted(trusted, from.ip()) {
-        return from;
-    }
-    let values = headers.get_all("x-forwarded-for").iter().rev().filter_map(|value| value.to_str().ok());
-    let hops = values.flat_map(|value| value.rsplit(',')).map_while(|hop| hop.trim().parse::<IpAddr>().ok());
-    let client = hops.map(|ip| ip.to_canonical()).find(|ip| !is_trusted(trusted, *ip));
-    client.map_or(from, |ip| SocketAddr::new(ip, from.port()))
+/// The two URLs by which clients find the gateway: its own address, or the one that the caller knows.
+fn urls(shared: &Shared, caller: &Caller) -> [String; 2] {
+    let addr = if shared.local.ip().is_unspecified() { caller.here } else { shared.local };
+    [format!("udp://{addr}/announce"), format!("http://{addr}/announce")]
 }
 
-fn is_trusted(proxies: &[Range], ip: IpAddr) -> bool {
-    proxies.iter().any(|range| range.contains(ip))
-}
-
-/// For a person who opens the address in a browser.
-fn help(shared: &Shared) -> String {
-    let addr = shared.local;
+/// For a person who asks what this is.
+fn help(shared: &Shared, caller: &Caller) -> String {
+    let [udp, http] = urls(shared, caller);
     format!(
         "This is the gateway of a trackerless node: a BitTorrent tracker with the DHT behind it.\n\
-         Add one of these to the trackers of a torrent, in a tier of its own, the last:\n\n  \
-         udp://{addr}/announce\n  http://{addr}/announce\n"
+         Add one of these to the trackers of a torrent, in a tier of its own, the last:\n\n  {udp}\n  {http}\n"
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_trusted_proxies_say_who_the_client_is() {
-        let trusted = ["10.0.0.0/8".parse().unwrap()];
-        for (from, forwarded, client) in [
-            ("203.0.113.9:7", "1.2.3.4", "203.0.113.9:7"),
-            ("10.0.0.1:7", "1.2.3.4", "1.2.3.4:7"),
-            // What the client itself wrote stands on the left.
-            ("10.0.0.1:7", "9.9.9.9, 1.2.3.4", "1.2.3.4:7"),
-            ("10.0.0.1:7", "9.9.9.9, 1.2.3.4, 10.0.0.2", "1.2.3.4:7"),
-            ("10.0.0.1:7", "2001:db8::1", "[2001:db8::1]:7"),
-            ("10.0.0.1:7", "9.9.9.9, unknown", "10.0.0.1:7"),
-            ("10.0.0.1:7", "", "10.0.0.1:7"),
-        ] {
-            let headers = [("x-forwarded-for".parse().unwrap(), forwarded.parse().unwrap())].into_iter().collect();
-            let found = client_addr(from.parse().unwrap(), &headers, &trusted);
-            assert_eq!(found, client.parse().unwrap(), "{from}, {forwarded}");
-        }
-    }
 }

@@ -3,6 +3,7 @@
 //! One lock guards the broker and the answers that wait; nobody waits while holding it. [`Gateway::run`] owns every task
 //! that it starts, in sets that end with it: dropping its future closes everything.
 
+mod client;
 mod http;
 mod probe;
 #[cfg(test)]
@@ -12,9 +13,11 @@ mod upstream;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -32,6 +35,10 @@ use crate::engine::contact::Family;
 use crate::engine::id::Id;
 use crate::engine::random::Random;
 use crate::engine::time::Instant;
+use crate::net::http::page::Name;
+
+/// The name by which many torrents call the tracker of their local network.
+const RETRACKER: &str = "retracker.local";
 
 /// What the gateway needs of the DHT.
 pub trait Directory: Clone + Send + Sync + 'static {
@@ -71,6 +78,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<nearness::Range>,
     /// Other trackers that are told of clients, and asked for peers.
     pub upstream: Vec<Upstream>,
+    /// Names and addresses by which clients may call the gateway, besides its own addresses and `localhost`.
+    pub names: Vec<HostName>,
     /// Memory for all that the gateway remembers, in bytes.
     pub memory_bytes: usize,
 }
@@ -86,8 +95,43 @@ impl Default for Settings {
             site: Site::default(),
             trusted_proxies: Vec::new(),
             upstream: Vec::new(),
+            names: Vec::new(),
             memory_bytes: MEMORY_BYTES,
         }
+    }
+}
+
+/// A name or an address without a port, in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostName(String);
+
+impl HostName {
+    fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The text is no name of a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a host is named as in tracker.example or 192.168.0.2, without a port")]
+pub struct ParseHostNameError;
+
+impl FromStr for HostName {
+    type Err = ParseHostNameError;
+
+    fn from_str(text: &str) -> Result<Self, ParseHostNameError> {
+        if let Ok(ip) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
+            return Ok(Self(ip.to_canonical().to_string()));
+        }
+        let name = text.trim_end_matches('.').to_ascii_lowercase();
+        let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if name.is_empty() || !name.bytes().all(is_fine) { Err(ParseHostNameError) } else { Ok(Self(name)) }
     }
 }
 
@@ -115,6 +159,8 @@ struct Shared {
     site: Site,
     trusted_proxies: Vec<nearness::Range>,
     upstream: Arc<[Upstream]>,
+    names: Vec<HostName>,
+    probes: Mutex<probe::Budget>,
     connection_ids: ConnectionIds,
     our_peer_id: [u8; 20],
 }
@@ -164,6 +210,8 @@ impl<D: Directory> Gateway<D> {
             site: settings.site,
             trusted_proxies: settings.trusted_proxies,
             upstream: settings.upstream.into(),
+            names: settings.names,
+            probes: Mutex::new(probe::Budget::new(listener.local_addr()?.port())),
             connection_ids: ConnectionIds::new(random.secret_key()),
             our_peer_id: peer_id(&mut random),
         };
@@ -223,6 +271,10 @@ impl Shared {
         self.state.lock().expect("no task panics while it holds the lock")
     }
 
+    fn probes(&self) -> MutexGuard<'_, probe::Budget> {
+        self.probes.lock().expect("no task panics while it holds the lock")
+    }
+
     /// Lets the broker act, hands out what came of it, and wakes the timer if it must ring earlier.
     fn with_broker<T>(&self, act: impl FnOnce(&mut Broker, Instant) -> T) -> T {
         self.with_state(|state, now| act(&mut state.broker, now))
@@ -268,6 +320,19 @@ impl Shared {
     /// The same for a scrape.
     fn scrape(&self, client: Client, ids: Vec<Id>, waiter: impl FnOnce() -> ScrapeWaiter) -> Scraping {
         self.with_state(|state, now| state.scrape(now, client, ids, waiter))
+    }
+
+    /// Whether a client that calls the gateway by `name`, at our address `here`, means us.
+    fn is_ours(&self, name: &Name<'_>, here: IpAddr) -> bool {
+        match name {
+            Name::Address(ip) if *ip == here || *ip == self.local.ip().to_canonical() => !ip.is_unspecified(),
+            Name::Address(ip) => self.state().broker.external().contains(ip) || self.is_configured(&ip.to_string()),
+            Name::Text(text) => *text == RETRACKER || self.is_configured(text),
+        }
+    }
+
+    fn is_configured(&self, name: &str) -> bool {
+        self.names.iter().any(|known| known.as_str() == name)
     }
 
     fn client(&self, addr: SocketAddr, here: IpAddr, transport: Transport) -> Client {

@@ -1,7 +1,8 @@
 //! Asks a client for its metadata over TCP. What is said is decided by [`Interview`].
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -9,12 +10,71 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use crate::engine::id::Id;
+use crate::engine::time::Instant;
 use crate::tracker::metadata::{Interview, Verdict};
 
 /// A client on this host or in its network answers in milliseconds; one that is busy with its disk in seconds.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// An address in 127/8 that nobody else uses. Systems other than Linux may lack it.
 const OWN_LOOPBACK: [u8; 4] = [127, 84, 75, 1];
+
+/// Lowest port at which a client is asked. Below are the services of the system, which must not be spoken to.
+const LOWEST_PORT: u16 = 1024;
+/// Endpoints at which no client of BitTorrent answered, that are asked in one [`Budget::PERIOD`]: a client announces one
+/// port, and one more in its other family. More are a search for what else listens there.
+const MOST_IN_VAIN: usize = 16;
+/// Hosts whose endpoints are remembered. When there are more, no further ones are asked until a period ends.
+const MOST_HOSTS: usize = 1_000;
+
+/// Which endpoints may be asked: nothing may make us speak to other programs than BitTorrent clients. Told the time.
+#[derive(Debug)]
+pub(super) struct Budget {
+    /// Port at which we ourselves listen.
+    own_port: u16,
+    /// The start of the period.
+    since: Instant,
+    /// The ports of each host that were asked in vain in this period.
+    in_vain: BTreeMap<IpAddr, BTreeSet<u16>>,
+}
+
+impl Budget {
+    /// Time after which endpoints that were asked in vain are forgotten.
+    const PERIOD: Duration = Duration::from_secs(10 * 60);
+
+    pub(super) const fn new(own_port: u16) -> Self {
+        Self { own_port, since: Instant::ZERO, in_vain: BTreeMap::new() }
+    }
+
+    /// Whether the client at `peer` may be asked about `info_hash`; counts it as in vain until [`Budget::answered`].
+    pub(super) fn may_ask(&mut self, now: Instant, peer: SocketAddr, info_hash: Id) -> bool {
+        if now.since(self.since) >= Self::PERIOD {
+            (self.since, self.in_vain) = (now, BTreeMap::new());
+        }
+        let own = peer.port() == self.own_port && peer.ip().is_loopback();
+        if peer.port() < LOWEST_PORT || own || is_a_command(info_hash) {
+            return false;
+        }
+        if self.in_vain.len() >= MOST_HOSTS && !self.in_vain.contains_key(&peer.ip()) {
+            return false;
+        }
+        let ports = self.in_vain.entry(peer.ip()).or_default();
+        ports.contains(&peer.port()) || (ports.len() < MOST_IN_VAIN && ports.insert(peer.port()))
+    }
+
+    /// A client of BitTorrent has answered at `peer`.
+    pub(super) fn answered(&mut self, peer: SocketAddr) {
+        if let Some(ports) = self.in_vain.get_mut(&peer.ip()) {
+            ports.remove(&peer.port());
+        }
+    }
+}
+
+/// Whether the infohash would be a line of text to a program that reads lines, after the bytes before it: one in six
+/// thousand infohashes looks like one. Such a torrent cannot be checked.
+fn is_a_command(info_hash: Id) -> bool {
+    let mut lines = info_hash.0.split(|byte| matches!(byte, b'\r' | b'\n')).skip(1);
+    lines.any(|line| line.iter().take_while(|byte| matches!(byte, b' '..=b'~')).count() >= 5)
+}
 
 /// What the client at `peer` lets us know about the torrent.
 pub(super) async fn ask(info_hash: Id, peer: SocketAddr, complete: bool, our_peer_id: [u8; 20]) -> Verdict {
@@ -49,5 +109,67 @@ async fn converse(interview: &mut Interview, peer: SocketAddr) -> io::Result<Ver
             0 => return Ok(Verdict::Unknown),
             length => interview.handle_bytes(&buffer[..length]),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: Id = Id([0xab; 20]);
+
+    fn peer(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn services_of_the_system_and_our_own_are_not_spoken_to() {
+        let mut budget = Budget::new(6969);
+        for (addr, asked) in [
+            ("127.0.0.1:22", false),
+            ("127.0.0.1:1023", false),
+            ("192.168.1.9:80", false),
+            ("127.0.0.1:1024", true),
+            ("127.0.0.1:6881", true),
+            ("127.0.0.1:6969", false),
+            ("[::1]:6969", false),
+            ("192.168.1.9:6969", true),
+        ] {
+            assert_eq!(budget.may_ask(Instant::ZERO, peer(addr), HASH), asked, "{addr}");
+        }
+    }
+
+    #[test]
+    fn an_infohash_that_is_a_line_of_text_is_not_sent() {
+        let mut budget = Budget::new(6969);
+        for (hash, asked) in [
+            (b"\r\nflush_all\r\nxxxxxxx", false),
+            (b"xxxx\nSHUTDOWN\nyyyyyy", false),
+            (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\nquit ", false),
+            (b"no line begins here.", true),
+            (b"\n\x01\x02\x03\xff\nabc\x80xxxxxxxxxx", true),
+        ] {
+            let hash = Id(*hash);
+            assert_eq!(budget.may_ask(Instant::ZERO, peer("127.0.0.1:11211"), hash), asked, "{hash}");
+        }
+    }
+
+    #[test]
+    fn ports_are_not_searched_for_listeners() {
+        let mut budget = Budget::new(6969);
+        let asked = |budget: &mut Budget, now| {
+            (1024..=u16::MAX)
+                .filter(|port| budget.may_ask(now, SocketAddr::from(([127, 0, 0, 1], *port)), HASH))
+                .count()
+        };
+        assert_eq!(asked(&mut budget, Instant::ZERO), MOST_IN_VAIN);
+        assert!(budget.may_ask(Instant::ZERO, peer("127.0.0.1:1024"), HASH), "the same client once more");
+        assert!(budget.may_ask(Instant::ZERO, peer("192.168.1.9:1024"), HASH), "another host");
+        budget.answered(peer("127.0.0.1:1024"));
+        assert!(budget.may_ask(Instant::ZERO, peer("127.0.0.1:50000"), HASH), "a real client costs nothing");
+        assert_eq!(asked(&mut budget, Instant::ZERO + Budget::PERIOD), MOST_IN_VAIN);
+        let hosts = (0..2000u32).map(|i| SocketAddr::from(((0x0a00_0000 + i).to_be_bytes(), 5000)));
+        let mut budget = Budget::new(6969);
+        assert_eq!(hosts.filter(|peer| budget.may_ask(Instant::ZERO, *peer, HASH)).count(), MOST_HOSTS);
     }
 }

@@ -72,12 +72,20 @@ async fn gateway(policy: Policy, lets_go: usize) -> Fixture {
     gateway_with("127.0.0.1:0", Settings { policy, ..Settings::default() }, lets_go).await
 }
 
-async fn gateway_with(addr: &str, settings: Settings, lets_go: usize) -> Fixture {
+/// A gateway that is bound and not run.
+pub(super) async fn unserved(settings: Settings) -> Gateway<impl Directory> {
+    Gateway::bind("127.0.0.1:0".parse().unwrap(), settings, script(0).0, [5; 32]).await.unwrap()
+}
+
+fn script(lets_go: usize) -> (Script, mpsc::UnboundedReceiver<Announced>) {
     let (sender, announced) = mpsc::unbounded_channel();
     let peers: Vec<_> = (1..=40).map(|i| SocketAddr::from(([198, 18, 0, i], 6881))).collect();
     let go = Arc::new(tokio::sync::Semaphore::new(lets_go));
-    let script =
-        Script { peers: Arc::new(peers), go, lookups: Arc::default(), announced: sender, again: watch::Sender::new(0) };
+    (Script { peers: Arc::new(peers), go, lookups: Arc::default(), announced: sender, again: watch::Sender::new(0) }, announced)
+}
+
+async fn gateway_with(addr: &str, settings: Settings, lets_go: usize) -> Fixture {
+    let (script, announced) = script(lets_go);
     let gateway = Gateway::bind(addr.parse().unwrap(), settings, script.clone(), [5; 32]).await.unwrap();
     let (addr, monitor) = (gateway.local_addr(), gateway.monitor());
     let mut running = JoinSet::new();
@@ -92,8 +100,12 @@ impl Fixture {
 
     /// One request over a connection of its own, closed by the gateway (HTTP/1.0); the whole response.
     async fn get(&self, path: &str) -> String {
+        self.request(&format!("GET {path} HTTP/1.0\r\n\r\n")).await
+    }
+
+    async fn request(&self, request: &str) -> String {
         let mut stream = self.connect().await;
-        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
         let mut response = Vec::new();
         timeout(LONG, stream.read_to_end(&mut response)).await.unwrap().unwrap();
         String::from_utf8_lossy(&response).into_owned()
@@ -231,7 +243,7 @@ async fn one_connection_serves_many_requests() {
     let gateway = gateway(Policy::Always, 9).await;
     let mut stream = gateway.connect().await;
     for port in [6881, 6882] {
-        let request = format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", path('a', &format!("port={port}&left=0")));
+        let request = format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", path('a', &format!("port={port}&left=0")));
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut response = Vec::new();
         while !response.ends_with(b"e") {
@@ -278,7 +290,7 @@ async fn who_hangs_up_frees_its_place() {
     let gateway = gateway(Policy::Always, 0).await;
     let mut stream = gateway.connect().await;
     stream
-        .write_all(format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", path('a', "port=1&left=5")).as_bytes())
+        .write_all(format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", path('a', "port=1&left=5")).as_bytes())
         .await
         .unwrap();
     gateway.until_held(1).await;
@@ -329,4 +341,85 @@ async fn who_closes_its_half_is_told_what_is_known() {
     timeout(LONG, stream.read_to_end(&mut response)).await.expect("no answer").unwrap();
     let response = String::from_utf8_lossy(&response);
     assert!(response.contains("8:intervali"), "{response}");
+}
+
+#[tokio::test]
+async fn a_web_page_reaches_nothing() {
+    let mut gateway = gateway(Policy::Always, 9).await;
+    for header in [
+        "Origin: null",
+        "Referer: http://evil.example/",
+        "Sec-Fetch-Mode: no-cors",
+        "Host: evil.example",
+        "User-Agent: Mozilla/5.0 (X11)",
+    ] {
+        for path in
+            [&*path('a', "port=6881&left=0"), "/scrape?info_hash=aaaaaaaaaaaaaaaaaaaa", "/", "/trackers.txt", "/x"]
+        {
+            let response = gateway.request(&format!("GET {path} HTTP/1.0\r\n{header}\r\n\r\n")).await;
+            assert!(response.starts_with("HTTP/1.0 403"), "{header}, {path}: {response}");
+            let bencoded = response.contains("d14:failure reason");
+            assert_eq!(bencoded, path.contains("info_hash"), "{header}, {path}: {response}");
+        }
+    }
+    let refused = gateway.request(&format!("POST {} HTTP/1.0\r\n\r\n", path('a', "port=6881&left=0"))).await;
+    assert!(refused.starts_with("HTTP/1.0 405"), "{refused}");
+    assert_eq!((gateway.monitor.load().torrents, gateway.script.lookups.load(Ordering::SeqCst)), (0, 0));
+    assert!(gateway.announced.try_recv().is_err());
+    for host in ["127.0.0.1", "localhost:1", "retracker.local", &gateway.addr.to_string()] {
+        let response = gateway.request(&format!("GET / HTTP/1.0\r\nHost: {host}\r\n\r\n")).await;
+        assert!(response.starts_with("HTTP/1.0 200"), "{host}: {response}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_is_configured_is_ours() {
+    let names = ["Tracker.Example.", "203.0.113.7"].map(|name| name.parse().unwrap()).to_vec();
+    let gateway = gateway_with("127.0.0.1:0", Settings { names, ..Settings::default() }, 9).await;
+    // The second test address of the DHT is one that other nodes see us at.
+    for (host, status) in
+        [("tracker.example:80", 200), ("TRACKER.example", 200), ("203.0.113.7", 200), ("x.tracker.example", 403)]
+    {
+        let response = gateway.request(&format!("GET / HTTP/1.0\r\nHost: {host}\r\n\r\n")).await;
+        assert!(response.starts_with(&format!("HTTP/1.0 {status}")), "{host}: {response}");
+    }
+    for wrong in ["", "tracker.example:80", "http://tracker.example", "a b"] {
+        assert_eq!(wrong.parse::<HostName>(), Err(ParseHostNameError), "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn unknown_paths_are_not_found_and_announces_there_are_told_so() {
+    let gateway = gateway(Policy::Always, 9).await;
+    for path in ["/metrics", "/health", "/favicon.ico", "/x?y=1", "/trackers.txt/", "//"] {
+        let response = gateway.get(path).await;
+        assert!(response.starts_with("HTTP/1.0 404"), "{path}: {response}");
+    }
+    for path in ["/?info_hash=aaaaaaaaaaaaaaaaaaaa&port=1", "/x?port=1&info_hash=aaaaaaaaaaaaaaaaaaaa"] {
+        let response = gateway.get(path).await;
+        assert!(response.starts_with("HTTP/1.0 200") && response.contains("d14:failure reason"), "{path}: {response}");
+    }
+    let urls = gateway.get("/trackers.txt").await;
+    let (addr, expected) = (gateway.addr, |addr| format!("\r\n\r\nudp://{addr}/announce\n\nhttp://{addr}/announce\n"));
+    assert!(urls.ends_with(&expected(addr)), "{urls}");
+}
+
+#[tokio::test]
+async fn a_client_that_a_proxy_does_not_name_is_not_told_of() {
+    let settings =
+        Settings { policy: Policy::Always, trusted_proxies: vec!["127.0.0.1".parse().unwrap()], ..Settings::default() };
+    let mut gateway = gateway_with("127.0.0.1:0", settings, 9).await;
+    for header in ["", "X-Forwarded-For: unknown\r\n", "X-Forwarded-For: 127.0.0.1:22\r\n"] {
+        let path = path('a', "port=6881&left=0");
+        let response = gateway.request(&format!("GET {path} HTTP/1.0\r\n{header}\r\n")).await;
+        assert!(!response.contains("external ip"), "{header}: {response}");
+    }
+    let path = path('a', "port=6882&left=0");
+    let response = gateway.request(&format!("GET {path} HTTP/1.0\r\nX-Forwarded-For: 203.0.113.9:5\r\n\r\n")).await;
+    assert!(
+        response.contains("5:peers240:") && !response.contains("\u{7f}\0\0\u{1}"),
+        "peers of the DHT: {response:?}"
+    );
+    assert!(response.contains("8:completei1e"), "{response:?}");
+    assert!(gateway.announced.try_recv().is_err());
 }

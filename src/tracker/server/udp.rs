@@ -283,3 +283,91 @@ pub(super) fn late_answer(path: Return, answer: &Answer) -> Datagram {
 pub(super) fn late_scrape(path: Return, files: &Files) -> Datagram {
     (path, udp::render_scrape(path.transaction, files))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tracker::server::tests::unserved;
+    use crate::tracker::server::{Gateway, Settings};
+
+    /// The 16 bytes of a connect request, transaction 7.
+    const CONNECT: &[u8] = b"\x00\x00\x04\x17\x27\x10\x19\x80\x00\x00\x00\x00\x00\x00\x00\x07";
+
+    async fn gateway() -> Gateway<impl crate::tracker::server::Directory> {
+        unserved(Settings::default()).await
+    }
+
+    /// What a datagram from `client` is answered with at once.
+    fn answers<D>(gateway: &Gateway<D>, client: &str, datagram: &[u8]) -> Vec<u8> {
+        let mut answers = Answers::default();
+        let shared = &gateway.shared;
+        shared.with_state(|state, now| {
+            let mut turn = Turn { shared, state, now, answers: &mut answers };
+            turn.handle(datagram, client.parse().unwrap(), None);
+        });
+        answers.bytes
+    }
+
+    /// A scrape with this connection id.
+    fn scrape(connection: u64) -> Vec<u8> {
+        [&connection.to_be_bytes()[..], &[0, 0, 0, 2, 0, 0, 0, 7], &[b'a'; 20]].concat()
+    }
+
+    /// An announce of a client that leaves, which is never held.
+    fn announce(connection: u64) -> Vec<u8> {
+        let mut bytes = [&connection.to_be_bytes()[..], &[0, 0, 0, 1, 0, 0, 0, 7], &[b'a'; 40], &[0; 24]].concat();
+        bytes.extend([3u32, 0, 0, 0].map(u32::to_be_bytes).concat());
+        bytes.extend(6881u16.to_be_bytes());
+        bytes
+    }
+
+    fn connect<D>(gateway: &Gateway<D>, client: &str) -> u64 {
+        let connected = answers(gateway, client, CONNECT);
+        assert_eq!((connected.len(), &connected[..8]), (16, &[0, 0, 0, 0, 0, 0, 0, 7][..]));
+        u64::from_be_bytes(connected[8..].try_into().unwrap())
+    }
+
+    /// Clients that are not on this host, where the source of a datagram may be forged.
+    const REMOTE: [&str; 6] = [
+        "203.0.113.9:6881",
+        "[2001:db8::9]:6881",
+        "[::ffff:203.0.113.9]:6881",
+        "192.168.1.9:6881",
+        "[fd00::9]:6881",
+        "100.64.0.9:6881",
+    ];
+
+    #[tokio::test]
+    async fn a_client_elsewhere_shows_that_it_receives_before_it_is_served() {
+        let gateway = gateway().await;
+        for client in REMOTE {
+            let id = connect(&gateway, client);
+            assert_eq!(answers(&gateway, client, &announce(id)).get(3), Some(&1), "{client}");
+            let others = connect(&gateway, "198.51.100.77:6881");
+            for forged in [0, 1, !id, id ^ 1, id ^ 1 << 63, others] {
+                let answer = answers(&gateway, client, &announce(forged));
+                assert_ne!(answer.get(3), Some(&1), "{client} with {forged:x} for {id:x}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_to_an_address_that_may_be_a_victims() {
+        let gateway = gateway().await;
+        for client in ["203.0.113.9:6881", "[2001:db8::9]:6881", "[::ffff:203.0.113.9]:6881"] {
+            for request in [announce(5), scrape(5), announce(0)] {
+                assert_eq!(answers(&gateway, client, &request), b"", "{client}");
+            }
+        }
+        let neighbour = answers(&gateway, "192.168.1.9:6881", &announce(5));
+        assert_eq!(&neighbour[..8], [0, 0, 0, 3, 0, 0, 0, 7], "a neighbour is told to connect again");
+    }
+
+    #[tokio::test]
+    async fn clients_on_this_host_may_bring_any_connection_id() {
+        let gateway = gateway().await;
+        for client in ["127.0.0.1:6881", "127.0.0.9:6881", "[::1]:6881", "[::ffff:127.0.0.1]:6881"] {
+            assert_eq!(answers(&gateway, client, &announce(5)).get(..4), Some(&[0, 0, 0, 1][..]), "{client}");
+        }
+    }
+}

@@ -77,7 +77,7 @@ async fn execute(shared: Arc<Shared>, directory: impl Directory, order: Output) 
             }
         }
         Output::Probe { info_hash, peer, complete } => {
-            let verdict = probe::ask(info_hash, peer, complete, shared.our_peer_id).await;
+            let verdict = ask(&shared, info_hash, peer, complete).await;
             debug!(id = %info_hash, %peer, ?verdict, "a client was asked for metadata");
             shared.with_broker(|broker, now| broker.probe_finished(now, info_hash, verdict));
         }
@@ -111,7 +111,19 @@ async fn families(
 
 /// Whether a client that takes part in the torrent listens at `addr`. Another program may have that port in this family.
 async fn is_there(shared: &Shared, info_hash: Id, addr: SocketAddr) -> bool {
-    probe::ask(info_hash, addr, false, shared.our_peer_id).await != Verdict::Unknown
+    ask(shared, info_hash, addr, false).await != Verdict::Unknown
+}
+
+/// Asks the client at `peer` for metadata, unless another program may listen there.
+async fn ask(shared: &Shared, info_hash: Id, peer: SocketAddr, complete: bool) -> Verdict {
+    if !shared.probes().may_ask(shared.now(), peer, info_hash) {
+        return Verdict::Unknown;
+    }
+    let verdict = probe::ask(info_hash, peer, complete, shared.our_peer_id).await;
+    if verdict != Verdict::Unknown {
+        shared.probes().answered(peer);
+    }
+    verdict
 }
 
 /// An address at which this host reaches what is bound to `ip`.

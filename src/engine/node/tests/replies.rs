@@ -136,3 +136,33 @@ fn whoever_echoed_a_token_is_answered_in_full_during_a_flood() {
     assert!(before < 100 && after > 900, "{before} bytes before, {after} after");
     assert_eq!(bench.node.stats().short_replies, 2);
 }
+
+#[test]
+fn a_node_that_we_asked_is_heard_however_many_others_flood_us() {
+    let mut bench = knowing(Family::V4);
+    bench.node.find_node(bench.now, SWARM);
+    let asked = bench.drain();
+    assert!(!asked.is_empty());
+    let budget = bench.node.reply_budget.as_mut().expect("a node of the mainline has one");
+    budget.note_reply(bench.now, [8, 8, 8, 8].into(), 2 * REPLY_BURST_BYTES as usize);
+    let flooded = measure_in(&mut bench, ([9, 9, 9, 9], 6881).into(), &Ask::Ping);
+    assert_eq!((flooded, bench.node.stats().limited_by_all), (0, 1), "a query is dropped");
+    for (to, query) in &asked {
+        for _ in 0..100 {
+            measure_in(&mut bench, *to, &Ask::Ping);
+        }
+        let transaction = Message::decode(query).expect("ours").transaction;
+        let theirs = bench.node.entries().find(|entry| entry.contact.addr == *to).expect("it was asked").contact.id;
+        let reply = [&b"d1:rd2:id20:"[..], &theirs.0, b"e1:t4:", transaction, b"1:y1:re"].concat();
+        bench.node.handle_datagram(bench.now, *to, &reply);
+    }
+    assert_eq!(bench.node.stats().responses, asked.len() as u64, "every response counts");
+}
+
+/// Bytes of the reply to a query from `from`.
+fn measure_in(bench: &mut Bench, from: SocketAddr, ask: &Ask<'_>) -> usize {
+    let mut query = Vec::new();
+    encode::query(&mut query, *b"aaaa", &Id([0x77; 20]), true, ask);
+    bench.node.handle_datagram(bench.now, from, &query);
+    bench.drain().iter().filter(|(to, _)| *to == from).map(|(_, bytes)| bytes.len()).sum()
+}

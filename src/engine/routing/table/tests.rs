@@ -164,6 +164,28 @@ fn full_bucket(rtt: Duration) -> Table {
 }
 
 #[test]
+fn one_provider_fills_a_part_of_each_bucket() {
+    let at: [fn(u8, u8) -> SocketAddr; 2] = [
+        |prefix, n| ([30, 1, prefix * 50 + n, 1], 6881).into(),
+        |prefix, n| ([0x2001, 0xdb8, u16::from(prefix) << 8 | u16::from(n), 0, 0, 0, 0, 1], 6881).into(),
+    ];
+    for at in at {
+        let mut table = Table::new(own(), &Rules::MAINLINE, false);
+        for (prefix, most) in [(0, 16), (1, 8), (2, 4), (3, 2), (4, 2)] {
+            let mut refused = 0;
+            for n in 0..50 {
+                let id = own().sharing_prefix(prefix, Random::new([n + 1; 32]).wire_id());
+                let outcome = table.answered(Instant::ZERO, Contact { id, addr: at(prefix as u8, n) }, MS);
+                refused += usize::from(outcome == Outcome::Refused(EntryRefusal::ProviderTaken));
+            }
+            assert_eq!((table.buckets[prefix].entries().len(), refused), (most, 50 - most), "bucket {prefix}");
+            let stranger = Contact { addr: ([31, prefix as u8, 1, 1], 1).into(), ..nth(77, prefix) };
+            assert_eq!(table.answered(Instant::ZERO, stranger, MS), Outcome::Added, "others still enter");
+        }
+    }
+}
+
+#[test]
 fn good_old_entries_are_never_displaced() {
     let mut table = full_bucket(MS * 400);
     let later = Instant::from_secs(3601);

@@ -6,10 +6,10 @@
 //! - it is stored on the key's successor and copied to the nodes after it (5.1; `copies` counts the successor too);
 //! - a reader walks as Chord does, and every node on the way is asked for the block too: one that has a copy ends the walk;
 //!   after a successful read, the reader leaves a copy with each node that it asked on the way (5.2);
-//! - a node caches so many blocks, and the one that was used longest ago makes room (5.2);
-//! - whoever gets a block hashes it: bytes that have another name are refused, and the walk goes on as if that node had none.
+//! - a node caches a fixed number of blocks, and the one that was used longest ago makes room (5.2);
+//! - a reader hashes a block that it gets: bytes that have another name are refused, and the walk goes on as if that node had none.
 //!
-//! Here on a ring that has settled and in which nobody dies: what happens then is the failure experiment's question, in
+//! Here on a ring that has settled and in which no node dies: what happens then is the failure experiment's question, in
 //! which no key was read before and a cache would hold nothing. Also left out: prefetching, virtual servers (5.3), quotas
 //! (5.4), and blocks that expire (5.5).
 
@@ -81,7 +81,7 @@ pub struct Read {
 }
 
 impl<'a> Dhash<'a> {
-    /// An empty store with so many copies of each block, and room for so many cached blocks on each node.
+    /// An empty store that keeps `copies` of each block and caches at most `cache_size` blocks on each node.
     #[must_use]
     pub fn new(chord: &'a Chord, copies: usize, cache_size: usize) -> Self {
         let shelves = vec![Shelf::default(); chord.ring.len()];
@@ -186,7 +186,7 @@ mod tests {
         let mut dhash = Dhash::new(&chord, COPIES, 8);
         let name = dhash.put(b"the truth");
         let holders = chord.holders(name, COPIES);
-        // All holders but the last lie; so does whoever precedes them.
+        // All holders but the last lie; so do the nodes before them.
         holders[..COPIES - 1].iter().for_each(|&holder| dhash.forge(holder));
         let reader = (0..NODES).find(|node| !holders.contains(node)).unwrap();
         let read = dhash.read(reader, name);

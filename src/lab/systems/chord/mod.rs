@@ -18,7 +18,7 @@
 //!
 //! Left out: the choice among fingers and replicas by round-trip time (SOSP, section 4.3 and 5.1), virtual servers, and in
 //! the experiments what is in [`dhash`], caches on the lookup path and names that prove the content: a cached block would
-//! be a copy that the other systems are not given, and nobody lies.
+//! be a copy that the other systems are not given, and no node lies.
 
 pub mod dhash;
 pub mod node;
@@ -169,8 +169,8 @@ mod tests {
     fn rings_of_any_size_settle_by_the_protocol() {
         for n in [1, 2, 3, 21, 22, 100] {
             let (chord, ids, mut dice) = chord(n);
-            let nobody = Dead::nobody(n);
-            assert!((0..50).all(|_| chord.find(dice.below(ids.len()), dice.id(), 1, &nobody).found), "{n}");
+            let alive = Dead::none(n);
+            assert!((0..50).all(|_| chord.find(dice.below(ids.len()), dice.id(), 1, &alive).found), "{n}");
         }
     }
 
@@ -211,8 +211,8 @@ mod tests {
     #[test]
     fn a_path_is_half_of_log2_n() {
         let (chord, ids, mut dice) = chord(400);
-        let nobody = Dead::nobody(ids.len());
-        let hops: u32 = (0..1000).map(|_| chord.find(dice.below(ids.len()), dice.id(), 1, &nobody).hops).sum();
+        let alive = Dead::none(ids.len());
+        let hops: u32 = (0..1000).map(|_| chord.find(dice.below(ids.len()), dice.id(), 1, &alive).hops).sum();
         // Half of log2 400 is 4.3; a list of 20 successors saves a hop (published: 3.84 for 1,000 nodes).
         assert!((3.0..4.4).contains(&(f64::from(hops) / 1000.0)), "{hops}");
     }

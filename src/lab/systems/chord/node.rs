@@ -12,14 +12,14 @@ use std::time::Duration;
 use super::wire::{Message, Peer};
 use crate::engine::time::Instant;
 use crate::lab::systems::ring::clockwise;
-use crate::sim::host::{Host, Output};
+use crate::sim::host::{Action, Host};
 use crate::sim::random::Dice;
 
 /// How many successors a node knows: twice log2 of the lecture's 1,000 nodes.
 pub const SUCCESSORS: usize = 20;
 /// How often a node stabilises.
 pub const PERIOD: Duration = Duration::from_secs(30);
-/// In which of its rounds it also fixes its fingers: in every so many-th.
+/// Rounds of a node from one in which it fixes its fingers to the next.
 pub const FINGER_ROUNDS: u32 = 6;
 const TIMEOUT: Duration = Duration::from_secs(2);
 const FINGERS: usize = 64;
@@ -271,12 +271,12 @@ impl Host for ChordNode {
         }
     }
 
-    fn poll_output(&mut self) -> Output<'_, ()> {
+    fn poll_action(&mut self) -> Action<'_, ()> {
         if let Some((to, payload)) = self.outbox.pop_front() {
             self.sending = payload;
-            return Output::Transmit { to, payload: &self.sending };
+            return Action::Transmit { to, payload: &self.sending };
         }
         let earliest = self.asked.values().map(|asked| asked.2).min();
-        Output::Wait(earliest.map_or(self.next_round, |at| at.min(self.next_round)))
+        Action::Wait(earliest.map_or(self.next_round, |at| at.min(self.next_round)))
     }
 }

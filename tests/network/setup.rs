@@ -1,4 +1,4 @@
-//! A small town of nodes on the mainline's terms, and the questions that every test asks it.
+//! A small network of nodes on the mainline's terms, and the questions that every test asks it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -23,12 +23,12 @@ pub fn calm() -> Link {
 }
 
 /// A network of `n` nodes that joined over this link and had two minutes to settle, watched by all invariants.
-pub fn town(n: usize, link: Link) -> Network {
-    town_of(n, link, Terms::mainline(Family::V4))
+pub fn network_of(n: usize, link: Link) -> Network {
+    network_on(n, link, Terms::mainline(Family::V4))
 }
 
 /// The same on other terms.
-pub fn town_of(n: usize, link: Link, terms: Terms) -> Network {
+pub fn network_on(n: usize, link: Link, terms: Terms) -> Network {
     let mut network = Network::in_world(World::new(link, 1), terms);
     watch(&mut network);
     network.grow(n);
@@ -36,9 +36,9 @@ pub fn town_of(n: usize, link: Link, terms: Terms) -> Network {
     network
 }
 
-/// A copy of a town, watched like the town itself.
-pub fn copy_of(town: &Network) -> Network {
-    let mut copy = town.fork();
+/// A copy of a network, watched like the network itself.
+pub fn copy_of(network: &Network) -> Network {
+    let mut copy = network.fork();
     watch(&mut copy);
     copy
 }
@@ -60,9 +60,9 @@ pub struct Round {
     pub keys: usize,
     /// Nodes that stored an announce, on average.
     pub stored: f64,
-    /// Lookups that found the very peer that was announced: whoever invents peers helps nobody.
+    /// Lookups that found the very peer that was announced: an invented peer does not count.
     pub found: usize,
-    /// Peers that lookups were told of, although nobody announced them.
+    /// Peers that lookups were told of, although they were never announced.
     pub invented: usize,
     /// Queries of a lookup until it ended, on average.
     pub asked: f64,
@@ -140,7 +140,7 @@ pub fn look_up(network: &mut Network, announced: &Announced, salt: u64) -> Round
 
 /// A member drawn at random.
 pub fn member(network: &Network, dice: &mut Dice) -> HostId {
-    *dice.pick(network.members()).expect("the town has members")
+    *dice.pick(network.members()).expect("the network has members")
 }
 
 /// Rows under a head line, in columns.
