@@ -99,12 +99,12 @@ fn a_warm_node_answers_without_allocating() {
 #[cfg(feature = "gateway")]
 #[test]
 fn a_warm_gateway_answers_announces_over_udp_without_allocating() {
-    use trackerless::tracker::broker::{Broker, Client, Decision, Network, Policy, Transport};
+    use trackerless::tracker::broker::{Broker, Client, Decision, Policy, Standing, Transport};
     use trackerless::tracker::nearness::Nearness;
     use trackerless::tracker::udp::{self, Action};
 
     let mut broker = Broker::new(Policy::Always, [].into(), [7; 32]);
-    broker.set_network(Network { ready: true, ..Network::default() });
+    broker.set_standing(Instant::ZERO, Standing { ready: true, ..Standing::default() });
     let announce = |port: u16| {
         // An announce of a client that wants 50 peers (BEP 15).
         let mut datagram = [&[7; 8][..], &[0, 0, 0, 1], &[9; 4], &SWARM.0, b"-XX0000-abcdefghijkl"].concat();
@@ -116,7 +116,8 @@ fn a_warm_gateway_answers_announces_over_udp_without_allocating() {
         let Some(Action::Announce(request)) = udp::parse(datagram).map(|request| request.action) else {
             panic!("an announce")
         };
-        let (addr, here) = (([203, 0, 113, 1], 6881).into(), [203, 0, 113, 2].into());
+        // Each client in a network of its own.
+        let (addr, here) = (([203, 0, request.port as u8, 1], 6881).into(), [203, 0, 113, 2].into());
         let client = Client { addr, here, nearness: Nearness::Remote, transport: Transport::Udp };
         if let Decision::Now(Ok(reply)) = broker.announce(now, client, request) {
             udp::render_announce(9, &reply, Family::V4, into);
@@ -141,6 +142,45 @@ fn a_warm_gateway_answers_announces_over_udp_without_allocating() {
     });
     assert_eq!(sent, 60 * (20 + 50 * 6), "all are answered with 50 peers");
     assert_eq!(measured.count_total, 0, "{measured:?}");
+}
+
+#[cfg(feature = "gateway")]
+#[test]
+fn what_the_gateway_remembers_fits_into_its_memory() {
+    use trackerless::tracker::broker::{Broker, Client, Policy, Standing, Transport};
+    use trackerless::tracker::nearness::Nearness;
+    use trackerless::tracker::udp::{self, Action};
+
+    const MEMORY: usize = 12 << 20;
+    // Four thousand torrents of a hundred ports, from one address of this host, and as many of strangers.
+    let datagram = [&[7; 8][..], &[0, 0, 0, 1], &[9; 4], &SWARM.0, b"-XX0000-abcdefghijkl", &[0; 44]].concat();
+    let Some(Action::Announce(sample)) = udp::parse(&datagram).map(|request| request.action) else {
+        panic!("an announce")
+    };
+    let announce = |broker: &mut Broker, torrent: u32, ip: [u8; 4], nearness| {
+        let mut request = sample.clone();
+        (request.port, request.wanted) = (1000 + (torrent / 4000) as u16, Some(0));
+        request.info_hash.0[..4].copy_from_slice(&(torrent % 4000).to_be_bytes());
+        let client = Client { addr: (ip, 1).into(), here: ip.into(), nearness, transport: Transport::Udp };
+        broker.announce(Instant::from_secs(1), client, request);
+        while broker.poll_output().is_some() {}
+    };
+    let measured = allocation_counter::measure(|| {
+        let mut broker = Broker::new(Policy::Always, [].into(), [7; 32]);
+        broker.set_memory(MEMORY);
+        broker.set_standing(Instant::ZERO, Standing { ready: true, ..Standing::default() });
+        for i in 0..100_000u32 {
+            announce(&mut broker, i, [127, 0, 0, 1], Nearness::Host);
+            announce(
+                &mut broker,
+                i.wrapping_mul(0x9e37_79b9),
+                i.wrapping_mul(0x9e37_79b9).to_be_bytes(),
+                Nearness::Remote,
+            );
+        }
+        assert!(broker.load().torrents > 500, "{:?}", broker.load());
+    });
+    assert!(measured.bytes_max <= MEMORY as u64, "{measured:?}");
 }
 
 #[test]

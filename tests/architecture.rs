@@ -18,7 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("dht", &["net", "engine"]),
     ("conform", &["engine"]),
     ("peer", &["engine"]),
-    ("tracker", &["peer", "dht", "net", "engine"]),
+    ("tracker", &["torrent", "peer", "dht", "net", "engine"]),
     ("lab", &["sim", "engine"]),
     ("daemon", &["torrent", "tracker", "dht", "net", "engine"]),
     ("cli", &["conform", "daemon", "torrent", "dht", "net", "lab", "engine"]),

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::config::Config;
 use crate::dht::Dht;
 use crate::net::entropy;
-use crate::tracker::server::Gateway;
+use crate::tracker::server::{Gateway, Monitor};
 
 /// What became of the gateway.
 #[derive(Debug)]
@@ -37,6 +37,22 @@ pub(super) async fn open(config: &Config, dht: &Dht) -> Result<Opened, GatewayEr
         Ok(gateway) => Ok(Opened::Ready(Box::new(gateway))),
         Err(source) if config.origins.gateway.is_chosen() => Err(GatewayError { addr, source }),
         Err(source) => Ok(Opened::Without(addr, source)),
+    }
+}
+
+/// What saves the gateway's clients when it has stopped.
+pub(super) fn monitor(opened: &Opened) -> Option<Monitor> {
+    match opened {
+        Opened::Ready(gateway) => Some(gateway.monitor()),
+        Opened::Off | Opened::Without(..) => None,
+    }
+}
+
+/// Saves the clients; that it fails is no reason to stop differently: they announce again within half an hour.
+pub(super) async fn save(monitor: Option<Monitor>) {
+    let Some(monitor) = monitor else { return };
+    if let Err(error) = monitor.save().await {
+        tracing::warn!(%error, "the gateway's clients could not be saved");
     }
 }
 

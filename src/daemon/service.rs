@@ -15,6 +15,7 @@ use super::gateway::{self, GatewayError, Opened};
 use super::signals::StopSignals;
 use crate::dht::{Dht, DhtBuilder, NodeFailed, PersistError, SaveError, StartError, Status};
 use crate::engine::id::Id;
+use crate::tracker::server::Monitor;
 
 /// Time between two lines of the log that say how things are: a handful of lines a day tells whether all is well.
 const REPORT_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -110,13 +111,14 @@ pub async fn run(config: &Config, mut tell: impl FnMut(Moment)) -> Result<(), Se
     let gateway = gateway::open(config, &dht).await?;
     save(&dht).await;
     tell(Moment::Started(started(config, &dht, &gateway).await));
-    stay(&dht, gateway::serve(gateway), signals, began, tell).await
+    let clients = gateway::monitor(&gateway);
+    stay(&dht, (gateway::serve(gateway), clients), signals, began, tell).await
 }
 
 /// Serves until a signal or a failure ends it.
 async fn stay(
     dht: &Dht,
-    gateway: impl Future<Output = ()>,
+    (gateway, clients): (impl Future<Output = ()>, Option<Monitor>),
     mut signals: StopSignals,
     began: Instant,
     mut tell: impl FnMut(Moment),
@@ -129,6 +131,7 @@ async fn stay(
     }
     tell(Moment::Stopping);
     exit_on_next(signals);
+    gateway::save(clients).await;
     // Where a node has failed this says so.
     dht.shutdown().await?;
     tell(Moment::Stopped);
@@ -237,7 +240,8 @@ mod tests {
         let failed = dht.make_fail(1).await;
         let signals = StopSignals::listen().expect("signals");
         let mut told = Vec::new();
-        let ended = stay(&dht, std::future::pending(), signals, Instant::now(), |moment| told.push(moment)).await;
+        let ended =
+            stay(&dht, (std::future::pending(), None), signals, Instant::now(), |moment| told.push(moment)).await;
         assert!(matches!(ended, Err(ServiceError::NodeFailed(again)) if again == failed));
         assert!(!told.iter().any(|moment| matches!(moment, Moment::Stopped)), "{told:?}");
     }

@@ -19,12 +19,12 @@ pub enum Outcome {
     /// The client refused to give a piece.
     Rejected,
     /// Nothing follows from what the client said.
-    Failed(Failure),
+    Failed(WireError),
 }
 
 /// Why a connection told us nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
+pub enum WireError {
     /// The first bytes are no handshake of BEP 3: another protocol, or an encrypted connection.
     #[error("it does not speak the peer protocol unencrypted")]
     OtherProtocol,
@@ -101,7 +101,7 @@ impl MetadataRequest {
         self.input = rest.to_vec();
     }
 
-    fn fail(&mut self, failure: Failure) {
+    fn fail(&mut self, failure: WireError) {
         self.outcome = Some(Outcome::Failed(failure));
     }
 
@@ -109,9 +109,9 @@ impl MetadataRequest {
     fn read_handshake<'a>(&mut self, input: &'a [u8]) -> Option<&'a [u8]> {
         let (handshake, rest) = input.split_first_chunk::<{ handshake::LEN }>()?;
         match Handshake::decode(handshake) {
-            None => self.fail(Failure::OtherProtocol),
-            Some(theirs) if theirs.info_hash != self.info_hash => self.fail(Failure::OtherTorrent),
-            Some(theirs) if !theirs.extensions => self.fail(Failure::NoExtensions),
+            None => self.fail(WireError::OtherProtocol),
+            Some(theirs) if theirs.info_hash != self.info_hash => self.fail(WireError::OtherTorrent),
+            Some(theirs) if !theirs.extensions => self.fail(WireError::NoExtensions),
             Some(_) => self.greeted = true,
         }
         Some(rest)
@@ -139,7 +139,7 @@ impl MetadataRequest {
 
     /// The handshake of extensions: is there metadata to be had? Later ones only change what the first said.
     fn read_extensions(&mut self, hello: &[u8]) {
-        let Ok(theirs) = Extensions::decode(hello) else { return self.fail(Failure::Malformed) };
+        let Ok(theirs) = Extensions::decode(hello) else { return self.fail(WireError::Malformed) };
         if self.fetch.is_some() {
             return;
         }
@@ -147,7 +147,7 @@ impl MetadataRequest {
             return self.outcome = Some(Outcome::NotOffered);
         };
         let Some(size) = metadata_size else { return self.outcome = Some(Outcome::NoneYet) };
-        let Some(pieces) = Pieces::new(size) else { return self.fail(Failure::TooLarge) };
+        let Some(pieces) = Pieces::new(size) else { return self.fail(WireError::TooLarge) };
         self.fetch = Some(Fetch { their_id, pieces });
         // Only now: aria2 closes a connection on which more than the handshake comes before it has answered that.
         push_extended(&mut self.output, 0, &extension::own());
@@ -166,20 +166,20 @@ impl MetadataRequest {
             Ok(MetadataMessage::Data(piece, bytes)) => self.receive(piece, bytes),
             Ok(MetadataMessage::Reject) => self.outcome = Some(Outcome::Rejected),
             Ok(MetadataMessage::Other) => {}
-            Err(_) => self.fail(Failure::Malformed),
+            Err(_) => self.fail(WireError::Malformed),
         }
     }
 
     fn receive(&mut self, piece: usize, bytes: &[u8]) {
         let Some(fetch) = &mut self.fetch else { return };
         if fetch.pieces.receive(piece, bytes).is_err() {
-            return self.fail(Failure::Malformed);
+            return self.fail(WireError::Malformed);
         }
         match fetch.pieces.take_whole() {
             Some(metadata) if is_genuine(&metadata, self.info_hash) => {
                 self.outcome = Some(Outcome::Metadata(metadata));
             }
-            Some(_) => self.fail(Failure::WrongMetadata),
+            Some(_) => self.fail(WireError::WrongMetadata),
             None => self.ask(),
         }
     }

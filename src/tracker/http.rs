@@ -324,9 +324,8 @@ mod tests {
         let libtorrent = announce("libtorrent");
         assert_eq!((libtorrent.port, libtorrent.left, libtorrent.wanted()), (6881, Some(16384), 200));
         let aria2 = announce("aria2");
-        assert!(!aria2.is_seed(), "a magnet link of aria2 has nothing left and is no seed");
-        assert!(!Announce { phase: Phase::Update, ..aria2.clone() }.is_seed());
-        assert!(Announce { downloaded: 1, ..aria2 }.is_seed());
+        assert!(aria2.is_seed() && !aria2.is_surely_seed(), "aria2 says of a magnet link that nothing is left");
+        assert!(Announce { downloaded: 1, ..aria2 }.is_surely_seed());
         assert_eq!(announce("webtorrent").left, None);
         assert_eq!(announce("rTorrent").wanted(), 50);
         assert_eq!(announce("Transmission").claimed_v6, Some("2001:db8::1".parse().unwrap()));

@@ -7,10 +7,9 @@
 //!
 //! Pure: bytes in, bytes out. Whatever the client sends ends in a [`Verdict`].
 
-use bendy::decoding::{Decoder, Object};
-
 use crate::engine::id::Id;
-use crate::peer::metadata::{Failure, MetadataRequest, Outcome};
+use crate::peer::metadata::{MetadataRequest, Outcome, WireError};
+use crate::torrent::Info;
 
 /// What an interview found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +27,10 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Whether the DHT must not hear of the torrent.
+    /// Whether the client has shown that it has the metadata.
     #[must_use]
-    pub const fn forbids(self) -> bool {
-        matches!(self, Self::Private | Self::Withheld)
+    pub const fn shows_metadata(self) -> bool {
+        matches!(self, Self::Public | Self::Private)
     }
 }
 
@@ -74,7 +73,7 @@ impl Interview {
 
     /// Why the client's answer says nothing, if it does not.
     #[must_use]
-    pub fn failure(&self) -> Option<Failure> {
+    pub fn failure(&self) -> Option<WireError> {
         match self.request.outcome() {
             Some(Outcome::Failed(failure)) => Some(*failure),
             _ => None,
@@ -82,26 +81,14 @@ impl Interview {
     }
 }
 
-/// What a genuine info dictionary says.
+/// What a genuine info dictionary says. Only bytes that are none at all leave it open: clients take torrents with unsorted
+/// or doubled keys, and so must we.
 fn judge(metadata: &[u8]) -> Verdict {
-    match read_private(metadata) {
-        Some(true) => Verdict::Private,
-        Some(false) => Verdict::Public,
-        None => Verdict::Unknown,
+    match Info::read(metadata) {
+        Ok(info) if info.private => Verdict::Private,
+        Ok(_) => Verdict::Public,
+        Err(_) => Verdict::Unknown,
     }
-}
-
-/// The flag `private`; `None` when this is no dictionary. BEP 27: anything but 1 is public.
-fn read_private(metadata: &[u8]) -> Option<bool> {
-    let mut decoder = Decoder::new(metadata).with_max_depth(64);
-    let Ok(Some(Object::Dict(mut info))) = decoder.next_object() else { return None };
-    let mut private = false;
-    while let Some((key, value)) = info.next_pair().ok()? {
-        if let (b"private", Object::Integer(flag)) = (key, value) {
-            private = flag == "1";
-        }
-    }
-    Some(private)
 }
 
 #[cfg(test)]
@@ -147,6 +134,13 @@ mod tests {
             ("7:privatei0e", Verdict::Public),
             ("7:private1:1", Verdict::Public),
             ("7:privatei1e", Verdict::Private),
+            ("7:privatei2e", Verdict::Private),
+            ("7:privatei-1e", Verdict::Private),
+            ("7:privatei1e7:privatei0e", Verdict::Private),
+            ("7:privatei00e", Verdict::Public),
+            // Keys out of order, a key twice, a number with a leading zero.
+            ("1:ai1e1:ai2e", Verdict::Public),
+            ("5:extrai007e", Verdict::Public),
         ] {
             assert_eq!(interview(&info(private)), Some(verdict), "{private}");
         }
@@ -176,6 +170,6 @@ mod tests {
         let mut interview = Interview::new(Id::ZERO, [b'o'; 20], true);
         interview.handle_bytes(&[0; 68]);
         assert_eq!(interview.verdict(), Some(Verdict::Unknown));
-        assert_eq!(interview.failure(), Some(Failure::OtherProtocol));
+        assert_eq!(interview.failure(), Some(WireError::OtherProtocol));
     }
 }

@@ -15,6 +15,7 @@ mod dht;
 pub mod http;
 pub mod metadata;
 pub mod nearness;
+pub mod saved;
 pub mod server;
 pub mod swarm;
 pub mod udp;
@@ -73,13 +74,17 @@ pub enum Phase {
 }
 
 impl Announce {
-    /// Whether the client has everything.
+    /// Whether the client says that it has everything.
     #[must_use]
     pub fn is_seed(&self) -> bool {
-        // aria2 reports 0 left for a magnet link, whose size it does not know yet. So an aria2 that has downloaded nothing
-        // counts as one that still has to; for one that has begun complete that is wrong, and costs it nothing.
-        let unknown_size = self.peer_id.starts_with(b"A2-") && self.downloaded == 0;
-        self.phase == Phase::Completed || (self.left == Some(0) && !unknown_size)
+        self.phase == Phase::Completed || self.left == Some(0)
+    }
+
+    /// Whether that is certain from the announce alone. Some clients report 0 bytes left for a magnet link, whose size they
+    /// do not know yet (aria2; webtorrent over UDP), but none that it has downloaded something.
+    #[must_use]
+    pub fn is_surely_seed(&self) -> bool {
+        self.phase == Phase::Completed || (self.left == Some(0) && self.downloaded > 0)
     }
 
     /// How many peers the answer may hold.

@@ -1,30 +1,42 @@
 //! The peers of one infohash, as this gateway knows them.
 //!
 //! Two kinds: *members* announced here, and their address is the one they sent from; *found* peers come from the DHT and are
-//! kept with the time when they were last reported. Both lists are bounded and the oldest entry makes room.
+//! kept with the time when they were last reported. Both lists are bounded, in all and for each address and network, and
+//! the oldest entry makes room. A member that has left is not found again: the DHT remembers it for half an hour.
 //!
-//! An answer begins with the members that are near, each under the address at which the asker can reach it; then comes
-//! everybody else, as a ring that each asker walks with its own cursor, so that a big swarm is seen whole, one batch after
+//! An answer begins with the members that are near, each under the address at which the asker can reach it; then come
+//! all others, as a ring that each asker walks with its own cursor, so that a big swarm is seen whole, one batch after
 //! another. The asker itself is never in its answer, under none of its addresses.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::metadata::Verdict;
 use super::nearness::Nearness;
 use super::{Counts, MAX_WANTED};
 use crate::engine::bloom::{Filter, SwarmFilters};
 use crate::engine::contact::{self, Family};
+use crate::engine::owner::{Level, network};
 use crate::engine::time::Instant;
 
 /// Members of one swarm: an answer's worth.
 pub const MAX_MEMBERS: usize = MAX_WANTED;
 /// Found peers of one swarm: two and a half answers, more than a client connects to.
 pub const MAX_FOUND: usize = 500;
-/// How long a member is believed to be there: two announce intervals and some patience.
+/// Members, and found peers, of one swarm that have the same public address: several users behind one translator. Of an
+/// address of this host or a local network [`PORTS_PER_LOCAL_ADDRESS`].
+pub const PORTS_PER_ADDRESS: usize = 4;
+/// The same for local addresses: one host may run many clients.
+pub const PORTS_PER_LOCAL_ADDRESS: usize = 64;
+/// Strangers of one network (a /24, or a /48) among the members of a swarm.
+pub const MEMBERS_PER_NETWORK: usize = MAX_MEMBERS / 4;
+/// Endpoints of members that have left, remembered for [`FOUND_LIFETIME`].
+const MAX_DEPARTED: usize = 32;
+/// Longest time that a member is believed to be there: two announce intervals and some patience.
 pub const MEMBER_LIFETIME: Duration = Duration::from_secs(35 * 60);
-/// How long a found peer is worth trying. The nodes that store it forget it after about half an hour.
+/// Longest time that a found peer is worth trying. The nodes that store it forget it after about half an hour.
 pub const FOUND_LIFETIME: Duration = Duration::from_secs(45 * 60);
-/// How long found peers are as good as those of a new lookup.
+/// Longest time that found peers are as good as those of a new lookup.
 pub const FRESH: Duration = Duration::from_secs(10 * 60);
 
 /// A client that announced here.
@@ -38,8 +50,18 @@ pub struct Member {
     pub nearness: Nearness,
     /// Its name, by which the two announces of a dual-stack client are counted as one.
     pub peer_id: [u8; 20],
-    /// Whether it has everything.
+    /// Whether it has everything, as far as we know.
     pub seed: bool,
+    /// Whether that is certain: some clients say so of a magnet link too.
+    pub proven_seed: bool,
+    /// Whether it has reported its download finished.
+    pub finished: bool,
+    /// What it said when it was asked for its metadata, and when.
+    pub testimony: Option<(Verdict, Instant)>,
+    /// When it may be asked next.
+    pub probe_at: Instant,
+    /// How many times it was asked without learning what we need.
+    pub asked_in_vain: u8,
     /// When it last announced.
     pub last: Instant,
     /// Where its next batch begins, for clients that do not bring the cursor back.
@@ -68,8 +90,10 @@ pub struct Asker<'a> {
     pub here: IpAddr,
     /// Where it is.
     pub nearness: Nearness,
-    /// Whether it has everything, so that other seeds are of no use.
+    /// Whether it certainly has everything, so that seeds are of no use.
     pub seed: bool,
+    /// Whether members may be named that were not asked for their metadata, or withheld it.
+    pub open: bool,
     /// The only family that the answer can carry (UDP), if there is one.
     pub family: Option<Family>,
     /// Our own addresses, as the world sees them.
@@ -94,11 +118,42 @@ impl Size {
     }
 }
 
+/// Found peers that are as good as new, of each family; without those that are members of ours under our own address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fresh {
+    /// IPv4 peers.
+    pub v4: usize,
+    /// IPv6 peers.
+    pub v6: usize,
+}
+
+impl Fresh {
+    /// How many an answer can hold that is limited to `family`.
+    #[must_use]
+    pub const fn of(self, family: Option<Family>) -> usize {
+        match family {
+            None => self.v4 + self.v6,
+            Some(Family::V4) => self.v4,
+            Some(Family::V6) => self.v6,
+        }
+    }
+}
+
+/// Where a member was that has left.
+#[derive(Clone, Copy, Debug)]
+struct Departed {
+    member: SocketAddr,
+    /// One of the addresses by which the DHT may still know it.
+    endpoint: SocketAddr,
+    at: Instant,
+}
+
 /// The peers of one infohash.
 #[derive(Debug, Default)]
 pub struct Swarm {
     members: Vec<Member>,
     found: Vec<Found>,
+    departed: Vec<Departed>,
     downloaded: u32,
     /// What [`Swarm::counts`] counted, until something changes.
     tally: Option<Tally>,
@@ -113,46 +168,90 @@ struct Tally {
 }
 
 impl Swarm {
-    /// Everyone who announced here and has not left.
+    /// The clients that announced here and have not left.
     #[must_use]
     pub fn members(&self) -> &[Member] {
         &self.members
     }
 
     /// The member at `addr`.
+    #[must_use]
+    pub fn member(&self, addr: SocketAddr) -> Option<&Member> {
+        self.members.iter().find(|member| member.addr == addr)
+    }
+
+    /// The same, to be changed.
     pub fn member_mut(&mut self, addr: SocketAddr) -> Option<&mut Member> {
         self.members.iter_mut().find(|member| member.addr == addr)
     }
 
-    /// Takes in an announce. What is known about the member (its cursor, its own calendar) is kept. Gives the member as it
-    /// was, if it was one, and as it is.
+    /// Takes in an announce. What is known about the member (its cursor, its testimony, its calendar) is kept. Gives the
+    /// member as it was, if it was one, and as it is.
     pub fn join(&mut self, member: Member) -> (Option<Member>, &mut Member) {
         if let Some(place) = self.members.iter().position(|known| known.addr == member.addr) {
             let place = &mut self.members[place];
             let known = *place;
-            let Member { cursor, announce_at, relay_at, relayed, .. } = known;
-            let same = known.seed == member.seed && known.peer_id == member.peer_id;
-            *place = Member { cursor, announce_at, relay_at, relayed, ..member };
+            let Member { here, nearness, peer_id, seed, proven_seed, last, .. } = member;
+            *place = Member { here, nearness, peer_id, seed, proven_seed, last, ..known };
+            let same = known.seed == seed && known.peer_id == peer_id;
             self.tally = self.tally.filter(|_| same);
             return (Some(known), place);
         }
         self.tally = None;
-        if self.members.len() == MAX_MEMBERS {
-            // The remote ones go first: they can find each other elsewhere.
-            let oldest = (0..MAX_MEMBERS).min_by_key(|&i| {
-                let member = &self.members[i];
-                (member.nearness != Nearness::Remote, member.last)
-            });
-            self.members.swap_remove(oldest.expect("the list is full"));
+        self.departed.retain(|departed| departed.member != member.addr);
+        if let Some(index) = self.place_to_take(&member) {
+            self.members.swap_remove(index);
+        }
+        if self.members.len() == self.members.capacity() {
+            // Most swarms have one member or two: no room for four from the start.
+            self.members.reserve_exact(self.members.len().max(1));
         }
         self.members.push(member);
         (None, self.members.last_mut().expect("it has just joined"))
     }
 
-    /// Forgets the member at `addr`.
-    pub fn leave(&mut self, addr: SocketAddr) {
-        self.members.retain(|member| member.addr != addr);
+    /// The member that makes room for a new one: where its address or its network has its share, the oldest of those; where
+    /// the list is full, the oldest stranger, since strangers can find each other elsewhere.
+    fn place_to_take(&self, new: &Member) -> Option<usize> {
+        let oldest = |of: &dyn Fn(&Member) -> bool, most: usize| {
+            let of_it = || self.members.iter().enumerate().filter(|(_, member)| of(member));
+            let oldest = || of_it().min_by_key(|(_, member)| (member.nearness != Nearness::Remote, member.last));
+            (of_it().count() >= most).then(oldest).flatten().map(|(index, _)| index)
+        };
+        let ip = new.addr.ip();
+        let stranger = new.nearness == Nearness::Remote;
+        oldest(&|member| is_one_host(member.addr.ip(), ip), ports_per_address(ip))
+            .or_else(|| {
+                let of_network =
+                    |member: &Member| member.nearness == Nearness::Remote && is_one_network(member.addr.ip(), ip);
+                oldest(&of_network, if stranger { MEMBERS_PER_NETWORK } else { usize::MAX })
+            })
+            .or_else(|| oldest(&|_| true, MAX_MEMBERS))
+    }
+
+    /// Forgets the member at `addr`, and does not take it for a found peer while the DHT may remember it: under its
+    /// address, or, if it was near, under one of our `external` addresses.
+    pub fn leave(&mut self, now: Instant, addr: SocketAddr, external: &[IpAddr]) {
+        let Some(index) = self.members.iter().position(|member| member.addr == addr) else { return };
+        let left = self.members.swap_remove(index);
         self.tally = None;
+        let port = addr.port();
+        // A neighbour at the same port has the same public endpoint, and is still there.
+        let shared =
+            self.members.iter().any(|member| member.nearness != Nearness::Remote && member.addr.port() == port);
+        let shares = |ip: &&IpAddr| match left.nearness {
+            Nearness::Host => !shared,
+            Nearness::Lan => !shared && ip.is_ipv4(),
+            Nearness::Remote => false,
+        };
+        let endpoints = external.iter().filter(shares).map(|ip| SocketAddr::new(*ip, port)).chain([addr]);
+        for endpoint in endpoints {
+            self.found.retain(|found| found.addr != endpoint);
+            if self.departed.len() == MAX_DEPARTED {
+                self.departed.remove(0);
+            }
+            self.departed.push(Departed { member: addr, endpoint, at: now });
+        }
     }
 
     /// Sets the time of the next announce for every member that the DHT knows by `port`, in these `families`.
@@ -169,6 +268,17 @@ impl Swarm {
         }
     }
 
+    /// Finished downloads that were reported.
+    #[must_use]
+    pub const fn downloaded(&self) -> u32 {
+        self.downloaded
+    }
+
+    /// Takes over a count of finished downloads.
+    pub const fn set_downloaded(&mut self, count: u32) {
+        self.downloaded = count;
+    }
+
     /// Counts a finished download.
     pub const fn count_download(&mut self) {
         self.downloaded = self.downloaded.saturating_add(1);
@@ -176,7 +286,8 @@ impl Swarm {
 
     /// Takes in a peer that the DHT reported.
     pub fn find(&mut self, now: Instant, addr: SocketAddr) {
-        if !contact::is_sendable(&addr) {
+        let departed = || self.departed.iter().any(|departed| departed.endpoint == addr);
+        if !contact::is_sendable(&addr) || departed() {
             return;
         }
         if let Some(known) = self.found.iter_mut().find(|found| found.addr == addr) {
@@ -185,9 +296,15 @@ impl Swarm {
         }
         let found = Found { addr, seen: now, sightings: 1 };
         self.tally = None;
-        if self.found.len() < MAX_FOUND {
+        let of_host = |found: &&Found| is_one_host(found.addr.ip(), addr.ip());
+        let full = self.found.len() >= MAX_FOUND;
+        let has_share = self.found.iter().filter(of_host).count() >= ports_per_address(addr.ip());
+        if !full && !has_share {
             self.found.push(found);
-        } else if let Some(oldest) = self.found.iter_mut().min_by_key(|found| found.seen) {
+            return;
+        }
+        let old = self.found.iter_mut().filter(|found| !has_share || is_one_host(found.addr.ip(), addr.ip()));
+        if let Some(oldest) = old.min_by_key(|found| found.seen) {
             *oldest = found;
         }
     }
@@ -202,7 +319,12 @@ impl Swarm {
         let before = self.members.len() + self.found.len();
         self.members.retain(|member| now.since(member.last) < MEMBER_LIFETIME);
         self.found.retain(|found| now.since(found.seen) < FOUND_LIFETIME);
-        self.tally = self.tally.filter(|_| self.members.len() + self.found.len() == before);
+        self.departed.retain(|departed| now.since(departed.at) < FOUND_LIFETIME);
+        if self.members.len() + self.found.len() != before {
+            self.tally = None;
+            shrink(&mut self.members);
+            shrink(&mut self.found);
+        }
     }
 
     /// Forgets every found peer.
@@ -211,19 +333,47 @@ impl Swarm {
         self.tally = None;
     }
 
-    /// Whether at least so many found peers are as good as new.
+    /// Whether there are found peers.
     #[must_use]
-    pub fn has_fresh(&self, now: Instant, at_least: usize) -> bool {
-        self.found.iter().filter(|found| now.since(found.seen) < FRESH).take(at_least).count() == at_least
+    pub const fn has_found(&self) -> bool {
+        !self.found.is_empty()
     }
 
-    /// Whether nobody is known.
+    /// Whether `addr` is a found peer.
+    #[must_use]
+    pub fn knows(&self, addr: SocketAddr) -> bool {
+        self.found.iter().any(|found| found.addr == addr)
+    }
+
+    /// The found peers that are as good as new. Under one of our `external` addresses the DHT knows our own members.
+    #[must_use]
+    pub fn fresh(&self, now: Instant, external: &[IpAddr]) -> Fresh {
+        let is_ours = |addr: SocketAddr| {
+            let port = |member: &Member| member.nearness != Nearness::Remote && member.addr.port() == addr.port();
+            external.contains(&addr.ip()) && self.members.iter().any(port)
+        };
+        let mut fresh = Fresh::default();
+        for found in self.found.iter().filter(|found| now.since(found.seen) < FRESH && !is_ours(found.addr)) {
+            *(if found.addr.is_ipv4() { &mut fresh.v4 } else { &mut fresh.v6 }) += 1;
+        }
+        fresh
+    }
+
+    /// Bytes of memory that the lists take.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.members.capacity() * size_of::<Member>()
+            + self.found.capacity() * size_of::<Found>()
+            + self.departed.capacity() * size_of::<Departed>()
+    }
+
+    /// Whether no peer is known.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.members.is_empty() && self.found.is_empty()
     }
 
-    /// Adds everybody who is known here to what the DHT counted (BEP 33): members under the address by which the world
+    /// Adds all who are known here to what the DHT counted (BEP 33): members under the address by which the world
     /// knows them, and found peers that it knows neither as seeds nor otherwise.
     pub fn add_to(&self, filters: &mut SwarmFilters, external: &[IpAddr]) {
         let public = |ip: IpAddr| external.iter().find(|ours| contact::is_local(ip) && ours.is_ipv4() == ip.is_ipv4());
@@ -300,6 +450,27 @@ impl Swarm {
     }
 }
 
+/// Whether two addresses belong to one host: they are the same, or lie in one /64.
+fn is_one_host(a: IpAddr, b: IpAddr) -> bool {
+    a.is_ipv4() == b.is_ipv4() && network(a, Level::Site) == network(b, Level::Site)
+}
+
+/// Whether two addresses belong to one customer: they lie in one /24, or in one /48.
+fn is_one_network(a: IpAddr, b: IpAddr) -> bool {
+    a.is_ipv4() == b.is_ipv4() && network(a, Level::Owner) == network(b, Level::Owner)
+}
+
+fn ports_per_address(ip: IpAddr) -> usize {
+    if contact::is_local(ip) { PORTS_PER_LOCAL_ADDRESS } else { PORTS_PER_ADDRESS }
+}
+
+/// Gives back memory that a list has not needed for long.
+fn shrink<T>(list: &mut Vec<T>) {
+    if list.capacity() > 4 * list.len() + 4 {
+        list.shrink_to(2 * list.len());
+    }
+}
+
 impl Tally {
     fn of(members: &[Member], found: &[Found], external: &[IpAddr]) -> Self {
         let count = |seed: bool| {
@@ -363,6 +534,35 @@ impl Asker<'_> {
 }
 
 impl Member {
+    /// A client that has announced for the first time, at `last`.
+    #[must_use]
+    pub const fn new(addr: SocketAddr, here: IpAddr, nearness: Nearness, peer_id: [u8; 20], last: Instant) -> Self {
+        Self {
+            addr,
+            here,
+            nearness,
+            peer_id,
+            seed: false,
+            proven_seed: false,
+            finished: false,
+            testimony: None,
+            probe_at: last,
+            asked_in_vain: 0,
+            last,
+            cursor: 0,
+            announce_at: None,
+            relay_at: None,
+            relayed: false,
+        }
+    }
+
+    /// Whether it may be told to others only where the torrent is proven public: it is near and was not asked for its
+    /// metadata yet, or withheld it.
+    const fn is_hidden(&self) -> bool {
+        let spoke = matches!(self.testimony, Some((Verdict::Public | Verdict::NotYet | Verdict::Unknown, _)));
+        !matches!(self.nearness, Nearness::Remote) && !spoke
+    }
+
     /// Whether the two share a host or a local network.
     fn is_near(&self, asker: &Asker<'_>) -> bool {
         self.nearness != Nearness::Remote && asker.nearness != Nearness::Remote
@@ -379,7 +579,7 @@ impl Member {
             Nearness::Remote if contact::is_local(self.addr.ip()) => at(our_public()?),
             Nearness::Host | Nearness::Lan | Nearness::Remote => self.addr,
         };
-        let useful = self.addr != asker.addr && !(asker.seed && self.seed);
+        let useful = self.addr != asker.addr && !(asker.seed && self.seed) && (asker.open || !self.is_hidden());
         (useful && asker.takes(addr)).then_some(addr)
     }
 }
@@ -394,25 +594,14 @@ mod tests {
     }
 
     fn member(text: &str, nearness: Nearness) -> Member {
-        let (addr, here) = (addr(text), "192.168.1.2".parse().unwrap());
+        let addr = addr(text);
         let (peer_id, last) = ([addr.port() as u8; 20], Instant::from_secs(addr.port().into()));
-        Member {
-            addr,
-            here,
-            nearness,
-            peer_id,
-            seed: false,
-            last,
-            cursor: 0,
-            announce_at: None,
-            relay_at: None,
-            relayed: false,
-        }
+        Member::new(addr, "192.168.1.2".parse().unwrap(), nearness, peer_id, last)
     }
 
     fn asker(text: &str, nearness: Nearness) -> Asker<'static> {
         let here = "192.168.1.2".parse().unwrap();
-        Asker { addr: addr(text), here, nearness, seed: false, family: None, external: &[] }
+        Asker { addr: addr(text), here, nearness, seed: false, open: true, family: None, external: &[] }
     }
 
     fn select(swarm: &Swarm, asker: &Asker<'_>, wanted: usize, cursor: u32) -> (Vec<SocketAddr>, u32) {
@@ -465,14 +654,93 @@ mod tests {
     fn a_full_swarm_keeps_the_near_and_the_new() {
         let mut swarm = Swarm::default();
         swarm.join(member("192.168.1.9:1", Nearness::Lan));
+        let ip = |port: u16| format!("{}.{}", port >> 5, port & 31);
         for port in 2..1000u16 {
-            swarm.join(member(&format!("203.0.113.9:{port}"), Nearness::Remote));
-            swarm.find(Instant::from_secs(port.into()), addr(&format!("198.18.0.1:{port}")));
+            swarm.join(member(&format!("203.0.{}:{port}", ip(port)), Nearness::Remote));
+            swarm.find(Instant::from_secs(port.into()), addr(&format!("198.18.{}:{port}", ip(port))));
         }
         assert_eq!((swarm.members.len(), swarm.found.len()), (MAX_MEMBERS, MAX_FOUND));
         assert!(swarm.member_mut(addr("192.168.1.9:1")).is_some());
-        assert!(swarm.member_mut(addr("203.0.113.9:999")).is_some());
+        assert!(swarm.member_mut(addr(&format!("203.0.{}:999", ip(999)))).is_some());
         assert!(swarm.found.iter().all(|found| found.seen >= Instant::from_secs(500)));
+    }
+
+    #[test]
+    fn an_address_and_a_network_have_a_share_of_a_swarm() {
+        let mut swarm = Swarm::default();
+        swarm.join(member("127.0.0.1:1", Nearness::Host));
+        for port in 2..300u16 {
+            swarm.join(member(&format!("203.0.113.9:{port}"), Nearness::Remote));
+            swarm.find(Instant::from_secs(port.into()), addr(&format!("203.0.113.9:{port}")));
+        }
+        let ports: Vec<u16> = swarm.members.iter().map(|member| member.addr.port()).collect();
+        assert_eq!(ports.iter().collect::<std::collections::BTreeSet<_>>(), [1, 296, 297, 298, 299].iter().collect());
+        assert_eq!(swarm.found.len(), PORTS_PER_ADDRESS);
+        assert!(swarm.found.iter().all(|found| found.addr.port() >= 296));
+        for i in 0..250u16 {
+            swarm.join(member(&format!("203.0.113.{i}:{}", 1000 + i), Nearness::Remote));
+            swarm.join(member(&format!("[2001:db8:1:{i:x}::1]:{}", 2000 + i), Nearness::Remote));
+        }
+        assert_eq!(swarm.members.len(), 1 + 2 * MEMBERS_PER_NETWORK);
+        // One host may run many clients.
+        let mut swarm = Swarm::default();
+        for port in 1..300u16 {
+            swarm.join(member(&format!("127.0.0.1:{port}"), Nearness::Host));
+        }
+        assert_eq!(swarm.members.len(), PORTS_PER_LOCAL_ADDRESS);
+    }
+
+    #[test]
+    fn who_has_left_is_not_found_again() {
+        let external = ["198.51.100.1", "2001:db8::1"].map(|ip| ip.parse().unwrap());
+        let mut swarm = Swarm::default();
+        for (text, nearness) in
+            [("127.0.0.1:1", Nearness::Host), ("192.168.1.9:2", Nearness::Lan), ("203.0.113.9:3", Nearness::Remote)]
+        {
+            swarm.join(member(text, nearness));
+        }
+        let endpoints = ["198.51.100.1:1", "[2001:db8::1]:1", "198.51.100.1:2", "203.0.113.9:3"].map(addr);
+        endpoints.into_iter().for_each(|endpoint| swarm.find(Instant::ZERO, endpoint));
+        assert_eq!(swarm.found.len(), 4);
+        for text in ["127.0.0.1:1", "192.168.1.9:2", "203.0.113.9:3"] {
+            swarm.leave(Instant::ZERO, addr(text), &external);
+        }
+        assert!(swarm.is_empty());
+        endpoints.into_iter().for_each(|endpoint| swarm.find(Instant::ZERO, endpoint));
+        assert!(swarm.is_empty());
+        // A neighbour in IPv6 has an address of its own; and a client that comes back is there again.
+        swarm.find(Instant::ZERO, addr("[2001:db8::1]:2"));
+        swarm.join(member("127.0.0.1:1", Nearness::Host));
+        swarm.find(Instant::ZERO, endpoints[0]);
+        assert_eq!(swarm.found.len(), 2);
+        // After the lifetime of a stored peer it is known by others.
+        swarm.expire(Instant::ZERO + FOUND_LIFETIME);
+        swarm.find(Instant::ZERO + FOUND_LIFETIME, endpoints[3]);
+        assert!(swarm.knows(endpoints[3]));
+    }
+
+    #[test]
+    fn a_neighbour_at_the_same_port_is_still_there() {
+        let external = ["198.51.100.1".parse().unwrap()];
+        let mut swarm = Swarm::default();
+        swarm.join(member("127.0.0.1:1", Nearness::Host));
+        swarm.join(member("192.168.1.9:1", Nearness::Lan));
+        swarm.leave(Instant::ZERO, addr("127.0.0.1:1"), &external);
+        swarm.find(Instant::ZERO, addr("198.51.100.1:1"));
+        assert!(swarm.knows(addr("198.51.100.1:1")));
+    }
+
+    #[test]
+    fn who_was_not_asked_or_withheld_its_metadata_is_not_named() {
+        let mut swarm = Swarm::default();
+        for (port, verdict) in [(1, None), (2, Some(Verdict::Withheld)), (3, Some(Verdict::NotYet))] {
+            let testimony = verdict.map(|verdict| (verdict, Instant::ZERO));
+            swarm.join(Member { testimony, ..member(&format!("192.168.1.9:{port}"), Nearness::Lan) });
+        }
+        swarm.join(member("203.0.113.9:4", Nearness::Remote));
+        let closed = Asker { open: false, ..asker("127.0.0.1:9", Nearness::Host) };
+        assert_eq!(select(&swarm, &closed, 50, 0).0, ["192.168.1.9:3", "203.0.113.9:4"].map(addr));
+        assert_eq!(select(&swarm, &asker("127.0.0.1:9", Nearness::Host), 50, 0).0.len(), 4);
     }
 
     #[test]
@@ -481,17 +749,17 @@ mod tests {
         swarm.join(member("203.0.113.9:5", Nearness::Remote));
         swarm.join(member("[2001:db8::9]:5", Nearness::Remote));
         assert_eq!(swarm.counts(&[], None).incomplete, 1);
-        swarm.leave(addr("203.0.113.9:5"));
-        swarm.leave(addr("[2001:db8::9]:5"));
+        swarm.leave(Instant::ZERO, addr("203.0.113.9:5"), &[]);
+        swarm.leave(Instant::ZERO, addr("[2001:db8::9]:5"), &[]);
         assert_eq!(swarm.counts(&[], None).incomplete, 0);
     }
 
     proptest! {
-        /// The ring against the obvious: walk until everybody was there.
+        /// The ring against the obvious: walk until each peer was there.
         #[test]
         fn walking_the_ring_shows_everybody(count in 0usize..300, wanted in 1usize..60, start in any::<u32>(), v6 in any::<bool>()) {
             let mut swarm = Swarm::default();
-            let (v4_peer, v6_peer) = (|i| format!("198.18.0.1:{i}"), |i| format!("[2001:db8::1]:{i}"));
+            let (v4_peer, v6_peer) = (|i| format!("198.18.{}.1:{i}", i / 4), |i| format!("[2001:db8:0:{i}::1]:{i}"));
             (1..=count).for_each(|i| swarm.find(Instant::ZERO, addr(&if i % 3 == 0 { v6_peer(i) } else { v4_peer(i) })));
             let family = if v6 { Family::V6 } else { Family::V4 };
             let asker = Asker { family: Some(family), ..asker("127.0.0.1:9", Nearness::Host) };

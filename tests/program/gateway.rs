@@ -69,3 +69,31 @@ fn it_can_be_switched_off() {
     let node = Daemon::start(&home, "data", &[]);
     assert!(node.started["gateway"].is_null() && node.started["without_gateway"].is_null(), "{}", node.started);
 }
+
+#[test]
+fn clients_are_known_again_after_a_restart() {
+    let home = Home::new();
+    let flags = ["--bind", "127.0.0.1:0", "--gateway", "127.0.0.1:0", "--gateway-announce", "always"];
+    let node = Daemon::start_with(&home, "data", &[], &flags);
+    announce(&node, 5000, 0);
+    assert_eq!(node.stop("TERM").0, Some(0));
+    // No other node knows of it: it is the gateway that remembers.
+    let node = Daemon::start_with(&home, "data", &[], &flags);
+    let answer = announce(&node, 5001, 1);
+    assert!(contains(&answer, b"5:peers6:\x7f\0\0\x01\x13\x88"), "{}", String::from_utf8_lossy(&answer));
+    assert_eq!(node.stop("TERM").0, Some(0));
+    // A damaged file is set aside, and the node starts without it.
+    let file = home.path().join("data/gateway.clients");
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[40] ^= 1;
+    std::fs::write(&file, &bytes).unwrap();
+    let node = Daemon::start_with(&home, "data", &[], &flags);
+    let (code, log) = node.stop("TERM");
+    assert!(code == Some(0) && log.contains("gateway.clients.damaged-"), "{log}");
+    let aside = |entry: std::io::Result<std::fs::DirEntry>| {
+        let path = entry.unwrap().path();
+        path.to_string_lossy().contains("damaged").then(|| std::fs::read(path).unwrap())
+    };
+    let kept: Vec<_> = std::fs::read_dir(home.path().join("data")).unwrap().filter_map(aside).collect();
+    assert_eq!(kept, [bytes]);
+}

@@ -145,6 +145,7 @@ impl Config {
             upstream: self.gateway_upstream.clone(),
             memory_bytes: self.memory().gateway,
             names: self.gateway_names.clone(),
+            keep_in: Some(self.data_dir.clone()),
         }
     }
 

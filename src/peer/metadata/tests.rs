@@ -102,10 +102,10 @@ fn each_manner_of_a_client_has_its_outcome() {
         (Manner::OffersNone, Outcome::NotOffered),
         (Manner::HasNoneYet, Outcome::NoneYet),
         (Manner::Rejects, Outcome::Rejected),
-        (Manner::GivesOtherBytes, Outcome::Failed(Failure::WrongMetadata)),
-        (Manner::KnowsNoExtensions, Outcome::Failed(Failure::NoExtensions)),
-        (Manner::IsOfAnotherTorrent, Outcome::Failed(Failure::OtherTorrent)),
-        (Manner::SpeaksAnotherProtocol, Outcome::Failed(Failure::OtherProtocol)),
+        (Manner::GivesOtherBytes, Outcome::Failed(WireError::WrongMetadata)),
+        (Manner::KnowsNoExtensions, Outcome::Failed(WireError::NoExtensions)),
+        (Manner::IsOfAnotherTorrent, Outcome::Failed(WireError::OtherTorrent)),
+        (Manner::SpeaksAnotherProtocol, Outcome::Failed(WireError::OtherProtocol)),
     ] {
         assert_eq!(ask(manner, &metadata, hash(&metadata), 777), Some(outcome), "{manner:?}");
     }
@@ -122,7 +122,7 @@ fn hello_of(text: &str) -> MetadataRequest {
 #[test]
 fn a_claimed_size_is_not_believed() {
     for (size, outcome) in [
-        ("16777217", Outcome::Failed(Failure::TooLarge)),
+        ("16777217", Outcome::Failed(WireError::TooLarge)),
         ("-1", Outcome::NoneYet),
         ("99999999999999999999", Outcome::NoneYet),
     ] {

@@ -5,20 +5,26 @@
 //! ([`Broker::next_timeout`]).
 //!
 //! The rules:
-//! * Whoever would gain by waiting waits: a download with no peers in sight is answered when there are some, at the latest
-//!   when its patience ends ([`Transport`]). "Nobody, come back soon" is of no use, because libtorrent comes back after
-//!   five minutes at the earliest and rTorrent after ten. Everybody else is answered at once: libtorrent has only 50
-//!   announces under way for all its trackers together.
+//! * A client that would gain by waiting waits: a download with no peers in sight is answered when there are some, at the
+//!   latest when its patience ends ([`Transport`]), and just before that the DHT is asked once more. An answer without peers
+//!   is of no use, because libtorrent comes back after five minutes at the earliest and rTorrent after ten. All others are
+//!   answered at once: libtorrent has only 50 HTTP announces under way for all its trackers together.
 //! * One lookup per infohash, however many ask. What it found is good for ten minutes, and asked again from two minutes on.
 //! * One count (BEP 33) per infohash, however many scrape it, and only of swarms that are no secret.
-//! * Who announced here is known here at once, and announced to the DHT if that is safe ([`nearness`](super::nearness)) and
-//!   allowed ([`Policy`]).
+//! * A client that announced here is known here at once, and announced to the DHT if that is safe
+//!   ([`nearness`](super::nearness)) and allowed ([`Policy`]).
+//! * Near clients come first: their work is done first, and strangers have neither all workers, nor all held answers, nor
+//!   the memory of near clients.
+//! * A client that keeps its metadata to itself is taken to have a private torrent. That holds for this client alone: the
+//!   others are asked themselves.
 //!
-//! Invariants: every held answer is given, at its deadline at the latest; nothing that a client can grow is unbounded.
+//! Invariants: every held answer is given, at its deadline at the latest; a torrent with held answers is never forgotten;
+//! what clients can make the broker remember is bounded, in bytes ([`Broker::set_memory`]) and for each owner.
 
 mod answer;
 mod clients;
 mod lane;
+mod saved;
 mod survey;
 #[cfg(test)]
 mod tests;
@@ -30,9 +36,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use self::clients::Clients;
-use self::lane::Lane;
+use self::lane::{Lane, Stage};
+pub use self::saved::{SavedMember, SavedTorrent};
 use self::survey::Surveys;
-use self::torrent::{Held, Onward, Stage, Torrent};
+use self::torrent::{Facts, Forwarding, Held, Proof, Rank, Torrent};
 use super::metadata::Verdict;
 use super::nearness::{Nearness, is_elsewhere};
 use super::swarm::{Member, Seen};
@@ -44,19 +51,28 @@ use crate::engine::keyed_hash::KeyedHash;
 use crate::engine::random::Random;
 use crate::engine::time::Instant;
 
-/// Infohashes that are remembered. When there are more, those that nobody near has go first, the oldest ahead.
+/// Infohashes that are remembered. When there are more, those without near clients go first, the oldest ahead.
 const MAX_TORRENTS: usize = 20_000;
-/// Answers held at a time, for all clients together.
-const MAX_HELD: usize = 4_096;
-/// Lookups, announces, metadata requests and counts under way at a time.
-const LOOKUPS: usize = 16;
+/// Memory for all that is remembered, in bytes, unless [`Broker::set_memory`] says otherwise.
+const MEMORY_BYTES: usize = 24 << 20;
+/// Memory for what has a fixed size, in bytes: the tables of clients, and the sizes of 10,000 swarms.
+const FIXED_BYTES: usize = 5 << 20;
+/// Least memory for torrents, in bytes: a few hundred with their peers.
+const LEAST_TORRENT_BYTES: usize = 1 << 20;
+/// Lookups under way at a time, and those of them for strangers.
+const LOOKUPS: (usize, usize) = (48, 12);
+/// Announces to the DHT under way at a time; all are for near clients, as are metadata requests and relays.
 const ANNOUNCES: usize = 8;
+/// Metadata requests under way at a time.
 const PROBES: usize = 8;
-const SURVEYS: usize = 4;
+/// Counts (BEP 33) under way at a time, and those of them for strangers.
+const SURVEYS: (usize, usize) = (4, 3);
+/// Announces to other trackers under way at a time.
 const RELAYS: usize = 8;
-/// How soon and how late other trackers are told of a client again, whatever interval they ask for: members are remembered
-/// for little longer than half an hour.
-const RELAY_PAUSES: (Duration, Duration) = (Duration::from_secs(5 * 60), Duration::from_secs(30 * 60));
+/// Shortest time until other trackers are told of a client again, whatever interval they ask for.
+const SHORTEST_RELAY_PAUSE: Duration = Duration::from_secs(5 * 60);
+/// Longest time until then: members are remembered for little longer than half an hour.
+const LONGEST_RELAY_PAUSE: Duration = Duration::from_secs(30 * 60);
 
 /// Which local clients are announced to the DHT.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -171,7 +187,7 @@ pub enum Output {
 
 /// What the gateway knows of its own place in the network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Network {
+pub struct Standing {
     /// Whether the DHT can be asked yet.
     pub ready: bool,
     /// Nodes known so far.
@@ -192,6 +208,8 @@ pub struct Load {
     pub torrents: usize,
     /// Answers that wait for peers.
     pub held: usize,
+    /// Bytes of memory that the torrents take.
+    pub bytes: usize,
 }
 
 /// The decision machine. See the module.
@@ -200,15 +218,17 @@ pub struct Broker {
     policy: Policy,
     denied: BTreeSet<Id>,
     relaying: bool,
-    network: Network,
+    standing: Standing,
     random: Random,
     torrents: HashMap<Id, Torrent, KeyedHash>,
     /// When each torrent is due.
     calendar: BTreeSet<(Instant, Id)>,
     /// Which torrent makes room first.
-    order: BTreeSet<(u8, Instant, Id)>,
+    order: BTreeSet<(Rank, Instant, Id)>,
+    /// Bytes that the torrents take, and may take.
+    bytes: usize,
+    memory: usize,
     clients: Clients,
-    held: usize,
     tickets: u64,
     lookups: Lane,
     announces: Lane,
@@ -230,23 +250,30 @@ impl Broker {
             policy,
             denied,
             relaying: false,
-            network: Network::default(),
+            standing: Standing::default(),
             torrents: HashMap::with_hasher(KeyedHash::new(&mut random)),
+            clients: Clients::new(&mut random),
             random,
             calendar: BTreeSet::new(),
             order: BTreeSet::new(),
-            clients: Clients::default(),
-            held: 0,
+            bytes: 0,
+            memory: MEMORY_BYTES - FIXED_BYTES,
             tickets: 0,
-            lookups: Lane::new(LOOKUPS),
-            announces: Lane::new(ANNOUNCES),
-            probes: Lane::new(PROBES),
+            lookups: Lane::new(LOOKUPS.0, LOOKUPS.1),
+            announces: Lane::new(ANNOUNCES, ANNOUNCES),
+            probes: Lane::new(PROBES, PROBES),
             surveys: Surveys::new(SURVEYS),
-            relays: Lane::new(RELAYS),
+            relays: Lane::new(RELAYS, RELAYS),
             outputs: VecDeque::new(),
             seen: Seen::default(),
             spare: Vec::new(),
         }
+    }
+
+    /// Bounds the memory for all that is remembered, in bytes. What is forgotten first: torrents without near clients, the
+    /// oldest ahead; then what the DHT reported for those of near clients; then these.
+    pub fn set_memory(&mut self, bytes: usize) {
+        self.memory = bytes.saturating_sub(FIXED_BYTES).max(LEAST_TORRENT_BYTES);
     }
 
     /// Has other trackers told of clients, too.
@@ -257,13 +284,13 @@ impl Broker {
     /// How much the broker remembers.
     #[must_use]
     pub fn load(&self) -> Load {
-        Load { torrents: self.torrents.len(), held: self.held }
+        Load { torrents: self.torrents.len(), held: self.clients.held(), bytes: self.bytes }
     }
 
     /// Our addresses, as other nodes see them.
     #[must_use]
     pub fn external(&self) -> &[IpAddr] {
-        &self.network.external
+        &self.standing.external
     }
 
     /// Takes in an announce.
@@ -273,26 +300,35 @@ impl Broker {
             let reason = "this gateway is told not to serve this torrent".into();
             return Decision::Now(Err(Failure { reason, interval: Duration::from_secs(3600) }));
         }
-        if !self.make_room(id) {
+        if !self.make_room(now, &client, id) {
             return Decision::Now(Ok(Self::dismissal()));
         }
-        let announceable = client.nearness != Nearness::Remote && !is_elsewhere(&request, &self.network.external);
-        let torrent = self.torrents.entry(id).or_default();
+        let external = &self.standing.external;
+        let near = client.nearness != Nearness::Remote;
+        let announceable = near && !is_elsewhere(&request, external);
+        let torrent = self.torrents.get_mut(&id).expect("room was made for it");
         if request.phase == Phase::Stopped
             && let Some(member) = torrent.swarm.member_mut(client.peer(&request)).filter(|member| member.relayed)
         {
             self.outputs.push_back(Output::Relay(relay_of(id, member, Phase::Stopped)));
         }
-        let news = torrent.enter(
-            now,
-            &client,
-            &request,
-            Onward { announce: announceable, relay: announceable && self.relaying },
-        );
-        let stale = torrent.is_stale(now) && request.wanted() > 0;
-        torrent.asked |= stale && self.clients.may_look_up(now, client.addr.ip(), client.nearness);
-        let due = news || torrent.asked || torrent.due <= now || torrent.is_listed_late();
-        let decision = self.hold_or_answer(now, client, request);
+        let may = Forwarding { to_dht: announceable, to_trackers: announceable && self.relaying };
+        let news = torrent.take_announce(now, &client, &request, may, external);
+        let facts = torrent.facts(now, self.policy, external);
+        let refused = facts.refusal(client.peer(&request));
+        let stale = torrent.is_stale(now, &facts) && request.wanted() > 0 && refused.is_none();
+        let asks = stale && self.clients.may_look_up(now, &client);
+        if asks {
+            torrent.ask_for_lookup(now, near);
+        }
+        // A stranger does not get a lookup by waiting that it may not ask for.
+        let may_wait = near || asks || torrent.lookup != Stage::Idle;
+        let due = news || asks || torrent.due <= now || torrent.is_listed_late();
+        let decision = match refused {
+            Some(refusal) => Decision::Now(Err(refusal)),
+            None if may_wait => self.hold_or_answer(now, &facts, client, request),
+            None => Decision::Now(Ok(self.reply(&facts, &client, &request))),
+        };
         if due || matches!(decision, Decision::Held(_)) {
             self.advance(now, id);
         }
@@ -309,8 +345,7 @@ impl Broker {
         let Some(torrent) = self.torrents.get_mut(&ticket.info_hash) else { return };
         if let Some(index) = torrent.held.iter().position(|held| held.ticket == ticket) {
             let held = torrent.held.swap_remove(index);
-            self.held -= 1;
-            self.clients.release(held.client.addr.ip());
+            self.clients.release(&held.client);
             self.advance(now, ticket.info_hash);
         }
     }
@@ -319,18 +354,18 @@ impl Broker {
     pub fn hurry(&mut self, now: Instant, ticket: Ticket) {
         let Some(torrent) = self.torrents.get_mut(&ticket.info_hash) else { return };
         if let Some(held) = torrent.held.iter_mut().find(|held| held.ticket == ticket) {
-            held.deadline = now;
+            held.gains = false;
             self.advance(now, ticket.info_hash);
         }
     }
 
     /// What is known about our place in the network has changed.
-    pub fn set_network(&mut self, network: Network) {
-        if self.network.external != network.external {
+    pub fn set_standing(&mut self, now: Instant, standing: Standing) {
+        if self.standing.external != standing.external {
             self.torrents.values_mut().for_each(|torrent| torrent.swarm.recount());
         }
-        self.network = network;
-        self.pump();
+        self.standing = standing;
+        self.pump(now);
     }
 
     /// All that were announced are announced again: under an address that is no longer ours they are not found, and while
@@ -348,7 +383,7 @@ impl Broker {
     /// A lookup, or another tracker, reported peers.
     pub fn peers_found(&mut self, now: Instant, id: Id, peers: &[SocketAddr]) {
         let Some(torrent) =
-            self.torrents.get_mut(&id).filter(|torrent| [torrent.lookup, torrent.relay].contains(&Stage::Running))
+            self.torrents.get_mut(&id).filter(|torrent| torrent.lookup.is_running() || torrent.relay.is_running())
         else {
             return;
         };
@@ -358,55 +393,51 @@ impl Broker {
 
     /// A lookup is over.
     pub fn lookup_finished(&mut self, now: Instant, id: Id) {
-        self.lookups.finish();
         if let Some(torrent) = self.torrents.get_mut(&id) {
-            (torrent.lookup, torrent.looked_up) = (Stage::Idle, Some(now));
+            self.lookups.finish(&mut torrent.lookup);
+            torrent.looked_up = Some(now);
             torrent.swarm.rank();
-        }
-        self.advance(now, id);
-        self.pump();
-    }
-
-    /// An announce of the client on `port`, in these `families`, is over: `stored` nodes keep it.
-    pub fn announce_finished(&mut self, now: Instant, id: Id, port: u16, families: &[Family], stored: usize) {
-        self.announces.finish();
-        // Nodes forget a peer after about half an hour (BEP 5 leaves it open); jitter keeps torrents from marching in step.
-        let pause = if stored == 0 { 30 } else { 900 + self.random.wire_below(600) as u64 };
-        if let Some(torrent) = self.torrents.get_mut(&id) {
-            torrent.announce = Stage::Idle;
-            torrent.swarm.postpone_announces(port, families, now + Duration::from_secs(pause));
-        }
-        self.advance(now, id);
-        self.pump();
-    }
-
-    /// Other trackers were told of `client`. `interval` is the longest that they asked for; `None`: nobody took it.
-    pub fn relay_finished(&mut self, now: Instant, id: Id, client: SocketAddr, interval: Option<Duration>) {
-        self.relays.finish();
-        let (soonest, latest) = RELAY_PAUSES;
-        let pause = interval.unwrap_or(soonest).clamp(soonest, latest);
-        if let Some(torrent) = self.torrents.get_mut(&id) {
-            torrent.relay = Stage::Idle;
-            if let Some(member) = torrent.swarm.member_mut(client) {
-                member.relay_at = member.relay_at.map(|_| now + pause);
-                member.relayed |= interval.is_some();
-            }
-            if torrent.is_forbidden(self.policy) {
+            if torrent.proof == Some(Proof::Private) && self.policy != Policy::Always {
                 torrent.swarm.clear_found();
             }
         }
         self.advance(now, id);
-        self.pump();
+    }
+
+    /// An announce of the client on `port`, in these `families`, is over: `stored` nodes keep it.
+    pub fn announce_finished(&mut self, now: Instant, id: Id, port: u16, families: &[Family], stored: usize) {
+        // Nodes forget a peer after about half an hour (BEP 5 leaves it open); jitter keeps torrents from marching in step.
+        let pause = if stored == 0 { 30 } else { 900 + self.random.wire_below(600) as u64 };
+        if let Some(torrent) = self.torrents.get_mut(&id) {
+            self.announces.finish(&mut torrent.announce);
+            torrent.swarm.postpone_announces(port, families, now + Duration::from_secs(pause));
+        }
+        self.advance(now, id);
+    }
+
+    /// Other trackers were told of `client`. `interval` is the longest that they asked for; `None`: none of them took it.
+    pub fn relay_finished(&mut self, now: Instant, id: Id, client: SocketAddr, interval: Option<Duration>) {
+        let pause = interval.unwrap_or(SHORTEST_RELAY_PAUSE).clamp(SHORTEST_RELAY_PAUSE, LONGEST_RELAY_PAUSE);
+        if let Some(torrent) = self.torrents.get_mut(&id) {
+            self.relays.finish(&mut torrent.relay);
+            if let Some(member) = torrent.swarm.member_mut(client) {
+                member.relay_at = member.relay_at.map(|_| now + pause);
+                member.relayed |= interval.is_some();
+            }
+            if torrent.proof == Some(Proof::Private) && self.policy != Policy::Always {
+                torrent.swarm.clear_found();
+            }
+        }
+        self.advance(now, id);
     }
 
     /// A metadata request is over.
     pub fn probe_finished(&mut self, now: Instant, id: Id, verdict: Verdict) {
-        self.probes.finish();
         if let Some(torrent) = self.torrents.get_mut(&id) {
-            torrent.judge(now, verdict);
+            self.probes.finish(&mut torrent.probe);
+            torrent.take_verdict(now, verdict);
         }
         self.advance(now, id);
-        self.pump();
     }
 
     /// Does what is due at `now`.
@@ -432,27 +463,34 @@ impl Broker {
         self.outputs.pop_front()
     }
 
-    fn hold_or_answer(&mut self, now: Instant, client: Client, request: Announce) -> Decision {
+    /// Holds the answer if the client gains by it, and gives it otherwise. The torrent is there.
+    fn hold_or_answer(&mut self, now: Instant, facts: &Facts, client: Client, request: Announce) -> Decision {
         let id = request.info_hash;
-        let torrent = self.torrents.get_mut(&id).expect("room was made for it");
-        if let Some(refusal) = torrent.refusal(now, self.policy) {
-            return Decision::Now(Err(refusal));
-        }
+        let torrent = self.torrents.get_mut(&id).expect("the caller has it");
         // A client that got no answer sends its datagram again, from the same endpoint.
         let again = |held: &&mut Held| held.client == client && client.transport == Transport::Udp;
         if let Some(held) = torrent.held.iter_mut().find(again) {
             held.request = request;
             return Decision::Held(held.ticket);
         }
-        let worth = torrent.is_worth_holding(now, &client, &request, self.policy) && self.held < MAX_HELD;
-        if !(worth && self.clients.hold(now, client.addr.ip(), client.transport.most_held())) {
-            return Decision::Now(Ok(self.reply(now, &client, &request)));
+        if !(torrent.is_worth_holding(facts, &client, &request) && self.clients.hold(now, &client)) {
+            return Decision::Now(Ok(self.reply(facts, &client, &request)));
         }
         self.tickets += 1;
-        self.held += 1;
         let ticket = Ticket { info_hash: id, number: self.tickets };
-        let deadline = now + client.transport.patience();
-        torrent.held.push(Held { ticket, client, request, since: now, deadline, peers_since: None });
+        let before_lookup = !torrent.lookup.is_running();
+        torrent.held.push(Held {
+            ticket,
+            client,
+            request,
+            since: now,
+            looks_again: true,
+            paid: client.nearness != Nearness::Remote,
+            before_lookup,
+            late: false,
+            gains: true,
+            peers_since: None,
+        });
         Decision::Held(ticket)
     }
 
@@ -460,48 +498,63 @@ impl Broker {
     fn advance(&mut self, now: Instant, id: Id) {
         let Some(torrent) = self.torrents.get_mut(&id) else { return };
         torrent.swarm.expire(now);
-        torrent.note_peers(now, self.policy);
-        self.release(now, id);
-        self.order_work(now, id);
-        self.pump();
+        let facts = torrent.facts(now, self.policy, &self.standing.external);
+        torrent.note_peers(&facts);
+        self.release(id, &facts);
+        self.pay_for_last_look(id, &facts);
+        self.order_work(now, id, &facts);
+        self.pump(now);
         self.reindex(now, id);
+        self.keep_within_memory();
+    }
+
+    /// The second lookup for a stranger is paid for as the first; one that has nothing left waits without it.
+    fn pay_for_last_look(&mut self, id: Id, facts: &Facts) {
+        let Some(torrent) = self.torrents.get_mut(&id) else { return };
+        while let Some(held) = torrent.last_look_to_pay(facts) {
+            held.paid = self.clients.may_look_up(facts.now, &held.client);
+            held.looks_again = held.paid;
+        }
     }
 
     /// Gives the held answers that are ripe.
-    fn release(&mut self, now: Instant, id: Id) {
-        let torrent = self.torrents.get_mut(&id).expect("the caller has it");
-        let waiting = std::mem::take(&mut torrent.held);
-        let (ripe, waiting) = waiting.into_iter().partition(|held| torrent.is_ripe(held, now, self.policy));
-        torrent.held = waiting;
-        let ripe: Vec<Held> = ripe;
-        let refusal = torrent.refusal(now, self.policy);
+    fn release(&mut self, id: Id, facts: &Facts) {
+        let Some(torrent) = self.torrents.get_mut(&id) else { return };
+        let ripe: Vec<Held> = torrent.held.extract_if(.., |held| Torrent::is_ripe(held, facts)).collect();
         for held in ripe {
-            self.held -= 1;
-            self.clients.release(held.client.addr.ip());
-            let answer = match &refusal {
-                Some(refusal) => Err(refusal.clone()),
-                None => Ok(self.reply(now, &held.client, &held.request)),
+            self.clients.release(&held.client);
+            let answer = match facts.refusal(held.client.peer(&held.request)) {
+                Some(refusal) => Err(refusal),
+                None => Ok(self.reply(facts, &held.client, &held.request)),
             };
             self.outputs.push_back(Output::Answer(held.ticket, answer));
         }
     }
 
-    /// Moves the torrent to its new place in both orders, or forgets it.
+    /// Moves the torrent to its new place in the calendar and in the order of eviction, or forgets it.
     fn reindex(&mut self, now: Instant, id: Id) {
-        let torrent = self.torrents.get_mut(&id).expect("the caller has it");
+        let Some(torrent) = self.torrents.get_mut(&id) else { return };
         if torrent.is_forgotten(now) {
-            self.calendar.remove(&(torrent.due, id));
-            self.order.remove(&(torrent.rank, torrent.listed, id));
-            self.torrents.remove(&id);
-            return;
+            return self.forget(id);
         }
-        // What is due already waits for a place in line.
-        let due = Some(torrent.next_due(self.policy)).filter(|due| *due > now).unwrap_or(now + Duration::from_secs(1));
+        // The work ordered above may have changed what is true.
+        let facts = torrent.facts(now, self.policy, &self.standing.external);
+        let due = torrent.next_due(&facts, self.policy);
         if due != torrent.due {
             self.calendar.remove(&(torrent.due, id));
             self.calendar.insert((due, id));
             torrent.due = due;
         }
+        let bytes = torrent.memory();
+        self.bytes = self.bytes - torrent.bytes + bytes;
+        torrent.bytes = bytes;
+        self.relist(id);
+    }
+
+    /// Moves the torrent to its new place in the order of eviction. A place may be a minute behind, so that an announce
+    /// need not move it; a rank never is.
+    fn relist(&mut self, id: Id) {
+        let Some(torrent) = self.torrents.get_mut(&id) else { return };
         let rank = torrent.new_rank();
         if rank != torrent.rank || torrent.is_listed_late() {
             self.order.remove(&(torrent.rank, torrent.listed, id));
@@ -510,22 +563,54 @@ impl Broker {
         }
     }
 
-    /// Sees to it that there is a place for `id`; `false` if everything that is remembered is busy.
-    fn make_room(&mut self, id: Id) -> bool {
-        if self.torrents.len() < MAX_TORRENTS || self.torrents.contains_key(&id) {
+    /// Forgets a torrent, and takes it out of everything that refers to it.
+    fn forget(&mut self, id: Id) {
+        let Some(mut torrent) = self.torrents.remove(&id) else { return };
+        self.calendar.remove(&(torrent.due, id));
+        self.order.remove(&(torrent.rank, torrent.listed, id));
+        self.lookups.leave(&mut torrent.lookup);
+        self.announces.leave(&mut torrent.announce);
+        self.probes.leave(&mut torrent.probe);
+        self.relays.leave(&mut torrent.relay);
+        self.clients.forget(torrent.owner);
+        self.bytes -= torrent.bytes;
+    }
+
+    /// Makes a place for `id` if it has none; `false` if there is none for this client. A stranger takes the place of
+    /// strangers only.
+    fn make_room(&mut self, now: Instant, client: &Client, id: Id) -> bool {
+        if self.torrents.contains_key(&id) {
             return true;
         }
-        // Few are busy without holding answers: as many as there are workers.
-        let dispensable =
-            |(_, _, id): &&(u8, Instant, Id)| self.torrents.get(id).is_some_and(|torrent| !torrent.is_busy());
-        let Some(&(rank, listed, oldest)) = self.order.iter().take(LOOKUPS + ANNOUNCES + PROBES + 1).find(dispensable)
-        else {
+        let most = if client.nearness == Nearness::Remote { Rank::OfStrangers } else { Rank::Near };
+        let first = self.order.first().copied().filter(|(rank, ..)| *rank <= most);
+        let full = self.torrents.len() >= MAX_TORRENTS;
+        if full && first.is_none() {
             return false;
-        };
-        self.order.remove(&(rank, listed, oldest));
-        if let Some(torrent) = self.torrents.remove(&oldest) {
-            self.calendar.remove(&(torrent.due, oldest));
         }
+        let Ok(owner) = self.clients.may_begin(client) else { return false };
+        if let Some((_, _, oldest)) = first.filter(|_| full) {
+            self.forget(oldest);
+        }
+        self.torrents.insert(id, Torrent::new(now, owner));
         true
+    }
+
+    /// Forgets what makes room first until the rest fits.
+    fn keep_within_memory(&mut self) {
+        while self.bytes > self.memory
+            && let Some((rank, _, id)) = self.order.first().copied().filter(|(rank, ..)| *rank < Rank::Busy)
+        {
+            match self.torrents.get_mut(&id) {
+                Some(torrent) if rank == Rank::NearWithFound => {
+                    torrent.swarm.clear_found();
+                    let bytes = torrent.memory();
+                    self.bytes = self.bytes - torrent.bytes + bytes;
+                    torrent.bytes = bytes;
+                    self.relist(id);
+                }
+                _ => self.forget(id),
+            }
+        }
     }
 }

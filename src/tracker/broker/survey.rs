@@ -3,15 +3,16 @@
 //! What was counted is kept beside the torrents, so that a scrape makes no torrent known. A scrape waits for the counts
 //! that it lacks, as an announce waits for peers; what is not known by then is left out.
 //!
-//! A count asks dozens of nodes for the infohash. So it is made only where that tells nobody anything: the DHT was asked
+//! A count asks dozens of nodes for the infohash. So it is made only where that gives nothing away: the DHT was asked
 //! about the torrent before, or a stranger names it, or nothing is private here. A scrape names no port at which its
 //! client could be asked whether the torrent is private.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::lane::Lane;
-use super::{Broker, Client, Counts, Files, MAX_HELD, Output, Policy, ScrapeTicket, Scraping};
+use super::lane::{Lane, Priority, Stage};
+use super::torrent::Torrent;
+use super::{Broker, Client, Counts, Files, Output, Policy, ScrapeTicket, Scraping};
 use crate::engine::bloom::SwarmFilters;
 use crate::engine::id::Id;
 use crate::engine::time::Instant;
@@ -20,13 +21,13 @@ use crate::tracker::swarm::Size;
 
 /// Swarms whose size is remembered.
 const MAX_SURVEYS: usize = 10_000;
-/// How long a count is good. BEP 33 leaves it open; swarms do not change much while a client waits to scrape again.
+/// Longest time that a count is good. BEP 33 leaves it open; swarms do not change much while a client waits to scrape again.
 const LIFETIME: Duration = Duration::from_secs(10 * 60);
 
 #[derive(Debug)]
 struct Survey {
     began: Instant,
-    running: bool,
+    stage: Stage,
     size: Option<(Size, Instant)>,
     waiting: Vec<ScrapeTicket>,
 }
@@ -52,14 +53,14 @@ pub(super) struct Surveys {
 }
 
 impl Surveys {
-    /// Nothing is counted yet; at most `limit` counts will run at a time.
-    pub(super) const fn new(limit: usize) -> Self {
+    /// Nothing is counted yet. Takes how many counts may run at a time, and how many of them for strangers.
+    pub(super) const fn new((workers, for_strangers): (usize, usize)) -> Self {
         Self {
             table: BTreeMap::new(),
             order: BTreeSet::new(),
             scrapes: BTreeMap::new(),
             deadlines: BTreeSet::new(),
-            lane: Lane::new(limit),
+            lane: Lane::new(workers, for_strangers),
         }
     }
 
@@ -75,22 +76,20 @@ impl Surveys {
     }
 
     fn is_under_way(&self, id: &Id) -> bool {
-        self.table.get(id).is_some_and(|survey| survey.running)
+        self.table.get(id).is_some_and(|survey| survey.stage != Stage::Idle)
     }
 
-    /// Puts a count in line; `false` if there is no room for it.
-    fn begin(&mut self, now: Instant, id: Id) -> bool {
+    /// Puts a count in line, if there is room for it.
+    fn begin(&mut self, now: Instant, id: Id, priority: Priority) {
         if self.table.len() >= MAX_SURVEYS && !self.table.contains_key(&id) && !self.forget_oldest() {
-            return false;
+            return;
         }
-        if !self.lane.push(id, true) {
-            return false;
-        }
-        let old = self.table.insert(id, Survey { began: now, running: true, size: None, waiting: Vec::new() });
-        if let Some(old) = old {
+        let mut stage = Stage::Idle;
+        self.lane.line_up(id, priority, &mut stage);
+        if let Some(old) = self.table.insert(id, Survey { began: now, stage, size: None, waiting: Vec::new() }) {
             self.order.remove(&(old.began, id));
         }
-        self.order.insert((now, id))
+        self.order.insert((now, id));
     }
 
     /// Forgets the oldest count; `false` if that still runs, as then all do.
@@ -101,9 +100,9 @@ impl Surveys {
 
     /// Notes what a count came to, and names the scrapes that wait for nothing else.
     fn finish(&mut self, now: Instant, id: Id, size: Option<Size>) -> Vec<ScrapeTicket> {
-        self.lane.finish();
         let Some(survey) = self.table.get_mut(&id) else { return Vec::new() };
-        (survey.running, survey.size) = (false, size.map(|size| (size, now)));
+        self.lane.finish(&mut survey.stage);
+        survey.size = size.map(|size| (size, now));
         let mut waiting = std::mem::take(&mut survey.waiting);
         waiting.retain(|ticket| {
             self.scrapes.get_mut(ticket).is_some_and(|scrape| {
@@ -122,13 +121,16 @@ impl Surveys {
         self.scrapes.insert(ticket, scrape);
     }
 
-    /// Takes a scrape out of all that refers to it.
+    /// Takes a scrape out of all that refers to it; a count that nothing else waits for leaves the line.
     fn release(&mut self, ticket: ScrapeTicket) -> Option<Scrape> {
         let scrape = self.scrapes.remove(&ticket)?;
         self.deadlines.remove(&(scrape.deadline, ticket));
         for id in &scrape.ids {
             if let Some(survey) = self.table.get_mut(id) {
                 survey.waiting.retain(|waiting| *waiting != ticket);
+                if survey.waiting.is_empty() {
+                    self.lane.leave(&mut survey.stage);
+                }
             }
         }
         Some(scrape)
@@ -141,38 +143,35 @@ impl Broker {
         for id in &ids {
             self.count_if_wanted(now, &client, *id);
         }
-        self.pump();
         let missing: BTreeSet<Id> = ids.iter().filter(|id| self.surveys.is_under_way(id)).copied().collect();
-        let worth = !missing.is_empty() && self.held < MAX_HELD;
-        if !(worth && self.clients.hold(now, client.addr.ip(), client.transport.most_held())) {
+        self.pump(now);
+        if missing.is_empty() || !self.clients.hold(now, &client) {
             return Scraping::Now(self.files(now, &ids));
         }
         self.tickets += 1;
-        self.held += 1;
         let (ticket, deadline) = (ScrapeTicket(self.tickets), now + client.transport.patience());
         self.surveys.hold(ticket, Scrape { ids, client, missing: missing.len(), deadline }, &missing);
         Scraping::Held(ticket)
     }
 
-    /// A count is over: `filters` hold what the DHT knows, unless nobody answered.
+    /// A count is over: `filters` hold what the DHT knows, unless none of them answered.
     pub fn survey_finished(&mut self, now: Instant, id: Id, filters: Option<SwarmFilters>) {
         let size = filters.map(|mut filters| {
             if let Some(torrent) = self.torrents.get(&id) {
-                torrent.swarm.add_to(&mut filters, &self.network.external);
+                torrent.swarm.add_to(&mut filters, &self.standing.external);
             }
             Size::of(&filters)
         });
         for ticket in self.surveys.finish(now, id, size) {
             self.answer_scrape(now, ticket);
         }
-        self.pump();
+        self.pump(now);
     }
 
     /// A client with a held scrape went away.
     pub fn scrape_gone(&mut self, ticket: ScrapeTicket) {
         if let Some(scrape) = self.surveys.release(ticket) {
-            self.held -= 1;
-            self.clients.release(scrape.client.addr.ip());
+            self.clients.release(&scrape.client);
         }
     }
 
@@ -190,34 +189,43 @@ impl Broker {
 
     /// Starts what is in line, as far as workers are free.
     pub(super) fn pump_surveys(&mut self) {
-        while let Some(id) = self.surveys.lane.pop() {
-            self.surveys.lane.start();
+        let Surveys { table, lane, .. } = &mut self.surveys;
+        while let Some(id) = lane.next() {
+            let survey = table.get_mut(&id).expect("a count that is under way is not forgotten");
+            lane.start(&mut survey.stage);
             self.outputs.push_back(Output::Survey(id));
         }
     }
 
     fn answer_scrape(&mut self, now: Instant, ticket: ScrapeTicket) {
         let Some(scrape) = self.surveys.release(ticket) else { return };
-        self.held -= 1;
-        self.clients.release(scrape.client.addr.ip());
+        self.clients.release(&scrape.client);
         let files = self.files(now, &scrape.ids);
         self.outputs.push_back(Output::Scraped(ticket, files));
     }
 
     fn count_if_wanted(&mut self, now: Instant, client: &Client, id: Id) {
         let known = self.surveys.is_under_way(&id) || self.surveys.size(now, id).is_some();
-        if !known && self.may_count(client, id) && self.clients.may_look_up(now, client.addr.ip(), client.nearness) {
-            self.surveys.begin(now, id);
+        if !known && self.may_count(now, client, id) && self.clients.may_look_up(now, client) {
+            let near = client.nearness != Nearness::Remote;
+            self.surveys.begin(now, id, if near { Priority::NearWaits } else { Priority::StrangerWaits });
         }
     }
 
     /// Whether asking the DHT for the size of this swarm gives nothing away.
-    fn may_count(&self, client: &Client, id: Id) -> bool {
-        let public = |torrent: &super::Torrent| {
-            torrent.is_cleared(self.policy) && (torrent.looked_up.is_some() || client.nearness == Nearness::Remote)
+    fn may_count(&self, now: Instant, client: &Client, id: Id) -> bool {
+        let public = |torrent: &Torrent| {
+            let asked_before = torrent.looked_up.is_some() || client.nearness == Nearness::Remote;
+            self.is_open(now, torrent) && asked_before
         };
         let harmless = self.torrents.get(&id).map_or(client.nearness == Nearness::Remote, public);
-        self.network.ready && !self.denied.contains(&id) && (harmless || self.policy == Policy::Always)
+        self.standing.ready && !self.denied.contains(&id) && (harmless || self.policy == Policy::Always)
+    }
+
+    /// Whether the size of the swarm may be told: the torrent may be looked up, and no near client withholds its metadata.
+    fn is_open(&self, now: Instant, torrent: &Torrent) -> bool {
+        let facts = torrent.facts(now, self.policy, &self.standing.external);
+        facts.cleared && (facts.open || !facts.is_withheld())
     }
 
     fn files(&mut self, now: Instant, ids: &[Id]) -> Files {
@@ -227,11 +235,14 @@ impl Broker {
     /// What is known about the size of a swarm.
     pub(super) fn counts(&mut self, now: Instant, id: Id) -> Option<Counts> {
         let counted = self.surveys.size(now, id).filter(|_| !self.denied.contains(&id));
-        let Some(torrent) = self.torrents.get_mut(&id) else {
+        let Some(torrent) = self.torrents.get(&id) else {
             return counted.map(|Size { seeds, others }| Counts { complete: seeds, incomplete: others, downloaded: 0 });
         };
-        let open = torrent.refusal(now, self.policy).is_none() && torrent.is_cleared(self.policy);
         let known = counted.is_some() || torrent.looked_up.is_some() || !torrent.swarm.is_empty();
-        (open && known).then(|| torrent.swarm.counts(&self.network.external, counted))
+        if !known || !self.is_open(now, torrent) {
+            return None;
+        }
+        let torrent = self.torrents.get_mut(&id)?;
+        Some(torrent.swarm.counts(&self.standing.external, counted))
     }
 }

@@ -1,5 +1,8 @@
 //! The broker in virtual time: a script of announces and of what the DHT does, and what clients are told when.
 
+mod bounds;
+mod holding;
+mod privacy;
 mod script;
 
 use super::*;
@@ -21,8 +24,9 @@ struct Scene {
 impl Scene {
     fn new(policy: Policy) -> Self {
         let mut broker = Broker::new(policy, BTreeSet::new(), [1; 32]);
-        broker.set_network(Network { ready: true, nodes: 100, external: vec![ip("198.51.100.1")] });
-        Self { broker, now: Instant::from_secs(1000), answers: Vec::new(), scraped: Vec::new(), work: Vec::new() }
+        let now = Instant::from_secs(1000);
+        broker.set_standing(now, Standing { ready: true, nodes: 100, external: vec![ip("198.51.100.1")] });
+        Self { broker, now, answers: Vec::new(), scraped: Vec::new(), work: Vec::new() }
     }
 
     fn announce(&mut self, client: Client, request: Announce) -> Decision {
@@ -95,6 +99,17 @@ impl Scene {
         self.drain();
     }
 
+    /// Ends every lookup that is under way, each with these peers. Gives the infohashes.
+    fn end_lookups(&mut self, peers: &[SocketAddr]) -> Vec<Id> {
+        let lookups: Vec<Id> = self.take_work().into_iter().filter_map(looked_up).collect();
+        for id in &lookups {
+            self.broker.peers_found(self.now, *id, peers);
+            self.broker.lookup_finished(self.now, *id);
+        }
+        self.drain();
+        lookups
+    }
+
     fn lookup_ends(&mut self) {
         self.broker.lookup_finished(self.now, HASH);
         self.drain();
@@ -109,6 +124,10 @@ impl Scene {
         self.broker.announce_finished(self.now, HASH, port, &[Family::V4], stored);
         self.drain();
     }
+}
+
+fn looked_up(work: Output) -> Option<Id> {
+    if let Output::Lookup(id) = work { Some(id) } else { None }
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -130,25 +149,14 @@ fn remote() -> Client {
 }
 
 fn leech(port: u16) -> Announce {
-    let (info_hash, event) = (HASH, Phase::Started);
+    let (info_hash, phase) = (HASH, Phase::Started);
     let peer_id = [port as u8; 20];
     let (left, downloaded, wanted, cursor) = (Some(1000), 0, None, None);
-    Announce {
-        info_hash,
-        peer_id,
-        port,
-        left,
-        downloaded,
-        phase: event,
-        wanted,
-        cursor,
-        claimed_v4: None,
-        claimed_v6: None,
-    }
+    Announce { info_hash, peer_id, port, left, downloaded, phase, wanted, cursor, claimed_v4: None, claimed_v6: None }
 }
 
 fn seed(port: u16) -> Announce {
-    Announce { left: Some(0), ..leech(port) }
+    Announce { left: Some(0), downloaded: 1000, ..leech(port) }
 }
 
 fn announce_of(client: &str, seed: bool, nearness: Nearness) -> Output {
@@ -159,192 +167,15 @@ fn peers(count: usize) -> Vec<SocketAddr> {
     (0..count).map(|i| SocketAddr::new(IpAddr::from([198, 18, (i >> 8) as u8, i as u8]), 6881)).collect()
 }
 
-#[test]
-fn a_cold_download_waits_for_the_first_peers_and_a_moment_more() {
-    let mut scene = Scene::new(Policy::Always);
-    let ticket = scene.held(local(), leech(1111));
-    assert_eq!(scene.take_work()[0], Output::Lookup(HASH));
-    scene.pass(2 * SECOND);
-    scene.found(&peers(1));
-    scene.pass(SECOND / 2);
-    scene.found(&peers(5));
-    assert_eq!(scene.answers, []);
-    scene.pass(SECOND);
-    let (at, answered, answer) = scene.answers.pop().unwrap();
-    assert_eq!((at, answered), (Instant::from_secs(1003), ticket));
-    assert_eq!(answer.unwrap().peers.len(), 5);
+fn id(number: u32) -> Id {
+    let mut hash = [0; 20];
+    hash[..4].copy_from_slice(&number.to_be_bytes());
+    Id(hash)
 }
 
-#[test]
-fn enough_peers_or_the_end_of_the_lookup_end_the_wait() {
-    let mut scene = Scene::new(Policy::Always);
-    scene.held(local(), leech(1111));
-    scene.found(&peers(30));
-    assert_eq!(scene.answers.pop().unwrap().2.unwrap().peers.len(), 30);
-
-    let mut scene = Scene::new(Policy::Always);
-    scene.held(local(), leech(1111));
-    scene.pass(SECOND);
-    scene.lookup_ends();
-    let reply = scene.answers.pop().unwrap().2.unwrap();
-    assert_eq!((reply.peers.len(), reply.interval, reply.warning), (0, Duration::from_secs(120), None));
-}
-
-#[test]
-fn patience_ends_before_the_clients_does() {
-    for (transport, patience) in [(Transport::Http, 8), (Transport::Udp, 4)] {
-        let mut scene = Scene::new(Policy::Always);
-        scene.held(client("127.0.0.1:40000", transport), leech(1111));
-        scene.pass(60 * SECOND);
-        let (at, _, answer) = scene.answers.pop().unwrap();
-        let reply = answer.unwrap();
-        assert_eq!(at, Instant::from_secs(1000 + patience));
-        assert_eq!((reply.interval, reply.min_interval), (Duration::from_secs(120), Duration::from_secs(30)));
-        assert!(reply.warning.unwrap().contains("still running"));
-    }
-}
-
-#[test]
-fn nobody_waits_who_gains_nothing_by_it() {
-    let stopped = Announce { phase: Phase::Stopped, ..leech(1111) };
-    let sated = Announce { wanted: Some(0), ..leech(1111) };
-    let completed = Announce { phase: Phase::Completed, ..leech(1111) };
-    for request in [seed(1111), stopped, sated, completed] {
-        Scene::new(Policy::Always).answered(local(), request);
-    }
-    // Warm: peers that were found lately.
-    let mut scene = Scene::new(Policy::Always);
-    scene.held(local(), leech(1111));
-    scene.found(&peers(40));
-    scene.lookup_ends();
-    scene.pass(9 * 60 * SECOND);
-    assert_eq!(scene.answered(local(), leech(1112)).peers.len(), 41);
-    // Cold again after ten minutes, when no lookup refreshes it.
-    let mut scene = Scene::new(Policy::Always);
-    scene.held(remote(), leech(1111));
-    scene.found(&peers(40));
-    scene.lookup_ends();
-    scene.pass(11 * 60 * SECOND);
-    scene.held(remote(), leech(1112));
-    // A seed next door has everything.
-    let mut scene = Scene::new(Policy::Always);
-    scene.answered(local(), seed(1111));
-    assert_eq!(scene.answered(local(), leech(1112)).peers, ["127.0.0.1:1111".parse().unwrap()]);
-}
-
-#[test]
-fn a_swarm_that_was_empty_a_minute_ago_is_not_waited_for() {
-    let mut scene = Scene::new(Policy::Always);
-    scene.held(local(), leech(1111));
-    scene.lookup_ends();
-    scene.pass(60 * SECOND);
-    assert_eq!(scene.answered(local(), leech(1111)).interval, Duration::from_secs(120));
-    scene.pass(61 * SECOND);
-    scene.held(local(), leech(1111));
-}
-
-#[test]
-fn one_lookup_serves_all_who_ask() {
-    let mut scene = Scene::new(Policy::Always);
-    for port in 0..8 {
-        scene.held(client(&format!("127.0.0.1:{}", 50_000 + port), Transport::Udp), leech(2000 + port));
-    }
-    let lookups = scene.take_work().into_iter().filter(|work| *work == Output::Lookup(HASH)).count();
-    assert_eq!(lookups, 1);
-    scene.found(&peers(40));
-    assert_eq!(scene.answers.len(), 8);
-}
-
-#[test]
-fn a_datagram_sent_again_is_the_same_request() {
-    let mut scene = Scene::new(Policy::Always);
-    let udp = client("127.0.0.1:40000", Transport::Udp);
-    let first = scene.held(udp, leech(1111));
-    scene.pass(2 * SECOND);
-    assert_eq!(scene.held(udp, leech(1111)), first);
-    scene.pass(2 * SECOND);
-    assert_eq!(scene.answers.len(), 1, "the deadline did not move");
-    assert_eq!(scene.broker.load().held, 0);
-}
-
-#[test]
-fn few_answers_are_held_for_one_client_and_not_too_many_in_all() {
-    let mut scene = Scene::new(Policy::Always);
-    let other = |i: u16| Announce { info_hash: Id([(i % 250) as u8; 20]), ..leech(1000 + i) };
-    let held = (0..100).filter(|&i| matches!(scene.announce(local(), other(i)), Decision::Held(_))).count();
-    assert_eq!(held, 4);
-    let mut held = 0;
-    for i in 0..10_000u32 {
-        let addr = SocketAddr::new(std::net::Ipv4Addr::from(0x0a00_0000 + i).into(), 1);
-        let client = Client { addr, nearness: Nearness::Lan, ..local() };
-        held += usize::from(matches!(scene.announce(client, other(i as u16)), Decision::Held(_)));
-    }
-    assert_eq!((held + 4, scene.broker.load().held), (MAX_HELD, MAX_HELD));
-    scene.pass(8 * SECOND);
-    assert_eq!((scene.answers.len(), scene.broker.load().held), (MAX_HELD, 0));
-    scene.held(local(), Announce { info_hash: Id([255; 20]), ..leech(1) });
-}
-
-#[test]
-fn a_client_that_hangs_up_frees_its_place() {
-    let mut scene = Scene::new(Policy::Always);
-    for i in 0..100 {
-        let request = Announce { info_hash: Id([i; 20]), ..leech(1111) };
-        let ticket = scene.held(local(), request);
-        scene.broker.gone(scene.now, ticket);
-    }
-    assert_eq!(scene.broker.load().held, 0);
-    scene.pass(10 * SECOND);
-    assert_eq!(scene.answers, []);
-}
-
-#[test]
-fn before_the_dht_is_ready_clients_are_told_so() {
-    let mut scene = Scene::new(Policy::Always);
-    scene.broker.set_network(Network { nodes: 3, ..Network::default() });
-    scene.held(local(), leech(1111));
-    scene.pass(7 * SECOND);
-    assert_eq!(scene.take_work(), []);
-    scene.pass(SECOND);
-    let reply = scene.answers.pop().unwrap().2.unwrap();
-    assert_eq!(reply.warning.unwrap(), "the DHT is starting up (3 nodes so far)");
-    scene.broker.set_network(Network { ready: true, ..Network::default() });
-    scene.drain();
-    assert!(scene.take_work().contains(&Output::Lookup(HASH)));
-}
-
-#[test]
-fn a_stale_swarm_is_answered_at_once_and_refreshed_behind_the_answer() {
-    let mut scene = Scene::new(Policy::Always);
-    scene.answered(remote(), seed(1111));
-    scene.found(&peers(10));
-    scene.lookup_ends();
-    scene.take_work();
-    scene.pass(119 * SECOND);
-    scene.answered(remote(), leech(1112));
-    assert_eq!(scene.take_work(), []);
-    scene.pass(SECOND);
-    assert_eq!(scene.answered(remote(), leech(1112)).peers.len(), 11);
-    assert_eq!(scene.take_work(), [Output::Lookup(HASH)]);
-}
-
-#[test]
-fn a_download_next_door_keeps_its_swarm_warm() {
-    let mut scene = Scene::new(Policy::Always);
-    scene.held(local(), leech(1111));
-    scene.lookup_ends();
-    scene.take_work();
-    for _ in 0..3 {
-        scene.pass(8 * 60 * SECOND);
-        assert!(scene.take_work().contains(&Output::Lookup(HASH)));
-        scene.lookup_ends();
-    }
-    // Not for strangers, and not for those who left.
-    scene.answered(local(), Announce { phase: Phase::Stopped, ..leech(1111) });
-    scene.announce(remote(), leech(1112));
-    scene.take_work();
-    scene.pass(30 * 60 * SECOND);
-    assert_eq!(scene.take_work(), []);
+/// Whether a ticket is for one of the infohashes below a million.
+fn is_near(ticket: &Ticket) -> bool {
+    u32::from_be_bytes(*ticket.info_hash.0.first_chunk().unwrap()) < 1_000_000
 }
 
 #[test]
@@ -419,106 +250,37 @@ fn nobody_else_is_announced() {
 }
 
 #[test]
-fn the_dht_hears_of_a_torrent_only_when_it_is_proven_public() {
-    let mut scene = Scene::new(Policy::VerifiedPublic);
+fn a_download_is_finished_once_however_often_that_is_said() {
+    let mut scene = Scene::new(Policy::Always);
+    let completed = Announce { phase: Phase::Completed, ..seed(1111) };
     scene.held(local(), leech(1111));
-    let probe = Output::Probe { info_hash: HASH, peer: "127.0.0.1:1111".parse().unwrap(), complete: false };
-    assert_eq!(scene.take_work(), [probe]);
-    scene.probe_says(Verdict::Public);
-    let announce = announce_of("127.0.0.1:1111", false, Nearness::Host);
-    assert_eq!(scene.take_work(), [Output::Lookup(HASH), announce]);
-    // Proven once, proven for good.
-    scene.found(&peers(40));
-    scene.answered(local(), seed(1112));
-    assert!(!scene.take_work().iter().any(|work| matches!(work, Output::Probe { .. })));
-}
-
-#[test]
-fn a_private_torrent_is_refused_and_kept_from_the_dht() {
-    for verdict in [Verdict::Private, Verdict::Withheld] {
-        for policy in [Policy::Never, Policy::VerifiedPublic] {
-            let mut scene = Scene::new(policy);
-            scene.held(local(), leech(1111));
-            scene.take_work();
-            scene.probe_says(verdict);
-            let refusal = scene.answers.pop().unwrap().2.unwrap_err();
-            assert!(refusal.reason.contains("private"), "{}", refusal.reason);
-            let again = scene.announce(remote(), leech(2222));
-            assert_eq!(again, Decision::Now(Err(refusal)));
-            scene.pass(25 * 60 * SECOND);
-            assert_eq!(scene.take_work(), []);
-            assert_eq!(scene.known(), None);
-        }
+    for _ in 0..3 {
+        scene.answered(local(), completed.clone());
+        scene.answered(local(), Announce { phase: Phase::Update, ..seed(1111) });
     }
+    assert_eq!(scene.known().unwrap().downloaded, 1);
+    // A datagram that is sent again by a client that was never seen to download counts for nothing.
+    for port in 2000..2010 {
+        scene.answered(remote(), Announce { port, ..completed.clone() });
+    }
+    assert_eq!(scene.known().unwrap().downloaded, 1);
 }
 
 #[test]
-fn a_magnet_link_gets_peers_first_and_is_announced_when_it_has_metadata() {
-    let mut scene = Scene::new(Policy::VerifiedPublic);
-    scene.held(local(), leech(1111));
-    scene.take_work();
-    scene.probe_says(Verdict::NotYet);
-    assert_eq!(scene.take_work(), [Output::Lookup(HASH)]);
-    scene.found(&peers(40));
+fn a_client_that_left_is_not_handed_out_again_by_way_of_the_dht() {
+    let mut scene = Scene::new(Policy::Always);
+    scene.answered(local(), seed(1111));
     scene.lookup_ends();
-    assert_eq!(scene.answers.len(), 1);
-    scene.pass(5 * SECOND);
-    assert!(matches!(scene.take_work()[..], [Output::Probe { .. }]));
-    scene.probe_says(Verdict::NotYet);
-    scene.pass(5 * SECOND);
-    assert_eq!(scene.take_work(), [], "the pause grows");
-    scene.pass(5 * SECOND);
-    assert!(matches!(scene.take_work()[..], [Output::Probe { .. }]));
-    scene.probe_says(Verdict::Public);
-    assert!(matches!(scene.take_work()[..], [Output::Announce { .. }]));
-}
-
-#[test]
-fn who_cannot_be_asked_gets_peers_and_is_told_that_it_is_not_announced() {
-    let mut scene = Scene::new(Policy::VerifiedPublic);
-    scene.held(local(), leech(1111));
-    scene.take_work();
-    scene.probe_says(Verdict::Unknown);
-    assert_eq!(scene.take_work(), [Output::Lookup(HASH)]);
-    scene.found(&peers(40));
-    let reply = scene.answers.pop().unwrap().2.unwrap();
-    assert_eq!(reply.peers.len(), 40);
-    assert!(reply.warning.unwrap().contains("not announced"));
-    // aria2 without a listener: there is no port to ask at.
-    let mut scene = Scene::new(Policy::VerifiedPublic);
-    scene.held(local(), leech(0));
-    assert_eq!(scene.take_work(), [Output::Lookup(HASH)]);
-}
-
-#[test]
-fn a_denied_torrent_is_not_even_remembered() {
-    let mut broker = Broker::new(Policy::Always, [HASH].into(), [1; 32]);
-    assert!(matches!(broker.announce(Instant::ZERO, local(), seed(1)), Decision::Now(Err(_))));
-    assert_eq!(broker.load(), Load::default());
-}
-
-#[test]
-fn no_text_makes_a_client_give_up_for_good() {
-    let mut scene = Scene::new(Policy::VerifiedPublic);
-    let mut texts = vec![Failure::malformed("").reason];
-    for verdict in [Verdict::Unknown, Verdict::Withheld, Verdict::Private] {
-        match scene.announce(local(), seed(1111)) {
-            Decision::Now(Ok(reply)) => texts.extend(reply.warning),
-            other => panic!("{other:?}"),
-        }
-        scene.pass(400 * SECOND);
-        scene.probe_says(verdict);
-        match scene.announce(local(), seed(1111)) {
-            Decision::Now(answer) => texts.extend(answer.map_or_else(|no| Some(no.reason), |reply| reply.warning)),
-            Decision::Held(_) => panic!("held"),
-        }
-        scene.pass(3600 * SECOND);
-        scene = Scene::new(Policy::VerifiedPublic);
-    }
-    assert!(texts.len() >= 4, "{texts:?}");
-    for forbidden in ["unregistered", "not registered", "cannot be found"] {
-        assert!(texts.iter().all(|text| !text.contains(forbidden)), "{texts:?}");
-    }
+    scene.answered(local(), Announce { phase: Phase::Stopped, ..seed(1111) });
+    scene.pass(3 * 60 * SECOND);
+    scene.held(remote(), leech(2222));
+    let ours = "198.51.100.1:1111".parse().unwrap();
+    scene.found(&[peers(2), vec![ours]].concat());
+    scene.lookup_ends();
+    assert_eq!(scene.answers.pop().unwrap().2.unwrap().peers, peers(2));
+    // It is known again when it comes back.
+    scene.answered(local(), seed(1111));
+    assert_eq!(scene.answered(remote(), leech(2222)).peers.len(), 3);
 }
 
 #[test]
@@ -534,7 +296,7 @@ fn a_big_swarm_is_walked_batch_by_batch() {
         cursor = Some(reply.cursor);
         seen.extend(reply.peers);
     }
-    assert_eq!(seen.len(), 200, "four batches of 50 show everybody once");
+    assert_eq!(seen.len(), 200, "four batches of 50 show each peer once");
     // A client that does not bring the cursor back (UDP has no place for it) goes on all the same.
     let batch = |scene: &mut Scene| scene.answered(local(), Announce { phase: Phase::Update, ..leech(1111) }).peers;
     let (first, second) = (batch(&mut scene), batch(&mut scene));
@@ -566,7 +328,7 @@ fn a_scrape_waits_for_one_count_and_is_told_the_union() {
         panic!("answered")
     };
     assert_eq!(scene.take_work(), [Output::Survey(HASH)]);
-    // Two more announce here meanwhile: one whom the DHT knows, one whom it does not.
+    // Two more announce here meanwhile: one that the DHT knows, one that it does not.
     scene.answered(remote(), seed(1111));
     scene.answered(client("192.0.2.1:4000", Transport::Udp), Announce { wanted: Some(0), ..leech(1112) });
     scene.take_work();
@@ -614,7 +376,7 @@ fn nobody_answering_is_not_nobody_there() {
 
 #[test]
 fn a_scrape_gives_no_secret_away() {
-    // Somebody near may ask for a private torrent: nobody can tell, and the DHT is not asked.
+    // A near client may ask for a private torrent: that cannot be told, and the DHT is not asked.
     let mut scene = Scene::new(Policy::VerifiedPublic);
     assert_eq!(scene.scrape(local(), &[HASH]), Scraping::Now(vec![(HASH, None)]));
     scene.answered(local(), seed(1111));
@@ -652,12 +414,12 @@ fn other_trackers_are_told_of_whom_the_dht_is_told_and_their_peers_count() {
         scene.take_work().into_iter().filter_map(relay).collect()
     };
     let addr: SocketAddr = "127.0.0.1:1111".parse().unwrap();
-    let told = |event| {
+    let told = |phase| {
         let (info_hash, peer_id, seed) = (HASH, [1111u16 as u8; 20], false);
-        [Relay { info_hash, peer_id, client: addr, port: 1111, seed, phase: event }]
+        [Relay { info_hash, peer_id, client: addr, port: 1111, seed, phase }]
     };
     assert_eq!(relays(&mut scene), told(Phase::Started), "the near one, not the stranger");
-    // The DHT knows nobody; the answer waits for the trackers.
+    // The DHT knows no peer; the answer waits for the trackers.
     scene.lookup_ends();
     assert_eq!(scene.answers, []);
     scene.found(&peers(3));
@@ -688,40 +450,38 @@ fn both_addresses_of_a_client_are_recognised() {
 }
 
 #[test]
-fn until_it_is_known_whether_a_torrent_is_private_nobody_is_told_of_anybody() {
-    let mut scene = Scene::new(Policy::VerifiedPublic);
-    let first = scene.answered(local(), seed(1111));
-    assert_eq!((first.interval, first.min_interval), (60 * SECOND, 30 * SECOND), "it should hear the verdict soon");
-    let stranger = scene.held(remote(), leech(2222));
-    let neighbour = scene.held(client("192.168.1.7:4", Transport::Http), leech(3333));
-    assert_eq!(scene.answered(client("192.168.1.8:4", Transport::Http), seed(4444)).peers, []);
-    assert_eq!(scene.answers, []);
-    assert!(!scene.take_work().contains(&Output::Lookup(HASH)));
-    scene.probe_says(Verdict::Public);
-    scene.found(&peers(1));
-    scene.lookup_ends();
-    let told: BTreeSet<Ticket> = scene.answers.iter().map(|(_, ticket, _)| *ticket).collect();
-    assert_eq!(told, BTreeSet::from([stranger, neighbour]));
-    assert!(scene.answers.iter().all(|(_, _, answer)| answer.as_ref().is_ok_and(|reply| reply.peers.len() >= 3)));
-}
+fn clients_are_known_again_after_a_restart() {
+    let mut before = Scene::new(Policy::VerifiedPublic);
+    let neighbour = client("192.168.1.7:4", Transport::Http);
+    before.held(local(), leech(1111));
+    before.probe_says(Verdict::Public);
+    before.answered(neighbour, Announce { wanted: Some(0), ..seed(2222) });
+    before.answered(remote(), Announce { wanted: Some(0), ..leech(3333) });
+    before.answered(local(), Announce { phase: Phase::Completed, ..seed(1111) });
+    before.pass(10 * 60 * SECOND);
+    before.answered(neighbour, Announce { wanted: Some(0), ..seed(2222) });
+    let counts = before.known();
+    let saved = before.broker.snapshot(before.now);
 
-#[test]
-fn a_flood_of_infohashes_costs_a_bounded_amount() {
-    let mut scene = Scene::new(Policy::Always);
-    scene.answered(local(), seed(1111));
-    for i in 0..30_000u32 {
-        let mut hash = [0; 20];
-        hash[..4].copy_from_slice(&i.to_be_bytes());
-        let request = Announce { info_hash: Id(hash), ..seed(6881) };
-        scene.broker.announce(scene.now, remote(), request);
-    }
-    assert_eq!(scene.broker.load().torrents, MAX_TORRENTS);
-    // Strangers push out strangers, not our own.
-    assert!(scene.known().is_some());
-    scene.drain();
-    let lookups = scene.take_work().iter().filter(|work| matches!(work, Output::Lookup(_))).count();
-    assert!(lookups <= LOOKUPS);
-    // All of it is forgotten when nobody asks.
-    scene.pass(2 * 3600 * SECOND);
-    assert!(scene.broker.load().torrents <= LOOKUPS + 1, "{:?}", scene.broker.load());
+    // Saved a moment ago: all are there, the torrent is known to be public, and is announced again.
+    let mut after = Scene::new(Policy::VerifiedPublic);
+    after.now = Instant::from_secs(100_000);
+    after.broker.restore(after.now, saved.clone(), SECOND);
+    after.drain();
+    assert_eq!(after.known(), counts);
+    assert!(after.take_work().iter().any(|work| matches!(work, Output::Announce { .. })));
+    let told = after.answered(client("192.168.1.8:4", Transport::Http), leech(4444)).peers;
+    assert_eq!(told.len(), 3, "{told:?}");
+    // What each had said and done is known as well.
+    after.answered(local(), Announce { phase: Phase::Completed, ..seed(1111) });
+    assert_eq!(after.known().unwrap().downloaded, 1);
+
+    // Half an hour later those are gone that would be gone by now, and after a day all of them.
+    let mut after = Scene::new(Policy::VerifiedPublic);
+    after.now = Instant::from_secs(100_000);
+    after.broker.restore(after.now, saved.clone(), 30 * 60 * SECOND);
+    assert_eq!(after.known().map(|counts| (counts.complete, counts.incomplete)), Some((1, 0)));
+    let mut after = Scene::new(Policy::VerifiedPublic);
+    after.broker.restore(after.now, saved, 24 * 3600 * SECOND);
+    assert_eq!(after.broker.load().torrents, 0);
 }

@@ -5,6 +5,7 @@
 
 mod client;
 mod http;
+mod keep;
 mod probe;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -82,6 +84,8 @@ pub struct Settings {
     pub names: Vec<HostName>,
     /// Memory for all that the gateway remembers, in bytes.
     pub memory_bytes: usize,
+    /// The folder in which the clients are kept over a restart; `None` keeps them nowhere.
+    pub keep_in: Option<PathBuf>,
 }
 
 /// Memory of a gateway whose settings say nothing, in bytes.
@@ -97,6 +101,7 @@ impl Default for Settings {
             upstream: Vec::new(),
             names: Vec::new(),
             memory_bytes: MEMORY_BYTES,
+            keep_in: None,
         }
     }
 }
@@ -135,6 +140,9 @@ impl FromStr for HostName {
     }
 }
 
+/// Time on the broker's clock when the gateway starts: clients that it remembers were seen before that.
+const REMEMBERED: Duration = Duration::from_secs(8 * 24 * 3600);
+
 /// A gateway that is bound and does not run yet.
 #[derive(Debug)]
 pub struct Gateway<D> {
@@ -163,6 +171,7 @@ struct Shared {
     probes: Mutex<probe::Budget>,
     connection_ids: ConnectionIds,
     our_peer_id: [u8; 20],
+    keep_in: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -198,6 +207,7 @@ impl<D: Directory> Gateway<D> {
         let (sender, work) = mpsc::unbounded_channel();
         let (late_sender, late) = mpsc::unbounded_channel();
         let mut broker = Broker::new(settings.policy, settings.denied, secret_seed(&mut random));
+        broker.set_memory(settings.memory_bytes);
         if !settings.upstream.is_empty() {
             broker.relay_to_trackers();
         }
@@ -214,7 +224,11 @@ impl<D: Directory> Gateway<D> {
             probes: Mutex::new(probe::Budget::new(listener.local_addr()?.port())),
             connection_ids: ConnectionIds::new(random.secret_key()),
             our_peer_id: peer_id(&mut random),
+            keep_in: settings.keep_in,
         };
+        if let Some(folder) = &shared.keep_in {
+            keep::restore(&shared, folder);
+        }
         Ok(Self { shared: Arc::new(shared), directory, listener, socket, late, work })
     }
 
@@ -241,6 +255,9 @@ impl<D: Directory> Gateway<D> {
         tasks.spawn(async move { udp::serve(&of_udp, socket, late).await });
         let (for_work, directory_for_work) = (Arc::clone(&shared), directory.clone());
         tasks.spawn(async move { work::perform(&for_work, &directory_for_work, work).await });
+        if let Some(folder) = shared.keep_in.clone() {
+            tasks.spawn(keep::save_for_ever(Arc::clone(&shared), folder));
+        }
         tasks.spawn(async move { work::observe(&shared, &directory).await });
         if let Some(Err(error)) = tasks.join_next().await
             && let Ok(panic) = error.try_into_panic()
@@ -264,7 +281,7 @@ impl Monitor {
 
 impl Shared {
     fn now(&self) -> Instant {
-        Instant::from_micros(u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX))
+        Instant::ZERO + (REMEMBERED + self.start.elapsed())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

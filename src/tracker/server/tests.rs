@@ -132,12 +132,12 @@ fn path(hash: char, rest: &str) -> String {
     format!("/announce?info_hash={}&peer_id=-XX0000-abcdefghijkl&compact=1&{rest}", hash.to_string().repeat(20))
 }
 
-/// A UDP announce of a client on port 7777.
+/// A UDP announce of a client on port 7777; a seed has downloaded something.
 fn datagram(connection: u64, hash: u8, left: u64) -> Vec<u8> {
     let mut bytes = [&connection.to_be_bytes()[..], &1u32.to_be_bytes(), &99u32.to_be_bytes()].concat();
     bytes.extend([hash; 20]);
     bytes.extend(*b"-XX0000-abcdefghijkl");
-    bytes.extend([0, left, 0].map(u64::to_be_bytes).concat());
+    bytes.extend([u64::from(left == 0), left, 0].map(u64::to_be_bytes).concat());
     bytes.extend([2u32, 0, 0].map(u32::to_be_bytes).concat());
     bytes.extend((-1i32).to_be_bytes());
     bytes.extend(7777u16.to_be_bytes());

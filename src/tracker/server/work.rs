@@ -10,12 +10,12 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until, timeout};
 use tracing::debug;
 
-use super::{Directory, PATIENCE_WITH_DHT, Shared, probe, upstream};
+use super::{Directory, PATIENCE_WITH_DHT, REMEMBERED, Shared, probe, upstream};
 use crate::engine::contact::Family;
 use crate::engine::id::Id;
 use crate::engine::time::Instant;
 use crate::tracker::Phase;
-use crate::tracker::broker::{Network, Output};
+use crate::tracker::broker::{Output, Standing};
 use crate::tracker::metadata::Verdict;
 use crate::tracker::nearness::Nearness;
 
@@ -47,7 +47,7 @@ async fn wait_for_deadline(shared: &Shared) {
     let deadline = shared.state().broker.next_timeout();
     tokio::select! {
         () = shared.earlier.notified() => {}
-        () = sleep_until(shared.start + Duration::from_micros(deadline.as_micros())), if deadline != Instant::FAR_FUTURE => {}
+        () = sleep_until(shared.start + deadline.since(Instant::ZERO + REMEMBERED)), if deadline != Instant::FAR_FUTURE => {}
     }
 }
 
@@ -141,7 +141,7 @@ pub(super) async fn observe(shared: &Shared, directory: &impl Directory) {
     let mut ready = false;
     loop {
         let (nodes, external) = directory.standing().await;
-        shared.with_broker(|broker, _| broker.set_network(Network { ready, nodes, external }));
+        shared.with_broker(|broker, now| broker.set_standing(now, Standing { ready, nodes, external }));
         tokio::select! {
             () = &mut joined, if !ready => ready = true,
             () = sleep(if ready { SELDOM } else { OFTEN }) => {}

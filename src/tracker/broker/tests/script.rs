@@ -9,23 +9,23 @@ use super::*;
 /// One step of a random script.
 #[derive(Clone, Debug)]
 enum Step {
-    Announce { client: u8, torrent: u8, port: u16, left: u8, event: u8, wanted: u8, udp: bool },
+    Announce { client: u8, torrent: u8, port: u16, left: u8, phase: u8, wanted: u8, udp: bool },
     Work { which: u8, peers: u8, verdict: u8 },
     Scrape { client: u8, torrents: u8, udp: bool },
     HangUp { which: u8 },
-    Network { ready: bool },
+    Standing { ready: bool },
     Pass { seconds: u16 },
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (0..4u8, 0..3u8, 0..5u16, 0..2u8, 0..4u8, any::<u8>(), any::<bool>()).prop_map(
-            |(client, torrent, port, left, event, wanted, udp)| Step::Announce { client, torrent, port, left, event, wanted, udp }
+            |(client, torrent, port, left, phase, wanted, udp)| Step::Announce { client, torrent, port, left, phase, wanted, udp }
         ),
         4 => (any::<u8>(), 0..60u8, 0..5u8).prop_map(|(which, peers, verdict)| Step::Work { which, peers, verdict }),
         2 => (0..4u8, 1..4u8, any::<bool>()).prop_map(|(client, torrents, udp)| Step::Scrape { client, torrents, udp }),
         1 => any::<u8>().prop_map(|which| Step::HangUp { which }),
-        1 => any::<bool>().prop_map(|ready| Step::Network { ready }),
+        1 => any::<bool>().prop_map(|ready| Step::Standing { ready }),
         3 => (0..1000u16).prop_map(|seconds| Step::Pass { seconds }),
     ]
 }
@@ -47,10 +47,10 @@ struct Player {
 impl Player {
     fn play(&mut self, step: Step) {
         match step {
-            Step::Announce { client: who, torrent, port, left, event, wanted, udp } => {
-                let event = [Phase::Update, Phase::Started, Phase::Completed, Phase::Stopped][usize::from(event)];
+            Step::Announce { client: who, torrent, port, left, phase, wanted, udp } => {
+                let phase = [Phase::Update, Phase::Started, Phase::Completed, Phase::Stopped][usize::from(phase)];
                 let (left, wanted) = (Some(left.into()), Some(wanted.into()));
-                let request = Announce { info_hash: Id([torrent; 20]), left, phase: event, wanted, ..leech(port) };
+                let request = Announce { info_hash: Id([torrent; 20]), left, phase, wanted, ..leech(port) };
                 self.announce(any_client(who, udp), request);
             }
             Step::Scrape { client: who, torrents, udp } => {
@@ -74,7 +74,9 @@ impl Player {
                 self.waiting.remove(&ticket);
                 self.scene.broker.gone(self.scene.now, ticket);
             }
-            Step::Network { ready } => self.scene.broker.set_network(Network { ready, ..Network::default() }),
+            Step::Standing { ready } => {
+                self.scene.broker.set_standing(self.scene.now, Standing { ready, ..Standing::default() });
+            }
             Step::Pass { seconds } => self.scene.pass(Duration::from_secs(seconds.into())),
             Step::Work { .. } | Step::HangUp { .. } => {}
         }
@@ -86,7 +88,7 @@ impl Player {
         let asker = client.peer(&request);
         match self.scene.announce(client, request.clone()) {
             Decision::Held(ticket) => {
-                let deadline = self.scene.now + client.transport.patience();
+                let deadline = self.scene.now + client.transport.patience_in_line();
                 self.waiting.entry(ticket).or_insert(deadline);
             }
             Decision::Now(Ok(reply)) => {
