@@ -81,7 +81,10 @@ fn script(lets_go: usize) -> (Script, mpsc::UnboundedReceiver<Announced>) {
     let (sender, announced) = mpsc::unbounded_channel();
     let peers: Vec<_> = (1..=40).map(|i| SocketAddr::from(([198, 18, 0, i], 6881))).collect();
     let go = Arc::new(tokio::sync::Semaphore::new(lets_go));
-    (Script { peers: Arc::new(peers), go, lookups: Arc::default(), announced: sender, again: watch::Sender::new(0) }, announced)
+    (
+        Script { peers: Arc::new(peers), go, lookups: Arc::default(), announced: sender, again: watch::Sender::new(0) },
+        announced,
+    )
 }
 
 async fn gateway_with(addr: &str, settings: Settings, lets_go: usize) -> Fixture {
