@@ -8,7 +8,7 @@ use std::time::Duration;
 use bendy::decoding::{Decoder, Object};
 use trackerless::engine::bencode::scan::{Kind as Value, MAX_DEPTH, Malformed, Scanner};
 use trackerless::engine::contact::Family;
-use trackerless::engine::id::Id;
+use trackerless::engine::id::{Id, InfoHash, Target};
 use trackerless::engine::items::{Item, Value as ItemValue};
 use trackerless::engine::krpc::encode::MAX_DATAGRAM;
 use trackerless::engine::krpc::{Kind, MAX_CONTACTS, Message};
@@ -104,8 +104,8 @@ pub fn node(script: &[u8]) {
         match opcode % 13 {
             0 => harness.wait(u64::from(argument) * 50),
             1 => harness.wait(u64::from(argument) * 60_000),
-            2 => harness.begin(|node, now| node.find_peers(now, id(argument))),
-            3 => harness.begin(|node, now| node.announce(now, id(argument), 6881, argument % 2 == 0)),
+            2 => harness.begin(|node, now| node.find_peers(now, InfoHash(id(argument)))),
+            3 => harness.begin(|node, now| node.announce(now, InfoHash(id(argument)), 6881, argument % 2 == 0)),
             4 => harness.begin(|node, now| node.ping(now, addr(argument))),
             5 => harness.cancel(argument),
             6 => harness.answer(argument, script.next().unwrap_or_default()),
@@ -114,8 +114,8 @@ pub fn node(script: &[u8]) {
                 harness.receive(addr(argument), &bytes);
             }
             8 => harness.ask(argument, script.next().unwrap_or_default()),
-            9 => harness.begin(|node, now| node.get_item(now, id(argument), b"salt")),
-            10 => harness.begin(|node, now| node.renew_item(now, id(argument), b"")),
+            9 => harness.begin(|node, now| node.get_item(now, Target(id(argument)), b"salt")),
+            10 => harness.begin(|node, now| node.renew_item(now, Target(id(argument)), b"")),
             11 => harness.begin(|node, now| node.put_item(now, item(argument), None)),
             _ => harness.routers(argument),
         }

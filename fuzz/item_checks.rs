@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use trackerless::engine::bencode::scan::{Kind as Value, Malformed, Scanner};
 use trackerless::engine::contact::Family;
-use trackerless::engine::id::Id;
+use trackerless::engine::id::{Id, NodeId};
 use trackerless::engine::items::{Item, ItemFault, ItemStore, MAX_VALUE, Mutable, PutRefusal};
 use trackerless::engine::krpc::{Kind, Message};
 use trackerless::engine::limits::{ITEM_BYTES, ITEM_LIFETIME, ITEMS};
@@ -148,7 +148,7 @@ pub fn store(script: &[u8]) {
     assert_eq!((bench.store.len(), bench.store.used_bytes()), (0, 0), "something outlives its life");
 }
 
-const OWN: Id = Id::ZERO;
+const OWN: NodeId = NodeId(Id::ZERO);
 
 fn immutable(text: u8, length: u8) -> Item {
     let contents = vec![text; usize::from(length) * 3];

@@ -19,7 +19,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::engine::contact::{Contact, Family};
-use crate::engine::id::Id;
+use crate::engine::id::{InfoHash, Target};
 use crate::engine::node::{Command, Event, SlicedSnapshot, Summary};
 use crate::net::clock::unix_seconds;
 use crate::net::driver::{NodeHandle, Request};
@@ -209,46 +209,46 @@ impl Dht {
     /// Peers of `info_hash`, as they arrive, each once. Dropping the stream ends the lookup.
     ///
     /// ```
-    /// # use trackerless::{Dht, Id};
+    /// # use trackerless::{Dht, InfoHash};
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let loopback = || Dht::builder().private_network(true).bind("127.0.0.1:0".parse().unwrap());
     /// let first = loopback().start().await?;
     /// let second = loopback().bootstrap([first.local_addrs()[0].to_string()]).start().await?;
     /// second.bootstrapped().await;
     ///
-    /// let swarm: Id = "da39a3ee5e6b4b0d3255bfef95601890afd80709".parse()?;
+    /// let swarm: InfoHash = "da39a3ee5e6b4b0d3255bfef95601890afd80709".parse()?;
     /// second.announce(swarm, 6881, false).await;
     /// let mut peers = first.find_peers(swarm).await;
     /// assert_eq!(peers.next().await, Some("127.0.0.1:6881".parse()?));
     /// # Ok(()) }
     /// ```
-    pub async fn find_peers(&self, info_hash: Id) -> PeerStream {
+    pub async fn find_peers(&self, info_hash: InfoHash) -> PeerStream {
         PeerStream::new(self.trace_peers(info_hash).await)
     }
 
     /// The same lookup with all that happens on the way: who answered after how many hops, what they knew.
-    pub async fn trace_peers(&self, info_hash: Id) -> ProgressStream {
+    pub async fn trace_peers(&self, info_hash: InfoHash) -> ProgressStream {
         ProgressStream::new(self.begin(Command::FindPeers { info_hash }).await)
     }
 
     /// Announces that a client at our address and `port` takes part in `info_hash`, on every node's network.
-    pub async fn announce(&self, info_hash: Id, port: u16, seed: bool) -> Announced {
+    pub async fn announce(&self, info_hash: InfoHash, port: u16, seed: bool) -> Announced {
         collect_announced(self.trace_announce(info_hash, port, seed).await).await
     }
 
     /// The same on the networks of one family only: for a client that shares just that address of ours.
-    pub async fn announce_in(&self, family: Family, info_hash: Id, port: u16, seed: bool) -> Announced {
+    pub async fn announce_in(&self, family: Family, info_hash: InfoHash, port: u16, seed: bool) -> Announced {
         let events = self.begin_in(&[family], Command::Announce { info_hash, port, seed }).await;
         collect_announced(ProgressStream::new(events)).await
     }
 
     /// The same announce with all that happens on the way.
-    pub async fn trace_announce(&self, info_hash: Id, port: u16, seed: bool) -> ProgressStream {
+    pub async fn trace_announce(&self, info_hash: InfoHash, port: u16, seed: bool) -> ProgressStream {
         ProgressStream::new(self.begin(Command::Announce { info_hash, port, seed }).await)
     }
 
     /// The nodes closest to `target` that answered, of both families, closest first.
-    pub async fn find_nodes(&self, target: Id) -> Vec<Contact> {
+    pub async fn find_nodes(&self, target: Target) -> Vec<Contact> {
         let mut found = Vec::new();
         let mut events = self.begin(Command::FindNode { target }).await;
         while let Some(event) = events.next().await {

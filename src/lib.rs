@@ -16,7 +16,7 @@
 //!
 //! ```
 //! # #[cfg(feature = "net")] {
-//! use trackerless::{Dht, Id};
+//! use trackerless::{Dht, InfoHash};
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // A private network of two nodes on this machine. Without `private_network` and `bind` it is the mainline DHT.
@@ -25,7 +25,7 @@
 //! let second = loopback().bootstrap([first.local_addrs()[0].to_string()]).start().await?;
 //! second.bootstrapped().await;
 //!
-//! let swarm: Id = "da39a3ee5e6b4b0d3255bfef95601890afd80709".parse()?;
+//! let swarm: InfoHash = "da39a3ee5e6b4b0d3255bfef95601890afd80709".parse()?;
 //! let announced = second.announce(swarm, 6881, false).await;
 //! assert_eq!(announced.stored_at.len(), 1);
 //! let mut peers = first.find_peers(swarm).await;
@@ -58,4 +58,4 @@ pub mod tracker;
 
 #[cfg(feature = "net")]
 pub use dht::Dht;
-pub use engine::id::Id;
+pub use engine::id::{Id, InfoHash, NodeId, Target};

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use trackerless::dht::Dht;
-use trackerless::engine::id::Id;
+use trackerless::engine::id::{InfoHash, NodeId};
 use trackerless::engine::krpc::{Kind, Message};
 
 /// Only turns a hang into a failure; nothing here depends on how long anything takes.
@@ -29,10 +29,10 @@ async fn network(size: usize, any: SocketAddr) -> Vec<Dht> {
     nodes
 }
 
-fn swarm(index: usize) -> Id {
+fn swarm(index: usize) -> InfoHash {
     let mut bytes = [index as u8 * 5; 20];
     bytes[19] = 7;
-    Id(bytes)
+    InfoHash::from(bytes)
 }
 
 /// Every tenth node announces an infohash of its own; every node must find each of them.
@@ -87,8 +87,9 @@ fn a_restart_in_the_middle_keeps_peers_id_port_and_contacts() {
         node.bootstrapped().await;
         nodes[3].announce(swarm(1), 4242, true).await;
         // An infohash next to the node's own id: it is certainly among the eight closest.
-        let mut nearby = node.status().await[0].id;
+        let mut nearby = *node.status().await[0].id;
         nearby.0[19] ^= 1;
+        let nearby = InfoHash(nearby);
         nodes[5].announce(nearby, 777, false).await;
         let before = node.snapshot().await.nodes.remove(0);
         node.shutdown().await.expect("saved");
@@ -136,10 +137,10 @@ fn a_shutdown_that_is_given_up_loses_no_node() {
         let folder = tempfile::tempdir().expect("a folder");
         let any = own(4);
         let start = || Dht::builder().private_network(true).bind(any).bind(any).data_dir(folder.path()).start();
-        let mut before: Option<Vec<Id>> = None;
+        let mut before: Option<Vec<NodeId>> = None;
         for polls in 0..20 {
             let nodes = start().await.expect("two nodes");
-            let ids: Vec<Id> = nodes.status().await.iter().map(|node| node.id).collect();
+            let ids: Vec<NodeId> = nodes.status().await.iter().map(|node| node.id).collect();
             assert_eq!(*before.get_or_insert_with(|| ids.clone()), ids, "after a shutdown of {polls} polls");
             let mut shutdown = Box::pin(nodes.shutdown());
             for _ in 0..polls {
@@ -161,7 +162,7 @@ fn nodes_that_were_asked_for_alike_each_keep_their_own_identity() {
         let folder = tempfile::tempdir().expect("a folder");
         let any = own(5);
         let start = || Dht::builder().private_network(true).bind(any).bind(any).data_dir(folder.path()).start();
-        let identities = async |nodes: &Dht| -> Vec<(SocketAddr, Id)> {
+        let identities = async |nodes: &Dht| -> Vec<(SocketAddr, NodeId)> {
             nodes.status().await.iter().map(|node| (node.local_addr, node.id)).collect()
         };
         let nodes = start().await.expect("two nodes");
@@ -197,7 +198,7 @@ fn each_address_is_a_node_of_its_own() {
             let Ok(Message { kind: Kind::Response(response), .. }) = Message::decode(&buffer[..length]) else {
                 panic!("no response")
             };
-            assert_eq!(response.id, node.id);
+            assert_eq!(response.id, *node.id);
             seen.push((response.id, response.token.expect("a token").to_vec()));
         }
         assert!(seen[0].0 != seen[1].0 && seen[0].1 != seen[1].1, "{seen:?}");
@@ -257,7 +258,7 @@ fn a_scrape_at_one_node_counts_a_client_of_another() {
         let addr = gateway.local_addr();
         nodes[3].joined().await;
         let client = async {
-            let query: String = swarm(3).0.iter().map(|byte| format!("%{byte:02x}")).collect();
+            let query: String = swarm(3).as_bytes().iter().map(|byte| format!("%{byte:02x}")).collect();
             loop {
                 let body = get(addr, &format!("/scrape?info_hash={query}")).await;
                 // The gateway may be asked before it has heard that the DHT is ready: it knows nothing then.
@@ -291,7 +292,7 @@ async fn get(addr: SocketAddr, path: &str) -> String {
 fn another_address_once_costs_no_identity() {
     run(async {
         let folder = tempfile::tempdir().expect("a folder");
-        let once = async |addrs: &[SocketAddr]| -> Vec<Id> {
+        let once = async |addrs: &[SocketAddr]| -> Vec<NodeId> {
             let builder = Dht::builder().private_network(true).data_dir(folder.path());
             let nodes = addrs.iter().fold(builder, |builder, addr| builder.bind(*addr)).start().await.expect("nodes");
             let ids = nodes.status().await.iter().map(|node| node.id).collect();

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use mainline::async_dht::AsyncDht;
 use mainline::{MutableItem, SigningKey};
 use trackerless::Dht;
-use trackerless::engine::id::Id;
+use trackerless::engine::id::Target;
 use trackerless::engine::items::{Item, Mutable, Owner, Value, target_of_key};
 
 /// Three nodes of ours on loopback, and a client of the other kind that joins through the first.
@@ -27,7 +27,7 @@ impl Ground {
     }
 
     /// What the last of our nodes finds.
-    async fn get(&self, target: Id, salt: &[u8]) -> Option<Item> {
+    async fn get(&self, target: Target, salt: &[u8]) -> Option<Item> {
         self.ours[2].get_item(target, salt).await.item
     }
 
@@ -63,11 +63,11 @@ fn value(text: &str) -> Value {
 async fn immutable_items_go_both_ways() {
     let ground = Ground::new().await;
     let target = ground.theirs.put_immutable(b"Hello World!").await.expect("stored");
-    let target = Id(*target.as_bytes());
+    let target = Target::from(*target.as_bytes());
     assert_eq!(ground.get(target, b"").await, Some(Item::Immutable(value("Hello World!"))));
 
     let item = Item::Immutable(value("and back"));
-    let target = mainline::Id::from_bytes(item.target().0).expect("20 bytes");
+    let target = mainline::Id::from_bytes(item.target().as_bytes()).expect("20 bytes");
     assert!(ground.put(item).await >= 2);
     assert_eq!(ground.theirs.get_immutable(target).await.as_deref(), Some(&b"and back"[..]));
 }

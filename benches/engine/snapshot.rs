@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use trackerless::engine::contact::Family;
-use trackerless::engine::id::Id;
+use trackerless::engine::id::{Id, InfoHash};
 use trackerless::engine::node::{Config, Node, Snapshot};
 use trackerless::engine::peers::StoredPeer;
 use trackerless::engine::time::Instant as EngineInstant;
@@ -54,7 +54,7 @@ fn node(now: EngineInstant) -> Node {
         let mut info_hash = Id([7; 20]);
         info_hash.0[..4].copy_from_slice(&(index / PEERS_OF_A_SWARM).wrapping_mul(0x9e37_79b9).to_be_bytes());
         let peer = SocketAddr::from(((0x0a00_0000 + index).to_be_bytes(), 6881));
-        StoredPeer { info_hash, peer, seed: index.is_multiple_of(2), age: Duration::ZERO }
+        StoredPeer { info_hash: InfoHash(info_hash), peer, seed: index.is_multiple_of(2), age: Duration::ZERO }
     };
     let peers = (0..SWARMS * PEERS_OF_A_SWARM).map(peer).collect();
     let saved = Snapshot { peers, ..Snapshot::default() };

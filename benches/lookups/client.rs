@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use trackerless::{Dht, Id};
+use trackerless::{Dht, InfoHash};
 
 use crate::prepare;
 
@@ -53,7 +53,7 @@ impl Client {
         ];
         // The first lookup of each fills its table.
         for client in &mut clients {
-            client.look_up("find", Id([0x11; 20])).await?;
+            client.look_up("find", InfoHash::from([0x11; 20])).await?;
         }
         Ok(clients)
     }
@@ -82,7 +82,7 @@ impl Client {
     }
 
     /// `find` or `announce`; `None` where the client cannot, or found nothing.
-    pub async fn look_up(&mut self, what: &str, info_hash: Id) -> anyhow::Result<Option<Timing>> {
+    pub async fn look_up(&mut self, what: &str, info_hash: InfoHash) -> anyhow::Result<Option<Timing>> {
         match self {
             Self::Own(dht) => Ok(look_up(dht, what, info_hash).await),
             // libtorrent does not tell when an announce has come to its end.
@@ -102,7 +102,7 @@ fn parse(line: &str) -> Option<Timing> {
     Some(Timing { first_peer_ms: next()?, end_ms: next()?, datagrams_sent: next()? })
 }
 
-async fn look_up(dht: &Dht, what: &str, info_hash: Id) -> Option<Timing> {
+async fn look_up(dht: &Dht, what: &str, info_hash: InfoHash) -> Option<Timing> {
     let sent = sent(dht).await;
     let start = Instant::now();
     let millis = || start.elapsed().as_secs_f64() * 1e3;

@@ -22,7 +22,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use client::{Client, Timing};
 use serde::Serialize;
-use trackerless::{Dht, Id};
+use trackerless::{Dht, InfoHash};
 
 /// Measures lookups in a loopback network.
 #[derive(Parser)]
@@ -147,11 +147,11 @@ fn node_addr(index: usize) -> SocketAddr {
 }
 
 /// One that nobody has used.
-fn info_hash(what: &str, round: usize, client: usize) -> Id {
+fn info_hash(what: &str, round: usize, client: usize) -> InfoHash {
     let mut bytes = [0x5a; 20];
     // The first bytes decide where it lies: spread them over the key space.
     let place = ((round * 8 + client) as u32).wrapping_mul(0x9e37_79b9);
     bytes[..4].copy_from_slice(&place.to_be_bytes());
     bytes[4] = what.len() as u8;
-    Id(bytes)
+    bytes.into()
 }

@@ -18,7 +18,7 @@ use crate::dht::{
     self, Announced, Dht, DhtBuilder, Found, ItemFound, ItemStored, PeerStream, Pong, SampleError, Sampled, SavedNode,
     Scraped, StartError, State,
 };
-use crate::engine::id::Id;
+use crate::engine::id::{Id, InfoHash, Target};
 use crate::engine::items::Item;
 use crate::engine::node::{Serve, Snapshot};
 use crate::net::resources;
@@ -138,19 +138,19 @@ impl Session {
 
     /// The peers of a torrent, as they arrive.
     pub(super) async fn find(&self, infohash: Id) -> PeerStream {
-        self.dht.find_peers(infohash).await
+        self.dht.find_peers(InfoHash(infohash)).await
     }
 
     /// Announces that this host has a torrent.
     pub(super) async fn announce(&self, infohash: Id, port: u16, seed: bool) -> Announced {
-        self.dht.announce(infohash, port, seed).await
+        self.dht.announce(InfoHash(infohash), port, seed).await
     }
 
     /// The peer with this port at one of `ips` that this node hears of, asking the network; at any address where we do
     /// not know how others see us.
     pub(super) async fn sees(&self, infohash: Id, port: u16, ips: &[IpAddr]) -> Option<SocketAddr> {
         let ours = |peer: SocketAddr| peer.port() == port && (ips.is_empty() || ips.contains(&peer.ip()));
-        let mut peers = self.dht.find_peers(infohash).await;
+        let mut peers = self.dht.find_peers(InfoHash(infohash)).await;
         while let Some(peer) = peers.next().await {
             if ours(peer) {
                 return Some(peer);
@@ -170,12 +170,12 @@ impl Session {
     }
 
     /// The item under a target; the nodes nearest to it that lack it are given it.
-    pub(super) async fn renew_item(&self, target: Id, salt: &[u8]) -> ItemFound {
+    pub(super) async fn renew_item(&self, target: Target, salt: &[u8]) -> ItemFound {
         self.dht.renew_item(target, salt).await
     }
 
     /// The item under a target.
-    pub(super) async fn get_item(&self, target: Id, salt: &[u8]) -> ItemFound {
+    pub(super) async fn get_item(&self, target: Target, salt: &[u8]) -> ItemFound {
         self.dht.get_item(target, salt).await
     }
 
@@ -186,12 +186,12 @@ impl Session {
 
     /// Counts a swarm.
     pub(super) async fn scrape(&self, infohash: Id) -> Scraped {
-        self.dht.scrape(infohash).await
+        self.dht.scrape(InfoHash(infohash)).await
     }
 
     /// Asks one node for some of its infohashes.
     pub(super) async fn sample(&self, node: SocketAddr) -> Result<Sampled, SampleError> {
-        self.dht.sample(node, Id::ZERO).await
+        self.dht.sample(node, Target(Id::ZERO)).await
     }
 
     /// Asks one node whether it is there.

@@ -15,7 +15,7 @@ use super::session;
 use super::words::{estimated, span};
 use crate::dht::{self, Found, SavedNode, State};
 use crate::engine::contact::Family;
-use crate::engine::id::Id;
+use crate::engine::id::{InfoHash, NodeId};
 use crate::engine::node::OwnAnnounce;
 
 /// `trackerless nodes`
@@ -30,7 +30,7 @@ pub(super) fn nodes(args: StateArgs, environment: &[(String, String)]) -> Result
     ));
     let contacts: BTreeSet<_> = state.nodes.iter().flat_map(|node| &node.snapshot.contacts).collect();
     for contact in &contacts {
-        let record = KnownNode { address: contact.addr, id: contact.id, family: family(&contact.addr) };
+        let record = KnownNode { address: contact.addr, id: NodeId(contact.id), family: family(&contact.addr) };
         output.result(format_args!("{}  {}", contact.id, contact.addr), &record)?;
     }
     Ok(if contacts.is_empty() { Exit::Nothing } else { Exit::Done })
@@ -71,7 +71,7 @@ fn read(data_dir: &Path) -> Result<Option<State>, Failure> {
 #[derive(Serialize)]
 struct KnownNode {
     #[serde(serialize_with = "as_text")]
-    id: Id,
+    id: NodeId,
     address: SocketAddr,
     family: &'static str,
 }
@@ -110,7 +110,7 @@ struct OwnAddress {
 #[derive(Serialize)]
 struct Announced {
     #[serde(serialize_with = "as_text")]
-    infohash: Id,
+    infohash: InfoHash,
     /// When the state was saved.
     age_seconds: u64,
     stored_at: usize,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::*;
 use crate::conform::udp::Manners;
 use crate::engine::contact::{Contact, Family};
-use crate::engine::id::Id;
+use crate::engine::id::{Id, NodeId};
 use crate::engine::node::{Config, Node, Output};
 use crate::engine::random::Random;
 use crate::engine::time::Instant;
@@ -42,7 +42,7 @@ impl Memory {
     /// A node of the mainline DHT, with all its limits, whose id fits its address.
     fn mainline(seed: u8) -> Self {
         let mut config = Config { has_routers: false, ..Config::new(Family::V4) };
-        config.saved.id = Some(Id::for_address([203, 0, 113, 9].into(), &mut Random::new([seed; 32])));
+        config.saved.id = Some(NodeId(Id::for_address([203, 0, 113, 9].into(), &mut Random::new([seed; 32]))));
         Self::with(config, "203.0.113.9:6881", [198, 18], seed)
     }
 

@@ -14,7 +14,7 @@ use super::config::Config;
 use super::gateway::{self, GatewayError, Opened};
 use super::signals::StopSignals;
 use crate::dht::{Dht, DhtBuilder, NodeFailed, PersistError, SaveError, StartError, Status};
-use crate::engine::id::Id;
+use crate::engine::id::NodeId;
 use crate::tracker::server::Monitor;
 
 /// Time between two lines of the log that say how things are: a handful of lines a day tells whether all is well.
@@ -53,7 +53,7 @@ pub enum Moment {
 #[derive(Debug)]
 pub struct Started {
     /// The addresses that it listens on, and the id that it has there.
-    pub addresses: Vec<(SocketAddr, Id)>,
+    pub addresses: Vec<(SocketAddr, NodeId)>,
     /// Addresses that it does without, and why.
     pub unavailable: Vec<(SocketAddr, String)>,
     /// Those of the addresses that this host does not have yet.

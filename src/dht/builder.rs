@@ -13,7 +13,7 @@ use super::upkeep::{self, Place};
 use super::{Dht, Inner, Running, StartError};
 use crate::engine::compliance::Compliance;
 use crate::engine::contact::{Contact, Family, is_local};
-use crate::engine::id::Id;
+use crate::engine::id::{Id, NodeId};
 use crate::engine::node::{Config, Node, Serve, Snapshot};
 use crate::engine::random::Random;
 use crate::net::bootstrap::MAINLINE_ROUTERS;
@@ -286,7 +286,7 @@ impl DhtBuilder {
     ) -> Result<(driver::NodeHandle, impl Future<Output = ()> + Send + 'static), StartError> {
         let ip = socket.local_addr().ip();
         // The host may have another address than at the last run.
-        let keeps_id = |id: &Id| self.node.private_network || ip.is_unspecified() || id.matches_address(ip);
+        let keeps_id = |id: &NodeId| self.node.private_network || ip.is_unspecified() || id.matches_address(ip);
         if !saved.id.as_ref().is_some_and(keeps_id) {
             saved.id = fitting_id(ip).map_err(StartError::Entropy)?.or(saved.id);
         }
@@ -316,11 +316,11 @@ impl DhtBuilder {
 
 /// A first id for a node bound to `ip`, where that tells its external address (BEP 42). An id that changes once others
 /// have told the address leaves the old one behind in their tables: Transmission then waits for it for 45 seconds.
-fn fitting_id(ip: IpAddr) -> io::Result<Option<Id>> {
+fn fitting_id(ip: IpAddr) -> io::Result<Option<NodeId>> {
     if ip.is_unspecified() || is_local(ip) {
         return Ok(None);
     }
-    Ok(Some(Id::for_address(ip, &mut Random::new(entropy::seed()?))))
+    Ok(Some(NodeId(Id::for_address(ip, &mut Random::new(entropy::seed()?)))))
 }
 
 /// Whether a host may well lack `addr`: a wildcard of a family that it does not speak.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Dht;
 use crate::engine::contact::Contact;
-use crate::engine::id::Id;
+use crate::engine::id::Target;
 use crate::engine::items::Item;
 use crate::engine::node::{Command, Event};
 
@@ -47,7 +47,7 @@ impl ItemFound {
 impl Dht {
     /// Looks for the item under `target`; a mutable one needs the salt that it was stored with. Only a genuine item is
     /// ever returned: its hash or its signature is right.
-    pub async fn get_item(&self, target: Id, salt: &[u8]) -> ItemFound {
+    pub async fn get_item(&self, target: Target, salt: &[u8]) -> ItemFound {
         let mut found = ItemFound::default();
         let mut events = self.begin(Command::GetItem { target, salt: salt.into() }).await;
         while let Some(event) = events.next().await {
@@ -64,7 +64,7 @@ impl Dht {
     /// The same, and the newest item that was found is stored on those of the closest nodes that lack it: whoever reads
     /// an item helps it to stay (BEP 44, BEP 46). Nodes keep an item for two hours; see
     /// [`ITEM_RENEWAL`](crate::engine::limits::ITEM_RENEWAL).
-    pub async fn renew_item(&self, target: Id, salt: &[u8]) -> ItemFound {
+    pub async fn renew_item(&self, target: Target, salt: &[u8]) -> ItemFound {
         let mut found = ItemFound::default();
         let mut events = self.begin(Command::RenewItem { target, salt: salt.into() }).await;
         while let Some(event) = events.next().await {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Dht, Running};
 use crate::engine::bloom::{Estimate, SwarmFilters};
 use crate::engine::contact::{Contact, Family};
-use crate::engine::id::Id;
+use crate::engine::id::{InfoHash, Target};
 use crate::engine::node::{Command, Event, Sample};
 
 /// About how many seeds and peers a swarm has, on the networks of all our nodes together.
@@ -56,20 +56,20 @@ impl Dht {
     /// Counts the seeds and peers of `info_hash`. Addresses are counted, not ports: clients that share one count once.
     ///
     /// ```
-    /// # use trackerless::{Dht, Id};
+    /// # use trackerless::{Dht, InfoHash};
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let loopback = || Dht::builder().private_network(true).bind("127.0.0.1:0".parse().unwrap());
     /// let first = loopback().start().await?;
     /// let second = loopback().bootstrap([first.local_addrs()[0].to_string()]).start().await?;
     /// second.bootstrapped().await;
     ///
-    /// let swarm: Id = "da39a3ee5e6b4b0d3255bfef95601890afd80709".parse()?;
+    /// let swarm: InfoHash = "da39a3ee5e6b4b0d3255bfef95601890afd80709".parse()?;
     /// second.announce(swarm, 6881, true).await;
     /// let scraped = second.scrape(swarm).await;
     /// assert_eq!((scraped.seeds.count.round(), scraped.peers.count.round()), (1.0, 0.0));
     /// # Ok(()) }
     /// ```
-    pub async fn scrape(&self, info_hash: Id) -> Scraped {
+    pub async fn scrape(&self, info_hash: InfoHash) -> Scraped {
         let mut scraped = Scraped::default();
         let mut events = self.begin(Command::Scrape { info_hash }).await;
         while let Some(event) = events.next().await {
@@ -82,7 +82,7 @@ impl Dht {
     ///
     /// # Errors
     /// It does not answer, does not know the query, or may not be asked yet.
-    pub async fn sample(&self, addr: SocketAddr, target: Id) -> Result<Sampled, SampleError> {
+    pub async fn sample(&self, addr: SocketAddr, target: Target) -> Result<Sampled, SampleError> {
         let same_family = |node: &&Running| Family::of(&node.handle.local_addr()) == Family::of(&addr);
         let node = self.inner.nodes.iter().find(same_family).ok_or(SampleError::NoAnswer)?;
         for _ in 0..super::PING_TRIES {

@@ -1,6 +1,7 @@
 //! Nodes that fail: what a panic in the task of one of them leads to.
 
 use super::*;
+use crate::engine::id::NodeId;
 
 fn builder() -> DhtBuilder {
     Dht::builder().private_network(true).bind(([127, 0, 78, 1], 0).into())
@@ -31,11 +32,11 @@ async fn what_the_other_nodes_hold_and_what_was_saved_of_the_failed_one_stay() {
     let start = || builder().bind(([127, 0, 78, 2], 0).into()).data_dir(folder.path()).start();
     let dht = start().await.expect("two nodes");
     dht.save().await.expect("saved");
-    let before: Vec<Id> = dht.status().await.iter().map(|node| node.id).collect();
+    let before: Vec<NodeId> = dht.status().await.iter().map(|node| node.id).collect();
     dht.make_fail(0).await;
     assert_eq!(dht.status().await.len(), 1, "the other one goes on");
     dht.shutdown().await.expect_err("a node has failed");
     drop(dht);
-    let after: Vec<Id> = start().await.expect("two nodes").status().await.iter().map(|node| node.id).collect();
+    let after: Vec<NodeId> = start().await.expect("two nodes").status().await.iter().map(|node| node.id).collect();
     assert_eq!(after, before);
 }

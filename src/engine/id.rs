@@ -1,13 +1,14 @@
-//! A point in the key space: a node id, an infohash, or the target of an item.
+//! A point in the key space ([`Id`]), and the roles that it has at public faces: [`NodeId`], [`InfoHash`], [`Target`].
 //!
 //! The key space has 160 bits and the XOR metric: `distance(a, b) = a ^ b`, read as an unsigned number
 //! (BEP 5, Overview). What BEP 42 asks of a node's id is in `compliance.rs`.
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
 
-/// 160 bits in network order: a node id, an infohash, or an item's target.
+/// 160 bits in network order, whatever they name.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub [u8; 20]);
 
@@ -23,6 +24,12 @@ impl Id {
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 20] {
+        &self.0
     }
 
     /// The XOR distance to `other`, as bytes that compare like the number.
@@ -124,6 +131,72 @@ impl fmt::Debug for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// A role of an [`Id`]: it reads as one, but does not stand for another role.
+macro_rules! role {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub Id);
+
+        impl $name {
+            /// What `bytes` name, if there are exactly 20 of them.
+            #[must_use]
+            pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+                Id::from_bytes(bytes).map(Self)
+            }
+        }
+
+        impl Deref for $name {
+            type Target = Id;
+
+            fn deref(&self) -> &Id {
+                &self.0
+            }
+        }
+
+        impl From<[u8; 20]> for $name {
+            fn from(bytes: [u8; 20]) -> Self {
+                Self(Id(bytes))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseIdError;
+
+            fn from_str(text: &str) -> Result<Self, ParseIdError> {
+                text.parse().map(Self)
+            }
+        }
+    };
+}
+
+role! {
+    /// The id of a node: its place in the key space (BEP 5, Overview).
+    NodeId
+}
+
+role! {
+    /// The infohash of a torrent: the name of its swarm, and where its peers are stored (BEP 5).
+    InfoHash
+}
+
+role! {
+    /// Where a lookup goes: the place of an item (BEP 44), or any other whose closest nodes are wanted.
+    Target
 }
 
 /// The text is not 40 hexadecimal digits.

@@ -16,7 +16,7 @@ use super::bootstrap::{Resolved, resolve};
 use super::clock::Clock;
 use super::socket::{Counters, Socket};
 use crate::engine::contact::{Contact, Family};
-use crate::engine::id::Id;
+use crate::engine::id::NodeId;
 use crate::engine::limits::{PLACES, QUERIES_PER_LOOKUP};
 use crate::engine::node::{Command, Event, Node, OpId, Output, SlicedSnapshot, Stats};
 use crate::engine::time::Instant;
@@ -65,7 +65,7 @@ pub struct Status {
     /// Where it is bound.
     pub local_addr: SocketAddr,
     /// Its id.
-    pub id: Id,
+    pub id: NodeId,
     /// Where others see it, once enough of them agree.
     pub external_addr: Option<SocketAddr>,
     /// Contacts in the table.
@@ -426,7 +426,7 @@ impl Driver {
         Status {
             local_addr: socket.local_addr(),
             datagrams: self.counted_before.plus(socket.counters()),
-            id: *self.node.id(),
+            id: self.node.id(),
             external_addr: self.node.external_addr(),
             contacts: self.node.entries().count(),
             good_contacts: self.node.good_contacts(now),

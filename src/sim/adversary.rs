@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::host::{Action, Host};
 use super::random::Dice;
 use crate::engine::contact::{CompactAddr, Contact, Family};
-use crate::engine::id::Id;
+use crate::engine::id::{Id, InfoHash, Target};
 use crate::engine::krpc::encode::{self, Ask, Reply};
 use crate::engine::krpc::{Kind, Message, Method, Query};
 use crate::engine::limits::K;
@@ -112,10 +112,10 @@ impl Adversary {
         let (asks_ping, target) = match query.method {
             Method::Ping => (true, self.brief.key),
             Method::FindNode { target, .. } | Method::SampleInfohashes { target, .. } | Method::Get { target, .. } => {
-                (false, target)
+                (false, *target)
             }
             Method::Put(_) => (false, self.brief.key),
-            Method::GetPeers { info_hash, .. } | Method::AnnouncePeer { info_hash, .. } => (false, info_hash),
+            Method::GetPeers { info_hash, .. } | Method::AnnouncePeer { info_hash, .. } => (false, *info_hash),
         };
         if self.brief.attack == Attack::Silent && !asks_ping {
             return;
@@ -181,16 +181,16 @@ impl Adversary {
             return self.steal(addr, &own);
         }
         let target = if self.brief.attack == Attack::Sybil { self.brief.key } else { self.dice.id() };
-        self.ask(addr, &own, &Ask::FindNode(target));
+        self.ask(addr, &own, &Ask::FindNode(Target(target)));
     }
 
     /// Asks for a token, and announces with one that another node gave, or with an invented one.
     fn steal(&mut self, to: SocketAddr, own: &Id) {
         let info_hash = self.brief.key;
-        self.ask(to, own, &Ask::GetPeers(info_hash));
+        self.ask(to, own, &Ask::GetPeers(InfoHash(info_hash)));
         let stolen = self.stolen.clone().filter(|(giver, _)| *giver != to);
         let token = stolen.map_or_else(|| b"invented".to_vec(), |(_, token)| token);
-        self.ask(to, own, &Ask::AnnouncePeer { info_hash, port: 666, seed: false, token: &token });
+        self.ask(to, own, &Ask::AnnouncePeer { info_hash: InfoHash(info_hash), port: 666, seed: false, token: &token });
     }
 
     fn ask(&mut self, to: SocketAddr, own: &Id, ask: &Ask<'_>) {

@@ -16,7 +16,7 @@ use super::router::Router;
 use super::task::{self, Task};
 use super::world::{Home, World};
 use crate::engine::contact::Family;
-use crate::engine::id::Id;
+use crate::engine::id::{Id, InfoHash, NodeId, Target};
 use crate::engine::node::{self, Command, Config, Event, Node, OpId, Snapshot};
 use crate::engine::time::Instant;
 
@@ -232,9 +232,9 @@ impl Network {
 
     fn settle(&mut self, home: Home, mut config: Config, id: Option<Id>) -> HostId {
         let addr = home.addr();
-        let id = id.or(config.saved.id);
+        let id = id.or(config.saved.id.map(|id| *id));
         let id = id.or_else(|| (!config.private_network).then(|| self.plan.id_for(addr.ip())));
-        config.saved = Snapshot { id, ..config.saved };
+        config.saved = Snapshot { id: id.map(NodeId), ..config.saved };
         let node = Node::new(config, self.plan.seed(), self.world.now());
         self.admit(home, Resident::Node(Box::new(node)))
     }
@@ -269,13 +269,13 @@ impl Network {
 
     /// `host` looks for peers of `key`.
     pub fn find_peers(&mut self, host: HostId, key: Id) {
-        self.begin(host, key, Command::FindPeers { info_hash: key });
+        self.begin(host, key, Command::FindPeers { info_hash: InfoHash(key) });
         self.note_reports();
     }
 
     /// `host` looks for peers of `key` until it has the first, and then lets the rest be.
     pub fn find_first_peers(&mut self, host: HostId, key: Id) {
-        if let Some(op) = self.begin(host, key, Command::FindPeers { info_hash: key }) {
+        if let Some(op) = self.begin(host, key, Command::FindPeers { info_hash: InfoHash(key) }) {
             self.impatient.insert((host, op));
             self.note_reports();
         }
@@ -283,13 +283,13 @@ impl Network {
 
     /// `host` announces its client at `port` under `key`.
     pub fn announce(&mut self, host: HostId, key: Id, port: u16) {
-        self.begin(host, key, Command::Announce { info_hash: key, port, seed: false });
+        self.begin(host, key, Command::Announce { info_hash: InfoHash(key), port, seed: false });
         self.note_reports();
     }
 
     /// `host` looks for the nodes closest to `target`.
     pub fn find_node(&mut self, host: HostId, target: Id) {
-        self.begin(host, target, Command::FindNode { target });
+        self.begin(host, target, Command::FindNode { target: Target(target) });
         self.note_reports();
     }
 

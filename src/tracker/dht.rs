@@ -8,11 +8,11 @@ use super::server::Directory;
 use crate::dht::{Dht, Progress};
 use crate::engine::bloom::SwarmFilters;
 use crate::engine::contact::Family;
-use crate::engine::id::Id;
+use crate::engine::id::{Id, InfoHash};
 
 impl Directory for Dht {
     async fn find_peers(&self, info_hash: Id, mut found: impl FnMut(&[SocketAddr]) + Send) {
-        let mut progress = self.trace_peers(info_hash).await;
+        let mut progress = self.trace_peers(InfoHash(info_hash)).await;
         while let Some(step) = progress.next().await {
             if let Progress::Peers { peers, .. } = step {
                 found(&peers);
@@ -22,8 +22,8 @@ impl Directory for Dht {
 
     async fn announce(&self, info_hash: Id, port: u16, seed: bool, families: &[Family]) -> usize {
         let announced = match families {
-            [family] => self.announce_in(*family, info_hash, port, seed).await,
-            _ => self.announce(info_hash, port, seed).await,
+            [family] => self.announce_in(*family, InfoHash(info_hash), port, seed).await,
+            _ => Self::announce(self, InfoHash(info_hash), port, seed).await,
         };
         announced.stored_at.len()
     }
@@ -33,7 +33,7 @@ impl Directory for Dht {
     }
 
     async fn count(&self, info_hash: Id) -> Option<SwarmFilters> {
-        let scraped = self.scrape(info_hash).await;
+        let scraped = self.scrape(InfoHash(info_hash)).await;
         (scraped.answered > 0).then_some(scraped.filters)
     }
 

@@ -142,14 +142,14 @@ fn is_blind(network: &Network, member: HostId) -> bool {
     let node = network.node(member).expect("members stay");
     let side = |id: &Id| node.id().common_prefix_len(id);
     let others = network.members().iter().filter(|&&other| other != member);
-    let mut sides = others.filter_map(|&other| Some(side(network.node(other)?.id())));
+    let mut sides = others.filter_map(|&other| Some(side(&network.node(other)?.id())));
     sides.any(|there| node.entries().all(|entry| side(&entry.contact.id) != there))
 }
 
 fn has_missed(network: &Network, task: &Task) -> bool {
     let closest = network.closest(&task.target, task.host).and_then(|host| network.node(host)).expect("others live");
     // In a private network the router is a node like any other, and may be closer.
-    task.nearest.is_none_or(|(seen, _)| task.target.closer(closest.id(), &seen.id).is_lt())
+    task.nearest.is_none_or(|(seen, _)| task.target.closer(&closest.id(), &seen.id).is_lt())
 }
 
 const AFTER: [Duration; 4] =

@@ -19,7 +19,7 @@ use super::progress::Progress;
 use super::session;
 use crate::dht::{Dht, Progress as Progressed, StartError};
 use crate::engine::contact::Contact;
-use crate::engine::id::Id;
+use crate::engine::id::{Id, InfoHash};
 use crate::engine::limits::K;
 
 /// What is announced: the SHA-1 of nothing, so that no real torrent is meant.
@@ -100,7 +100,7 @@ impl Demo {
     async fn announce(&self) -> Result<Vec<Contact>, Failure> {
         let node = self.announcer();
         self.tell(Step::Announce { node, infohash: INFOHASH, port: PEER_PORT })?;
-        let announced = self.nodes[node].announce(INFOHASH, PEER_PORT, false).await;
+        let announced = self.nodes[node].announce(InfoHash(INFOHASH), PEER_PORT, false).await;
         let asked = announced.summaries.iter().map(|summary| summary.asked).sum();
         let nodes = announced.stored_at.iter().filter_map(|at| self.number_of(at.addr)).collect();
         self.tell(Step::Stored { nodes, asked })?;
@@ -111,7 +111,7 @@ impl Demo {
     async fn find(&self, searcher: usize) -> Result<bool, Failure> {
         self.tell(Step::Search { node: searcher })?;
         let mut search = Search { began: Instant::now(), asked: 0, hops: 0, peer: None };
-        let mut steps = self.nodes[searcher].trace_peers(INFOHASH).await;
+        let mut steps = self.nodes[searcher].trace_peers(InfoHash(INFOHASH)).await;
         while let (None, Some(step)) = (search.peer, steps.next().await) {
             if let Some(hop) = search.take(step, |addr| self.number_of(addr)) {
                 self.tell(hop)?;

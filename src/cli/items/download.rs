@@ -16,11 +16,11 @@ use crate::cli::progress::Progress;
 use crate::cli::session::Session;
 use crate::daemon::config::Config;
 use crate::dht::tree::{FileTree, TreeError};
-use crate::engine::id::Id;
+use crate::engine::id::Target;
 
 /// A file that is wanted.
 pub(super) struct Download {
-    pub(super) root: Id,
+    pub(super) root: Target,
     /// Where it goes; standard output where this is missing.
     pub(super) out: Option<PathBuf>,
     /// Largest size that is fetched, in bytes.

@@ -14,7 +14,7 @@ use crate::cli::progress::Progress;
 use crate::cli::session::{self, Session};
 use crate::daemon::config::Config;
 use crate::dht::tree::Index;
-use crate::engine::id::Id;
+use crate::engine::id::Target;
 use crate::engine::items::{Item, target_of_key};
 
 pub(in crate::cli) fn run(args: GetArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
@@ -38,7 +38,7 @@ enum Wanted {
 
 /// A single item.
 struct WantedItem {
-    target: Id,
+    target: Target,
     salt: Vec<u8>,
     /// Where its value goes; standard output where this is missing.
     out: Option<PathBuf>,
@@ -68,7 +68,7 @@ impl Wanted {
     }
 }
 
-fn target(text: &str) -> Result<Id, Failure> {
+fn target(text: &str) -> Result<Target, Failure> {
     text.parse().map_err(|error| {
         Failure::usage(format_args!("TARGET {text:?}: {error}"), "give the target that `trackerless put` printed")
     })

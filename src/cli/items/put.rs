@@ -100,7 +100,7 @@ impl What {
             }
             report(&item, &stored)
         };
-        keep::again_and_again(ITEM_RENEWAL, item.target(), session.renewals(), round).await
+        keep::again_and_again(ITEM_RENEWAL, *item.target(), session.renewals(), round).await
     }
 
     /// The item, signed if it is a mutable one. Without a sequence number it gets the next one.

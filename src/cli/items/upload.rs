@@ -60,7 +60,7 @@ impl Upload {
             drop(progress);
             self.report(stored, output)
         };
-        keep::again_and_again(ITEM_RENEWAL, self.tree.root, session.renewals(), round).await
+        keep::again_and_again(ITEM_RENEWAL, *self.tree.root, session.renewals(), round).await
     }
 
     /// Stores every item once; the number of items that some node took.

@@ -65,7 +65,7 @@ impl Broken {
     }
 
     fn own_id(&self) -> Vec<u8> {
-        self.inner.node.id().0.to_vec()
+        self.inner.node.id().as_bytes().to_vec()
     }
 
     fn nodes_key(&self) -> &'static str {

@@ -6,14 +6,14 @@ use futures_util::{StreamExt, stream};
 
 use super::{AT_ONCE, Index, LEAF, MAX_LEVELS};
 use crate::dht::Dht;
-use crate::engine::id::Id;
+use crate::engine::id::Target;
 use crate::engine::items::{Item, Value};
 
 /// A file that is kept as a tree of items, as far as its indices tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileTree {
     /// Target of the root, which names the file.
-    pub root: Id,
+    pub root: Target,
     /// Size of the file, in bytes.
     pub size: u64,
     leaves: Vec<Leaf>,
@@ -22,7 +22,7 @@ pub struct FileTree {
 /// A piece of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Leaf {
-    target: Id,
+    target: Target,
     /// Place in the file, in bytes.
     at: u64,
     size: u64,
@@ -42,7 +42,7 @@ pub enum TreeError {
     },
     /// The item under this target is no index of a file, or not the one that the index above it names.
     #[error("the item {0} is no part of a file")]
-    NoIndex(Id),
+    NoIndex(Target),
     /// The file is larger than the caller allows.
     #[error("the file has {size} bytes, more than {most}")]
     TooLarge {
@@ -85,7 +85,7 @@ impl Dht {
     ///
     /// # Errors
     /// An index is missing or none, or the file has more than `most` bytes.
-    pub async fn find_tree(&self, root: Id, most: u64) -> Result<FileTree, TreeError> {
+    pub async fn find_tree(&self, root: Target, most: u64) -> Result<FileTree, TreeError> {
         let top = self.index(root, None).await?;
         let size = top.size;
         if size > most {
@@ -136,7 +136,7 @@ impl Dht {
         let below = level.iter().flat_map(|index| {
             index.targets.iter().enumerate().map(|(place, target)| (*target, index.levels - 1, index.size_below(place)))
         });
-        let below: Vec<(Id, u8, u64)> = below.collect();
+        let below: Vec<(Target, u8, u64)> = below.collect();
         let found = stream::iter(below)
             .map(async |(target, levels, size)| self.index(target, Some((levels, size))).await)
             .buffered(AT_ONCE);
@@ -144,14 +144,14 @@ impl Dht {
     }
 
     /// The index under `target`, of the levels and size that the one above it names.
-    async fn index(&self, target: Id, expected: Option<(u8, u64)>) -> Result<Index, TreeError> {
+    async fn index(&self, target: Target, expected: Option<(u8, u64)>) -> Result<Index, TreeError> {
         let value = self.immutable(target).await.ok_or(TreeError::NotFound { lost: 1, total: 1 })?;
         let index = Index::read(&value);
         let index = index.filter(|index| expected.is_none_or(|expected| expected == (index.levels, index.size)));
         index.ok_or(TreeError::NoIndex(target))
     }
 
-    async fn immutable(&self, target: Id) -> Option<Value> {
+    async fn immutable(&self, target: Target) -> Option<Value> {
         match self.get_item(target, b"").await.item? {
             Item::Immutable(value) => Some(value),
             Item::Mutable(_) => None,

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use bendy::decoding::Decoder;
 
-use crate::engine::id::Id;
+use crate::engine::id::{Id, Target};
 use crate::engine::items::{Item, MAX_VALUE, Value};
 
 pub use download::{FileTree, TreeError};
@@ -33,7 +33,7 @@ pub struct Tree {
     /// All items, the root last: once it can be found, everything can.
     pub items: Vec<Item>,
     /// The target of the root.
-    pub root: Id,
+    pub root: Target,
 }
 
 /// An inner node of a tree.
@@ -44,7 +44,7 @@ pub struct Index {
     /// Bytes of the file below.
     pub size: u64,
     /// What is below, in order.
-    pub targets: Vec<Id>,
+    pub targets: Vec<Target>,
 }
 
 impl Tree {
@@ -52,7 +52,7 @@ impl Tree {
     #[must_use]
     pub fn cut(file: &[u8]) -> Option<Self> {
         let mut items = Vec::new();
-        let mut level: Vec<(Id, u64)> = Vec::new();
+        let mut level: Vec<(Target, u64)> = Vec::new();
         for leaf in file.chunks(LEAF) {
             let item = Item::Immutable(Value::from_contents(leaf).expect("a leaf fits into an item"));
             level.push((item.target(), leaf.len() as u64));
@@ -71,9 +71,9 @@ impl Tree {
 }
 
 /// Puts an index over each group of `level`; the level above. An empty file has one empty index.
-fn group(level: &[(Id, u64)], levels: u8, items: &mut Vec<Item>) -> Vec<(Id, u64)> {
+fn group(level: &[(Target, u64)], levels: u8, items: &mut Vec<Item>) -> Vec<(Target, u64)> {
     let groups = level.chunks(FAN_OUT);
-    let empty: &[(Id, u64)] = &[];
+    let empty: &[(Target, u64)] = &[];
     let groups = groups.chain(level.is_empty().then_some(empty));
     let mut above = Vec::new();
     for group in groups {
@@ -95,7 +95,7 @@ impl Index {
         integer(&mut bytes, self.size as i64);
         bytes.extend_from_slice(b"1:t");
         length(&mut bytes, self.targets.len() * Id::LEN);
-        self.targets.iter().for_each(|target| bytes.extend_from_slice(&target.0));
+        self.targets.iter().for_each(|target| bytes.extend_from_slice(target.as_bytes()));
         bytes.push(b'e');
         Value::from_bencode(&bytes).expect("an index of 48 targets fits into an item")
     }
@@ -116,7 +116,7 @@ impl Index {
         }
         let targets = targets?;
         let whole = targets.len().is_multiple_of(Id::LEN);
-        let targets: Vec<Id> = targets.chunks_exact(Id::LEN).filter_map(Id::from_bytes).collect();
+        let targets: Vec<Target> = targets.chunks_exact(Id::LEN).filter_map(Target::from_bytes).collect();
         let index = Self { levels: levels?, size: size?, targets };
         (whole && index.is_plausible()).then_some(index)
     }
@@ -152,7 +152,7 @@ mod tests {
         (0..length).map(|index| (index * 7 + index / 251) as u8).collect()
     }
 
-    fn read_all(store: &BTreeMap<Id, Value>, target: &Id, out: &mut Vec<u8>) {
+    fn read_all(store: &BTreeMap<Target, Value>, target: &Target, out: &mut Vec<u8>) {
         let index = Index::read(&store[target]).expect("an index");
         let start = out.len() as u64;
         for (place, target) in index.targets.iter().enumerate() {
@@ -171,7 +171,7 @@ mod tests {
         for length in [0, 1, LEAF - 1, LEAF, LEAF + 1, LEAF * FAN_OUT, LEAF * FAN_OUT + 1, 1 << 20] {
             let file = bytes(length);
             let tree = Tree::cut(&file).expect("a tree");
-            let store: BTreeMap<Id, Value> =
+            let store: BTreeMap<Target, Value> =
                 tree.items.iter().map(|item| (item.target(), item.value().clone())).collect();
             let mut out = Vec::new();
             read_all(&store, &tree.root, &mut out);
@@ -208,7 +208,7 @@ mod tests {
             let most = full_size(levels) * FAN_OUT as u64;
             let size = (most as f64 * share) as u64;
             let count = size.div_ceil(full_size(levels)) as usize;
-            let index = Index { levels, size, targets: vec![Id([7; 20]); count] };
+            let index = Index { levels, size, targets: vec![Target::from([7; 20]); count] };
             prop_assert_eq!(Index::read(&index.to_value()), Some(index));
         }
     }

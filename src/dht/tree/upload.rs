@@ -79,10 +79,10 @@ mod tests {
     use std::cell::RefCell;
 
     use super::*;
-    use crate::engine::id::Id;
+    use crate::engine::id::Target;
 
     /// The items in the order in which their storing ended, and how many were counted; `lost` is refused.
-    async fn upload(tree: &Tree, lost: Option<Id>) -> (Vec<Id>, usize) {
+    async fn upload(tree: &Tree, lost: Option<Target>) -> (Vec<Target>, usize) {
         let ended = RefCell::new(Vec::new());
         let store = |item: &Item| {
             let (target, ended) = (item.target(), &ended);

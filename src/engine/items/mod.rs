@@ -13,7 +13,7 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use sha1::{Digest, Sha1};
 
 use super::bencode::write::{integer, string};
-use super::id::Id;
+use super::id::Target;
 
 pub use store::{ItemStore, PutRefusal, StoredItem};
 
@@ -86,7 +86,7 @@ impl Value {
 
     /// Where it is found as an immutable item.
     #[must_use]
-    pub fn target(&self) -> Id {
+    pub fn target(&self) -> Target {
         target_of_value(&self.0)
     }
 }
@@ -146,7 +146,7 @@ impl Mutable {
 
     /// Where it is found.
     #[must_use]
-    pub fn target(&self) -> Id {
+    pub fn target(&self) -> Target {
         target_of_key(&self.key, &self.salt)
     }
 
@@ -174,14 +174,14 @@ fn signed_bytes(salt: &[u8], seq: i64, value: &Value) -> Vec<u8> {
 
 /// Where a value is found as an immutable item; the bytes may come from anyone.
 #[must_use]
-pub fn target_of_value(bencode: &[u8]) -> Id {
-    Id(Sha1::digest(bencode).into())
+pub fn target_of_value(bencode: &[u8]) -> Target {
+    Target::from(<[u8; 20]>::from(Sha1::digest(bencode)))
 }
 
 /// Where the item of `key` and `salt` is found; both may be of any length, as they may come from anyone.
 #[must_use]
-pub fn target_of_key(key: &[u8], salt: &[u8]) -> Id {
-    Id(Sha1::new().chain_update(key).chain_update(salt).finalize().into())
+pub fn target_of_key(key: &[u8], salt: &[u8]) -> Target {
+    Target::from(<[u8; 20]>::from(Sha1::new().chain_update(key).chain_update(salt).finalize()))
 }
 
 /// A value and what proves that it belongs under its target.
@@ -196,7 +196,7 @@ pub enum Item {
 impl Item {
     /// Where it is found.
     #[must_use]
-    pub fn target(&self) -> Id {
+    pub fn target(&self) -> Target {
         match self {
             Self::Immutable(value) => value.target(),
             Self::Mutable(item) => item.target(),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Item, MAX_SALT, MAX_VALUE};
-use crate::engine::id::Id;
+use crate::engine::id::{NodeId, Target};
 use crate::engine::limits::{ITEM_BYTES, ITEM_LIFETIME, ITEMS, OWNERS_TO_FILL_ITEMS, PROVIDERS_TO_FILL_ITEMS};
 use crate::engine::owner::provider_of;
 use crate::engine::time::Instant;
@@ -54,7 +54,7 @@ pub struct StoredItem {
 /// All items of one node.
 #[derive(Clone, Debug)]
 pub struct ItemStore {
-    items: BTreeMap<Id, Kept>,
+    items: BTreeMap<Target, Kept>,
     bytes: usize,
     most_bytes: usize,
     /// Items that came from each owner of addresses; none has 0.
@@ -109,20 +109,20 @@ impl ItemStore {
 
     /// The item under `target`.
     #[must_use]
-    pub fn get(&self, now: Instant, target: &Id) -> Option<&Item> {
+    pub fn get(&self, now: Instant, target: &Target) -> Option<&Item> {
         self.items.get(target).filter(|stored| stored.until > now).map(|stored| &stored.item)
     }
 
     /// Whether this very item is stored: then its signature need not be checked again.
     #[must_use]
-    pub fn has(&self, target: &Id, item: &Item) -> bool {
+    pub fn has(&self, target: &Target, item: &Item) -> bool {
         self.items.get(target).is_some_and(|stored| stored.item == *item)
     }
 
     /// Whether an item under `target` would be stored by a node with the id `own`. If not, no token is given, which
     /// sends the writer on to other nodes.
     #[must_use]
-    pub fn accepts(&self, own: &Id, target: &Id) -> bool {
+    pub fn accepts(&self, own: &NodeId, target: &Target) -> bool {
         let largest = OVERHEAD + MAX_VALUE + MAX_SALT;
         self.has_room(largest) || self.items.contains_key(target) || self.makes_room_for(own, target)
     }
@@ -134,7 +134,7 @@ impl ItemStore {
     pub fn put(
         &mut self,
         now: Instant,
-        own: &Id,
+        own: &NodeId,
         item: Item,
         cas: Option<i64>,
         writer: Option<u64>,
@@ -167,14 +167,14 @@ impl ItemStore {
 
     /// Forgets what was not stored again for two hours; how many went.
     pub fn sweep(&mut self, now: Instant) -> usize {
-        let old: Vec<Id> =
+        let old: Vec<Target> =
             self.items.iter().filter(|(_, stored)| stored.until <= now).map(|(target, _)| *target).collect();
         old.iter().for_each(|target| self.remove(target));
         old.len()
     }
 
     /// Takes back an item that was kept from an earlier run, if it lives, is genuine, and there is room for it.
-    pub fn restore(&mut self, now: Instant, own: &Id, stored: StoredItem) {
+    pub fn restore(&mut self, now: Instant, own: &NodeId, stored: StoredItem) {
         let target = stored.item.target();
         let usable = !stored.left.is_zero() && stored.item.is_genuine();
         if usable && self.put(now, own, stored.item, None, None).is_ok() {
@@ -186,7 +186,7 @@ impl ItemStore {
         }
     }
 
-    fn note_writer(&mut self, target: &Id, writer: u64) {
+    fn note_writer(&mut self, target: &Target, writer: u64) {
         let Some(stored) = self.items.get_mut(target) else { return };
         let before = std::mem::replace(&mut stored.writer, writer);
         self.count_writer(writer);
@@ -210,19 +210,19 @@ impl ItemStore {
         self.items.len() < self.most_items() && self.bytes + bytes <= self.most_bytes
     }
 
-    fn makes_room_for(&self, own: &Id, target: &Id) -> bool {
+    fn makes_room_for(&self, own: &NodeId, target: &Target) -> bool {
         self.farthest(own).is_some_and(|farthest| own.closer(target, farthest).is_lt())
     }
 
     /// An item that is as far from `own` as any, to the first bit that differs: a neighbour of the opposite point.
-    fn farthest(&self, own: &Id) -> Option<&Id> {
-        let opposite = Id(own.0.map(|byte| !byte));
+    fn farthest(&self, own: &NodeId) -> Option<&Target> {
+        let opposite = Target::from(own.as_bytes().map(|byte| !byte));
         let below = self.items.range(..=opposite).next_back();
         let above = self.items.range(opposite..).next();
         [below, above].into_iter().flatten().map(|(target, _)| target).max_by(|a, b| own.closer(a, b))
     }
 
-    fn remove(&mut self, target: &Id) {
+    fn remove(&mut self, target: &Target) {
         let Some(stored) = self.items.remove(target) else { return };
         self.bytes -= cost(&stored.item);
         self.forget_writer(stored.writer);

@@ -2,6 +2,7 @@
 
 use super::store::{ItemStore, PutRefusal};
 use super::*;
+use crate::engine::id::{Id, NodeId};
 use crate::engine::limits::{ITEM_BYTES, ITEM_LIFETIME, ITEMS, OWNERS_TO_FILL_ITEMS, PROVIDERS_TO_FILL_ITEMS};
 use crate::engine::time::Instant;
 use proptest::prelude::*;
@@ -115,7 +116,7 @@ fn only_canonical_bencode_is_a_value() {
 
 #[test]
 fn sequence_numbers_and_cas_decide() {
-    let (mut store, own, now) = (ItemStore::default(), Id::ZERO, Instant::from_secs(1));
+    let (mut store, own, now) = (ItemStore::default(), NodeId(Id::ZERO), Instant::from_secs(1));
     let mut put = |item, cas| store.put(now, &own, item, cas, None);
     assert_eq!(put(mutable(5, "five"), Some(99)), Ok(()), "cas means nothing where nothing is stored");
     assert_eq!(put(mutable(4, "four"), None), Err(PutRefusal::OldSeq));
@@ -131,7 +132,7 @@ fn sequence_numbers_and_cas_decide() {
 
 #[test]
 fn items_live_two_hours_from_their_last_put() {
-    let (mut store, own, mut now) = (ItemStore::default(), Id::ZERO, Instant::from_secs(1));
+    let (mut store, own, mut now) = (ItemStore::default(), NodeId(Id::ZERO), Instant::from_secs(1));
     let item = mutable(5, "five");
     store.put(now, &own, item.clone(), None, None).unwrap();
     now += ITEM_LIFETIME / 2;
@@ -148,7 +149,7 @@ fn items_live_two_hours_from_their_last_put() {
 
 #[test]
 fn a_full_store_keeps_what_is_close_and_one_owner_does_not_fill_it() {
-    let (mut store, own, now) = (ItemStore::default(), Id::ZERO, Instant::from_secs(1));
+    let (mut store, own, now) = (ItemStore::default(), NodeId(Id::ZERO), Instant::from_secs(1));
     let item = |number: usize| Item::Immutable(value(&number.to_string()));
     let mut full = 0;
     for number in 0..2 * ITEMS {
@@ -158,9 +159,9 @@ fn a_full_store_keeps_what_is_close_and_one_owner_does_not_fill_it() {
     assert!(full > 0);
     let kept = (0..2 * ITEMS).map(item).filter(|item| store.get(now, &item.target()).is_some());
     let farthest = kept.map(|item| item.target()).max_by(|a, b| own.closer(a, b)).unwrap();
-    assert!(farthest.0[0] < 0xa0, "of twice as many the closer half stays: {farthest}");
-    assert!(!store.accepts(&own, &Id([0xff; 20])));
-    assert!(store.accepts(&own, &Id([0; 20])));
+    assert!(farthest.as_bytes()[0] < 0xa0, "of twice as many the closer half stays: {farthest}");
+    assert!(!store.accepts(&own, &Target::from([0xff; 20])));
+    assert!(store.accepts(&own, &Target::from([0; 20])));
 
     let mut store = ItemStore::default();
     let stored = (0..ITEMS).filter(|&number| store.put(now, &own, item(number), None, Some(1)).is_ok()).count();
@@ -171,7 +172,7 @@ fn a_full_store_keeps_what_is_close_and_one_owner_does_not_fill_it() {
 #[test]
 fn one_provider_does_not_fill_the_store() {
     let owner = |text: &str| crate::engine::owner::owner(text.parse().unwrap());
-    let (own, now) = (Id::ZERO, Instant::from_secs(1));
+    let (own, now) = (NodeId(Id::ZERO), Instant::from_secs(1));
     let item = |number: usize| Item::Immutable(value(&number.to_string()));
     for (family, other) in [(4, "9.9.1.1"), (6, "2001:db9::1")] {
         let mut store = ItemStore::default();
@@ -190,7 +191,7 @@ fn one_provider_does_not_fill_the_store() {
 
 #[test]
 fn half_the_memory_holds_half_the_items() {
-    let (mut store, own, now) = (ItemStore::new(ITEM_BYTES / 2), Id::ZERO, Instant::from_secs(1));
+    let (mut store, own, now) = (ItemStore::new(ITEM_BYTES / 2), NodeId(Id::ZERO), Instant::from_secs(1));
     let small = |number: usize| Item::Immutable(value(&number.to_string()));
     let stored = |store: &mut ItemStore, item| store.put(now, &own, item, None, None).is_ok();
     assert!((0..ITEMS / 2).all(|number| stored(&mut store, small(number))));
@@ -204,7 +205,7 @@ fn half_the_memory_holds_half_the_items() {
 
 #[test]
 fn what_was_kept_goes_on_with_its_life_and_forgeries_do_not() {
-    let (mut store, own, mut now) = (ItemStore::default(), Id::ZERO, Instant::from_secs(1));
+    let (mut store, own, mut now) = (ItemStore::default(), NodeId(Id::ZERO), Instant::from_secs(1));
     let (item, plain) = (mutable(5, "five"), Item::Immutable(value("plain")));
     store.put(now, &own, item.clone(), None, Some(7)).unwrap();
     store.put(now, &own, plain.clone(), None, None).unwrap();
@@ -226,8 +227,8 @@ proptest! {
     /// The store beside a list: same answers, and its books balance.
     #[test]
     fn equals_a_list(script in prop::collection::vec((0u8..4, 0i64..4, 0u8..3, prop::option::of(0i64..4), 0u64..3000), 1..60)) {
-        let (mut store, own, mut now) = (ItemStore::default(), Id::ZERO, Instant::from_secs(1));
-        let mut twin: Vec<(Id, Mutable, Instant)> = Vec::new();
+        let (mut store, own, mut now) = (ItemStore::default(), NodeId(Id::ZERO), Instant::from_secs(1));
+        let mut twin: Vec<(Target, Mutable, Instant)> = Vec::new();
         for (salt, seq, text, cas, seconds) in script {
             now += std::time::Duration::from_secs(seconds);
             let new = Mutable { key: [1; 32], salt: [salt].into(), seq, signature: [0; 64], value: value(&text.to_string()) };

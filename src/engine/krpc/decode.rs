@@ -8,7 +8,7 @@ use super::{
 };
 use crate::engine::bencode::scan::{self, Malformed, Scanner};
 use crate::engine::contact::{canonical, decode_addr};
-use crate::engine::id::Id;
+use crate::engine::id::{Id, InfoHash, Target};
 
 /// Why a datagram is no message. It is counted and never answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -228,8 +228,8 @@ fn query<'a>(envelope: &Envelope<'a>) -> Result<Query<'a>, Fault> {
 
 fn method<'a>(name: &[u8], arguments: &Fields<'a>) -> Result<Method<'a>, Fault> {
     let want = arguments.want.unwrap_or_default();
-    let target = || key(arguments.target, "a.target must be a string of 20 bytes");
-    let info_hash = || key(arguments.info_hash, "a.info_hash must be a string of 20 bytes");
+    let target = || key(arguments.target, "a.target must be a string of 20 bytes").map(Target);
+    let info_hash = || key(arguments.info_hash, "a.info_hash must be a string of 20 bytes").map(InfoHash);
     Ok(match name {
         b"ping" => Method::Ping,
         b"find_node" => Method::FindNode { target: target()?, want },
@@ -250,7 +250,7 @@ fn method<'a>(name: &[u8], arguments: &Fields<'a>) -> Result<Method<'a>, Fault> 
         },
         // BEP 5 says 204 for unknown methods; with a target, routing it on is more useful and is what is deployed.
         _ => match arguments.target.or(arguments.info_hash).and_then(Id::from_bytes) {
-            Some(target) => Method::FindNode { target, want },
+            Some(target) => Method::FindNode { target: Target(target), want },
             None => return Err(Fault::UnknownMethod),
         },
     })
@@ -333,18 +333,18 @@ mod tests {
         assert_eq!(kind(b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe"), query(Method::Ping));
         assert_eq!(
             kind(b"d1:ad2:id20:abcdefghij01234567896:target20:mnopqrstuvwxyz123456e1:q9:find_node1:t2:aa1:y1:qe"),
-            query(Method::FindNode { target: TARGET, want })
+            query(Method::FindNode { target: Target(TARGET), want })
         );
         assert_eq!(
             kind(b"d1:ad2:id20:abcdefghij01234567899:info_hash20:mnopqrstuvwxyz123456e1:q9:get_peers1:t2:aa1:y1:qe"),
-            query(Method::GetPeers { info_hash: TARGET, want, noseed: false, scrape: false })
+            query(Method::GetPeers { info_hash: InfoHash(TARGET), want, noseed: false, scrape: false })
         );
         assert_eq!(
             kind(
                 b"d1:ad2:id20:abcdefghij012345678912:implied_porti1e9:info_hash20:mnopqrstuvwxyz1234564:porti6881e\
                   5:token8:aoeusnthe1:q13:announce_peer1:t2:aa1:y1:qe"
             ),
-            query(Method::AnnouncePeer { info_hash: TARGET, port: None, seed: false, token: b"aoeusnth" })
+            query(Method::AnnouncePeer { info_hash: InfoHash(TARGET), port: None, seed: false, token: b"aoeusnth" })
         );
         assert_eq!(kind(b"d1:eli201e23:A Generic Error Ocurrede1:t2:aa1:y1:ee"), Kind::Error(201));
         let Kind::Response(response) =
@@ -422,7 +422,7 @@ mod tests {
             let bytes =
                 format!("d1:ad2:id20:abcdefghij0123456789{argument}20:mnopqrstuvwxyz123456e1:q5:dance1:t2:aa1:y1:qe");
             let Kind::Query(query) = kind(bytes.as_bytes()) else { panic!("refused") };
-            assert_eq!(query.method, Method::FindNode { target: TARGET, want: Want::default() });
+            assert_eq!(query.method, Method::FindNode { target: Target(TARGET), want: Want::default() });
         }
     }
 
@@ -484,7 +484,7 @@ mod tests {
             response.samples.map(owned)
         };
         let two = "aaaaaaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbbbbb";
-        let expected = (vec![Id([b'a'; 20]), Id([b'b'; 20])], 7, 300);
+        let expected = (vec![InfoHash::from([b'a'; 20]), InfoHash::from([b'b'; 20])], 7, 300);
         assert_eq!(samples(&format!("8:intervali300e3:numi7e7:samples40:{two}")), Some(expected));
         assert_eq!(samples("8:intervali99999999e3:numi-1e7:samples0:"), Some((Vec::new(), 0, MAX_SAMPLE_INTERVAL)));
         assert_eq!(samples("3:numi7e"), None);

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use super::{FILTER_LEN, Fault, ItemFields};
 use crate::engine::bencode::write::{integer, length, string};
 use crate::engine::contact::{CompactAddr, Contact, Family};
-use crate::engine::id::Id;
+use crate::engine::id::{Id, InfoHash, Target};
 
 /// No datagram of ours is larger (BEP 32: MUST NOT exceed 1,024 bytes).
 pub const MAX_DATAGRAM: usize = 1024;
@@ -31,21 +31,21 @@ pub enum Ask<'a> {
     /// Are you there?
     Ping,
     /// The contacts closest to this point.
-    FindNode(Id),
+    FindNode(Target),
     /// Peers of this swarm.
-    GetPeers(Id),
+    GetPeers(InfoHash),
     /// Peers of this swarm, and filters of all of them (BEP 33).
-    Scrape(Id),
+    Scrape(InfoHash),
     /// Some of the infohashes that the node has, and contacts closest to this point (BEP 51).
-    SampleInfohashes(Id),
+    SampleInfohashes(Target),
     /// The item at this point (BEP 44).
-    Get(Id),
+    Get(Target),
     /// Store this item (BEP 44).
     Put(PutFields<'a>),
     /// We take part in this swarm.
     AnnouncePeer {
         /// The swarm.
-        info_hash: Id,
+        info_hash: InfoHash,
         /// Where our client listens.
         port: u16,
         /// It has the whole torrent.
@@ -94,34 +94,34 @@ pub fn query(out: &mut Vec<u8>, transaction: [u8; 4], own: &Id, read_only: bool,
         Ask::Ping => out.extend_from_slice(b"e1:q4:ping"),
         Ask::FindNode(target) => {
             out.extend_from_slice(b"6:target20:");
-            out.extend_from_slice(&target.0);
+            out.extend_from_slice(target.as_bytes());
             out.extend_from_slice(b"e1:q9:find_node");
         }
         Ask::GetPeers(info_hash) => {
             out.extend_from_slice(b"9:info_hash20:");
-            out.extend_from_slice(&info_hash.0);
+            out.extend_from_slice(info_hash.as_bytes());
             out.extend_from_slice(b"e1:q9:get_peers");
         }
         Ask::Scrape(info_hash) => {
             out.extend_from_slice(b"9:info_hash20:");
-            out.extend_from_slice(&info_hash.0);
+            out.extend_from_slice(info_hash.as_bytes());
             out.extend_from_slice(b"6:scrapei1ee1:q9:get_peers");
         }
         Ask::SampleInfohashes(target) => {
             out.extend_from_slice(b"6:target20:");
-            out.extend_from_slice(&target.0);
+            out.extend_from_slice(target.as_bytes());
             out.extend_from_slice(b"e1:q17:sample_infohashes");
         }
         Ask::Get(target) => {
             out.extend_from_slice(b"6:target20:");
-            out.extend_from_slice(&target.0);
+            out.extend_from_slice(target.as_bytes());
             out.extend_from_slice(b"e1:q3:get");
         }
         Ask::Put(fields) => put(out, fields),
         Ask::AnnouncePeer { info_hash, port, seed, token } => {
             // implied_port is left out: the port of the client is not the port of this socket.
             out.extend_from_slice(b"9:info_hash20:");
-            out.extend_from_slice(&info_hash.0);
+            out.extend_from_slice(info_hash.as_bytes());
             out.extend_from_slice(b"4:port");
             integer(out, i64::from(*port));
             if *seed {
@@ -328,7 +328,7 @@ impl<'a> Reply<'a> {
 
     /// `num` and `samples`: how many infohashes there are, and some of them (BEP 51), as many as there is room for; nothing
     /// where there is none.
-    pub fn samples(&mut self, total: u64, samples: &[Id]) {
+    pub fn samples(&mut self, total: u64, samples: &[InfoHash]) {
         // What was kept free was for these.
         self.reserved = 0;
         let Some(room) = self.room().checked_sub(samples_len(0)) else { return };
@@ -337,7 +337,7 @@ impl<'a> Reply<'a> {
         integer(self.out, total.min(i64::MAX as u64) as i64);
         self.out.extend_from_slice(b"7:samples");
         length(self.out, samples.len() * Id::LEN);
-        samples.iter().for_each(|sample| self.out.extend_from_slice(&sample.0));
+        samples.iter().for_each(|sample| self.out.extend_from_slice(sample.as_bytes()));
     }
 
     /// Ends the datagram.
@@ -447,14 +447,17 @@ mod tests {
         let immutable = PutFields { token: b"aoeusnth", value: b"12:Hello World!", signed: None, cas: None };
         let asks: [(Ask<'_>, &'static str); 9] = [
             (Ask::Ping, "ping"),
-            (Ask::FindNode(TARGET), "find_node"),
-            (Ask::GetPeers(TARGET), "get_peers"),
-            (Ask::Scrape(TARGET), "get_peers"),
-            (Ask::SampleInfohashes(TARGET), "sample_infohashes"),
-            (Ask::Get(TARGET), "get"),
+            (Ask::FindNode(Target(TARGET)), "find_node"),
+            (Ask::GetPeers(InfoHash(TARGET)), "get_peers"),
+            (Ask::Scrape(InfoHash(TARGET)), "get_peers"),
+            (Ask::SampleInfohashes(Target(TARGET)), "sample_infohashes"),
+            (Ask::Get(Target(TARGET)), "get"),
             (Ask::Put(immutable), "put"),
             (Ask::Put(PutFields { signed: Some(signed), cas: Some(3), ..immutable }), "put"),
-            (Ask::AnnouncePeer { info_hash: TARGET, port: 6881, seed: true, token: b"aoeusnth" }, "announce_peer"),
+            (
+                Ask::AnnouncePeer { info_hash: InfoHash(TARGET), port: 6881, seed: true, token: b"aoeusnth" },
+                "announce_peer",
+            ),
         ];
         for (ask, name) in asks {
             for read_only in [false, true] {
@@ -466,7 +469,7 @@ mod tests {
                         match ask {
                             Ask::Ping => Ok(()),
                             Ask::FindNode(target) | Ask::SampleInfohashes(target) | Ask::Get(target) => {
-                                dict.emit_pair(b"target", AsString(target.0))
+                                dict.emit_pair(b"target", AsString(target.as_bytes()))
                             }
                             Ask::Put(PutFields { token, value, signed, cas }) => {
                                 dict.emit_pair(b"token", AsString(token))?;
@@ -479,12 +482,12 @@ mod tests {
                                 dict.emit_pair(b"sig", AsString(signed.signature))
                             }
                             Ask::Scrape(info_hash) => {
-                                dict.emit_pair(b"info_hash", AsString(info_hash.0))?;
+                                dict.emit_pair(b"info_hash", AsString(info_hash.as_bytes()))?;
                                 dict.emit_pair(b"scrape", 1)
                             }
-                            Ask::GetPeers(info_hash) => dict.emit_pair(b"info_hash", AsString(info_hash.0)),
+                            Ask::GetPeers(info_hash) => dict.emit_pair(b"info_hash", AsString(info_hash.as_bytes())),
                             Ask::AnnouncePeer { info_hash, port, token, .. } => {
-                                dict.emit_pair(b"info_hash", AsString(info_hash.0))?;
+                                dict.emit_pair(b"info_hash", AsString(info_hash.as_bytes()))?;
                                 dict.emit_pair(b"port", port)?;
                                 dict.emit_pair(b"seed", 1)?;
                                 dict.emit_pair(b"token", AsString(token))
@@ -514,11 +517,14 @@ mod tests {
             *b"tttt",
             &OWN,
             true,
-            &Ask::AnnouncePeer { info_hash: TARGET, port: 1, seed: false, token: b"x" },
+            &Ask::AnnouncePeer { info_hash: InfoHash(TARGET), port: 1, seed: false, token: b"x" },
         );
         let Kind::Query(query) = Message::decode(&out).expect("a message").kind else { panic!("no query") };
         assert!(query.read_only);
-        assert_eq!(query.method, Method::AnnouncePeer { info_hash: TARGET, port: Some(1), seed: false, token: b"x" });
+        assert_eq!(
+            query.method,
+            Method::AnnouncePeer { info_hash: InfoHash(TARGET), port: Some(1), seed: false, token: b"x" }
+        );
     }
 
     #[test]
@@ -600,7 +606,7 @@ mod tests {
             response.reserve(samples_len(samples));
             response.contacts(Family::V4, [contact(Family::V4, 1); 8].iter());
             response.contacts(Family::V6, [contact(Family::V6, 1); 8].iter());
-            response.samples(u64::MAX, &vec![TARGET; samples]);
+            response.samples(u64::MAX, &vec![InfoHash(TARGET); samples]);
             response.end();
             prop_assert!(out.len() <= MAX_DATAGRAM);
             prop_assert!(bendy::decoding::Decoder::new(&out).next_object().is_ok());

@@ -13,7 +13,7 @@ pub mod encode;
 use std::net::SocketAddr;
 
 use super::contact::{Contact, Family, decode_addr};
-use super::id::Id;
+use super::id::{Id, InfoHash, Target};
 
 pub use super::limits::{MAX_CONTACTS, MAX_TOKEN, MAX_TRANSACTION};
 pub use decode::NotAMessage;
@@ -71,14 +71,14 @@ pub enum Method<'a> {
     /// libtorrent and mldht do, so that extensions can be routed through nodes that do not know them.
     FindNode {
         /// The point in the key space.
-        target: Id,
+        target: Target,
         /// The wanted families.
         want: Want,
     },
     /// Peers of a swarm, contacts closest to it, and a token.
     GetPeers {
         /// The swarm.
-        info_hash: Id,
+        info_hash: InfoHash,
         /// The wanted families of contacts. The family of peers is that of the transport (BEP 32).
         want: Want,
         /// Prefer peers that are not seeds (BEP 33).
@@ -89,7 +89,7 @@ pub enum Method<'a> {
     /// The sender of this datagram takes part in a swarm.
     AnnouncePeer {
         /// The swarm.
-        info_hash: Id,
+        info_hash: InfoHash,
         /// The peer's port, `None` for "the source port of this datagram" (`implied_port`).
         port: Option<u16>,
         /// It has the whole torrent (BEP 33).
@@ -100,14 +100,14 @@ pub enum Method<'a> {
     /// Some infohashes of swarms that the node stores, and contacts closest to `target` (BEP 51).
     SampleInfohashes {
         /// The point in the key space.
-        target: Id,
+        target: Target,
         /// The wanted families of contacts.
         want: Want,
     },
     /// An item, contacts closest to it, and a token (BEP 44).
     Get {
         /// The item.
-        target: Id,
+        target: Target,
         /// A value of this sequence number is known to the asker, who wants only newer ones.
         seq: Option<i64>,
         /// The wanted families of contacts.
@@ -214,8 +214,8 @@ pub struct Samples<'a> {
 
 impl<'a> Samples<'a> {
     /// The infohashes.
-    pub fn iter(&self) -> impl Iterator<Item = Id> + use<'a> {
-        self.infohashes.chunks_exact(Id::LEN).filter_map(Id::from_bytes)
+    pub fn iter(&self) -> impl Iterator<Item = InfoHash> + use<'a> {
+        self.infohashes.chunks_exact(Id::LEN).filter_map(Id::from_bytes).map(InfoHash)
     }
 }
 

@@ -8,7 +8,7 @@ use super::event::Event;
 use super::purpose::Purpose;
 use super::timer::Timer;
 use crate::engine::contact::is_local;
-use crate::engine::id::Id;
+use crate::engine::id::{Id, NodeId};
 use crate::engine::krpc::Response;
 use crate::engine::krpc::encode::Ask;
 use crate::engine::time::Instant;
@@ -69,7 +69,7 @@ impl Node {
         {
             let id = Id::for_address(ip, &mut self.random);
             self.change_id(now, id);
-            self.events.push_back(Event::IdChanged { id, external: SocketAddr::new(ip, 0) });
+            self.events.push_back(Event::IdChanged { id: NodeId(id), external: SocketAddr::new(ip, 0) });
         }
         self.look_around(now);
     }
@@ -120,6 +120,6 @@ impl Node {
             _ => self.random.wire_id(),
         };
         self.change_id(now, id);
-        self.events.push_back(Event::IdTaken { id, by: other });
+        self.events.push_back(Event::IdTaken { id: NodeId(id), by: other });
     }
 }

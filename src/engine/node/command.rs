@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::Node;
 use super::event::OpId;
-use crate::engine::id::Id;
+use crate::engine::id::{InfoHash, Target};
 use crate::engine::items::Item;
 use crate::engine::limits::OPERATIONS;
 use crate::engine::time::Instant;
@@ -20,13 +20,13 @@ pub enum Command {
     /// [`Event::Peers`](super::Event::Peers).
     FindPeers {
         /// The swarm.
-        info_hash: Id,
+        info_hash: InfoHash,
     },
     /// Announce to the closest nodes that a client at our address takes part in a swarm. Where it is stored arrives as
     /// [`Event::Stored`](super::Event::Stored), peers found on the way as [`Event::Peers`](super::Event::Peers).
     Announce {
         /// The swarm.
-        info_hash: Id,
+        info_hash: InfoHash,
         /// The port at which our client listens.
         port: u16,
         /// Whether it has the whole torrent (BEP 33).
@@ -36,17 +36,17 @@ pub enum Command {
     /// arrives as [`Event::Scraped`](super::Event::Scraped).
     Scrape {
         /// The swarm.
-        info_hash: Id,
+        info_hash: InfoHash,
     },
     /// Look for the nodes closest to a target.
     FindNode {
         /// The target.
-        target: Id,
+        target: Target,
     },
     /// Look for an item (BEP 44). Each newer value arrives as [`Event::Item`](super::Event::Item).
     GetItem {
         /// Where it is found.
-        target: Id,
+        target: Target,
         /// The salt that a mutable item was stored with.
         salt: Box<[u8]>,
     },
@@ -54,7 +54,7 @@ pub enum Command {
     /// stored arrives as [`Event::Stored`](super::Event::Stored).
     RenewItem {
         /// Where it is found.
-        target: Id,
+        target: Target,
         /// The salt that a mutable item was stored with.
         salt: Box<[u8]>,
     },
@@ -74,7 +74,7 @@ pub enum Command {
         /// The node.
         addr: SocketAddr,
         /// Near which contacts are wanted.
-        target: Id,
+        target: Target,
     },
     /// Ping one node. An answer arrives as [`Event::Pong`](super::Event::Pong).
     Ping {
@@ -101,32 +101,32 @@ impl Node {
     }
 
     /// Begins [`Command::FindPeers`].
-    pub fn find_peers(&mut self, now: Instant, info_hash: Id) -> OpId {
+    pub fn find_peers(&mut self, now: Instant, info_hash: InfoHash) -> OpId {
         self.begin(now, Command::FindPeers { info_hash })
     }
 
     /// Begins [`Command::Announce`].
-    pub fn announce(&mut self, now: Instant, info_hash: Id, port: u16, seed: bool) -> OpId {
+    pub fn announce(&mut self, now: Instant, info_hash: InfoHash, port: u16, seed: bool) -> OpId {
         self.begin(now, Command::Announce { info_hash, port, seed })
     }
 
     /// Begins [`Command::Scrape`].
-    pub fn scrape(&mut self, now: Instant, info_hash: Id) -> OpId {
+    pub fn scrape(&mut self, now: Instant, info_hash: InfoHash) -> OpId {
         self.begin(now, Command::Scrape { info_hash })
     }
 
     /// Begins [`Command::FindNode`].
-    pub fn find_node(&mut self, now: Instant, target: Id) -> OpId {
+    pub fn find_node(&mut self, now: Instant, target: Target) -> OpId {
         self.begin(now, Command::FindNode { target })
     }
 
     /// Begins [`Command::GetItem`].
-    pub fn get_item(&mut self, now: Instant, target: Id, salt: &[u8]) -> OpId {
+    pub fn get_item(&mut self, now: Instant, target: Target, salt: &[u8]) -> OpId {
         self.begin(now, Command::GetItem { target, salt: salt.into() })
     }
 
     /// Begins [`Command::RenewItem`].
-    pub fn renew_item(&mut self, now: Instant, target: Id, salt: &[u8]) -> OpId {
+    pub fn renew_item(&mut self, now: Instant, target: Target, salt: &[u8]) -> OpId {
         self.begin(now, Command::RenewItem { target, salt: salt.into() })
     }
 
@@ -136,7 +136,7 @@ impl Node {
     }
 
     /// Begins [`Command::Sample`].
-    pub fn sample(&mut self, now: Instant, addr: SocketAddr, target: Id) -> OpId {
+    pub fn sample(&mut self, now: Instant, addr: SocketAddr, target: Target) -> OpId {
         self.begin(now, Command::Sample { addr, target })
     }
 

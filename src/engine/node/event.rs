@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::engine::bloom::SwarmFilters;
 use crate::engine::contact::Contact;
-use crate::engine::id::Id;
+use crate::engine::id::{InfoHash, NodeId};
 use crate::engine::items::Item;
 
 /// An operation: a command that takes time. Its events carry it.
@@ -33,14 +33,14 @@ pub enum Event {
     /// The id changed to fit our external address (BEP 42).
     IdChanged {
         /// The new one.
-        id: Id,
+        id: NodeId,
         /// The address that it fits.
         external: SocketAddr,
     },
     /// Another node has our id, so we took another one.
     IdTaken {
         /// The new one.
-        id: Id,
+        id: NodeId,
         /// Where the other node answered.
         by: SocketAddr,
     },
@@ -151,7 +151,7 @@ pub enum Event {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
     /// Some of them.
-    pub infohashes: Vec<Id>,
+    pub infohashes: Vec<InfoHash>,
     /// How many it has.
     pub total: u64,
     /// Before this has passed there is nothing new, and the node does not want to be asked.

@@ -15,7 +15,7 @@ use super::timer::{
 };
 use super::{Node, StoredItem, StoredPeer};
 use crate::engine::contact::{Contact, Family, is_local, is_sendable};
-use crate::engine::id::Id;
+use crate::engine::id::{Id, NodeId, Target};
 use crate::engine::krpc::encode::Ask;
 use crate::engine::limits::{ROUTERS, SAVED_CONTACTS};
 use crate::engine::rules::Rules;
@@ -151,14 +151,14 @@ impl Node {
             // The folder may have served a private network before.
             let admissible = self.rules.admits(&stored.peer);
             if admissible && Family::of(&stored.peer) == self.config.family {
-                self.peers.announce(now, self.table.own(), stored);
+                self.peers.announce(now, &self.id(), stored);
             }
         }
         self.keep_sweeping(now);
     }
 
     pub(super) fn restore_items(&mut self, now: Instant, saved: Vec<StoredItem>) {
-        let own = *self.id();
+        let own = self.id();
         saved.into_iter().for_each(|stored| self.items.restore(now, &own, stored));
         self.keep_sweeping_items(now);
     }
@@ -318,7 +318,7 @@ impl Node {
         let target = own.sharing_prefix(bucket, self.random.wire_id());
         let nearby: Vec<Contact> = self.table.closest(&target).into_iter().copied().collect();
         let Some(contact) = nearby.get(self.random.wire_below(nearby.len())) else { return };
-        self.query(now, contact.addr, Some(contact.id), HARD_TIMEOUT, Purpose::Refresh, &Ask::FindNode(target));
+        self.query(now, contact.addr, Some(contact.id), HARD_TIMEOUT, Purpose::Refresh, &Ask::FindNode(Target(target)));
     }
 
     /// A node that asks for gaps ahead of their turn lets as many turns pass afterwards: it sends no more than otherwise.
@@ -405,7 +405,7 @@ impl Node {
         {
             let id = Id::for_address(external.ip(), &mut self.random);
             self.change_id(now, id);
-            self.events.push_back(Event::IdChanged { id, external });
+            self.events.push_back(Event::IdChanged { id: NodeId(id), external });
         }
     }
 

@@ -70,7 +70,7 @@ use super::budgets::{Pace, RecentEndpoints, ReplyBudget};
 use super::compliance::Compliance;
 use super::contact::{Contact, Family, canonical, is_sendable};
 use super::external::AddressVote;
-use super::id::Id;
+use super::id::NodeId;
 use super::items::{ItemStore, StoredItem};
 use super::krpc::{Kind, Message};
 use super::limits::{
@@ -246,7 +246,7 @@ impl Node {
         let mut random = Random::new(seed);
         let saved = std::mem::take(&mut config.saved);
         let rules = Rules::of(config.private_network);
-        let own = saved.id.unwrap_or_else(|| random.wire_id());
+        let own = saved.id.map_or_else(|| random.wire_id(), |own| *own);
         let limited = config.limited && rules.limited;
         if !rules.ids_fit {
             config.compliance = Compliance::Off;
@@ -372,8 +372,8 @@ impl Node {
 
     /// Its id.
     #[must_use]
-    pub const fn id(&self) -> &Id {
-        self.table.own()
+    pub const fn id(&self) -> NodeId {
+        NodeId(*self.table.own())
     }
 
     /// The entries of its routing table.

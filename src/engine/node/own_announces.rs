@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Node;
 use super::event::Summary;
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 use crate::engine::limits::{OWN_ANNOUNCES, PEER_LIFETIME};
 use crate::engine::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::engine::time::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OwnAnnounce {
     /// The infohash.
-    pub info_hash: Id,
+    pub info_hash: InfoHash,
     /// How long ago it came to its end.
     pub age: Duration,
     /// Nodes that said that they had stored it.
@@ -26,7 +26,7 @@ pub struct OwnAnnounce {
 
 /// Our announces that live: others forget them after 45 minutes, and so do we. At most [`OWN_ANNOUNCES`].
 #[derive(Clone, Debug, Default)]
-pub(super) struct OwnAnnounces(BTreeMap<Id, (Instant, OwnAnnounce)>);
+pub(super) struct OwnAnnounces(BTreeMap<InfoHash, (Instant, OwnAnnounce)>);
 
 impl OwnAnnounces {
     /// Keeps one that has come to its end, or is known from an earlier run. Of too many, the oldest goes.
@@ -45,7 +45,7 @@ impl OwnAnnounces {
     }
 
     /// An announce of ours has come to its end.
-    pub(super) fn note_announced(&mut self, now: Instant, info_hash: Id, summary: &Summary) {
+    pub(super) fn note_announced(&mut self, now: Instant, info_hash: InfoHash, summary: &Summary) {
         let Summary { stored, verified_at, verified, .. } = *summary;
         self.note(now, OwnAnnounce { info_hash, age: Duration::ZERO, stored, verified_at, verified });
     }
@@ -75,8 +75,9 @@ mod tests {
     fn what_lives_is_kept_and_of_too_many_the_youngest() {
         let (mut announces, mut now) = (OwnAnnounces::default(), Instant::from_secs(1));
         let announce = |number: usize| {
-            let mut info_hash = Id::ZERO;
-            info_hash.0[..8].copy_from_slice(&number.to_be_bytes());
+            let mut info_hash = [0; 20];
+            info_hash[..8].copy_from_slice(&number.to_be_bytes());
+            let info_hash = info_hash.into();
             OwnAnnounce { info_hash, age: Duration::ZERO, stored: 8, verified_at: 2, verified: 1 }
         };
         for number in 0..=OWN_ANNOUNCES {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::Node;
 use super::serve::Asked;
-use crate::engine::id::Id;
+use crate::engine::id::{Id, InfoHash};
 use crate::engine::krpc::Want;
 use crate::engine::krpc::encode::samples_len;
 use crate::engine::limits::{SAMPLE_INTERVAL, SAMPLED_NODES, SAMPLES, SHORT_REPLY_SAMPLES};
@@ -22,7 +22,7 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(21_600);
 /// Samples given and taken.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Samples {
-    given: Vec<Id>,
+    given: Vec<InfoHash>,
     renewed: Option<Instant>,
     /// When each node may be asked again.
     patience: BTreeMap<SocketAddr, Instant>,

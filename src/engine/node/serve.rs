@@ -10,7 +10,7 @@ use super::newcomers::HeardFrom;
 use crate::engine::bloom::SwarmFilters;
 use crate::engine::budgets::{Room, Spent};
 use crate::engine::contact::{Contact, Family};
-use crate::engine::id::Id;
+use crate::engine::id::{Id, InfoHash};
 use crate::engine::krpc::encode::{self, Reply, ReplyFilters, values_len};
 use crate::engine::krpc::{Fault, Method, Query, Want};
 use crate::engine::limits::{K, SHORT_REPLY_PEERS};
@@ -130,8 +130,8 @@ impl Node {
 
     /// A token unless full, and values when known, as many as there is room for. Nodes come with them always: BEP 5 says
     /// either, everyone deployed says both.
-    fn write_peers(&mut self, response: &mut Reply<'_>, info_hash: &Id, asker: SocketAddr, noseed: bool) {
-        if self.peers.accepts(self.id(), info_hash, asker.ip()) {
+    fn write_peers(&mut self, response: &mut Reply<'_>, info_hash: &InfoHash, asker: SocketAddr, noseed: bool) {
+        if self.peers.accepts(&self.id(), info_hash, asker.ip()) {
             response.token(&self.tokens.give(asker.ip(), info_hash));
         }
         let family = self.config.family;
@@ -143,10 +143,10 @@ impl Node {
         }
     }
 
-    fn store(&mut self, now: Instant, info_hash: &Id, peer: SocketAddr, seed: bool) {
+    fn store(&mut self, now: Instant, info_hash: &InfoHash, peer: SocketAddr, seed: bool) {
         let announced = StoredPeer { info_hash: *info_hash, peer, seed, age: Duration::ZERO };
         let stored = if self.rules.admits(&peer) {
-            self.peers.announce(now, self.table.own(), &announced)
+            self.peers.announce(now, &self.id(), &announced)
         } else {
             AnnounceOutcome::Full
         };

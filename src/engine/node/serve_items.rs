@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::Node;
 use super::serve::Asked;
-use crate::engine::id::Id;
+use crate::engine::id::Target;
 use crate::engine::items::{Item, ItemFault, MAX_SALT, Mutable, PutRefusal, Value, target_of_key, target_of_value};
 use crate::engine::krpc::{Fault, ItemFields, Put, Want};
 use crate::engine::owner::owner;
@@ -17,7 +17,7 @@ impl Node {
         &mut self,
         now: Instant,
         asked: Asked<'_>,
-        target: &Id,
+        target: &Target,
         known_seq: Option<i64>,
         want: Want,
     ) {
@@ -25,7 +25,7 @@ impl Node {
         let family = self.config.family;
         let from = asked.from;
         self.respond(now, asked, |node, response| {
-            let token = node.items.accepts(node.id(), target).then(|| node.tokens.give(from.ip(), target));
+            let token = node.items.accepts(&node.id(), target).then(|| node.tokens.give(from.ip(), target));
             let fields = node.items.get(now, target).map(|item| fields(item, known_seq));
             let fields = fields.filter(|fields| response.has_room_for_item(fields));
             match fields {
@@ -65,7 +65,7 @@ impl Node {
             return Err(Fault::Signature);
         }
         let writer = self.rules.diverse.then(|| owner(from.ip()));
-        let own = *self.id();
+        let own = self.id();
         let stored = self.items.put(now, &own, item, put.cas, writer);
         self.keep_sweeping_items(now);
         self.stats.items_not_stored += u64::from(stored == Err(PutRefusal::Full));

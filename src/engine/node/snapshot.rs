@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Node, OwnAnnounce, Timer};
 use crate::engine::contact::Contact;
-use crate::engine::id::Id;
+use crate::engine::id::NodeId;
 use crate::engine::items::StoredItem;
 use crate::engine::peers::{PackedPeers, StoredPeer};
 use crate::engine::time::Instant;
@@ -17,7 +17,7 @@ use crate::engine::tokens::{ROTATION, Secrets};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// The node's id.
-    pub id: Option<Id>,
+    pub id: Option<NodeId>,
     /// The secrets behind its tokens.
     pub secrets: Option<Secrets>,
     /// Time since the newer of them began to give out tokens.
@@ -62,7 +62,7 @@ impl Node {
     #[must_use]
     pub fn begin_snapshot(&self, now: Instant) -> SlicedSnapshot {
         let rest = Snapshot {
-            id: Some(*self.id()),
+            id: Some(self.id()),
             secrets: Some(self.tokens.secrets()),
             secrets_age: ROTATION.saturating_sub(self.timers.at(Timer::RotateTokens).since(now)),
             contacts: self.contacts_to_save(now),

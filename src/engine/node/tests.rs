@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::engine::id::{Id, InfoHash, Target};
 use crate::engine::krpc::encode::MAX_DATAGRAM;
 use crate::engine::tokens::ROTATION;
 use proptest::prelude::*;
 
 const DELAY: Duration = Duration::from_millis(10);
-const SWARM: Id = Id([0xaa; 20]);
+const SWARM: InfoHash = InfoHash(Id([0xaa; 20]));
 
 mod changes;
 mod compliance;
@@ -128,9 +129,9 @@ impl Net {
 
 impl Node {
     /// Stores a peer that has just been announced.
-    fn plant(&mut self, now: Instant, info_hash: &Id, peer: SocketAddr, seed: bool) {
+    fn plant(&mut self, now: Instant, info_hash: &InfoHash, peer: SocketAddr, seed: bool) {
         let announced = StoredPeer { info_hash: *info_hash, peer, seed, age: Duration::ZERO };
-        self.peers.announce(now, self.table.own(), &announced);
+        self.peers.announce(now, &self.id(), &announced);
     }
 }
 
@@ -181,7 +182,7 @@ fn a_network_says_the_same_everywhere() {
     net.run_for(secs(5));
     let now = net.now;
     net.node(3).find_peers(now, SWARM);
-    net.node(4).sample(now, addr(5), SWARM);
+    net.node(4).sample(now, addr(5), Target(*SWARM));
     net.run_for(Duration::from_mins(9));
     assert_eq!(format!("{:016x}", net.trace), "22187db2c9cb6aac");
 }
@@ -192,7 +193,7 @@ fn a_cancelled_operation_says_nothing_more() {
     net.run_for(secs(30));
     net.events.clear();
     let now = net.now;
-    let op = net.node(3).find_node(now, SWARM);
+    let op = net.node(3).find_node(now, Target(*SWARM));
     net.node(3).cancel(op);
     net.run_for(secs(5));
     assert_eq!(net.events, []);
@@ -323,7 +324,7 @@ fn an_endpoint_that_answers_with_another_id_leaves_the_cache_under_the_old_one()
     let old = *net.node(1).id();
     assert!(net.node(0).cache.near(&old).any(|(contact, _)| contact.addr == addr(1)));
     let reborn = Node::new(config(), [99; 32], net.now);
-    assert_ne!(reborn.id().0[0], old.0[0]);
+    assert_ne!(reborn.id().as_bytes()[0], old.as_bytes()[0]);
     net.nodes.insert(addr(1), reborn);
     net.run_for(secs(180));
     assert!(net.node(0).cache.near(&old).all(|(contact, _)| contact.addr != addr(1)));
@@ -495,7 +496,7 @@ fn an_id_follows_the_address_that_others_see() {
 fn who_asks_under_our_id_is_answered_so_that_it_notices_and_not_asked_back() {
     let mut bench = Bench::new(config());
     let mut ping = b"d1:ad2:id20:".to_vec();
-    ping.extend(bench.node.id().0);
+    ping.extend(bench.node.id().as_bytes());
     ping.extend(b"e1:q4:ping1:t2:aa1:y1:qe");
     let sent = bench.handle("10.9.8.7:4321".parse().unwrap(), &ping);
     assert!(sent.len() == 1 && sent[0].ends_with(b"1:y1:re"), "{sent:?}");
@@ -569,7 +570,7 @@ proptest! {
         for index in 0..=255 {
             let contact = Contact { id: Id([index; 20]), addr: addr(index) };
             bench.node.table.answered(bench.now, contact, DELAY);
-            let hash = Id(*b"aaaaaaaaaaaaaaaaaaaa");
+            let hash = InfoHash::from(*b"aaaaaaaaaaaaaaaaaaaa");
             bench.node.plant(bench.now, &hash, addr(index), false);
         }
         for query in queries {

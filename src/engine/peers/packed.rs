@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::records::{HALF_MINUTE, HalfMinute, Records};
 use crate::engine::contact::{Family, decode_addr};
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 
 /// Records and swarms in one slice: well under a tenth of a millisecond each.
 pub(super) const SLICE: usize = 4096;
@@ -18,7 +18,7 @@ pub(super) const SLICE: usize = 4096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredPeer {
     /// Its swarm.
-    pub info_hash: Id,
+    pub info_hash: InfoHash,
     /// Where it listens.
     pub peer: SocketAddr,
     /// It has the whole torrent.
@@ -32,7 +32,7 @@ pub struct StoredPeer {
 pub struct PackedPeers {
     family: Family,
     /// Each swarm, and how many bytes of `records` are its.
-    swarms: Vec<(Id, u32)>,
+    swarms: Vec<(InfoHash, u32)>,
     records: Vec<u8>,
     /// Swarms that are still to be copied: the places below this one.
     left: usize,
@@ -60,7 +60,7 @@ impl PackedPeers {
     }
 
     /// Copies a swarm, or as much of it as there is room for; how many bytes that is.
-    pub(super) fn push(&mut self, now: HalfMinute, info_hash: Id, records: &Records) -> usize {
+    pub(super) fn push(&mut self, now: HalfMinute, info_hash: InfoHash, records: &Records) -> usize {
         self.now = now;
         let width = self.family.peer_len() + 1;
         let room = (self.records.capacity() - self.records.len()) / width * width;

@@ -13,7 +13,7 @@ use super::rivals::competitor;
 use super::writers::{Writer, Writers};
 use crate::engine::bloom::SwarmFilters;
 use crate::engine::contact::{CompactAddr, Family, decode_addr};
-use crate::engine::id::Id;
+use crate::engine::id::{InfoHash, NodeId};
 use crate::engine::keyed_hash::KeyedHash;
 use crate::engine::limits::{KEPT_SWARMS_PERCENT, PEER_LIFETIME, SAVED_PEERS};
 use crate::engine::owner::owner;
@@ -55,7 +55,7 @@ pub enum AnnounceOutcome {
 
 #[derive(Clone)]
 struct Swarm {
-    info_hash: Id,
+    info_hash: InfoHash,
     origin: Origin,
     records: Records,
 }
@@ -160,7 +160,7 @@ impl PeerStore {
     /// Whether an announce to `info_hash` by `writer` would be stored by a node with the id `own`. If not, no token is
     /// given, which sends the announcer on to other nodes.
     #[must_use]
-    pub fn accepts(&self, own: &Id, info_hash: &Id, writer: IpAddr) -> bool {
+    pub fn accepts(&self, own: &NodeId, info_hash: &InfoHash, writer: IpAddr) -> bool {
         let may_begin = self.may_begin(self.writer(writer));
         may_begin && !self.is_full()
             || self.find(info_hash).is_some()
@@ -168,7 +168,7 @@ impl PeerStore {
     }
 
     /// Stores a peer; `own` is the id of the node.
-    pub fn announce(&mut self, now: Instant, own: &Id, announced: &StoredPeer) -> AnnounceOutcome {
+    pub fn announce(&mut self, now: Instant, own: &NodeId, announced: &StoredPeer) -> AnnounceOutcome {
         let StoredPeer { info_hash, peer, seed, age } = announced;
         debug_assert_eq!(Family::of(peer), self.family, "one store holds one family");
         let full = self.is_full();
@@ -218,7 +218,7 @@ impl PeerStore {
     }
 
     /// The filters of all peers of `info_hash` (BEP 33); `None` for a swarm without peers.
-    pub fn filters(&mut self, info_hash: &Id) -> Option<SwarmFilters> {
+    pub fn filters(&mut self, info_hash: &InfoHash) -> Option<SwarmFilters> {
         let (width, place) = (self.width(), self.find(info_hash)?);
         let records = &swarm(&self.blocks, place).records;
         let make = || {
@@ -234,7 +234,13 @@ impl PeerStore {
     }
 
     /// A uniform random choice of at most `wanted` peers of `info_hash`; `None` for a swarm without peers.
-    pub fn choose(&mut self, info_hash: &Id, wanted: usize, noseed: bool, random: &mut Random) -> Option<Choice<'_>> {
+    pub fn choose(
+        &mut self,
+        info_hash: &InfoHash,
+        wanted: usize,
+        noseed: bool,
+        random: &mut Random,
+    ) -> Option<Choice<'_>> {
         let width = self.width();
         let place = self.find(info_hash)?;
         let records = &mut swarm_mut(&mut self.blocks, place).records;
@@ -242,7 +248,7 @@ impl PeerStore {
     }
 
     /// A uniform random choice of at most `wanted` infohashes of swarms that have a peer.
-    pub fn sample_infohashes(&self, wanted: usize, random: &mut Random) -> Vec<Id> {
+    pub fn sample_infohashes(&self, wanted: usize, random: &mut Random) -> Vec<InfoHash> {
         let (total, mut places) = (self.swarms, std::collections::BTreeSet::new());
         // Floyd's choice: each step adds one place that was not chosen before, all choices equally likely.
         for bound in total.saturating_sub(wanted)..total {
@@ -324,7 +330,7 @@ impl PeerStore {
     }
 
     /// A place for the first peer of a swarm, if need be that of another swarm.
-    fn begin_swarm(&mut self, own: &Id, info_hash: &Id, writer: IpAddr) -> Option<u32> {
+    fn begin_swarm(&mut self, own: &NodeId, info_hash: &InfoHash, writer: IpAddr) -> Option<u32> {
         let writer = self.writer(writer);
         if !self.may_begin(writer) {
             return None;
@@ -340,8 +346,8 @@ impl PeerStore {
     /// The swarm that gives way to `info_hash`: of a few, the one that is worth least, if it is worth less than a swarm
     /// of one peer there. Which few is up to a keyed hash: no remote can aim, and to ask for a token and to announce see
     /// the same. Swarms that keep their place give way only while they are more than their share.
-    fn giving_way(&self, own: &Id, info_hash: &Id) -> Option<u32> {
-        let mut dice = self.hash.of(&info_hash.0);
+    fn giving_way(&self, own: &NodeId, info_hash: &InfoHash) -> Option<u32> {
+        let mut dice = self.hash.of(info_hash.as_bytes());
         let looked_at = std::iter::repeat_with(|| {
             // Knuth's MMIX generator; its high bits are the good ones.
             dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -385,13 +391,13 @@ impl PeerStore {
         self.family.peer_len() + 1
     }
 
-    fn find(&self, info_hash: &Id) -> Option<u32> {
-        let hash = self.hash.of(&info_hash.0);
+    fn find(&self, info_hash: &InfoHash) -> Option<u32> {
+        let hash = self.hash.of(info_hash.as_bytes());
         let blocks = &self.blocks;
         self.shards[shard(hash)].find(hash, |&place| swarm(blocks, place).info_hash == *info_hash).copied()
     }
 
-    fn add_swarm(&mut self, info_hash: Id, origin: Origin) -> u32 {
+    fn add_swarm(&mut self, info_hash: InfoHash, origin: Origin) -> u32 {
         let place = self.swarms as u32;
         if self.swarms.is_multiple_of(BLOCK) {
             self.blocks.push(Vec::with_capacity(BLOCK));
@@ -402,8 +408,8 @@ impl PeerStore {
         if let Some(writers) = &mut self.writers {
             writers.begun(origin.writer());
         }
-        let (hash, hasher, blocks) = (self.hash.of(&info_hash.0), self.hash, &self.blocks);
-        let rehash = |&place: &u32| hasher.of(&swarm(blocks, place).info_hash.0);
+        let (hash, hasher, blocks) = (self.hash.of(info_hash.as_bytes()), self.hash, &self.blocks);
+        let rehash = |&place: &u32| hasher.of(swarm(blocks, place).info_hash.as_bytes());
         self.shards[shard(hash)].insert_unique(hash, place, rehash);
         place
     }
@@ -420,7 +426,7 @@ impl PeerStore {
         let (gone, moved) = (swarm(&self.blocks, place).info_hash, swarm(&self.blocks, last).info_hash);
         self.unindex(&gone, place);
         if place != last {
-            let hash = self.hash.of(&moved.0);
+            let hash = self.hash.of(moved.as_bytes());
             let entry = self.shards[shard(hash)].find_mut(hash, |&found| found == last);
             *entry.expect("every swarm is in the index") = place;
         }
@@ -434,15 +440,15 @@ impl PeerStore {
         }
     }
 
-    fn unindex(&mut self, info_hash: &Id, place: u32) {
-        let (hash, hasher, blocks) = (self.hash.of(&info_hash.0), self.hash, &self.blocks);
+    fn unindex(&mut self, info_hash: &InfoHash, place: u32) {
+        let (hash, hasher, blocks) = (self.hash.of(info_hash.as_bytes()), self.hash, &self.blocks);
         let table = &mut self.shards[shard(hash)];
         if let Ok(entry) = table.find_entry(hash, |&found| found == place) {
             entry.remove();
         }
         if table.len() * 4 < table.capacity() {
             let half = table.len() * 2;
-            table.shrink_to(half, |&place| hasher.of(&swarm(blocks, place).info_hash.0));
+            table.shrink_to(half, |&place| hasher.of(swarm(blocks, place).info_hash.as_bytes()));
         }
     }
 }
@@ -455,7 +461,7 @@ impl std::fmt::Debug for PeerStore {
 
 /// What a swarm is worth to us: lookups come to us for what is close to our id, and each bit halves how many do; a
 /// swarm with peers in twice the networks serves twice as many.
-fn worth(own: &Id, info_hash: &Id, networks: usize) -> u32 {
+fn worth(own: &NodeId, info_hash: &InfoHash, networks: usize) -> u32 {
     own.common_prefix_len(info_hash).min(CLOSENESS_BITS) as u32 + networks.max(1).ilog2()
 }
 

@@ -76,7 +76,7 @@ impl Kademlia {
     }
 
     fn number(&self, id: &Id) -> Option<usize> {
-        self.hosts.iter().position(|&host| self.network.node(host).is_some_and(|node| node.id() == id))
+        self.hosts.iter().position(|&host| self.network.node(host).is_some_and(|node| *node.id() == *id))
     }
 
     /// Stops these nodes and at once looks all keys up, each from the node beside it, in a copy of the network. Returns

@@ -19,7 +19,7 @@ use bendy::encoding::{AsString, Encoder, SingleItemEncoder};
 
 use super::{SavedNode, State};
 use crate::engine::contact::{CompactAddr, Contact, Family, decode_addr};
-use crate::engine::id::Id;
+use crate::engine::id::{InfoHash, NodeId};
 use crate::engine::items::{Item, Mutable, StoredItem, Value};
 use crate::engine::limits::PEER_LIFETIME;
 use crate::engine::node::{OwnAnnounce, Snapshot};
@@ -114,7 +114,7 @@ fn encode_node(item: SingleItemEncoder<'_>, node: &SavedNode, now: u64) -> Resul
         dict.emit_pair(b"bound", AsString(CompactAddr::new(&node.bound).as_bytes()))?;
         dict.emit_pair(b"contacts", AsString(compact_contacts(&snapshot.contacts)))?;
         if let Some(id) = snapshot.id {
-            dict.emit_pair(b"id", AsString(id.0))?;
+            dict.emit_pair(b"id", AsString(id.as_bytes()))?;
         }
         dict.emit_pair_with(b"items", |items| {
             items.emit_list(|list| {
@@ -124,7 +124,9 @@ fn encode_node(item: SingleItemEncoder<'_>, node: &SavedNode, now: u64) -> Resul
         dict.emit_pair_with(b"peers", |peers| {
             peers.emit_dict(|mut swarms| {
                 let sorted = records_by_swarm(&snapshot.peers, now);
-                sorted.iter().try_for_each(|(info_hash, records)| swarms.emit_pair(&info_hash.0, AsString(records)))
+                sorted
+                    .iter()
+                    .try_for_each(|(info_hash, records)| swarms.emit_pair(info_hash.as_bytes(), AsString(records)))
             })
         })?;
         if let Some(secrets) = snapshot.secrets {
@@ -159,7 +161,7 @@ fn encode_item(item: SingleItemEncoder<'_>, stored: &StoredItem, now: u64) -> Re
 fn own_announces(announces: &[OwnAnnounce], now: u64) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(announces.len() * OWN_ANNOUNCE);
     for announce in announces {
-        bytes.extend_from_slice(&announce.info_hash.0);
+        bytes.extend_from_slice(announce.info_hash.as_bytes());
         bytes.extend_from_slice(&seconds(now.saturating_sub(announce.age.as_secs())));
         let counts = [announce.stored, announce.verified_at, announce.verified];
         bytes.extend(counts.map(|count| u8::try_from(count).unwrap_or(u8::MAX)));
@@ -180,8 +182,8 @@ fn compact_contacts(contacts: &[Contact]) -> Vec<u8> {
     bytes
 }
 
-fn records_by_swarm(peers: &[StoredPeer], now: u64) -> BTreeMap<Id, Vec<u8>> {
-    let mut swarms: BTreeMap<Id, Vec<u8>> = BTreeMap::new();
+fn records_by_swarm(peers: &[StoredPeer], now: u64) -> BTreeMap<InfoHash, Vec<u8>> {
+    let mut swarms: BTreeMap<InfoHash, Vec<u8>> = BTreeMap::new();
     for stored in peers {
         let records = swarms.entry(stored.info_hash).or_default();
         records.extend_from_slice(CompactAddr::new(&stored.peer).as_bytes());
@@ -249,7 +251,7 @@ fn decode_node(mut dict: DictDecoder<'_, '_>, now: u64) -> Result<SavedNode, Unr
             }
             (b"asked", Object::Bytes(bytes)) => asked = decode_addr(bytes),
             (b"bound", Object::Bytes(bytes)) => bound = decode_addr(bytes),
-            (b"id", Object::Bytes(bytes)) => snapshot.id = Id::from_bytes(bytes),
+            (b"id", Object::Bytes(bytes)) => snapshot.id = NodeId::from_bytes(bytes),
             (b"size", Object::Integer(digits)) => snapshot.network_size = digits.parse().ok(),
             (b"rotated", Object::Integer(digits)) => {
                 let rotated = digits.parse().unwrap_or_default();
@@ -264,7 +266,7 @@ fn decode_node(mut dict: DictDecoder<'_, '_>, now: u64) -> Result<SavedNode, Unr
             (b"peers", Object::Dict(mut swarms)) => {
                 let family = Family::of(&bound.ok_or(Unreadable::Field("bound"))?);
                 while let Some((info_hash, records)) = swarms.next_pair()? {
-                    let info_hash = Id::from_bytes(info_hash).ok_or(Unreadable::Field("peers"))?;
+                    let info_hash = InfoHash::from_bytes(info_hash).ok_or(Unreadable::Field("peers"))?;
                     let Object::Bytes(records) = records else { return Err(Unreadable::Field("peers")) };
                     snapshot.peers.extend(decode_records(info_hash, records, family, now));
                 }
@@ -317,12 +319,13 @@ fn decode_own_announces(bytes: &[u8], now: u64) -> impl Iterator<Item = OwnAnnou
         let at = u32::from_be_bytes(record[20..24].try_into().ok()?);
         let age = Duration::from_secs(now.saturating_sub(u64::from(at)));
         let [stored, verified_at, verified] = [record[24], record[25], record[26]].map(usize::from);
-        let announce = OwnAnnounce { info_hash: Id::from_bytes(&record[..20])?, age, stored, verified_at, verified };
+        let announce =
+            OwnAnnounce { info_hash: InfoHash::from_bytes(&record[..20])?, age, stored, verified_at, verified };
         (age < PEER_LIFETIME).then_some(announce)
     })
 }
 
-fn decode_records(info_hash: Id, bytes: &[u8], family: Family, now: u64) -> impl Iterator<Item = StoredPeer> {
+fn decode_records(info_hash: InfoHash, bytes: &[u8], family: Family, now: u64) -> impl Iterator<Item = StoredPeer> {
     bytes.chunks_exact(family.peer_len() + TAIL).filter_map(move |record| {
         let (peer, tail) = record.split_at(family.peer_len());
         let announced = u32::from_be_bytes(tail[..4].try_into().ok()?);
@@ -334,6 +337,7 @@ fn decode_records(info_hash: Id, bytes: &[u8], family: Family, now: u64) -> impl
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::id::Id;
     use proptest::prelude::*;
 
     fn state() -> impl Strategy<Value = State> {
@@ -344,21 +348,28 @@ mod tests {
             })
         };
         let node = any::<bool>().prop_flat_map(move |v6| {
-            let id = || any::<[u8; 20]>().prop_map(Id);
-            let contact = (id(), addr(v6)).prop_map(|(id, addr)| Contact { id, addr });
-            let peer = (id(), addr(v6), any::<bool>(), 0u64..2700).prop_map(|(info_hash, peer, seed, age)| {
-                StoredPeer { info_hash, peer, seed, age: Duration::from_secs(age) }
+            let bytes = any::<[u8; 20]>;
+            let contact = (bytes(), addr(v6)).prop_map(|(id, addr)| Contact { id: Id(id), addr });
+            let peer = (bytes(), addr(v6), any::<bool>(), 0u64..2700).prop_map(|(info_hash, peer, seed, age)| {
+                StoredPeer { info_hash: info_hash.into(), peer, seed, age: Duration::from_secs(age) }
             });
-            let announce = (id(), 0u64..2700, any::<(u8, u8, u8)>()).prop_map(|(info_hash, age, (stored, at, by))| {
-                let (stored, verified_at, verified) = (stored.into(), at.into(), by.into());
-                OwnAnnounce { info_hash, age: Duration::from_secs(age), stored, verified_at, verified }
-            });
+            let announce =
+                (bytes(), 0u64..2700, any::<(u8, u8, u8)>()).prop_map(|(info_hash, age, (stored, at, by))| {
+                    let (stored, verified_at, verified) = (stored.into(), at.into(), by.into());
+                    OwnAnnounce {
+                        info_hash: info_hash.into(),
+                        age: Duration::from_secs(age),
+                        stored,
+                        verified_at,
+                        verified,
+                    }
+                });
             let secrets = any::<([u8; 16], [u8; 16])>().prop_map(|(current, previous)| Secrets { current, previous });
             let secrets = (secrets, 0u64..600).prop_map(|(secrets, age)| (secrets, Duration::from_secs(age)));
             (
                 addr(v6),
                 addr(v6),
-                prop::option::of(id()),
+                prop::option::of(bytes().prop_map(NodeId::from)),
                 prop::option::of(secrets),
                 prop::collection::vec(contact, 0..20),
                 prop::collection::vec(peer, 0..20),
@@ -368,7 +379,7 @@ mod tests {
                 .prop_map(|(asked, bound, id, secrets, contacts, mut peers, items, own_announces)| {
                     // The file groups peers by infohash.
                     peers.sort_by_key(|peer| peer.info_hash);
-                    let network_size = id.map(|id| id.0[0].into());
+                    let network_size = id.map(|id| id.as_bytes()[0].into());
                     let (secrets, secrets_age) = secrets.unzip();
                     let secrets_age = secrets_age.unwrap_or_default();
                     let snapshot =
@@ -415,7 +426,7 @@ mod tests {
     #[test]
     fn what_has_expired_is_left_out() {
         let peer = |age| StoredPeer {
-            info_hash: Id([1; 20]),
+            info_hash: InfoHash::from([1; 20]),
             peer: ([1, 2, 3, 4], 5).into(),
             seed: true,
             age: Duration::from_secs(age),
@@ -425,7 +436,7 @@ mod tests {
         let item =
             |left| StoredItem { item: Item::Immutable(value.clone()), left: Duration::from_secs(left), writer: 3 };
         let announce = |age| OwnAnnounce {
-            info_hash: Id([2; 20]),
+            info_hash: InfoHash::from([2; 20]),
             age: Duration::from_secs(age),
             stored: 8,
             verified_at: 2,
@@ -452,7 +463,7 @@ mod tests {
 
     fn small_state() -> State {
         let addr = ([127, 0, 0, 1], 6880).into();
-        let snapshot = Snapshot { id: Some(Id([7; 20])), ..Snapshot::default() };
+        let snapshot = Snapshot { id: Some([7; 20].into()), ..Snapshot::default() };
         State { saved_at: 1_700_000_000, nodes: vec![SavedNode { asked: addr, bound: addr, snapshot }] }
     }
 
@@ -473,7 +484,7 @@ mod tests {
         let mut old = [b"d", &new[rest..]].concat();
         old[b"d6:formati".len()] = b'1';
         let state = decode(&old, 1_700_000_000).expect("version 1 is read");
-        assert_eq!((state.nodes.len(), state.nodes[0].snapshot.id), (1, Some(Id([7; 20]))));
+        assert_eq!((state.nodes.len(), state.nodes[0].snapshot.id), (1, Some([7; 20].into())));
     }
 
     #[test]

@@ -247,7 +247,7 @@ fn a_failure_brings_the_check_forward() {
     bench.know(Contact { id: Id([40; 20]), addr: at(1) });
     bench.node.timers = Timers::new();
     bench.node.timers.set(Timer::Check, bench.now + CHECK_IDLE_EVERY);
-    bench.node.find_node(bench.now, Id([41; 20]));
+    bench.node.find_node(bench.now, [41; 20].into());
     bench.drain();
     bench.wait(HARD_TIMEOUT);
     assert_eq!(bench.node.timers.next(), (bench.now + CHECK_EVERY, Timer::Check));

@@ -13,7 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::super::Node;
 use super::super::event::{Event, OpId, Summary};
 use super::goal::Goal;
-use crate::engine::id::Id;
+use crate::engine::id::{Id, InfoHash};
 use crate::engine::krpc::Response;
 use crate::engine::krpc::encode::Ask;
 use crate::engine::time::Instant;
@@ -35,7 +35,7 @@ impl Goal for Announce {
     }
 
     fn query(&self, target: Id) -> Ask<'static> {
-        Ask::GetPeers(target)
+        Ask::GetPeers(InfoHash(target))
     }
 
     fn writes(&self) -> bool {
@@ -43,11 +43,11 @@ impl Goal for Announce {
     }
 
     fn write<'a>(&'a self, target: Id, _to: &SocketAddr, token: &'a [u8]) -> Option<Ask<'a>> {
-        Some(Ask::AnnouncePeer { info_hash: target, port: self.port, seed: self.seed, token })
+        Some(Ask::AnnouncePeer { info_hash: InfoHash(target), port: self.port, seed: self.seed, token })
     }
 
     fn proof(&self, target: Id) -> Option<Ask<'static>> {
-        self.verify.then_some(Ask::GetPeers(target))
+        self.verify.then_some(Ask::GetPeers(InfoHash(target)))
     }
 
     fn is_shown_by(&self, ours: Option<IpAddr>, response: &Response<'_>) -> bool {
@@ -60,7 +60,7 @@ impl Goal for Announce {
     }
 
     fn end(&mut self, node: &mut Node, now: Instant, op: OpId, target: Id, summary: Summary) {
-        node.own_announces.note_announced(now, target, &summary);
+        node.own_announces.note_announced(now, InfoHash(target), &summary);
         node.events.push_back(Event::Done { op, summary });
     }
 }
@@ -69,12 +69,12 @@ impl Node {
     pub(in crate::engine::node) fn begin_announce(
         &mut self,
         now: Instant,
-        info_hash: Id,
+        info_hash: InfoHash,
         port: u16,
         seed: bool,
     ) -> OpId {
         let announce = Announce { port, seed, verify: self.config.verify_announces };
-        let op = self.open(now, info_hash, announce);
+        let op = self.open(now, *info_hash, announce);
         self.drive(now, op);
         op
     }

@@ -13,7 +13,7 @@ use super::super::Node;
 use super::super::event::{Event, OpId};
 use super::goal::Goal;
 use crate::engine::contact::Contact;
-use crate::engine::id::Id;
+use crate::engine::id::{Id, Target};
 use crate::engine::items::{Item, Mutable, Value};
 use crate::engine::krpc::Response;
 use crate::engine::krpc::encode::{Ask, PutFields, Signed};
@@ -52,7 +52,7 @@ impl Goal for ItemSearch {
     }
 
     fn query(&self, target: Id) -> Ask<'static> {
-        Ask::Get(target)
+        Ask::Get(Target(target))
     }
 
     fn is_basic(&self) -> bool {
@@ -60,7 +60,7 @@ impl Goal for ItemSearch {
     }
 
     fn hear(&mut self, op: OpId, target: &Id, from: Contact, response: &Response<'_>) -> Option<Event> {
-        let item = item_under(target, &self.salt, response)?;
+        let item = item_under(&Target(*target), &self.salt, response)?;
         self.holders.insert(from.addr, item.seq());
         let newer = self.newest.as_ref().is_none_or(|newest| item.seq() > newest.seq());
         // The signature last: forgeries of old values cost us nothing.
@@ -96,20 +96,20 @@ impl Goal for ItemSearch {
 }
 
 impl Node {
-    pub(in crate::engine::node) fn begin_get(&mut self, now: Instant, target: Id, salt: Box<[u8]>) -> OpId {
+    pub(in crate::engine::node) fn begin_get(&mut self, now: Instant, target: Target, salt: Box<[u8]>) -> OpId {
         self.look_for_item(now, target, salt, Then::End)
     }
 
-    pub(in crate::engine::node) fn begin_renewal(&mut self, now: Instant, target: Id, salt: Box<[u8]>) -> OpId {
+    pub(in crate::engine::node) fn begin_renewal(&mut self, now: Instant, target: Target, salt: Box<[u8]>) -> OpId {
         self.look_for_item(now, target, salt, Then::Renew)
     }
 
     /// What we store ourselves is found first.
-    fn look_for_item(&mut self, now: Instant, target: Id, salt: Box<[u8]>, then: Then) -> OpId {
+    fn look_for_item(&mut self, now: Instant, target: Target, salt: Box<[u8]>, then: Then) -> OpId {
         let own = self.items.get(now, &target).cloned().map(Box::new);
         let search = ItemSearch { salt, newest: own.clone(), holders: BTreeMap::new(), then };
         let enough = search.is_satisfied();
-        let op = self.open(now, target, search);
+        let op = self.open(now, *target, search);
         if self.operations.contains_key(&op) {
             self.events.extend(own.map(|item| Event::Item { op, from: None, item }));
         }
@@ -128,14 +128,14 @@ impl Node {
         };
         let target = item.target();
         let search = ItemSearch { salt, newest: None, holders: BTreeMap::new(), then: Then::Put { item, cas } };
-        let op = self.open(now, target, search);
+        let op = self.open(now, *target, search);
         self.drive(now, op);
         op
     }
 }
 
 /// The item of a response, if it belongs under `target`. Its signature is not checked yet.
-fn item_under(target: &Id, salt: &[u8], response: &Response<'_>) -> Option<Item> {
+fn item_under(target: &Target, salt: &[u8], response: &Response<'_>) -> Option<Item> {
     let fields = &response.item;
     let value = Value::from_bencode(fields.value?).ok()?;
     if value.target() == *target {

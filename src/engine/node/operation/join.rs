@@ -10,7 +10,7 @@ use super::super::event::{OpId, Summary};
 use super::super::purpose::Purpose;
 use super::goal::Goal;
 use crate::engine::contact::Contact;
-use crate::engine::id::Id;
+use crate::engine::id::{Id, Target};
 use crate::engine::krpc::Response;
 use crate::engine::krpc::encode::Ask;
 use crate::engine::lookup::Origin;
@@ -27,7 +27,7 @@ impl Goal for Join {
     }
 
     fn query(&self, target: Id) -> Ask<'static> {
-        Ask::FindNode(target)
+        Ask::FindNode(Target(target))
     }
 
     fn is_reported(&self) -> bool {
@@ -53,7 +53,7 @@ impl Node {
         let mut asked = 0;
         for router in routers {
             let purpose = Purpose::Router(op);
-            asked += usize::from(self.query(now, *router, None, HARD_TIMEOUT, purpose, &Ask::FindNode(own)));
+            asked += usize::from(self.query(now, *router, None, HARD_TIMEOUT, purpose, &Ask::FindNode(Target(own))));
         }
         if let Some(operation) = self.operations.get_mut(&op) {
             contacts.iter().for_each(|contact| operation.lookup.add(*contact, Origin::Own));

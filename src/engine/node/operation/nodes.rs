@@ -3,7 +3,7 @@
 use super::super::Node;
 use super::super::event::OpId;
 use super::goal::Goal;
-use crate::engine::id::Id;
+use crate::engine::id::{Id, Target};
 use crate::engine::krpc::encode::Ask;
 use crate::engine::time::Instant;
 
@@ -17,13 +17,13 @@ impl Goal for Nodes {
     }
 
     fn query(&self, target: Id) -> Ask<'static> {
-        Ask::FindNode(target)
+        Ask::FindNode(Target(target))
     }
 }
 
 impl Node {
-    pub(in crate::engine::node) fn begin_nodes(&mut self, now: Instant, target: Id) -> OpId {
-        let op = self.open(now, target, Nodes);
+    pub(in crate::engine::node) fn begin_nodes(&mut self, now: Instant, target: Target) -> OpId {
+        let op = self.open(now, *target, Nodes);
         self.drive(now, op);
         op
     }

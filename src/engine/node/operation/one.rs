@@ -10,7 +10,7 @@ use super::super::event::{Event, OpId, Sample, Summary};
 use super::super::purpose::Purpose;
 use super::goal::Goal;
 use crate::engine::contact::Contact;
-use crate::engine::id::Id;
+use crate::engine::id::{Id, Target};
 use crate::engine::krpc::encode::Ask;
 use crate::engine::krpc::{Message, Response};
 use crate::engine::time::Instant;
@@ -29,7 +29,7 @@ impl Goal for One {
     }
 
     fn query(&self, target: Id) -> Ask<'static> {
-        Ask::FindNode(target)
+        Ask::FindNode(Target(target))
     }
 
     fn failed(&self, _summary: &Summary) -> bool {
@@ -44,8 +44,8 @@ impl Node {
         op
     }
 
-    pub(in crate::engine::node) fn begin_sample(&mut self, now: Instant, addr: SocketAddr, target: Id) -> OpId {
-        let op = self.open_without_lookup(now, target, One);
+    pub(in crate::engine::node) fn begin_sample(&mut self, now: Instant, addr: SocketAddr, target: Target) -> OpId {
+        let op = self.open_without_lookup(now, *target, One);
         match self.samples.wait(now, &addr) {
             Some(wait) => {
                 if self.operations.contains_key(&op) {

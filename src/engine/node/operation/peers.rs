@@ -9,7 +9,7 @@ use super::super::Node;
 use super::super::event::OpId;
 use super::goal::Goal;
 use crate::engine::contact::decode_addr;
-use crate::engine::id::Id;
+use crate::engine::id::{Id, InfoHash};
 use crate::engine::krpc::encode::Ask;
 use crate::engine::limits::PEERS_PER_LOOKUP;
 use crate::engine::time::Instant;
@@ -24,13 +24,13 @@ impl Goal for Peers {
     }
 
     fn query(&self, target: Id) -> Ask<'static> {
-        Ask::GetPeers(target)
+        Ask::GetPeers(InfoHash(target))
     }
 }
 
 impl Node {
-    pub(in crate::engine::node) fn begin_peers(&mut self, now: Instant, info_hash: Id) -> OpId {
-        let op = self.open(now, info_hash, Peers);
+    pub(in crate::engine::node) fn begin_peers(&mut self, now: Instant, info_hash: InfoHash) -> OpId {
+        let op = self.open(now, *info_hash, Peers);
         let stored = self.peers.choose(&info_hash, PEERS_PER_LOOKUP, false, &mut self.random);
         let stored: Vec<SocketAddr> = stored.iter().flat_map(|choice| choice.iter()).filter_map(decode_addr).collect();
         self.report_peers(op, None, stored.into_iter());

@@ -13,7 +13,7 @@ use super::super::event::{Event, OpId, Summary};
 use super::goal::Goal;
 use crate::engine::bloom::{Filter, SwarmFilters};
 use crate::engine::contact::Contact;
-use crate::engine::id::Id;
+use crate::engine::id::{Id, InfoHash};
 use crate::engine::krpc::Response;
 use crate::engine::krpc::encode::Ask;
 use crate::engine::limits::{K, PEERS_PER_LOOKUP};
@@ -41,7 +41,7 @@ impl Goal for Scrape {
     }
 
     fn query(&self, target: Id) -> Ask<'static> {
-        Ask::Scrape(target)
+        Ask::Scrape(InfoHash(target))
     }
 
     fn hear(&mut self, _op: OpId, target: &Id, _from: Contact, response: &Response<'_>) -> Option<Event> {
@@ -57,10 +57,10 @@ impl Goal for Scrape {
 }
 
 impl Node {
-    pub(in crate::engine::node) fn begin_scrape(&mut self, now: Instant, info_hash: Id) -> OpId {
+    pub(in crate::engine::node) fn begin_scrape(&mut self, now: Instant, info_hash: InfoHash) -> OpId {
         let own = Box::new(self.peers.filters(&info_hash).unwrap_or_default());
         let scrape = Scrape { own, ..Scrape::default() };
-        let op = self.open(now, info_hash, scrape);
+        let op = self.open(now, *info_hash, scrape);
         self.drive(now, op);
         op
     }

@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::engine::contact::Contact;
+use crate::engine::id::NodeId;
 
 const HOUR: Duration = Duration::from_hours(1);
 
-fn public(id: Option<Id>) -> Config {
+fn public(id: Option<NodeId>) -> Config {
     let saved = Snapshot { id, ..Snapshot::default() };
     Config { has_routers: false, cache_ways: 0, saved, ..Config::new(Family::V4) }
 }
@@ -28,7 +29,7 @@ fn who_wakes_hands_out_no_peer_that_is_older_than_a_peer_may_be() {
         let start = Instant::from_secs(100_000);
         let mut node = Node::new(public(None), [1; 32], start);
         let fresh = StoredPeer { info_hash: SWARM, peer: addr(9), seed: false, age: Duration::from_mins(age) };
-        node.peers.announce(start, node.table.own(), &StoredPeer { peer: ([60, 1, 1, 1], 1).into(), ..fresh });
+        node.peers.announce(start, &node.id(), &StoredPeer { peer: ([60, 1, 1, 1], 1).into(), ..fresh });
         // The first input after the sleep is a datagram, before any timer.
         node.handle_datagram(start + Duration::from_mins(slept), ([50, 1, 1, 1], 1).into(), b"rubbish");
         assert_eq!(node.peers().peers(), 0, "{age} minutes old before a sleep of {slept} minutes");
@@ -79,7 +80,7 @@ fn tokens_rotate_by_the_clock_however_often_the_node_restarts() {
 #[test]
 fn who_has_another_address_has_an_id_that_fits_it_and_asks_for_votes_anew() {
     let now = Instant::from_secs(1000);
-    let mut node = Node::new(public(Some(Id([7; 20]))), [1; 32], now);
+    let mut node = Node::new(public(Some([7; 20].into())), [1; 32], now);
     let old: SocketAddr = ([70, 1, 1, 1], 6881).into();
     for voter in 1..=20 {
         node.note_external(now, &([50, voter, 1, 1], 1).into(), old);
@@ -112,7 +113,7 @@ fn in_a_private_network_no_neighbours_and_no_move_change_the_id() {
 #[test]
 fn two_nodes_with_one_id_notice_it_and_part() {
     let mut net = Net::new(6);
-    let id = *net.node(3).id();
+    let id = net.node(3).id();
     let saved = Snapshot { id: Some(id), ..Snapshot::default() };
     net.spawn(100, Config { saved, ..config() });
     net.run_for(Duration::from_mins(30));
@@ -125,11 +126,11 @@ fn two_nodes_with_one_id_notice_it_and_part() {
 #[test]
 fn a_stranger_whose_address_our_id_does_not_fit_cannot_make_us_change_it() {
     let now = Instant::from_secs(1000);
-    let mut node = Node::new(public(Some(Id([7; 20]))), [1; 32], now);
+    let mut node = Node::new(public(Some([7; 20].into())), [1; 32], now);
     node.note_namesake(now, ([50, 1, 1, 1], 1).into());
     assert_eq!(*node.id(), Id([7; 20]));
     let fitting = Id::for_address([50, 1, 1, 1].into(), &mut Random::new([3; 32]));
-    let mut node = Node::new(public(Some(fitting)), [1; 32], now);
+    let mut node = Node::new(public(Some(NodeId(fitting))), [1; 32], now);
     node.note_namesake(now, ([50, 1, 1, 1], 1).into());
     assert_ne!(*node.id(), fitting);
 }

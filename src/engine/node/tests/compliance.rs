@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::engine::compliance::Compliance;
+use crate::engine::id::NodeId;
 
 fn at(index: u8) -> SocketAddr {
     ([50 + index, 18, 1, 1], 6881).into()
@@ -13,7 +14,7 @@ fn mainline(compliance: Compliance) -> Net {
     let mut random = Random::new([3; 32]);
     for index in 0..30 {
         let id = if index % 3 == 0 { random.wire_id() } else { Id::for_address(at(index).ip(), &mut random) };
-        let saved = Snapshot { id: Some(id), ..Snapshot::default() };
+        let saved = Snapshot { id: Some(NodeId(id)), ..Snapshot::default() };
         let config = Config { saved, compliance, has_routers: index > 0, ..Config::new(Family::V4) };
         net.nodes.insert(at(index), Node::new(config, [index; 32], net.now));
     }
@@ -96,7 +97,7 @@ fn what_was_announced_is_looked_at_again() {
 fn items_survive_a_restart_with_what_is_left_of_their_life() {
     use crate::engine::items::{Item, Value};
     let (mut bench, item) = (Bench::new(config()), Item::Immutable(Value::from_contents(b"kept").expect("short")));
-    let own = *bench.node.id();
+    let own = bench.node.id();
     bench.node.items.put(bench.now, &own, item.clone(), None, None).expect("room");
     bench.now += Duration::from_hours(1);
     let saved = bench.node.snapshot(bench.now);

@@ -80,7 +80,7 @@ fn one_address_does_not_take_over_an_infohash_by_answering_under_many_ids() {
         // Somewhere else in the key space a node names a port of the attacker's; asked, it says that it is near SWARM.
         let mut elsewhere = Id([0x11; 20]);
         elsewhere.0[0] = 0x1f * port as u8;
-        let op = siege.node.find_node(siege.now, elsewhere);
+        let op = siege.node.find_node(siege.now, Target(elsewhere));
         siege.run(op, &[Contact { id: elsewhere, addr: (EVIL, port).into() }], &SWARM);
     }
     let op = siege.node.find_peers(siege.now, SWARM);
@@ -93,7 +93,7 @@ fn one_address_does_not_take_over_an_infohash_by_answering_under_many_ids() {
 fn an_endpoint_that_changes_its_id_is_in_the_cache_under_neither() {
     let mut siege = Siege::new(10);
     let (addr, old) = siege.honest.pop_first().expect("ten of them");
-    let op = siege.node.find_node(siege.now, old);
+    let op = siege.node.find_node(siege.now, Target(old));
     siege.run(op, &[], &SWARM);
     let cached = |id: &Id| siege.node.cache.near(id).any(|(contact, _)| contact.addr == addr);
     assert!(!cached(&old) && !cached(&SWARM));
@@ -109,7 +109,7 @@ fn a_node_that_has_learned_its_address_may_take_an_id_that_fits_it_once() {
         [(Id::for_address(addr.ip(), &mut random), true), (Id::for_address(addr.ip(), &mut random), false)]
     {
         siege.honest.insert(addr, id);
-        let op = siege.node.find_node(siege.now, old);
+        let op = siege.node.find_node(siege.now, Target(old));
         siege.run(op, &[], &SWARM);
         let in_table = siege.node.entries().any(|entry| entry.contact == Contact { id, addr });
         let in_cache = siege.node.cache.near(&id).any(|(contact, _)| contact.addr == addr);

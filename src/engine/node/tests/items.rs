@@ -19,9 +19,9 @@ fn mutable(seq: i64, text: &str) -> Item {
     Item::Mutable(Mutable::sign(&owner(), b"foobar", seq, value(text)).expect("an item"))
 }
 
-fn get(target: &Id, rest: &str) -> Vec<u8> {
+fn get(target: &Target, rest: &str) -> Vec<u8> {
     let mut query = format!("d1:ad2:id20:abcdefghij0123456789{rest}6:target20:").into_bytes();
-    query.extend(target.0);
+    query.extend(target.as_bytes());
     query.extend(b"e1:q3:get1:t2:aa1:y1:qe");
     query
 }
@@ -79,11 +79,11 @@ impl<'a> Arguments<'a> {
 }
 
 impl Bench {
-    fn get(&mut self, target: &Id, rest: &str) -> Vec<u8> {
+    fn get(&mut self, target: &Target, rest: &str) -> Vec<u8> {
         self.handle(ASKER.parse().unwrap(), &get(target, rest)).remove(0)
     }
 
-    fn token_for(&mut self, target: &Id) -> Vec<u8> {
+    fn token_for(&mut self, target: &Target) -> Vec<u8> {
         let reply = self.get(target, "");
         let Kind::Response(response) = Message::decode(&reply).expect("a message").kind else { panic!("no response") };
         response.token.expect("a token").to_vec()
@@ -227,7 +227,7 @@ impl Net {
         op
     }
 
-    fn get(&mut self, index: u8, target: Id, salt: &[u8]) -> OpId {
+    fn get(&mut self, index: u8, target: Target, salt: &[u8]) -> OpId {
         let now = self.now;
         let op = self.node(index).get_item(now, target, salt);
         self.run_for(secs(5));
@@ -265,7 +265,7 @@ fn a_get_finds_the_newest_value_and_a_wrong_salt_nothing() {
     let now = net.now;
     let mut news = 0;
     for node in net.nodes.values_mut().filter(|node| !node.items().is_empty()).take(2) {
-        let own = *node.id();
+        let own = node.id();
         node.items.put(now, &own, mutable(2, "two"), None, None).expect("newer");
         news += 1;
     }
@@ -302,7 +302,7 @@ fn whoever_renews_an_item_gives_it_to_the_closest_that_lack_it() {
         }
         let newest = *net.holders(&mutable(1, "one")).first().unwrap_or(&addr(3));
         let (now, node) = (net.now, net.nodes.get_mut(&newest).expect("a node"));
-        let own = *node.id();
+        let own = node.id();
         node.items.put(now, &own, item.clone(), None, None).expect("newer");
         let reader = (0..30).find(|&index| addr(index) != newest).expect("another node");
         let op = net.renew(reader, &item);

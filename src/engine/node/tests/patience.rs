@@ -5,7 +5,7 @@ use crate::engine::items::{Item, Value};
 use crate::engine::node::event::OpId;
 
 fn near(index: u8) -> Contact {
-    let mut id = SWARM;
+    let mut id = *SWARM;
     id.0[1] ^= index;
     Contact { id, addr: ([50, index, 1, 1], 6881).into() }
 }
@@ -83,7 +83,7 @@ fn silence_to_what_not_everybody_knows_is_no_failure() {
     type Begin = fn(&mut Silence) -> OpId;
     let begin: [(Begin, u8); 3] = [
         (|silence| silence.node.find_peers(silence.now, SWARM), 1),
-        (|silence| silence.node.get_item(silence.now, SWARM, b""), 0),
+        (|silence| silence.node.get_item(silence.now, Target(*SWARM), b""), 0),
         (
             |silence| {
                 let value = Value::from_contents(b"kept").expect("short");

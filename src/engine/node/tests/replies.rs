@@ -13,7 +13,7 @@ const OPERATING: &str = include_str!("../../../../docs/OPERATING.md");
 /// A node of the mainline that knows contacts, a swarm, an item and samples, each more than a datagram holds.
 fn knowing(family: Family) -> Bench {
     let mut bench = Bench::new(Config { has_routers: false, ..Config::new(family) });
-    let own = *bench.node.id();
+    let own = bench.node.id();
     let at = |kind: u8, index: u8| -> SocketAddr {
         match family {
             Family::V4 => ([50 + kind, index, 1, 1], 6881).into(),
@@ -25,7 +25,7 @@ fn knowing(family: Family) -> Bench {
         id[1] = index;
         bench.node.table.answered(bench.now, Contact { id: Id(id), addr: at(index % 10, index) }, DELAY);
         (0..2).for_each(|kind| bench.node.plant(bench.now, &SWARM, at(100 + kind, index), index % 2 == 0));
-        bench.node.plant(bench.now, &Id([index; 20]), at(120, index), false);
+        bench.node.plant(bench.now, &InfoHash::from([index; 20]), at(120, index), false);
     }
     bench.node.items.put(bench.now, &own, item(), None, None).expect("room");
     bench
@@ -40,10 +40,10 @@ fn asks() -> [(&'static str, Ask<'static>); 8] {
     let announce = Ask::AnnouncePeer { info_hash: SWARM, port: 6881, seed: false, token: b"aoeusnth" };
     [
         ("ping", Ask::Ping),
-        ("find_node", Ask::FindNode(SWARM)),
+        ("find_node", Ask::FindNode(Target(*SWARM))),
         ("get_peers", Ask::GetPeers(SWARM)),
         ("get_peers, scrape (BEP 33)", Ask::Scrape(SWARM)),
-        ("sample_infohashes (BEP 51)", Ask::SampleInfohashes(SWARM)),
+        ("sample_infohashes (BEP 51)", Ask::SampleInfohashes(Target(*SWARM))),
         ("get (BEP 44)", Ask::Get(item().target())),
         ("put, token not valid", Ask::Put(put)),
         ("announce_peer, token not valid", announce),
@@ -140,7 +140,7 @@ fn whoever_echoed_a_token_is_answered_in_full_during_a_flood() {
 #[test]
 fn a_node_that_we_asked_is_heard_however_many_others_flood_us() {
     let mut bench = knowing(Family::V4);
-    bench.node.find_node(bench.now, SWARM);
+    bench.node.find_node(bench.now, Target(*SWARM));
     let asked = bench.drain();
     assert!(!asked.is_empty());
     let budget = bench.node.reply_budget.as_mut().expect("a node of the mainline has one");

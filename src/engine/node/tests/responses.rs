@@ -9,7 +9,7 @@ const THEIRS: Id = Id([0x55; 20]);
 fn asking() -> (Bench, OpId, Vec<u8>) {
     let mut bench = Bench::new(Config { has_routers: false, ..config() });
     bench.node.table.answered(bench.now, Contact { id: THEIRS, addr: addr(1) }, DELAY);
-    let op = bench.node.find_node(bench.now, SWARM);
+    let op = bench.node.find_node(bench.now, Target(*SWARM));
     let (to, query) = bench.drain().pop().expect("a query");
     assert_eq!(to, addr(1));
     (bench, op, query)

@@ -54,7 +54,7 @@ fn pings_back(config: Config, read_only: bool, ask: &Ask<'_>) -> bool {
 #[test]
 fn a_read_only_querier_is_not_pinged() {
     for config in [mainline(), private()] {
-        for ask in [Ask::Ping, Ask::FindNode(SWARM), Ask::GetPeers(SWARM), Ask::Get(SWARM)] {
+        for ask in [Ask::Ping, Ask::FindNode(Target(*SWARM)), Ask::GetPeers(SWARM), Ask::Get(Target(*SWARM))] {
             assert!(pings_back(config.clone(), false, &ask), "{ask:?}");
             assert!(!pings_back(config.clone(), true, &ask), "BEP 43, {ask:?}");
         }

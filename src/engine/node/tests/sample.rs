@@ -5,7 +5,7 @@ use crate::engine::limits::{SAMPLE_INTERVAL, SAMPLES};
 
 const ASKER: &str = "10.9.8.7:4321";
 
-fn sampled(bench: &mut Bench) -> (Vec<Id>, u64, u32) {
+fn sampled(bench: &mut Bench) -> (Vec<InfoHash>, u64, u32) {
     let query = b"d1:ad2:id20:abcdefghij01234567896:target20:mnopqrstuvwxyz1234564:wantl2:n42:n6ee\
         1:q17:sample_infohashes1:t2:aa1:y1:qe";
     let reply = bench.handle(ASKER.parse().unwrap(), query).remove(0);
@@ -15,10 +15,10 @@ fn sampled(bench: &mut Bench) -> (Vec<Id>, u64, u32) {
     (samples.iter().collect(), samples.total, samples.interval)
 }
 
-fn swarm(number: u32) -> Id {
-    let mut id = Id([7; 20]);
-    id.0[..4].copy_from_slice(&number.to_be_bytes());
-    id
+fn swarm(number: u32) -> InfoHash {
+    let mut bytes = [7; 20];
+    bytes[..4].copy_from_slice(&number.to_be_bytes());
+    bytes.into()
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a_node_is_not_asked_again_before_its_interval_is_over() {
         let events = net.events.drain(..).map(|(_, event)| event).filter(|event| event.op() == Some(op));
         events.collect::<Vec<_>>()
     };
-    let op = net.node(2).sample(now, addr(1), SWARM);
+    let op = net.node(2).sample(now, addr(1), Target(*SWARM));
     let events = sample(&mut net, op);
     let [Event::Sampled { sample: Some(first), contacts, .. }, Event::Done { .. }] = &events[..] else {
         panic!("{events:?}")
@@ -59,12 +59,12 @@ fn a_node_is_not_asked_again_before_its_interval_is_over() {
     assert_eq!((&first.infohashes[..], first.total, first.interval), (&[SWARM][..], 1, SAMPLE_INTERVAL));
     assert!(!contacts.is_empty());
     let now = net.now;
-    let op = net.node(2).sample(now, addr(1), SWARM);
+    let op = net.node(2).sample(now, addr(1), Target(*SWARM));
     let events = sample(&mut net, op);
     let [Event::SampleTooSoon { wait, .. }, Event::Done { summary, .. }] = &events[..] else { panic!("{events:?}") };
     assert!(*wait > secs(290) && summary.asked == 0);
     net.run_for(SAMPLE_INTERVAL);
     let now = net.now;
-    let op = net.node(2).sample(now, addr(1), SWARM);
+    let op = net.node(2).sample(now, addr(1), Target(*SWARM));
     assert!(matches!(sample(&mut net, op)[0], Event::Sampled { .. }));
 }

@@ -25,7 +25,7 @@ fn a_thousand_peers_spread_over_eight_nodes_are_counted_within_a_tenth() {
     nodes.sort_by_key(|id| id.distance(&SWARM));
     let now = net.now;
     for node in net.nodes.values_mut() {
-        let Some(rank) = nodes[..8].iter().position(|id| id == node.id()) else { continue };
+        let Some(rank) = nodes[..8].iter().position(|id| *id == *node.id()) else { continue };
         // Each node knows a part that overlaps with its neighbours'; every peer is stored somewhere.
         for number in (0..1000).filter(|number| number % 8 == rank as u32 || number % 5 == 0) {
             node.plant(now, &SWARM, peer(number), number < 400);
@@ -73,7 +73,7 @@ fn a_reply_has_both_filters_and_as_many_values_as_fit() {
         bench.node.plant(bench.now, &SWARM, peer(number), number < 50);
     }
     let mut query = b"d1:ad2:id20:abcdefghij01234567899:info_hash20:".to_vec();
-    query.extend(SWARM.0);
+    query.extend(SWARM.as_bytes());
     query.extend(b"6:scrapei1ee1:q9:get_peers1:t4:aaaa1:y1:qe");
     let reply = bench.handle("10.9.8.7:4321".parse().unwrap(), &query).remove(0);
     let Kind::Response(response) = Message::decode(&reply).expect("a message").kind else { panic!("no response") };
@@ -90,7 +90,7 @@ fn whoever_scrapes_may_leave_out_seeds() {
         bench.node.plant(bench.now, &SWARM, peer(number), number >= 20);
     }
     let mut query = b"d1:ad2:id20:abcdefghij01234567899:info_hash20:".to_vec();
-    query.extend(SWARM.0);
+    query.extend(SWARM.as_bytes());
     query.extend(b"6:noseedi1e6:scrapei1ee1:q9:get_peers1:t4:aaaa1:y1:qe");
     let reply = bench.handle("10.9.8.7:4321".parse().unwrap(), &query).remove(0);
     let Kind::Response(response) = Message::decode(&reply).expect("a message").kind else { panic!("no response") };

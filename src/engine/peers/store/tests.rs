@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use super::*;
+use crate::engine::id::Id;
 use crate::engine::limits::{
     LARGE_SWARM, PEERS_PER_SWARM, PORTS_PER_ADDRESS, SWARM_SHARE, SWARMS_PER_OWNER, SWARMS_PER_PROVIDER,
 };
@@ -18,20 +19,27 @@ fn peer(a: u8, b: u8, port: u16) -> SocketAddr {
     ([a.wrapping_add(9), 8, a, b], port).into()
 }
 
-const OWN: Id = Id::ZERO;
+const OWN: NodeId = NodeId(Id::ZERO);
 
 impl PeerStore {
-    fn plant(&mut self, now: Instant, info_hash: &Id, peer: SocketAddr, seed: bool, age: Duration) -> AnnounceOutcome {
+    fn plant(
+        &mut self,
+        now: Instant,
+        info_hash: &InfoHash,
+        peer: SocketAddr,
+        seed: bool,
+        age: Duration,
+    ) -> AnnounceOutcome {
         self.announce(now, &OWN, &StoredPeer { info_hash: *info_hash, peer, seed, age })
     }
 }
 
 /// An infohash with `bits` bits in common with ours, and not one more.
-fn close(bits: usize, random: &mut Random) -> Id {
+fn close(bits: usize, random: &mut Random) -> InfoHash {
     let mut id = random.wire_id();
     (0..=bits).for_each(|bit| id.0[bit / 8] &= !(0x80 >> (bit % 8)));
     id.0[bits / 8] |= 0x80 >> (bits % 8);
-    id
+    InfoHash(id)
 }
 
 /// The numbers that the store keeps are those that it would count.
@@ -70,12 +78,12 @@ proptest! {
     #[test]
     fn equals_a_sorted_map(steps in prop::collection::vec(step(), 1..200)) {
         let (mut store, mut random) = store(true);
-        let mut twin: BTreeMap<(Id, SocketAddr), (Instant, bool)> = BTreeMap::new();
+        let mut twin: BTreeMap<(InfoHash, SocketAddr), (Instant, bool)> = BTreeMap::new();
         let mut now = Instant::from_secs(100_000);
         for step in steps {
             match step {
                 Step::Announce { swarm, host, port, seed } => {
-                    let key = (Id([swarm; 20]), peer(1, host, port));
+                    let key = (InfoHash::from([swarm; 20]), peer(1, host, port));
                     let known = twin.insert(key, (now, seed)).is_some();
                     let stored = store.plant(now, &key.0, key.1, seed, Duration::ZERO);
                     prop_assert_eq!(stored, if known { AnnounceOutcome::Refreshed } else { AnnounceOutcome::New });
@@ -92,7 +100,7 @@ proptest! {
                     prop_assert_eq!(store.sweep(now, usize::MAX), 0);
                 }
                 Step::Sample { swarm, wanted } => {
-                    let info_hash = Id([swarm; 20]);
+                    let info_hash = InfoHash::from([swarm; 20]);
                     let expected = twin.keys().filter(|(id, _)| *id == info_hash).count().min(wanted);
                     let sample = store.choose(&info_hash, wanted, false, &mut random);
                     let mut peers: Vec<_> =
@@ -116,7 +124,7 @@ proptest! {
 fn ages_survive_saving() {
     let (mut store, _) = store(true);
     let now = Instant::from_secs(5);
-    store.plant(now, &Id([1; 20]), peer(1, 1, 1), true, Duration::from_mins(40));
+    store.plant(now, &InfoHash::from([1; 20]), peer(1, 1, 1), true, Duration::from_mins(40));
     let saved: Vec<_> = store.iter(now).collect();
     assert_eq!((saved[0].age, saved[0].seed), (Duration::from_mins(40), true));
     assert_eq!(store.sweep(now + Duration::from_secs(240), 10), 0);
@@ -127,7 +135,7 @@ fn ages_survive_saving() {
 #[test]
 fn one_address_and_one_owner_cannot_fill_a_swarm() {
     let (mut store, _) = store(false);
-    let (now, swarm) = (Instant::ZERO, Id([1; 20]));
+    let (now, swarm) = (Instant::ZERO, InfoHash::from([1; 20]));
     store.plant(now, &swarm, peer(200, 1, 1), false, Duration::ZERO);
     for port in 1..=100 {
         store.plant(now, &swarm, peer(1, 1, port), false, Duration::ZERO);
@@ -143,7 +151,7 @@ fn one_address_and_one_owner_cannot_fill_a_swarm() {
 #[test]
 fn a_full_swarm_takes_the_newest_for_the_oldest() {
     let (mut store, _) = store(true);
-    let swarm = Id([1; 20]);
+    let swarm = InfoHash::from([1; 20]);
     for index in 0..PEERS_PER_SWARM {
         let age = if index == 77 { Duration::from_mins(10) } else { Duration::ZERO };
         store.plant(Instant::from_secs(9000), &swarm, peer((index >> 8) as u8, index as u8, 1), false, age);
@@ -158,14 +166,14 @@ fn memory_is_bounded_and_known_swarms_stay_writable() {
     let mut random = Random::new([1; 32]);
     let mut store = PeerStore::new(Family::V4, 100_000, &Rules::MAINLINE, &mut random);
     let now = Instant::ZERO;
-    let ids: Vec<Id> = (0..10_000).map(|_| random.wire_id()).collect();
+    let ids: Vec<InfoHash> = (0..10_000).map(|_| InfoHash(random.wire_id())).collect();
     for (index, id) in ids.iter().enumerate() {
         store.plant(now, id, peer((index >> 8) as u8, index as u8, 1), false, Duration::ZERO);
     }
     assert!(store.used_bytes() <= 100_000 + 100, "{}", store.used_bytes());
     assert!(store.swarms() > 1000);
     let known = store.iter(now).next().unwrap();
-    let (asker, far) = (peer(1, 2, 3), Id([0xff; 20]));
+    let (asker, far) = (peer(1, 2, 3), InfoHash::from([0xff; 20]));
     assert!(store.accepts(&OWN, &known.info_hash, asker.ip()) && !store.accepts(&OWN, &far, asker.ip()));
     assert_eq!(store.plant(now, &far, asker, false, Duration::ZERO), AnnounceOutcome::Full);
     assert_eq!(store.plant(now, &known.info_hash, asker, false, Duration::ZERO), AnnounceOutcome::Displaced);
@@ -235,7 +243,7 @@ fn one_network_does_not_fill_the_store() {
         let mut random = Random::new([1; 32]);
         let mut store = PeerStore::new(family, 1 << 20, &Rules::MAINLINE, &mut random);
         let mut announce = |store: &mut PeerStore, from: &str| {
-            let info_hash = random.wire_id();
+            let info_hash = InfoHash(random.wire_id());
             let accepted = store.accepts(&OWN, &info_hash, addr(from).ip());
             let stored = store.plant(Instant::ZERO, &info_hash, addr(from), false, Duration::ZERO);
             assert_eq!(accepted, stored == AnnounceOutcome::New);
@@ -264,9 +272,10 @@ proptest! {
         let mut now = Instant::from_secs(9000);
         for (bits, swarm, host, seconds) in script {
             now += Duration::from_secs(seconds);
-            let mut info_hash = Id([0; 20]);
-            info_hash.0[bits / 8] = 0x80 >> (bits % 8);
-            info_hash.0[19] = swarm;
+            let mut info_hash = [0; 20];
+            info_hash[bits / 8] = 0x80 >> (bits % 8);
+            info_hash[19] = swarm;
+            let info_hash = info_hash.into();
             let accepted = store.accepts(&OWN, &info_hash, peer(host, 1, 1).ip());
             let stored = store.plant(now, &info_hash, peer(host, 1, 1), false, Duration::ZERO);
             prop_assert_eq!(accepted, stored != AnnounceOutcome::Full);
@@ -283,7 +292,7 @@ fn a_sweep_in_slices_finds_everything() {
     let (mut store, mut random) = store(true);
     for index in 0..3000 {
         let age = if index % 3 == 0 { Duration::from_mins(44) } else { Duration::ZERO };
-        store.plant(Instant::ZERO, &random.wire_id(), peer(1, 1, 1), false, age);
+        store.plant(Instant::ZERO, &InfoHash(random.wire_id()), peer(1, 1, 1), false, age);
     }
     let now = Instant::from_secs(120);
     let gone: usize = (0..40).map(|_| store.sweep(now, 100)).sum();
@@ -297,7 +306,7 @@ fn a_sweep_in_slices_finds_everything() {
 #[test]
 fn samples_are_fair() {
     let (mut store, mut random) = store(true);
-    let swarm = Id([1; 20]);
+    let swarm = InfoHash::from([1; 20]);
     for host in 0..40 {
         store.plant(Instant::ZERO, &swarm, peer(1, host, 1), false, Duration::ZERO);
     }
@@ -312,7 +321,7 @@ fn samples_are_fair() {
 #[test]
 fn noseed_prefers_peers_that_are_not_seeds() {
     let (mut store, mut random) = store(true);
-    let swarm = Id([1; 20]);
+    let swarm = InfoHash::from([1; 20]);
     for host in 0..40 {
         store.plant(Instant::ZERO, &swarm, peer(1, host, 1), host >= 5, Duration::ZERO);
     }
@@ -352,7 +361,7 @@ fn a_swarm_holds_so_many_of_each_network() {
         for (which, from) in [(0, &one_site), (1, &one_owner), (2, &one_provider)] {
             let mut store = PeerStore::new(family, 1 << 20, &Rules::MAINLINE, &mut Random::new([1; 32]));
             for host in 0..1000 {
-                store.plant(Instant::ZERO, &OWN, addr(from(host)), false, Duration::ZERO);
+                store.plant(Instant::ZERO, &InfoHash(*OWN), addr(from(host)), false, Duration::ZERO);
             }
             let site = if family == Family::V4 { PORTS_PER_ADDRESS } else { SWARM_SHARE.site };
             assert_eq!(store.peers(), [site, SWARM_SHARE.owner, SWARM_SHARE.provider][which], "{family:?} {which}");
@@ -370,7 +379,7 @@ fn one_provider_begins_a_part_of_the_swarms() {
         let mut store = PeerStore::new(family, 1 << 20, &Rules::MAINLINE, &mut random);
         for n in 0..2000 {
             let peer = from(n).parse().unwrap();
-            store.plant(Instant::ZERO, &random.wire_id(), peer, false, Duration::ZERO);
+            store.plant(Instant::ZERO, &InfoHash(random.wire_id()), peer, false, Duration::ZERO);
         }
         let room = (1 << 20) / SWARM_BYTES / crate::engine::limits::PROVIDERS_TO_FILL_STORE;
         assert_eq!(store.swarms(), room.max(SWARMS_PER_PROVIDER));
@@ -396,8 +405,8 @@ fn attack(store: &mut PeerStore, now: Instant, random: &mut Random) -> usize {
 fn swarms_that_are_announced_again_outlast_an_attacker_next_to_our_id() {
     let mut random = Random::new([1; 32]);
     let mut store = PeerStore::new(Family::V4, 100_000, &Rules::MAINLINE, &mut random);
-    let honest: Vec<(Id, SocketAddr)> =
-        (0..1000).map(|index| (random.wire_id(), peer((index >> 5) as u8, index as u8, 1))).collect();
+    let honest: Vec<(InfoHash, SocketAddr)> =
+        (0..1000).map(|index| (InfoHash(random.wire_id()), peer((index >> 5) as u8, index as u8, 1))).collect();
     let mut now = Instant::from_secs(9000);
     for _ in 0..2 {
         for (id, peer) in &honest {
@@ -408,7 +417,7 @@ fn swarms_that_are_announced_again_outlast_an_attacker_next_to_our_id() {
     assert_eq!((store.swarms(), store.kept), (1000, 1000));
     // 200 more, once each: they have no claim to stay.
     for n in 0..200u8 {
-        store.plant(now, &random.wire_id(), peer(200, n, n.into()), false, Duration::ZERO);
+        store.plant(now, &InfoHash(random.wire_id()), peer(200, n, n.into()), false, Duration::ZERO);
     }
     let taken = attack(&mut store, now, &mut random);
     let left = honest.iter().filter(|(id, _)| store.find(id).is_some()).count();
@@ -422,8 +431,8 @@ fn swarms_that_are_announced_again_keep_no_more_than_their_share() {
     let mut random = Random::new([1; 32]);
     let mut store = PeerStore::new(Family::V4, 100_000, &Rules::MAINLINE, &mut random);
     let mut now = Instant::from_secs(9000);
-    let first: Vec<(Id, SocketAddr)> =
-        (0..1650).map(|index| (random.wire_id(), peer((index >> 5) as u8, index as u8, 1))).collect();
+    let first: Vec<(InfoHash, SocketAddr)> =
+        (0..1650).map(|index| (InfoHash(random.wire_id()), peer((index >> 5) as u8, index as u8, 1))).collect();
     for _ in 0..2 {
         for (id, peer) in &first {
             store.plant(now, id, *peer, false, Duration::ZERO);
@@ -441,19 +450,19 @@ fn swarms_that_are_announced_again_keep_no_more_than_their_share() {
 fn many_peers_of_one_network_make_a_swarm_worth_little() {
     let mut random = Random::new([1; 32]);
     let mut store = PeerStore::new(Family::V4, 1 << 20, &Rules::MAINLINE, &mut random);
-    let (one, many) = (random.wire_id(), random.wire_id());
+    let (one, many) = (InfoHash(random.wire_id()), InfoHash(random.wire_id()));
     for host in 0..32 {
         store.plant(Instant::ZERO, &one, peer(1, host, 1), false, Duration::ZERO);
         store.plant(Instant::ZERO, &many, peer(host, 1, 1), false, Duration::ZERO);
     }
-    let networks = |id: &Id| store.networks(&swarm(&store.blocks, store.find(id).unwrap()).records);
+    let networks = |id: &InfoHash| store.networks(&swarm(&store.blocks, store.find(id).unwrap()).records);
     assert_eq!((networks(&one), networks(&many)), (2, 32));
 }
 
 #[test]
 fn kept_filters_are_those_of_the_swarm_as_it_is() {
     let (mut store, mut random) = store(true);
-    let (swarm, mut now) = (Id([1; 20]), Instant::from_secs(9000));
+    let (swarm, mut now) = (InfoHash::from([1; 20]), Instant::from_secs(9000));
     let fresh = |store: &PeerStore, now| {
         let mut filters = SwarmFilters::default();
         store.iter(now).for_each(|found| filters.insert(found.peer.ip(), found.seed));
@@ -473,12 +482,12 @@ fn kept_filters_are_those_of_the_swarm_as_it_is() {
 fn a_copy_in_slices_holds_what_is_stored_while_swarms_come_and_go() {
     let mut random = Random::new([7; 32]);
     let mut store = PeerStore::new(Family::V4, 64 << 20, &Rules::PRIVATE, &mut random);
-    let (own, now) = (Id([9; 20]), Instant::from_secs(10_000));
+    let (own, now) = (NodeId::from([9; 20]), Instant::from_secs(10_000));
     let announced = |swarm: u32, age: u64| {
-        let mut info_hash = Id([5; 20]);
-        info_hash.0[..4].copy_from_slice(&swarm.to_be_bytes());
+        let mut info_hash = [5; 20];
+        info_hash[..4].copy_from_slice(&swarm.to_be_bytes());
         let peer = SocketAddr::from((swarm.to_be_bytes(), 6881));
-        StoredPeer { info_hash, peer, seed: swarm.is_multiple_of(3), age: Duration::from_secs(age) }
+        StoredPeer { info_hash: info_hash.into(), peer, seed: swarm.is_multiple_of(3), age: Duration::from_secs(age) }
     };
     let swarms = 4 * 4096 + 17u32;
     for swarm in 1..=swarms {
