@@ -78,6 +78,8 @@ pub struct ReplyBudget {
     /// The queries of those who have shown that they receive, while the bytes to all are short.
     shown_sources: Shares,
     owners: Shares,
+    /// The last network that was hashed: that of a query, and of the reply to it.
+    last_owner: Option<(u64, u64)>,
     /// Addresses that echoed a token.
     shown: RecentEndpoints,
     hash: KeyedHash,
@@ -94,6 +96,7 @@ impl ReplyBudget {
             sources: Shares::new(queries, SOURCE_SLOTS),
             shown_sources: Shares::new(queries, SHOWN_SOURCE_SLOTS),
             owners: Shares::new(owner, OWNER_REPLY_SLOTS),
+            last_owner: None,
             hash: KeyedHash::new(random),
             shown: RecentEndpoints::new(SHOWN_FOR, random),
         }
@@ -153,8 +156,16 @@ impl ReplyBudget {
     }
 
     /// The hash of a network, told apart from that of a source.
-    fn owner_mark(&self, ip: IpAddr) -> u64 {
-        self.hash.of(&owner(ip).to_le_bytes()[..7])
+    fn owner_mark(&mut self, ip: IpAddr) -> u64 {
+        let owner = owner(ip);
+        if let Some((last, mark)) = self.last_owner
+            && last == owner
+        {
+            return mark;
+        }
+        let mark = self.hash.of(&owner.to_le_bytes()[..7]);
+        self.last_owner = Some((owner, mark));
+        mark
     }
 }
 
