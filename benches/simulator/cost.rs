@@ -45,7 +45,16 @@ fn cpu_time() -> anyhow::Result<Duration> {
 
 /// The most memory that was resident at once.
 pub fn peak_bytes() -> anyhow::Result<u64> {
+    status_bytes("VmHWM:")
+}
+
+/// The memory that is resident now.
+pub fn resident_bytes() -> anyhow::Result<u64> {
+    status_bytes("VmRSS:")
+}
+
+fn status_bytes(field: &str) -> anyhow::Result<u64> {
     let text = std::fs::read_to_string("/proc/self/status").context("needs Linux")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("a line VmHWM")?;
+    let line = text.lines().find_map(|line| line.strip_prefix(field)).context("a line of that name")?;
     Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
 }

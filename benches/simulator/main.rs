@@ -4,6 +4,7 @@
 //! cargo bench --bench simulator                                   # 1,000 nodes
 //! cargo bench --bench simulator -- --nodes 10000 --terms mainline
 //! cargo bench --bench simulator -- --nodes 65536 --json
+//! cargo bench --bench simulator -- --nodes 2000 --soak 24         # a day of everything at once, hour by hour
 //! ```
 //!
 //! The process asks the allocator for large pages, see [`ask_for_large_pages`]; `GLIBC_TUNABLES=` in front measures without.
@@ -14,6 +15,7 @@
 
 mod cost;
 mod run;
+mod soak;
 
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
@@ -38,6 +40,9 @@ pub struct Options {
     /// The run's seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Hours of churn, attackers and floods instead: memory and counters after each; ends with 1 if one grows or is stuck.
+    #[arg(long)]
+    soak: Option<u64>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -62,6 +67,9 @@ fn main() -> anyhow::Result<()> {
     }
     let options = Options::parse();
     ask_for_large_pages()?;
+    if let Some(hours) = options.soak {
+        return soak::run(options.nodes, hours, options.seed);
+    }
     let report = run::run(&options)?;
     if options.json {
         println!("{}", serde_json::to_string_pretty(&report)?);

@@ -7,13 +7,14 @@
 //! announced, as they lie in the stores of the honest, and as readers were told of them.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use trackerless::engine::compliance::Compliance;
 use trackerless::engine::contact::{Contact, Family};
 use trackerless::engine::id::Id;
 use trackerless::engine::node::{Config, Node, Stats};
+use trackerless::engine::random::Random;
 use trackerless::sim::adversary::{Adversary, Attack, Brief};
 use trackerless::sim::random::Dice;
 use trackerless::sim::task::Task;
@@ -371,4 +372,29 @@ fn a_flood_is_dropped_in_silence() {
     }
     let head = ["flooders", "received a second", "dropped", "sent", "bytes sent", "others find it"];
     insta::assert_snapshot!(table(&head, &rows));
+}
+
+/// Contacts of one /48 with ids that fit their addresses (BEP 42) and lie beside the key.
+fn fitting_sybils(count: usize) -> Vec<Contact> {
+    let sites = (0..=u16::MAX).map(|site| IpAddr::V6(Ipv6Addr::new(0x2a00, 0x1234, 0x5678, site, 0, 0, 0, 1)));
+    let contacts = sites.zip(0..).map(|(ip, number): (IpAddr, u64)| {
+        let id = Id::for_address(ip, &mut Random::new(Dice::new(number).seed()));
+        Contact { id, addr: SocketAddr::new(ip, 6881) }
+    });
+    contacts.filter(|contact| contact.id.common_prefix_len(&key()) >= 12).take(count).collect()
+}
+
+#[test]
+fn eight_nodes_of_one_ipv6_customer_whose_ids_fit_do_not_own_a_key() {
+    for compliance in [Compliance::Prefer, Compliance::Enforce] {
+        let config = Config { compliance, ..Terms::mainline(Family::V6).config };
+        let mut network = network_on(HONEST, calm(), Terms { config, ..Terms::mainline(Family::V6) });
+        let sybils = fitting_sybils(8);
+        assert_eq!(sybils.len(), 8, "a /48 has addresses enough");
+        admit(&mut network, Attack::Sybil, &sybils, Dice::new(7));
+        network.run_for(ATTACK_LASTS);
+        let AtKey { held, served, pairs } = AtKey::of(&mut network);
+        assert_eq!((held, served), (ANNOUNCERS, READERS), "{compliance:?}");
+        assert!(pairs > 0.95, "{compliance:?}: {pairs} of all pairs met");
+    }
 }

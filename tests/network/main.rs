@@ -16,5 +16,6 @@ mod restart;
 mod routers;
 mod setup;
 mod sleep;
+mod soak;
 mod split;
 mod young;
