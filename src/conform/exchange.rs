@@ -89,6 +89,10 @@ impl Probe<'_> {
         self.named_ghosts |= wants_contacts && template == good;
         if let Some(at) = self.link.address(from) {
             let said = Reply::new(answer.clone());
+            // Who hears that another has its id may take a new one, as a node of ours in a private network does.
+            if said.results().and_then(|results| results.id()).is_ok_and(|id| id[..] == *asker_of(query)) {
+                self.ledger.note_vote();
+            }
             if said.transaction() == query.transaction()
                 && from == source
                 && let Ok(id) = said.results().and_then(|results| results.id())
@@ -103,7 +107,7 @@ impl Probe<'_> {
     /// A template of an answer, filled.
     fn answer_by(&mut self, source: Source, template: &[u8], query: &Reply) -> Vec<u8> {
         let theirs = query.transaction().to_vec();
-        let target = argument(query, "id").and_then(|id| id.bytes()).unwrap_or_default().to_vec();
+        let target = asker_of(query).to_vec();
         let ghosts = self.ghosts(&target);
         let (nodes, nodes6): (&[u8], &[u8]) = if self.own_nodes() == "nodes" { (&ghosts, b"") } else { (b"", &ghosts) };
         let elsewhere = self.elsewhere();
@@ -237,6 +241,11 @@ impl Probe<'_> {
         let random = &mut self.random;
         *self.ids.entry(source).or_insert_with(|| Id::for_address(ip, random))
     }
+}
+
+/// The id that a query carries.
+fn asker_of(query: &Reply) -> &[u8] {
+    argument(query, "id").and_then(|id| id.bytes()).unwrap_or_default()
 }
 
 /// Our transaction ids count: so a late answer is told from one that is due. Four bytes, for the `mainline` crate

@@ -55,7 +55,7 @@ pub(super) struct Ledger {
     announcers: HashSet<IpAddr>,
     /// The id of the first response.
     id: Option<[u8; 20]>,
-    /// Votes about the address of the target were cast: its id may change.
+    /// The target was given a reason to change its id.
     voted: bool,
     /// The target has sent a message.
     heard: bool,
@@ -116,7 +116,7 @@ impl Ledger {
         self.answerers.insert((from, id));
     }
 
-    /// From now on the id may change: votes about the address are cast.
+    /// From now on the id may change: votes about the address are cast, or the target was told that another has its id.
     pub(super) const fn note_vote(&mut self) {
         self.voted = true;
     }
