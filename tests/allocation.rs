@@ -152,14 +152,14 @@ fn what_the_gateway_remembers_fits_into_its_memory() {
     use trackerless::tracker::udp::{self, Action};
 
     const MEMORY: usize = 12 << 20;
-    // Four thousand torrents of a hundred ports, from one address of this host, and as many of strangers.
+    // Four thousand torrents of 25 ports, from one address of this host, and as many announces of strangers.
     let datagram = [&[7; 8][..], &[0, 0, 0, 1], &[9; 4], &SWARM.0, b"-XX0000-abcdefghijkl", &[0; 44]].concat();
     let Some(Action::Announce(sample)) = udp::parse(&datagram).map(|request| request.action) else {
         panic!("an announce")
     };
     let announce = |broker: &mut Broker, torrent: u32, ip: [u8; 4], nearness| {
         let mut request = sample.clone();
-        (request.port, request.wanted) = (1000 + (torrent / 4000) as u16, Some(0));
+        (request.port, request.wanted) = (1000 + (torrent / 4000 % 100) as u16, Some(0));
         request.info_hash.0[..4].copy_from_slice(&(torrent % 4000).to_be_bytes());
         let client = Client { addr: (ip, 1).into(), here: ip.into(), nearness, transport: Transport::Udp };
         broker.announce(Instant::from_secs(1), client, request);
