@@ -118,7 +118,7 @@ fn values<'a>(query: &'a [u8], key: &str) -> impl Iterator<Item = Cow<'a, [u8]>>
 }
 
 /// Percent decoding of bytes. `+` stays what it is: it is a legal byte of an infohash, not a space.
-fn decode_percent(text: &[u8]) -> Cow<'_, [u8]> {
+pub(super) fn decode_percent(text: &[u8]) -> Cow<'_, [u8]> {
     if !text.contains(&b'%') {
         return Cow::Borrowed(text);
     }

@@ -19,14 +19,26 @@ pub enum Nearness {
     Host,
     /// In our local network: it shares our public IPv4 address through the router, but has its own IPv6 addresses.
     Lan,
+    /// In our local network, with an address of its own by which the world knows it, or nobody does: over IPv6, or in a
+    /// private network. It is never announced.
+    Neighbour,
     /// Anywhere else: it gets peers and is known to others who ask here, and is never announced.
     Remote,
+}
+
+impl Nearness {
+    /// Whether the world reaches the client at an address of ours, so that it may be announced.
+    #[must_use]
+    pub const fn shares_our_address(self) -> bool {
+        matches!(self, Self::Host | Self::Lan)
+    }
 }
 
 /// The site of the gateway: the ranges whose hosts reach the world through the same public IPv4 address as this host.
 #[derive(Clone, Debug)]
 pub struct Site {
     lan: Vec<Range>,
+    private: bool,
 }
 
 impl Default for Site {
@@ -41,7 +53,14 @@ impl Site {
     /// A site whose neighbours, behind the same router, have their IPv4 addresses in `lan`.
     #[must_use]
     pub const fn new(lan: Vec<Range>) -> Self {
-        Self { lan }
+        Self { lan, private: false }
+    }
+
+    /// The site in a private network: each host has an address of its own there, and no router stands before it.
+    #[must_use]
+    pub const fn in_private_network(mut self, private: bool) -> Self {
+        self.private = private;
+        self
     }
 
     /// The ranges of the neighbours.
@@ -63,19 +82,23 @@ impl Site {
     /// Where a client is that is not on this host.
     #[must_use]
     pub fn nearness_elsewhere(&self, client: IpAddr) -> Nearness {
-        if client.is_ipv4() && self.lan.iter().any(|network| network.contains(client)) {
-            Nearness::Lan
-        } else {
-            Nearness::Remote
+        let is_in_range = self.lan.iter().any(|range| range.contains(client));
+        match client {
+            _ if self.private => Nearness::Neighbour,
+            IpAddr::V4(_) if is_in_range => Nearness::Lan,
+            // Unique local and link-local addresses do not leave the site (RFC 4193, RFC 4291).
+            IpAddr::V6(_) if is_in_range || contact::is_local(client) => Nearness::Neighbour,
+            _ => Nearness::Remote,
         }
     }
 }
 
-/// Whether the world sees the client elsewhere than us: it names a public address, and that is not ours. Such a client
-/// uses a VPN that we do not, and must not be announced from here. Hosts change their IPv6 address within a /64 all day.
+/// Whether the world sees the client elsewhere than us: it names a public address, or sends from one, and that is not ours.
+/// Such a client uses a VPN that we do not, or another address of this host than the DHT, and must not be announced from
+/// here. Hosts change their IPv6 address within a /64 all day.
 #[must_use]
-pub fn is_elsewhere(request: &Announce, external: &[IpAddr]) -> bool {
-    let claims = [request.claimed_v4.map(IpAddr::V4), request.claimed_v6.map(IpAddr::V6)];
+pub fn is_elsewhere(request: &Announce, client: IpAddr, external: &[IpAddr]) -> bool {
+    let claims = [request.claimed_v4.map(IpAddr::V4), request.claimed_v6.map(IpAddr::V6), Some(client)];
     let same_place =
         |a: IpAddr, b: IpAddr| a == b || (a.is_ipv6() && network(a, Level::Site) == network(b, Level::Site));
     claims.into_iter().flatten().filter(|claim| !contact::is_local(*claim)).any(|claim| {
@@ -157,10 +180,24 @@ mod tests {
             ("100.64.0.9", "192.168.1.5", Nearness::Remote),
             // No NAT in IPv6: a neighbour has an address of its own.
             ("2001:db8::9", "2001:db8::5", Nearness::Remote),
-            ("fe80::9", "fe80::5", Nearness::Remote),
+            ("fe80::9", "fe80::5", Nearness::Neighbour),
+            ("fd00::9", "fd00::5", Nearness::Neighbour),
         ] {
             assert_eq!(site.nearness(ip(client), ip(here)), nearness, "{client} to {here}");
         }
+    }
+
+    #[test]
+    fn a_range_of_ipv6_makes_neighbours_and_a_private_network_shares_no_address() {
+        let site = Site::new(vec!["2001:db8:5::/48".parse().unwrap(), "10.0.0.0/8".parse().unwrap()]);
+        assert_eq!(site.nearness(ip("2001:db8:5::9"), ip("2001:db8:5::1")), Nearness::Neighbour);
+        assert_eq!(site.nearness(ip("2001:db8:6::9"), ip("2001:db8:5::1")), Nearness::Remote);
+        let private = site.in_private_network(true);
+        for client in ["10.0.0.9", "198.18.0.9", "fd00::9", "2001:db8:6::9"] {
+            assert_eq!(private.nearness(ip(client), ip("10.0.0.1")), Nearness::Neighbour, "{client}");
+        }
+        assert_eq!(private.nearness(ip("10.0.0.1"), ip("10.0.0.1")), Nearness::Host);
+        assert!(!Nearness::Neighbour.shares_our_address());
     }
 
     #[test]
@@ -180,8 +217,21 @@ mod tests {
             ("ipv6=fe80%3a%3a1", false),
             ("", false),
         ] {
-            assert_eq!(is_elsewhere(&query(claim), &ours), elsewhere, "{claim}");
-            assert!(!is_elsewhere(&query(claim), &[]), "without a vote there is nothing to compare with");
+            assert_eq!(is_elsewhere(&query(claim), ip("127.0.0.1"), &ours), elsewhere, "{claim}");
+            assert!(
+                !is_elsewhere(&query(claim), ip("127.0.0.1"), &[]),
+                "without a vote there is nothing to compare with"
+            );
+        }
+        for (client, elsewhere) in [
+            ("203.0.113.7", false),
+            ("203.0.113.8", true),
+            ("2001:db8::99", false),
+            ("2001:db8:1::7", true),
+            ("192.168.1.2", false),
+            ("fd00::2", false),
+        ] {
+            assert_eq!(is_elsewhere(&query(""), ip(client), &ours), elsewhere, "sends from {client}");
         }
     }
 

@@ -242,7 +242,7 @@ impl Swarm {
         let shares = |ip: &&IpAddr| match left.nearness {
             Nearness::Host => !shared,
             Nearness::Lan => !shared && ip.is_ipv4(),
-            Nearness::Remote => false,
+            Nearness::Neighbour | Nearness::Remote => false,
         };
         let endpoints = external.iter().filter(shares).map(|ip| SocketAddr::new(*ip, port)).chain([addr]);
         for endpoint in endpoints {
@@ -570,17 +570,32 @@ impl Member {
 
     /// The address at which `asker` can reach this member, if there is one and it is of use to the asker.
     fn seen_by(&self, asker: &Asker<'_>) -> Option<SocketAddr> {
-        let at = |ip| SocketAddr::new(ip, self.addr.port());
-        let our_public = || asker.external.iter().find(|ip| ip.is_ipv4()).copied();
-        let addr = match asker.nearness {
-            // A neighbour reaches this host where it reached us.
-            Nearness::Lan if self.addr.ip().is_loopback() => at(asker.here),
-            // From outside, this host and its neighbours are behind our public address.
-            Nearness::Remote if contact::is_local(self.addr.ip()) => at(our_public()?),
-            Nearness::Host | Nearness::Lan | Nearness::Remote => self.addr,
-        };
+        let addr = SocketAddr::new(self.ip_seen_by(asker)?, self.addr.port());
         let useful = self.addr != asker.addr && !(asker.seed && self.seed) && (asker.open || !self.is_hidden());
         (useful && asker.takes(addr)).then_some(addr)
+    }
+
+    /// An address on the host or in the network that both are in, and of the asker's family; or a public one.
+    fn ip_seen_by(&self, asker: &Asker<'_>) -> Option<IpAddr> {
+        let ip = self.addr.ip();
+        let same_family = |other: &IpAddr| other.is_ipv4() == ip.is_ipv4();
+        match (self.nearness, asker.nearness) {
+            // Answers hold no zone (BEP 7), and without one a link-local address leads nowhere.
+            _ if matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()) => None,
+            _ if !contact::is_local(ip) => Some(ip),
+            (_, Nearness::Host) => Some(ip),
+            // A neighbour reaches this host where it reached us.
+            (Nearness::Host, Nearness::Lan | Nearness::Neighbour) if ip.is_loopback() => {
+                Some(asker.here).filter(|here| same_family(here) && !here.is_loopback())
+            }
+            (_, Nearness::Lan | Nearness::Neighbour) => Some(ip).filter(|_| same_family(&asker.addr.ip())),
+            // From outside, this host and those that share its address are behind our public one.
+            (Nearness::Host | Nearness::Lan, Nearness::Remote) => asker.external.iter().copied().find(same_family),
+            // A network that is neither ours nor public: those in it may reach each other.
+            (Nearness::Neighbour | Nearness::Remote, Nearness::Remote) => {
+                Some(ip).filter(|_| contact::is_local(asker.addr.ip()) && same_family(&asker.addr.ip()))
+            }
+        }
     }
 }
 
@@ -608,6 +623,54 @@ mod tests {
         let mut peers = vec![addr("192.0.2.1:1")];
         let next = swarm.select(asker, wanted, cursor, &mut Seen::default(), &mut peers);
         (peers, next)
+    }
+
+    #[test]
+    fn a_member_is_told_by_an_address_of_the_same_family_and_network_or_not_at_all() {
+        use Nearness::{Host, Lan, Neighbour, Remote};
+        let external: [IpAddr; 2] = ["198.51.100.1", "2001:db8::1"].map(|ip| ip.parse().unwrap());
+        for (member_at, of, from, asks, here, told) in [
+            ("127.0.0.1", Host, "192.168.1.7", Lan, "192.168.1.2", Some("192.168.1.2")),
+            ("127.0.0.1", Host, "fd00::7", Neighbour, "fd00::2", None),
+            ("::1", Host, "fd00::7", Neighbour, "fd00::2", Some("fd00::2")),
+            ("::1", Host, "192.168.1.7", Lan, "192.168.1.2", None),
+            ("127.0.0.1", Host, "203.0.113.7", Remote, "198.51.100.1", Some("198.51.100.1")),
+            ("::1", Host, "2001:db8:7::7", Remote, "2001:db8::1", Some("2001:db8::1")),
+            ("203.0.113.1", Host, "127.0.0.1", Host, "127.0.0.1", Some("203.0.113.1")),
+            // Neighbours over IPv6.
+            ("fd00::9", Neighbour, "fd00::7", Neighbour, "fd00::2", Some("fd00::9")),
+            ("fd00::9", Neighbour, "127.0.0.1", Host, "127.0.0.1", Some("fd00::9")),
+            ("fd00::9", Neighbour, "192.168.1.7", Lan, "192.168.1.2", None),
+            ("fd00::9", Neighbour, "2001:db8:7::7", Remote, "2001:db8::1", None),
+            ("192.168.1.9", Lan, "fd00::7", Neighbour, "fd00::2", None),
+            ("192.168.1.9", Lan, "192.168.1.7", Lan, "192.168.1.2", Some("192.168.1.9")),
+            ("192.168.1.9", Lan, "203.0.113.7", Remote, "198.51.100.1", Some("198.51.100.1")),
+            ("fe80::9", Neighbour, "fe80::7", Neighbour, "fe80::2", None),
+            ("fe80::9", Neighbour, "127.0.0.1", Host, "127.0.0.1", None),
+            // In a private network each has an address of its own.
+            ("10.0.0.9", Neighbour, "10.0.0.7", Neighbour, "10.0.0.2", Some("10.0.0.9")),
+            ("127.0.0.1", Host, "10.0.0.7", Neighbour, "10.0.0.2", Some("10.0.0.2")),
+            // Strangers behind one provider do not share our address.
+            ("100.64.0.9", Remote, "203.0.113.7", Remote, "198.51.100.1", None),
+            ("100.64.0.9", Remote, "100.64.0.7", Remote, "198.51.100.1", Some("100.64.0.9")),
+            ("203.0.113.9", Remote, "fd00::7", Neighbour, "fd00::2", Some("203.0.113.9")),
+        ] {
+            let at = |ip: &str, port| SocketAddr::new(ip.parse().unwrap(), port);
+            let mut swarm = Swarm::default();
+            swarm.join(Member { addr: at(member_at, 1), nearness: of, ..member("127.0.0.1:1", Host) });
+            let here = here.parse().unwrap();
+            let asker = Asker {
+                addr: at(from, 9),
+                here,
+                nearness: asks,
+                seed: false,
+                open: true,
+                family: None,
+                external: &external,
+            };
+            let told: Vec<_> = told.map(|ip| at(ip, 1)).into_iter().collect();
+            assert_eq!(select(&swarm, &asker, 50, 0).0, told, "{member_at} {of:?} told to {from} {asks:?}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use hyper::Uri;
 
 use super::Phase;
 use crate::engine::bencode::scan::{Kind, Malformed, Scanner};
-use crate::engine::contact::{Family, decode_addr};
+use crate::engine::contact::{Family, canonical, decode_addr};
 use crate::engine::id::Id;
 
 /// Peers to ask for.
@@ -33,6 +33,12 @@ impl Upstream {
         self.udp
     }
 
+    /// What logs call it: without name, password, path and query, any of which may be a secret.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{}://{}", self.uri.scheme_str().unwrap_or_default(), self.authority())
+    }
+
     /// Its name or address, without brackets.
     #[must_use]
     pub fn host(&self) -> &str {
@@ -45,16 +51,41 @@ impl Upstream {
         self.uri.port_u16().unwrap_or(80)
     }
 
-    /// The value of the `Host` header.
+    /// The value of the `Host` header: without the name and password that the URL may hold.
     #[must_use]
     pub fn authority(&self) -> &str {
-        self.uri.authority().map_or("", |authority| authority.as_str())
+        let whole = self.uri.authority().map_or("", |authority| authority.as_str());
+        whole.rsplit_once('@').map_or(whole, |(_, host)| host)
+    }
+
+    /// The value of the `Authorization` header, if the URL holds a name and a password (RFC 7617).
+    #[must_use]
+    pub fn authorization(&self) -> Option<String> {
+        let (user, _) = self.uri.authority()?.as_str().rsplit_once('@')?;
+        Some(format!("Basic {}", base64(&super::http::decode_percent(user.as_bytes()))))
+    }
+
+    /// The URL to which this tracker sends its clients by `location`; `None` if it cannot be asked there.
+    #[must_use]
+    pub fn redirected(&self, location: &str) -> Option<Self> {
+        let whole = if location.starts_with('/') {
+            format!("http://{}{location}", self.uri.authority()?)
+        } else {
+            location.to_owned()
+        };
+        whole.parse().ok().filter(|other: &Self| !other.udp)
+    }
+
+    /// Path and query as they stand in the URL.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.uri.path_and_query().map_or("/", |path| path.as_str())
     }
 
     /// Path and query of an announce by HTTP. What the URL has as a query already stays: it may be a key.
     #[must_use]
     pub fn target(&self, relay: &Relay) -> String {
-        let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
+        let path = self.path();
         let joint = if path.contains('?') { '&' } else { '?' };
         let (info_hash, peer_id) = (escape(&relay.info_hash.0), escape(&relay.peer_id));
         let (port, left) = (relay.port, relay.left());
@@ -71,6 +102,7 @@ impl Upstream {
 }
 
 impl fmt::Display for Upstream {
+    /// As it was written: the configuration is shown by it. For logs see [`Upstream::label`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.uri.fmt(f)
     }
@@ -168,6 +200,8 @@ pub fn parse_body(body: &[u8]) -> Option<Told> {
         }
         Ok(())
     });
+    // IPv4 addresses in the form of IPv6, as dual-stack trackers write them.
+    told.peers.iter_mut().for_each(|peer| *peer = canonical(*peer));
     (read.is_ok() && !refused).then_some(told)
 }
 
@@ -192,6 +226,20 @@ fn read_list(scanner: &mut Scanner<'_>, peers: &mut Vec<SocketAddr>) -> Result<(
 
 fn seconds(number: Option<i64>) -> Duration {
     Duration::from_secs(number.and_then(|number| u64::try_from(number).ok()).unwrap_or(0))
+}
+
+/// The base64 form (RFC 4648) of a name and a password.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let word = chunk.iter().fold(0u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for index in 0..4 {
+            let digit = DIGITS[(word >> (18 - 6 * index) & 63) as usize];
+            text.push(if index <= chunk.len() { char::from(digit) } else { '=' });
+        }
+    }
+    text
 }
 
 fn escape(bytes: &[u8]) -> String {
@@ -233,7 +281,7 @@ pub fn announce_request(connection: u64, transaction: u32, relay: &Relay) -> Vec
 #[must_use]
 pub fn parse_announced(datagram: &[u8], transaction: u32, family: Family) -> Option<Told> {
     let (interval, rest) = body_of(datagram, 1, transaction)?.split_first_chunk::<4>()?;
-    let peers = rest.get(8..)?.chunks_exact(family.peer_len()).filter_map(decode_addr).collect();
+    let peers = rest.get(8..)?.chunks_exact(family.peer_len()).filter_map(decode_addr).map(canonical).collect();
     Some(Told { peers, interval: Duration::from_secs(u32::from_be_bytes(*interval).into()) })
 }
 
@@ -327,6 +375,42 @@ mod tests {
         ] {
             assert_eq!(url(text), Err(error), "{text}");
         }
+    }
+
+    #[test]
+    fn a_name_and_a_password_are_sent_apart_from_the_host() {
+        for (url, host, authorization) in [
+            ("http://tracker.example:8080/announce", "tracker.example:8080", None),
+            ("http://user:pass@tracker.example/announce", "tracker.example", Some("Basic dXNlcjpwYXNz")),
+            (
+                "http://Aladdin:open%20sesame@[2001:db8::1]:80/",
+                "[2001:db8::1]:80",
+                Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+            ),
+            ("http://token@tracker.example/announce", "tracker.example", Some("Basic dG9rZW4=")),
+        ] {
+            let upstream: Upstream = url.parse().unwrap();
+            assert_eq!((upstream.authority(), upstream.authorization().as_deref()), (host, authorization), "{url}");
+            assert!(!upstream.label().contains('@') && !upstream.target(&relay(Phase::Update)).contains('@'), "{url}");
+        }
+    }
+
+    #[test]
+    fn trackers_that_move_are_followed_within_http() {
+        let upstream: Upstream = "http://user:pass@tracker.example:8080/announce".parse().unwrap();
+        let to = |location: &str| upstream.redirected(location).map(|other| other.to_string());
+        assert_eq!(to("http://other.example/a?b=c").as_deref(), Some("http://other.example/a?b=c"));
+        assert_eq!(to("/moved?x=1").as_deref(), Some("http://user:pass@tracker.example:8080/moved?x=1"));
+        assert_eq!((to("udp://other.example:1/"), to("ftp://x/"), to("")), (None, None, None));
+    }
+
+    #[test]
+    fn ipv4_peers_in_the_form_of_ipv6_are_peers() {
+        let mapped = [&[0; 10][..], &[0xff, 0xff, 198, 18, 0, 9], &[0x1a, 0xe1]].concat();
+        let body = [b"d8:intervali9e6:peers618:", &mapped[..], b"e"].concat();
+        assert_eq!(parse_body(&body).unwrap().peers, ["198.18.0.9:6881".parse().unwrap()]);
+        let listed = b"d5:peersld2:ip17:::ffff:198.18.0.94:porti6881eeee";
+        assert_eq!(parse_body(listed).unwrap().peers, ["198.18.0.9:6881".parse().unwrap()]);
     }
 
     proptest! {

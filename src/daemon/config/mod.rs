@@ -140,7 +140,7 @@ impl Config {
         GatewaySettings {
             policy: self.gateway_announce,
             denied: self.gateway_deny.iter().copied().collect(),
-            site: Site::new(self.gateway_lan.clone()),
+            site: Site::new(self.gateway_lan.clone()).in_private_network(self.lan),
             trusted_proxies: self.gateway_trusted_proxies.clone(),
             upstream: self.gateway_upstream.clone(),
             memory_bytes: self.memory().gateway,

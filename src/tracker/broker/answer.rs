@@ -55,7 +55,7 @@ impl Broker {
     fn warning(&self, request: &Announce, client: &Client, seed: bool, peers: usize) -> Option<Cow<'static, str>> {
         let torrent = &self.torrents[&request.info_hash];
         let waits = request.wanted() > 0 && !seed && peers == 0;
-        let near = client.nearness != Nearness::Remote && request.is_reachable() && request.phase != Phase::Stopped;
+        let near = client.nearness.shares_our_address() && request.is_reachable() && request.phase != Phase::Stopped;
         let testimony = torrent.testimony(client.peer(request));
         let unchecked = self.policy == Policy::VerifiedPublic && torrent.proof.is_none();
         if waits && !self.standing.ready {
@@ -64,7 +64,15 @@ impl Broker {
         if waits && (torrent.lookup.is_running() || torrent.lookup.is_queued()) {
             return Some("the DHT lookup is still running".into());
         }
-        if near && is_elsewhere(request, &self.standing.external) {
+        // Over IPv4 neighbours have addresses of their own in a private network only.
+        if client.nearness == Nearness::Neighbour && client.addr.is_ipv4() && self.policy != Policy::Never {
+            return Some(
+                "not announced to the DHT: in a private network this gateway announces clients on its own host; \
+                 whoever asks here is told of this client"
+                    .into(),
+            );
+        }
+        if near && is_elsewhere(request, client.addr.ip(), &self.standing.external) {
             return Some(
                 "not announced to the DHT: this client and the gateway have different public addresses".into(),
             );

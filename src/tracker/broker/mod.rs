@@ -122,6 +122,14 @@ pub struct Ticket {
     number: u64,
 }
 
+impl Ticket {
+    /// The torrent that it is about.
+    #[must_use]
+    pub const fn info_hash(self) -> Id {
+        self.info_hash
+    }
+}
+
 /// Names a held scrape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ScrapeTicket(u64);
@@ -304,8 +312,8 @@ impl Broker {
             return Decision::Now(Ok(Self::dismissal()));
         }
         let external = &self.standing.external;
-        let near = client.nearness != Nearness::Remote;
-        let announceable = near && !is_elsewhere(&request, external);
+        let near = client.nearness.shares_our_address();
+        let announceable = near && !is_elsewhere(&request, client.addr.ip(), external);
         let torrent = self.torrents.get_mut(&id).expect("room was made for it");
         if request.phase == Phase::Stopped
             && let Some(member) = torrent.swarm.member_mut(client.peer(&request)).filter(|member| member.relayed)

@@ -6,6 +6,7 @@
 mod client;
 mod http;
 mod keep;
+mod news;
 mod probe;
 #[cfg(test)]
 mod tests;
@@ -17,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -26,7 +27,9 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tracing::info;
 
+use self::news::News;
 use super::broker::{Broker, Client, Decision, Files, Load, Output, Policy, ScrapeTicket, Scraping, Ticket, Transport};
 use super::nearness::{self, Site};
 use super::udp::ConnectionIds;
@@ -148,10 +151,18 @@ const REMEMBERED: Duration = Duration::from_secs(8 * 24 * 3600);
 pub struct Gateway<D> {
     shared: Arc<Shared>,
     directory: D,
+    doors: Vec<Door>,
+    work: mpsc::UnboundedReceiver<Output>,
+}
+
+/// One address at which the gateway listens, by TCP and by UDP.
+#[derive(Debug)]
+struct Door {
+    local: SocketAddr,
     listener: TcpListener,
     socket: udp::Socket,
+    /// Answers over UDP that were held.
     late: mpsc::UnboundedReceiver<udp::Datagram>,
-    work: mpsc::UnboundedReceiver<Output>,
 }
 
 /// What all tasks of a gateway share.
@@ -161,12 +172,12 @@ struct Shared {
     /// The broker wants to be woken earlier than before.
     earlier: Notify,
     start: tokio::time::Instant,
-    /// Answers over UDP that were held. Bounded as those are.
-    late: mpsc::UnboundedSender<udp::Datagram>,
+    /// Where the answers over UDP go that were held, for each door. Bounded as those are.
+    late: Vec<mpsc::UnboundedSender<udp::Datagram>>,
     local: SocketAddr,
     site: Site,
     trusted_proxies: Vec<nearness::Range>,
-    upstream: Arc<[Upstream]>,
+    upstream: Arc<[upstream::Tracker]>,
     names: Vec<HostName>,
     probes: Mutex<probe::Budget>,
     connection_ids: ConnectionIds,
@@ -179,6 +190,7 @@ struct State {
     broker: Broker,
     waiting: BTreeMap<Ticket, Waiter>,
     scrapes: BTreeMap<ScrapeTicket, ScrapeWaiter>,
+    news: News,
     work: mpsc::UnboundedSender<Output>,
 }
 
@@ -202,26 +214,32 @@ impl<D: Directory> Gateway<D> {
     /// # Errors
     /// The address is not ours, or the port is taken.
     pub async fn bind(addr: SocketAddr, settings: Settings, directory: D, seed: [u8; 32]) -> io::Result<Self> {
-        let (listener, socket) = bind_both(addr).await?;
+        let (doors, late) = open_doors(addr).await?;
+        let local = doors[0].local;
         let mut random = Random::new(seed);
         let (sender, work) = mpsc::unbounded_channel();
-        let (late_sender, late) = mpsc::unbounded_channel();
         let mut broker = Broker::new(settings.policy, settings.denied, secret_seed(&mut random));
         broker.set_memory(settings.memory_bytes);
         if !settings.upstream.is_empty() {
             broker.relay_to_trackers();
         }
         let shared = Shared {
-            state: Mutex::new(State { broker, waiting: BTreeMap::new(), scrapes: BTreeMap::new(), work: sender }),
+            state: Mutex::new(State {
+                broker,
+                waiting: BTreeMap::new(),
+                scrapes: BTreeMap::new(),
+                news: News::default(),
+                work: sender,
+            }),
             earlier: Notify::new(),
             start: tokio::time::Instant::now(),
-            local: listener.local_addr()?,
-            late: late_sender,
+            local,
+            late,
             site: settings.site,
             trusted_proxies: settings.trusted_proxies,
-            upstream: settings.upstream.into(),
+            upstream: settings.upstream.into_iter().map(upstream::Tracker::new).collect(),
             names: settings.names,
-            probes: Mutex::new(probe::Budget::new(listener.local_addr()?.port())),
+            probes: Mutex::new(probe::Budget::new(local.port())),
             connection_ids: ConnectionIds::new(random.secret_key()),
             our_peer_id: peer_id(&mut random),
             keep_in: settings.keep_in,
@@ -229,7 +247,7 @@ impl<D: Directory> Gateway<D> {
         if let Some(folder) = &shared.keep_in {
             keep::restore(&shared, folder);
         }
-        Ok(Self { shared: Arc::new(shared), directory, listener, socket, late, work })
+        Ok(Self { shared: Arc::new(shared), directory, doors, work })
     }
 
     /// Where the gateway listens, by TCP and by UDP.
@@ -246,13 +264,15 @@ impl<D: Directory> Gateway<D> {
 
     /// Serves until the future is dropped.
     pub async fn run(self) {
-        let Self { shared, directory, listener, socket, late, work } = self;
+        let Self { shared, directory, doors, work } = self;
         let mut tasks = JoinSet::new();
         // Tasks of their own: the thread that hears of a datagram answers it, where one big future would be woken elsewhere.
-        let of_http = Arc::clone(&shared);
-        tasks.spawn(async move { http::serve(&of_http, &listener).await });
-        let of_udp = Arc::clone(&shared);
-        tasks.spawn(async move { udp::serve(&of_udp, socket, late).await });
+        for (index, Door { local, listener, socket, late }) in doors.into_iter().enumerate() {
+            let of_http = Arc::clone(&shared);
+            tasks.spawn(async move { http::serve(&of_http, &listener).await });
+            let of_udp = Arc::clone(&shared);
+            tasks.spawn(async move { udp::serve(&of_udp, udp::Way { door: index, local }, socket, late).await });
+        }
         let (for_work, directory_for_work) = (Arc::clone(&shared), directory.clone());
         tasks.spawn(async move { work::perform(&for_work, &directory_for_work, work).await });
         if let Some(folder) = shared.keep_in.clone() {
@@ -313,14 +333,15 @@ impl Shared {
     fn hand_out(&self, state: &mut State) {
         while let Some(output) = state.broker.poll_output() {
             match output {
-                Output::Answer(ticket, answer) => match state.waiting.remove(&ticket) {
+                Output::Answer(ticket, answer) => match state.tell(ticket.info_hash(), &answer).waiting.remove(&ticket)
+                {
                     Some(Waiter::Http(sender)) => drop(sender.send(answer)),
-                    Some(Waiter::Udp(path)) => drop(self.late.send(udp::late_answer(path, &answer))),
+                    Some(Waiter::Udp(path)) => drop(self.late[path.door()].send(udp::late_answer(path, &answer))),
                     None => {}
                 },
                 Output::Scraped(ticket, files) => match state.scrapes.remove(&ticket) {
                     Some(ScrapeWaiter::Http(sender)) => drop(sender.send(files)),
-                    Some(ScrapeWaiter::Udp(path)) => drop(self.late.send(udp::late_scrape(path, &files))),
+                    Some(ScrapeWaiter::Udp(path)) => drop(self.late[path.door()].send(udp::late_scrape(path, &files))),
                     None => {}
                 },
                 // The receiver ends with the gateway; nothing is owed after that.
@@ -365,11 +386,25 @@ impl State {
         request: Announce,
         waiter: impl FnOnce() -> Waiter,
     ) -> Decision {
+        if self.news.is_new_client(&client, &request) {
+            let program = news::program(&request.peer_id);
+            info!(client = %client.addr.ip(), port = request.port, program, by = ?client.transport, "a client announces here");
+        }
+        let info_hash = request.info_hash;
         let decision = self.broker.announce(now, client, request);
-        if let Decision::Held(ticket) = &decision {
-            self.waiting.insert(*ticket, waiter());
+        match &decision {
+            Decision::Held(ticket) => drop(self.waiting.insert(*ticket, waiter())),
+            Decision::Now(answer) => drop(self.tell(info_hash, answer)),
         }
         decision
+    }
+
+    /// Tells the user why a torrent is not served or not announced, once.
+    fn tell(&mut self, info_hash: Id, answer: &Answer) -> &mut Self {
+        if let Some(reason) = self.news.refusal(info_hash, answer) {
+            info!(%info_hash, "{reason}");
+        }
+        self
     }
 
     fn scrape(
@@ -385,6 +420,26 @@ impl State {
         }
         scraping
     }
+}
+
+/// Listens at `addr`; if that is the loopback of IPv4, also at that of IPv6, where there is one: by UDP a client is told
+/// only peers of the family in which it asks (BEP 15).
+async fn open_doors(addr: SocketAddr) -> io::Result<(Vec<Door>, Vec<mpsc::UnboundedSender<udp::Datagram>>)> {
+    let mut bound = vec![bind_both(addr).await?];
+    if addr.ip() == IpAddr::from(Ipv4Addr::LOCALHOST) {
+        let port = bound[0].0.local_addr()?.port();
+        match bind_both((Ipv6Addr::LOCALHOST, port).into()).await {
+            Ok(other) => bound.push(other),
+            Err(error) => tracing::debug!(%error, port, "the gateway does without [::1]"),
+        }
+    }
+    let (mut doors, mut senders) = (Vec::new(), Vec::new());
+    for (listener, socket) in bound {
+        let (sender, late) = mpsc::unbounded_channel();
+        doors.push(Door { local: listener.local_addr()?, listener, socket, late });
+        senders.push(sender);
+    }
+    Ok((doors, senders))
 }
 
 /// A listener and a socket on the same number.

@@ -76,12 +76,19 @@ fn is_a_command(info_hash: Id) -> bool {
     lines.any(|line| line.iter().take_while(|byte| matches!(byte, b' '..=b'~')).count() >= 5)
 }
 
-/// What the client at `peer` lets us know about the torrent.
-pub(super) async fn ask(info_hash: Id, peer: SocketAddr, complete: bool, our_peer_id: [u8; 20]) -> Verdict {
+/// What the client at `peer` lets us know about the torrent, or why that is nothing.
+pub(super) async fn ask(
+    info_hash: Id,
+    peer: SocketAddr,
+    complete: bool,
+    our_peer_id: [u8; 20],
+) -> Result<Verdict, String> {
     let mut interview = Interview::new(info_hash, our_peer_id, complete);
     match timeout(PATIENCE, converse(&mut interview, peer)).await {
-        Ok(Ok(verdict)) => verdict,
-        Ok(Err(_)) | Err(_) => Verdict::Unknown,
+        Ok(Ok(Verdict::Unknown)) => Err("no client of this torrent that gives metadata answers there".to_owned()),
+        Ok(Ok(verdict)) => Ok(verdict),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no metadata came within {} s", PATIENCE.as_secs())),
     }
 }
 

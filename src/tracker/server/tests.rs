@@ -426,3 +426,18 @@ async fn a_client_that_a_proxy_does_not_name_is_not_told_of() {
     assert!(response.contains("8:completei1e"), "{response:?}");
     assert!(gateway.announced.try_recv().is_err());
 }
+
+#[tokio::test]
+async fn the_loopback_of_both_families_is_served() {
+    let gateway = gateway(Policy::Always, 9).await;
+    let over_v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, gateway.addr.port()));
+    let socket = UdpSocket::bind("[::1]:0").await.unwrap();
+    socket.connect(over_v6).await.unwrap();
+    socket.send(&datagram(0, b'a', 5)).await.unwrap();
+    assert_eq!(receive(&socket).await.get(..4), Some(&[0, 0, 0, 1][..]), "a held answer leaves by the same socket");
+    let mut stream = TcpStream::connect(over_v6).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.0\r\nHost: [::1]\r\n\r\n").await.unwrap();
+    let mut response = String::new();
+    timeout(LONG, stream.read_to_string(&mut response)).await.unwrap().unwrap();
+    assert!(response.starts_with("HTTP/1.0 200"), "{response}");
+}

@@ -29,13 +29,30 @@ const BUFFER: usize = 64 << 10;
 /// What is asked of the kernel for requests that wait: a burst of some ten thousand.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
+/// One of the gateway's sockets.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way {
+    /// Its index.
+    pub(super) door: usize,
+    /// Its address.
+    pub(super) local: SocketAddr,
+}
+
 /// The way back to a client.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Return {
+    way: Way,
     client: SocketAddr,
     /// Our address that it asked; `None` where the system does not tell, or where there is only one.
     here: Option<IpAddr>,
     transaction: u32,
+}
+
+impl Return {
+    /// The index of the socket by which the client asked.
+    pub(super) const fn door(&self) -> usize {
+        self.way.door
+    }
 }
 
 /// An answer that is sent by itself.
@@ -147,11 +164,11 @@ impl Everywhere {
 }
 
 /// Answers datagrams for ever, and sends the `late` answers.
-pub(super) async fn serve(shared: &Shared, mut socket: Socket, mut late: mpsc::UnboundedReceiver<Datagram>) {
+pub(super) async fn serve(shared: &Shared, way: Way, mut socket: Socket, mut late: mpsc::UnboundedReceiver<Datagram>) {
     let mut answers = Answers::default();
     loop {
         let outcome = tokio::select! {
-            readable = socket.readable() => match readable.and_then(|()| receive(shared, &mut socket, &mut answers)) {
+            readable = socket.readable() => match readable.and_then(|()| receive(shared, way, &mut socket, &mut answers)) {
                 Ok(()) => answers.send(&mut socket).await,
                 Err(error) => Err(error),
             },
@@ -168,9 +185,9 @@ pub(super) async fn serve(shared: &Shared, mut socket: Socket, mut late: mpsc::U
 }
 
 /// Takes in what has arrived, and collects what is answered now.
-fn receive(shared: &Shared, socket: &mut Socket, answers: &mut Answers) -> io::Result<()> {
+fn receive(shared: &Shared, way: Way, socket: &mut Socket, answers: &mut Answers) -> io::Result<()> {
     shared.with_state(|state, now| {
-        let mut turn = Turn { shared, state, now, answers };
+        let mut turn = Turn { shared, way, state, now, answers };
         socket.receive(|datagram, from, here| turn.handle(datagram, from, here))
     })
 }
@@ -204,6 +221,7 @@ impl Answers {
 /// What arrived together is handled together.
 struct Turn<'a> {
     shared: &'a Shared,
+    way: Way,
     state: &'a mut State,
     now: Instant,
     answers: &'a mut Answers,
@@ -215,7 +233,7 @@ impl Turn<'_> {
         let Some(Request { transaction, connection, action }) = udp::parse(datagram) else {
             return trace!(%client, length = datagram.len(), "a datagram that is no tracker request");
         };
-        let path = Return { client, here, transaction };
+        let path = Return { way: self.way, client, here, transaction };
         let Some(connection) = connection else {
             let id = self.shared.connection_ids.issue(self.now, ip);
             return self.answers.push(path, |bytes| bytes.extend(udp::render_connect(transaction, id)));
@@ -245,7 +263,7 @@ impl Turn<'_> {
     }
 
     fn client(&self, path: Return) -> Client {
-        let here = path.here.map_or(self.shared.local.ip(), |ip| ip.to_canonical());
+        let here = path.here.map_or(self.way.local.ip(), |ip| ip.to_canonical());
         self.shared.client(canonical(path.client), here, Transport::Udp)
     }
 
@@ -302,7 +320,8 @@ mod tests {
         let mut answers = Answers::default();
         let shared = &gateway.shared;
         shared.with_state(|state, now| {
-            let mut turn = Turn { shared, state, now, answers: &mut answers };
+            let way = Way { door: 0, local: shared.local };
+            let mut turn = Turn { shared, way, state, now, answers: &mut answers };
             turn.handle(datagram, client.parse().unwrap(), None);
         });
         answers.bytes

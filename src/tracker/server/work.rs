@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until, timeout};
-use tracing::debug;
+use tracing::{debug, info};
 
 use super::{Directory, PATIENCE_WITH_DHT, REMEMBERED, Shared, probe, upstream};
 use crate::engine::contact::Family;
@@ -77,7 +77,12 @@ async fn execute(shared: Arc<Shared>, directory: impl Directory, order: Output) 
             }
         }
         Output::Probe { info_hash, peer, complete } => {
-            let verdict = ask(&shared, info_hash, peer, complete).await;
+            let verdict = ask(&shared, info_hash, peer, complete).await.unwrap_or_else(|why| {
+                if shared.state().news.is_new(info_hash, &why) {
+                    info!(%info_hash, %peer, why, "the metadata of a torrent could not be read, so it is not announced");
+                }
+                Verdict::Unknown
+            });
             debug!(id = %info_hash, %peer, ?verdict, "a client was asked for metadata");
             shared.with_broker(|broker, now| broker.probe_finished(now, info_hash, verdict));
         }
@@ -111,16 +116,16 @@ async fn families(
 
 /// Whether a client that takes part in the torrent listens at `addr`. Another program may have that port in this family.
 async fn is_there(shared: &Shared, info_hash: Id, addr: SocketAddr) -> bool {
-    ask(shared, info_hash, addr, false).await != Verdict::Unknown
+    ask(shared, info_hash, addr, false).await.is_ok()
 }
 
 /// Asks the client at `peer` for metadata, unless another program may listen there.
-async fn ask(shared: &Shared, info_hash: Id, peer: SocketAddr, complete: bool) -> Verdict {
+async fn ask(shared: &Shared, info_hash: Id, peer: SocketAddr, complete: bool) -> Result<Verdict, String> {
     if !shared.probes().may_ask(shared.now(), peer, info_hash) {
-        return Verdict::Unknown;
+        return Err("nothing is asked at this port: another program may listen there".to_owned());
     }
     let verdict = probe::ask(info_hash, peer, complete, shared.our_peer_id).await;
-    if verdict != Verdict::Unknown {
+    if verdict.is_ok() {
         shared.probes().answered(peer);
     }
     verdict
