@@ -177,7 +177,8 @@ impl Reader<'_> {
         let nearness = match self.u8()? {
             0 => Nearness::Host,
             1 => Nearness::Lan,
-            2 => Nearness::Remote,
+            2 => Nearness::Neighbour,
+            3 => Nearness::Remote,
             _ => return Err(Unreadable::Damaged),
         };
         let (peer_id, flags, verdict, verdict_age) = (self.take()?, self.u8()?, self.u8()?, self.age()?);
@@ -210,7 +211,7 @@ mod tests {
     fn member() -> impl Strategy<Value = SavedMember> {
         let testimony = (prop::sample::select(VERDICTS.to_vec()), any::<u32>());
         let who = (any::<SocketAddr>(), any::<IpAddr>(), any::<[u8; 20]>(), any::<[bool; 5]>());
-        let nearness = prop::sample::select(vec![Nearness::Host, Nearness::Lan, Nearness::Remote]);
+        let nearness = prop::sample::select(vec![Nearness::Host, Nearness::Lan, Nearness::Neighbour, Nearness::Remote]);
         (who, nearness, prop::option::of(testimony), any::<u32>()).prop_map(|(who, nearness, testimony, age)| {
             let (addr, here, peer_id, [seed, proven_seed, finished, to_dht, to_trackers]) = who;
             let after = |seconds: u32| Duration::from_secs(seconds.into());

@@ -11,11 +11,13 @@
 //! * a peer that is not announced again is gone after 45 minutes, found by a sweep in small slices, never in a pause.
 
 mod filters;
+mod outcome;
 mod packed;
 mod records;
 mod rivals;
 mod store;
 mod writers;
 
+pub use outcome::AnnounceOutcome;
 pub use packed::{PackedPeers, StoredPeer};
-pub use store::{AnnounceOutcome, Choice, PeerStore};
+pub use store::{Choice, PeerStore};

@@ -1,6 +1,6 @@
 //! Which peer of a swarm makes room for a newcomer: the oldest of those that meet a bound with it.
 
-use super::AnnounceOutcome;
+use super::outcome::AnnounceOutcome;
 use super::records::{HalfMinute, Record, Records};
 use crate::engine::limits::PEERS_PER_SWARM;
 use crate::engine::rules::Rules;

@@ -7,6 +7,7 @@ use arrayvec::ArrayVec;
 use hashbrown::HashTable;
 
 use super::filters::KeptFilters;
+use super::outcome::AnnounceOutcome;
 use super::packed::{PackedPeers, SLICE, StoredPeer};
 use super::records::{HALF_MINUTE, HalfMinute, Records};
 use super::rivals::competitor;
@@ -37,21 +38,6 @@ const CLOSENESS_BITS: usize = 24;
 const PEERS_LOOKED_AT: usize = 16;
 /// Time after which a peer that announces again shows that its swarm lives: no client asks sooner.
 const LIVES_AFTER: u8 = (Duration::from_mins(5).as_secs() / HALF_MINUTE.as_secs()) as u8;
-
-/// What became of an announce.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AnnounceOutcome {
-    /// A peer that was not known in this swarm.
-    New,
-    /// A known peer; its age starts again.
-    Refreshed,
-    /// A new peer in the place of an older one: a bound was met.
-    Displaced,
-    /// The first peer of a new swarm in the place of another swarm: the memory budget is spent.
-    DisplacedSwarm,
-    /// Not stored: there is no room for a new swarm so far from our id, or of this writer.
-    Full,
-}
 
 #[derive(Clone)]
 struct Swarm {
