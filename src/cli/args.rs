@@ -146,16 +146,16 @@ pub struct ConformArgs {
     /// The node may be on the Internet; its owner agrees.
     #[arg(long)]
     pub public: bool,
-    /// The node is of a private network, and limits nobody.
+    /// The node runs with --lan: the second default below.
     #[arg(long, conflicts_with = "public")]
     pub lan: bool,
     /// Ask from all addresses of its /15, local to this host.
     #[arg(long, value_name = "ADDRESS")]
     pub sources: Option<std::net::Ipv4Addr>,
-    /// Milliseconds between datagrams from one address [250; --lan 0].
+    /// Milliseconds between datagrams of a source [250, 0].
     #[arg(long, value_name = "MS")]
     pub pace: Option<u16>,
-    /// Milliseconds that an answer may take [1000; --lan 250].
+    /// Milliseconds that an answer may take [1000, 250].
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u16).range(10..))]
     pub patience: Option<u16>,
     /// One JSON object per check, one a line, and a summary.
@@ -367,7 +367,7 @@ const EXAMPLES: &[(&str, &str)] = &[
         "conform",
         "  trackerless conform 127.0.0.1:6880
   trackerless conform 192.168.1.7:6881 --only krpc --only tokens
-  trackerless conform --lan 127.0.0.1:6880       a node of ours that runs with --lan",
+  trackerless conform --lan 127.0.0.1:6880",
     ),
     (
         "nodes",
