@@ -2,7 +2,7 @@
 //!
 //! Ids are uniform, so the i-th closest of N nodes lies at about i/N of the key space from any target. Each finished
 //! lookup gives one estimate of 1/N by least squares over its closest nodes; a moving average follows the network.
-//! The method is Eli Sohl's, as pubky/mainline documents it (reference: facts, B1).
+//! The method is Eli Sohl's, as pubky/mainline documents it (docs/dht_size_estimate.md there).
 
 use super::contact::Contact;
 use super::id::Id;
