@@ -1,6 +1,6 @@
 //! What must hold for the gateway's readers, whatever bytes they get.
 
-use trackerless::engine::id::Id;
+use trackerless::engine::id::InfoHash;
 use trackerless::peer::pieces::MAX_METADATA;
 use trackerless::tracker::metadata::{Interview, Verdict};
 use trackerless::tracker::{MAX_SCRAPED, MAX_WANTED, http, udp};
@@ -36,7 +36,7 @@ fn datagram(input: &[u8]) {
 /// A client that is asked for its metadata, in two pieces: how they are cut must not matter.
 fn peer(input: &[u8]) {
     let interview = |cut: usize| {
-        let mut interview = Interview::new(Id::ZERO, [0; 20], true);
+        let mut interview = Interview::new(InfoHash::new([0; 20]), [0; 20], true);
         let mut sent = interview.take_output().len();
         for part in [&input[..cut], &input[cut..]] {
             interview.handle_bytes(part);

@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use trackerless::engine::contact::Family;
-use trackerless::engine::id::Id;
+use trackerless::engine::id::InfoHash;
 use trackerless::engine::krpc::{Kind, Message};
 use trackerless::engine::node::{Config, Node, Output};
 use trackerless::engine::time::Instant;
 
-const SWARM: Id = Id(*b"mnopqrstuvwxyz123456");
+const SWARM: InfoHash = InfoHash::new(*b"mnopqrstuvwxyz123456");
 
 fn peer(index: u8) -> SocketAddr {
     ([10, 0, index, 1], 6881).into()
@@ -107,7 +107,7 @@ fn a_warm_gateway_answers_announces_over_udp_without_allocating() {
     broker.set_standing(Instant::ZERO, Standing { ready: true, ..Standing::default() });
     let announce = |port: u16| {
         // An announce of a client that wants 50 peers (BEP 15).
-        let mut datagram = [&[7; 8][..], &[0, 0, 0, 1], &[9; 4], &SWARM.0, b"-XX0000-abcdefghijkl"].concat();
+        let mut datagram = [&[7; 8][..], &[0, 0, 0, 1], &[9; 4], SWARM.as_bytes(), b"-XX0000-abcdefghijkl"].concat();
         datagram.extend([[0; 8], [0, 0, 0, 0, 0, 0, 0, 5], [0; 8]].concat());
         datagram.extend([&[0; 12][..], &[0, 0, 0, 50], &port.to_be_bytes()].concat());
         datagram
@@ -153,14 +153,14 @@ fn what_the_gateway_remembers_fits_into_its_memory() {
 
     const MEMORY: usize = 12 << 20;
     // Four thousand torrents of 25 ports, from one address of this host, and as many announces of strangers.
-    let datagram = [&[7; 8][..], &[0, 0, 0, 1], &[9; 4], &SWARM.0, b"-XX0000-abcdefghijkl", &[0; 44]].concat();
+    let datagram = [&[7; 8][..], &[0, 0, 0, 1], &[9; 4], SWARM.as_bytes(), b"-XX0000-abcdefghijkl", &[0; 44]].concat();
     let Some(Action::Announce(sample)) = udp::parse(&datagram).map(|request| request.action) else {
         panic!("an announce")
     };
     let announce = |broker: &mut Broker, torrent: u32, ip: [u8; 4], nearness| {
         let mut request = sample.clone();
         (request.port, request.wanted) = (1000 + (torrent / 4000 % 100) as u16, Some(0));
-        request.info_hash.0[..4].copy_from_slice(&(torrent % 4000).to_be_bytes());
+        request.info_hash.0.0[..4].copy_from_slice(&(torrent % 4000).to_be_bytes());
         let client = Client { addr: (ip, 1).into(), here: ip.into(), nearness, transport: Transport::Udp };
         broker.announce(Instant::from_secs(1), client, request);
         while broker.poll_output().is_some() {}

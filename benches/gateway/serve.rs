@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use trackerless::engine::bloom::SwarmFilters;
 use trackerless::engine::contact::Family;
-use trackerless::engine::id::Id;
+use trackerless::engine::id::InfoHash;
 use trackerless::tracker::broker::Policy;
 use trackerless::tracker::server::{Directory, Gateway, Settings};
 
@@ -15,11 +15,11 @@ use trackerless::tracker::server::{Directory, Gateway, Settings};
 struct Known(Arc<Vec<SocketAddr>>);
 
 impl Directory for Known {
-    async fn find_peers(&self, _: Id, mut found: impl FnMut(&[SocketAddr]) + Send) {
+    async fn find_peers(&self, _: InfoHash, mut found: impl FnMut(&[SocketAddr]) + Send) {
         found(&self.0);
     }
 
-    async fn announce(&self, _: Id, _: u16, _: bool, _: &[Family]) -> usize {
+    async fn announce(&self, _: InfoHash, _: u16, _: bool, _: &[Family]) -> usize {
         8
     }
 
@@ -27,7 +27,7 @@ impl Directory for Known {
         None
     }
 
-    async fn count(&self, _: Id) -> Option<SwarmFilters> {
+    async fn count(&self, _: InfoHash) -> Option<SwarmFilters> {
         None
     }
 

@@ -14,7 +14,7 @@ use super::progress::Progress;
 use super::session::{self, AT_ONCE, Session};
 use super::target::{Selection, Target, labelled};
 use crate::daemon::config::Config;
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 use crate::engine::node::Summary;
 
 /// Time between two announces of a torrent. Nodes forget a peer after 30 to 45 minutes; twice as often survives the loss
@@ -59,7 +59,7 @@ impl Plan {
         let session = Session::open_whenever(config, self.patience, &progress).await?;
         drop(progress);
         let first = self.selection.targets[0].torrent.infohashes[0];
-        keep::again_and_again(AGAIN_AFTER, first, session.renewals(), async || {
+        keep::again_and_again(AGAIN_AFTER, *first, session.renewals(), async || {
             self.round(config, &session, Progress::new("announcing")).await
         })
         .await
@@ -84,7 +84,7 @@ impl Plan {
         Ok(exit)
     }
 
-    async fn announce(&self, session: &Session, witness: &Session, target: &Target, infohash: Id) -> Report {
+    async fn announce(&self, session: &Session, witness: &Session, target: &Target, infohash: InfoHash) -> Report {
         let announced = session.announce(infohash, self.port, self.seed).await;
         let visible_as = witness.sees(infohash, self.port, &session.external_ips().await).await;
         let total = |of: fn(&Summary) -> usize| announced.summaries.iter().map(of).sum();
@@ -103,7 +103,7 @@ impl Plan {
         }
     }
 
-    fn swarms(&self) -> impl Iterator<Item = (&Target, Id)> {
+    fn swarms(&self) -> impl Iterator<Item = (&Target, InfoHash)> {
         self.selection.targets.iter().flat_map(|target| target.infohashes().map(move |infohash| (target, infohash)))
     }
 
@@ -120,7 +120,7 @@ impl Plan {
 #[derive(Serialize)]
 struct Report {
     #[serde(serialize_with = "super::output::as_text")]
-    infohash: Id,
+    infohash: InfoHash,
     target: String,
     name: Option<String>,
     #[serde(skip)]

@@ -17,7 +17,7 @@ use super::progress::Progress;
 use super::session::{self, AT_ONCE, Session};
 use super::target::Target;
 use crate::daemon::config::Config;
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 
 pub(super) fn run(args: FindArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
     let selection = session::targets(&args.swarms)?;
@@ -61,14 +61,14 @@ async fn find(config: &Config, targets: &[Target], limits: Limits, output: Outpu
 
 /// What happens in the search for the peers of the torrent at `index`.
 enum Step {
-    Peer { index: usize, infohash: Id, peer: SocketAddr },
+    Peer { index: usize, infohash: InfoHash, peer: SocketAddr },
     End { index: usize, timed_out: bool },
 }
 
 /// The peers of one torrent, each once, until there are enough of them; then its end.
 fn search<'a>(session: &'a Session, index: usize, target: &'a Target, limits: Limits) -> impl Stream<Item = Step> + 'a {
     let mut seen = HashSet::new();
-    let lookup = move |infohash: Id| {
+    let lookup = move |infohash: InfoHash| {
         let peers = stream::once(session.find(infohash)).flatten();
         Box::pin(peers.map(move |peer| (infohash, peer)))
     };
@@ -140,7 +140,7 @@ impl Tally<'_> {
 #[derive(Serialize)]
 struct Found {
     #[serde(serialize_with = "super::output::as_text")]
-    infohash: Id,
+    infohash: InfoHash,
     peer: SocketAddr,
 }
 

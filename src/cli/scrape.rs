@@ -13,7 +13,7 @@ use super::session::{self, AT_ONCE, Session};
 use super::target::{Target, labelled};
 use crate::daemon::config::Config;
 use crate::dht::Scraped;
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 
 pub(super) fn run(args: ScrapeArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
     let selection = session::targets(&args.swarms)?;
@@ -57,7 +57,7 @@ async fn scrape(config: &Config, targets: &[Target], limits: Limits, output: Out
 #[derive(Serialize)]
 struct Count {
     #[serde(serialize_with = "super::output::as_text")]
-    infohash: Id,
+    infohash: InfoHash,
     target: String,
     name: Option<String>,
     #[serde(skip)]
@@ -76,7 +76,7 @@ struct Count {
 }
 
 impl Count {
-    fn new(target: &Target, infohash: Id, scraped: Option<&Scraped>) -> Self {
+    fn new(target: &Target, infohash: InfoHash, scraped: Option<&Scraped>) -> Self {
         let Scraped { seeds, peers, reported, answered, asked, .. } = scraped.copied().unwrap_or_default();
         let whole = |number: f64| number.round() as u64;
         Self {
@@ -132,7 +132,7 @@ mod tests {
         let peers = Estimate { count: 999.7, spread: 18.6, saturated: false };
         let scraped = Scraped { seeds, peers, reported: 7, answered: 9, asked: 12, ..Scraped::default() };
         let target = Target::of_key("a name");
-        let text = |scraped| Count::new(&target, Id([0xab; 20]), scraped).text();
+        let text = |scraped| Count::new(&target, InfoHash::new([0xab; 20]), scraped).text();
         let expected = format!("{}  a name  seeds 1  peers 1000 ± 19  counted by 7 of 9 nodes", "ab".repeat(20));
         assert_eq!(text(Some(&scraped)), expected);
         assert!(text(None).contains("a name  not counted"), "{}", text(None));

@@ -137,20 +137,20 @@ impl Session {
     }
 
     /// The peers of a torrent, as they arrive.
-    pub(super) async fn find(&self, infohash: Id) -> PeerStream {
-        self.dht.find_peers(InfoHash(infohash)).await
+    pub(super) async fn find(&self, infohash: InfoHash) -> PeerStream {
+        self.dht.find_peers(infohash).await
     }
 
     /// Announces that this host has a torrent.
-    pub(super) async fn announce(&self, infohash: Id, port: u16, seed: bool) -> Announced {
-        self.dht.announce(InfoHash(infohash), port, seed).await
+    pub(super) async fn announce(&self, infohash: InfoHash, port: u16, seed: bool) -> Announced {
+        self.dht.announce(infohash, port, seed).await
     }
 
     /// The peer with this port at one of `ips` that this node hears of, asking the network; at any address where we do
     /// not know how others see us.
-    pub(super) async fn sees(&self, infohash: Id, port: u16, ips: &[IpAddr]) -> Option<SocketAddr> {
+    pub(super) async fn sees(&self, infohash: InfoHash, port: u16, ips: &[IpAddr]) -> Option<SocketAddr> {
         let ours = |peer: SocketAddr| peer.port() == port && (ips.is_empty() || ips.contains(&peer.ip()));
-        let mut peers = self.dht.find_peers(InfoHash(infohash)).await;
+        let mut peers = self.dht.find_peers(infohash).await;
         while let Some(peer) = peers.next().await {
             if ours(peer) {
                 return Some(peer);
@@ -185,8 +185,8 @@ impl Session {
     }
 
     /// Counts a swarm.
-    pub(super) async fn scrape(&self, infohash: Id) -> Scraped {
-        self.dht.scrape(InfoHash(infohash)).await
+    pub(super) async fn scrape(&self, infohash: InfoHash) -> Scraped {
+        self.dht.scrape(infohash).await
     }
 
     /// Asks one node for some of its infohashes.

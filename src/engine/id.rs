@@ -141,6 +141,12 @@ macro_rules! role {
         pub struct $name(pub Id);
 
         impl $name {
+            /// What `bytes` name.
+            #[must_use]
+            pub const fn new(bytes: [u8; 20]) -> Self {
+                Self(Id(bytes))
+            }
+
             /// What `bytes` name, if there are exactly 20 of them.
             #[must_use]
             pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
@@ -158,7 +164,7 @@ macro_rules! role {
 
         impl From<[u8; 20]> for $name {
             fn from(bytes: [u8; 20]) -> Self {
-                Self(Id(bytes))
+                Self::new(bytes)
             }
         }
 

@@ -1,6 +1,6 @@
 //! Serves HTTP/1.1 and 1.0, and bounds what its clients may cost: one accept loop for every service of the program.
 //!
-//! A place is taken by each connection, and owners of addresses have a number of places each ([`places`]), so that no
+//! A place is taken by each connection, and owners of addresses have a number of places each (`places.rs`), so that no
 //! owner keeps the others out. Heads, bodies, writes and pauses have a longest time. A client that hangs up, or closes
 //! its half of the connection, while its request is answered is noticed ([`Caller::hung_up`]).
 

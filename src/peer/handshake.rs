@@ -1,6 +1,6 @@
 //! The handshake (BEP 3, peer protocol): the first 68 bytes of each direction.
 
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 
 /// Bytes of a handshake.
 pub const LEN: usize = 68;
@@ -13,7 +13,7 @@ const EXTENSIONS: (usize, u8) = (25, 0x10);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handshake {
     /// The torrent that the connection is about.
-    pub info_hash: Id,
+    pub info_hash: InfoHash,
     /// The name of the client (BEP 20).
     pub peer_id: [u8; 20],
     /// Whether it knows extensions (BEP 10).
@@ -28,7 +28,7 @@ impl Handshake {
         bytes[..20].copy_from_slice(PROTOCOL);
         let (place, bit) = EXTENSIONS;
         bytes[place] = if self.extensions { bit } else { 0 };
-        bytes[28..48].copy_from_slice(&self.info_hash.0);
+        bytes[28..48].copy_from_slice(self.info_hash.as_bytes());
         bytes[48..].copy_from_slice(&self.peer_id);
         bytes
     }
@@ -41,7 +41,7 @@ impl Handshake {
         let (info_hash, peer_id) = rest.split_first_chunk::<20>()?;
         let peer_id = *peer_id.first_chunk::<20>()?;
         head.starts_with(PROTOCOL).then_some(Self {
-            info_hash: Id(*info_hash),
+            info_hash: InfoHash::new(*info_hash),
             peer_id,
             extensions: head[place] & bit != 0,
         })
@@ -56,14 +56,14 @@ mod tests {
     proptest! {
         #[test]
         fn handshakes_round_trip(info_hash: [u8; 20], peer_id: [u8; 20], extensions: bool) {
-            let handshake = Handshake { info_hash: Id(info_hash), peer_id, extensions };
+            let handshake = Handshake { info_hash: InfoHash::new(info_hash), peer_id, extensions };
             prop_assert_eq!(Handshake::decode(&handshake.encode()), Some(handshake));
         }
     }
 
     #[test]
     fn another_protocol_is_no_handshake() {
-        let mut bytes = Handshake { info_hash: Id::ZERO, peer_id: [1; 20], extensions: true }.encode();
+        let mut bytes = Handshake { info_hash: InfoHash::new([0; 20]), peer_id: [1; 20], extensions: true }.encode();
         bytes[19] ^= 1;
         assert_eq!(Handshake::decode(&bytes), None);
         assert_eq!(Handshake::decode(&[0; LEN]), None);

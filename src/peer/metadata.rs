@@ -5,7 +5,7 @@ use super::extension::{self, Extensions, OUR_METADATA_ID};
 use super::handshake::{self, Handshake};
 use super::message::{EXTENDED, Front, push_extended, split};
 use super::pieces::{MetadataMessage, Pieces, is_genuine};
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 
 /// How a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub enum WireError {
 /// A connection to a client, seen from our side.
 #[derive(Debug)]
 pub struct MetadataRequest {
-    info_hash: Id,
+    info_hash: InfoHash,
     input: Vec<u8>,
     output: Vec<u8>,
     /// Bytes of a long message that are still to be skipped.
@@ -68,7 +68,7 @@ struct Fetch {
 impl MetadataRequest {
     /// The start: our handshake is ready to be sent.
     #[must_use]
-    pub fn new(info_hash: Id, our_peer_id: [u8; 20]) -> Self {
+    pub fn new(info_hash: InfoHash, our_peer_id: [u8; 20]) -> Self {
         let output = Handshake { info_hash, peer_id: our_peer_id, extensions: true }.encode().to_vec();
         Self { info_hash, input: Vec::new(), output, skip: 0, greeted: false, fetch: None, outcome: None }
     }

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::name::printable;
 use super::reader::{Malformed, Reader, ValueType};
-use crate::engine::id::Id;
+use crate::engine::id::{Id, InfoHash};
 
 /// Why bytes are no info dictionary.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +41,7 @@ pub enum InfoError {
 #[non_exhaustive]
 pub struct Info {
     /// SHA-1 of the dictionary, where it has the hashes of a v1 torrent.
-    pub v1: Option<Id>,
+    pub v1: Option<InfoHash>,
     /// SHA-256 of the dictionary, where it is that of a v2 torrent.
     pub v2: Option<[u8; 32]>,
     /// Display name, free of control characters and of at most 200 characters.
@@ -86,16 +86,16 @@ impl Info {
     /// The infohashes of its swarms in the DHT: one, or two for a hybrid torrent, v1 first. A v2 infohash is cut to 20
     /// bytes (BEP 52, DHT). None where the dictionary is that of no torrent.
     #[must_use]
-    pub fn infohashes(&self) -> ArrayVec<Id, 2> {
-        let v2 = self.v2.and_then(|hash| Id::from_bytes(&hash[..Id::LEN]));
+    pub fn infohashes(&self) -> ArrayVec<InfoHash, 2> {
+        let v2 = self.v2.and_then(|hash| InfoHash::from_bytes(&hash[..Id::LEN]));
         [self.v1, v2].into_iter().flatten().collect()
     }
 }
 
 /// Whether `raw` is the info dictionary that `infohash` names: its SHA-1, or its SHA-256 cut to 20 bytes.
 #[must_use]
-pub fn is_genuine(raw: &[u8], infohash: &Id) -> bool {
-    Sha1::digest(raw)[..] == infohash.0 || Sha256::digest(raw)[..Id::LEN] == infohash.0
+pub fn is_genuine(raw: &[u8], infohash: &InfoHash) -> bool {
+    Sha1::digest(raw)[..] == infohash.as_bytes()[..] || Sha256::digest(raw)[..Id::LEN] == infohash.as_bytes()[..]
 }
 
 /// The keys that were read so far.
@@ -147,7 +147,7 @@ impl<'a> Draft<'a> {
         let files = self.tree.filter(|_| is_v2).or(self.files).or(single).unwrap_or_default();
         let name = self.name_utf8.or(self.name).map(printable).filter(|name| !name.trim().is_empty());
         Ok(Info {
-            v1: self.has_pieces.then(|| Id(Sha1::digest(raw).into())),
+            v1: self.has_pieces.then(|| InfoHash::new(Sha1::digest(raw).into())),
             v2: is_v2.then(|| Sha256::digest(raw).into()),
             name,
             size_bytes: files.bytes,
@@ -216,12 +216,12 @@ mod tests {
         Info::read(format!("d{keys}e").as_bytes()).unwrap_or_else(|error| panic!("{keys}: {error}"))
     }
 
-    fn sha1_id(keys: &str) -> Id {
-        Id(Sha1::digest(format!("d{keys}e")).into())
+    fn sha1_id(keys: &str) -> InfoHash {
+        InfoHash::new(Sha1::digest(format!("d{keys}e")).into())
     }
 
-    fn sha256_id(keys: &str) -> Id {
-        Id::from_bytes(&Sha256::digest(format!("d{keys}e"))[..20]).unwrap()
+    fn sha256_id(keys: &str) -> InfoHash {
+        InfoHash::from_bytes(&Sha256::digest(format!("d{keys}e"))[..20]).unwrap()
     }
 
     #[test]

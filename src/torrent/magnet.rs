@@ -7,7 +7,7 @@ use arrayvec::ArrayVec;
 
 use super::Torrent;
 use super::name::{InfohashError, btih, hexadecimal, printable};
-use crate::engine::id::Id;
+use crate::engine::id::{Id, InfoHash};
 
 /// What is wrong with a magnet URI.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,7 +61,7 @@ pub(super) fn parse(text: &str) -> Result<Torrent, MagnetError> {
             _ => {}
         }
     }
-    let infohashes: ArrayVec<Id, 2> = [v1, v2].into_iter().flatten().collect();
+    let infohashes: ArrayVec<InfoHash, 2> = [v1, v2].into_iter().flatten().collect();
     if infohashes.is_empty() {
         return Err(MagnetError::NoTorrent);
     }
@@ -69,7 +69,7 @@ pub(super) fn parse(text: &str) -> Result<Torrent, MagnetError> {
 }
 
 /// Reads one exact topic into the version that it names; a topic that is no torrent is passed over.
-fn read_topic(key: &str, value: &str, v1: &mut Option<Id>, v2: &mut Option<Id>) -> Result<(), MagnetError> {
+fn read_topic(key: &str, value: &str, v1: &mut Option<InfoHash>, v2: &mut Option<InfoHash>) -> Result<(), MagnetError> {
     let value =
         percent_decode(value).map_err(|position| MagnetError::Percent { parameter: key.to_owned(), position })?;
     let topic = String::from_utf8_lossy(&value);
@@ -79,14 +79,14 @@ fn read_topic(key: &str, value: &str, v1: &mut Option<Id>, v2: &mut Option<Id>) 
     } else if let Some(multihash) = strip_prefix(&topic, "urn:btmh:") {
         let hash = multihash.strip_prefix("1220").ok_or_else(|| MagnetError::Multihash(format!("{key}=urn:btmh:")))?;
         let bytes = hexadecimal(hash, 64).map_err(|fault| wrong("btmh:1220", fault))?;
-        once(v2, Id::from_bytes(&bytes[..Id::LEN]).expect("20 of 32 bytes"), "v2")
+        once(v2, InfoHash::from_bytes(&bytes[..Id::LEN]).expect("20 of 32 bytes"), "v2")
     } else {
         Ok(())
     }
 }
 
 /// Sets `slot`; to say the same twice is allowed.
-fn once(slot: &mut Option<Id>, id: Id, version: &'static str) -> Result<(), MagnetError> {
+fn once(slot: &mut Option<InfoHash>, id: InfoHash, version: &'static str) -> Result<(), MagnetError> {
     match *slot.get_or_insert(id) == id {
         true => Ok(()),
         false => Err(MagnetError::Several(version)),
@@ -144,7 +144,7 @@ mod tests {
     const V2: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     fn infohashes(text: &str) -> Vec<String> {
-        parse(text).unwrap().infohashes.iter().map(Id::to_string).collect()
+        parse(text).unwrap().infohashes.iter().map(ToString::to_string).collect()
     }
 
     fn error(text: &str) -> String {

@@ -147,7 +147,7 @@ fn what_it_is(bytes: &[u8]) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::id::Id;
+    use crate::engine::id::InfoHash;
     use sha1::{Digest as _, Sha1};
 
     const V1_INFO: &str = "d6:lengthi1e4:name1:a12:piece lengthi16384e6:pieces20:01234567890123456789e";
@@ -160,12 +160,12 @@ mod tests {
         Metainfo::parse(bytes).unwrap_err().to_string()
     }
 
-    fn v1(bytes: &[u8]) -> Option<Id> {
+    fn v1(bytes: &[u8]) -> Option<InfoHash> {
         Metainfo::parse(bytes).unwrap_or_else(|error| panic!("{}: {error}", String::from_utf8_lossy(bytes))).info.v1
     }
 
-    fn sha1_id(info: &str) -> Option<Id> {
-        Some(Id(Sha1::digest(info).into()))
+    fn sha1_id(info: &str) -> Option<InfoHash> {
+        Some(InfoHash::new(Sha1::digest(info).into()))
     }
 
     #[test]

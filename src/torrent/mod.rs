@@ -36,7 +36,7 @@ use std::fmt;
 use arrayvec::ArrayVec;
 use sha1::{Digest, Sha1};
 
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 
 pub use info::{Info, InfoError, is_genuine};
 pub use magnet::MagnetError;
@@ -48,7 +48,7 @@ pub use reader::Malformed;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Torrent {
     /// Infohashes of its swarms: one, or two for a hybrid torrent, v1 first.
-    pub infohashes: ArrayVec<Id, 2>,
+    pub infohashes: ArrayVec<InfoHash, 2>,
     /// Display name, free of control characters.
     pub name: Option<String>,
     /// Whether it is known to be public (BEP 27). Only an info dictionary shows that.
@@ -75,7 +75,7 @@ pub struct PrivateTorrent;
 impl Torrent {
     /// The torrent of an infohash about which nothing else is known.
     #[must_use]
-    pub fn of_infohash(infohash: Id) -> Self {
+    pub fn of_infohash(infohash: InfoHash) -> Self {
         Self { infohashes: ArrayVec::from_iter([infohash]), name: None, known_public: false }
     }
 
@@ -110,7 +110,7 @@ impl Torrent {
     /// that the DHT is an index of anything, as Coral's was of URLs.
     #[must_use]
     pub fn of_key(text: &str) -> Self {
-        let infohashes = ArrayVec::from_iter([Id(Sha1::digest(text).into())]);
+        let infohashes = ArrayVec::from_iter([InfoHash::new(Sha1::digest(text).into())]);
         Self { infohashes, name: Some(printable(text.as_bytes())), known_public: true }
     }
 }
@@ -145,7 +145,7 @@ mod tests {
 
         #[test]
         fn every_infohash_reads_back(bytes in any::<[u8; 20]>()) {
-            prop_assert_eq!(Torrent::parse(&Id(bytes).to_string()), Ok(Torrent::of_infohash(Id(bytes))));
+            prop_assert_eq!(Torrent::parse(&InfoHash::new(bytes).to_string()), Ok(Torrent::of_infohash(InfoHash::new(bytes))));
         }
     }
 }

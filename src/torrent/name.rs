@@ -1,6 +1,6 @@
 //! Infohashes as text, and names that are safe to print.
 
-use crate::engine::id::Id;
+use crate::engine::id::{Id, InfoHash};
 
 /// Why text is no infohash.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +39,7 @@ pub enum InfohashError {
 ///
 /// # Errors
 /// What is wrong, and where.
-pub fn parse_infohash(text: &str) -> Result<Id, InfohashError> {
+pub fn parse_infohash(text: &str) -> Result<InfoHash, InfohashError> {
     let length = text.chars().count();
     let digits = text.chars().filter(char::is_ascii_hexdigit).count();
     match length {
@@ -53,12 +53,12 @@ pub fn parse_infohash(text: &str) -> Result<Id, InfohashError> {
 }
 
 /// Reads 40 hexadecimal digits.
-fn sha1_digits(text: &str) -> Result<Id, InfohashError> {
-    hexadecimal(text, 40).map(|bytes| Id::from_bytes(&bytes).expect("40 digits are 20 bytes"))
+fn sha1_digits(text: &str) -> Result<InfoHash, InfohashError> {
+    hexadecimal(text, 40).map(|bytes| InfoHash::from_bytes(&bytes).expect("40 digits are 20 bytes"))
 }
 
 /// Reads the digits behind `urn:btih:`, which can be meant as nothing else.
-pub(super) fn btih(text: &str) -> Result<Id, InfohashError> {
+pub(super) fn btih(text: &str) -> Result<InfoHash, InfohashError> {
     if text.chars().count() == 32 { base32(text) } else { sha1_digits(text) }
 }
 
@@ -72,7 +72,7 @@ pub(super) fn hexadecimal(text: &str, wanted: usize) -> Result<Vec<u8>, Infohash
 }
 
 /// Reads 32 digits of base32 (RFC 4648, section 6), in either case.
-fn base32(text: &str) -> Result<Id, InfohashError> {
+fn base32(text: &str) -> Result<InfoHash, InfohashError> {
     every_char(text, "base32 (a-z, 2-7)", |c| base32_digit(c).is_some())?;
     let mut bytes = [0; Id::LEN];
     // Eight digits carry 40 bits, five bytes.
@@ -81,7 +81,7 @@ fn base32(text: &str) -> Result<Id, InfohashError> {
         let number = bits.fold(0u64, |number, digit| number << 5 | u64::from(digit));
         five.copy_from_slice(&number.to_be_bytes()[3..]);
     }
-    Ok(Id(bytes))
+    Ok(InfoHash::new(bytes))
 }
 
 fn base32_digit(c: char) -> Option<u8> {

@@ -8,11 +8,11 @@ use super::server::Directory;
 use crate::dht::{Dht, Progress};
 use crate::engine::bloom::SwarmFilters;
 use crate::engine::contact::Family;
-use crate::engine::id::{Id, InfoHash};
+use crate::engine::id::InfoHash;
 
 impl Directory for Dht {
-    async fn find_peers(&self, info_hash: Id, mut found: impl FnMut(&[SocketAddr]) + Send) {
-        let mut progress = self.trace_peers(InfoHash(info_hash)).await;
+    async fn find_peers(&self, info_hash: InfoHash, mut found: impl FnMut(&[SocketAddr]) + Send) {
+        let mut progress = self.trace_peers(info_hash).await;
         while let Some(step) = progress.next().await {
             if let Progress::Peers { peers, .. } = step {
                 found(&peers);
@@ -20,10 +20,10 @@ impl Directory for Dht {
         }
     }
 
-    async fn announce(&self, info_hash: Id, port: u16, seed: bool, families: &[Family]) -> usize {
+    async fn announce(&self, info_hash: InfoHash, port: u16, seed: bool, families: &[Family]) -> usize {
         let announced = match families {
-            [family] => self.announce_in(*family, InfoHash(info_hash), port, seed).await,
-            _ => Self::announce(self, InfoHash(info_hash), port, seed).await,
+            [family] => self.announce_in(*family, info_hash, port, seed).await,
+            _ => Self::announce(self, info_hash, port, seed).await,
         };
         announced.stored_at.len()
     }
@@ -32,8 +32,8 @@ impl Directory for Dht {
         self.local_addrs().into_iter().find(|addr| Family::of(addr) == family).map(|addr| addr.ip())
     }
 
-    async fn count(&self, info_hash: Id) -> Option<SwarmFilters> {
-        let scraped = self.scrape(InfoHash(info_hash)).await;
+    async fn count(&self, info_hash: InfoHash) -> Option<SwarmFilters> {
+        let scraped = self.scrape(info_hash).await;
         (scraped.answered > 0).then_some(scraped.filters)
     }
 

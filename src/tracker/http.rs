@@ -11,7 +11,7 @@ use bendy::encoding::{AsString, Encoder, Error, SortedDictEncoder};
 
 use super::{Announce, Answer, Counts, Failure, MAX_SCRAPED, Phase, Reply};
 use crate::engine::contact::{CompactAddr, Family};
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 
 /// What a path asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub fn parse_announce(query: &[u8]) -> Result<(Announce, Form), Failure> {
     let info_hash = value("info_hash").ok_or(Failure::malformed("info_hash is missing"))?;
     let (claimed_v4, claimed_v6) = parse_claims(query);
     let announce = Announce {
-        info_hash: Id::from_bytes(&info_hash).ok_or(Failure::malformed("info_hash must have 20 bytes"))?,
+        info_hash: InfoHash::from_bytes(&info_hash).ok_or(Failure::malformed("info_hash must have 20 bytes"))?,
         peer_id: value("peer_id").and_then(|id| (*id).try_into().ok()).unwrap_or_default(),
         port: number("port").and_then(|port| port.try_into().ok()).unwrap_or(0),
         left: number("left"),
@@ -95,9 +95,9 @@ pub(super) fn parse_claims(query: &[u8]) -> (Option<Ipv4Addr>, Option<Ipv6Addr>)
 ///
 /// # Errors
 /// There is no infohash: a full scrape is not served.
-pub fn parse_scrape(query: &[u8]) -> Result<Vec<Id>, Failure> {
-    let hashes = values(query, "info_hash").filter_map(|value| Id::from_bytes(&value));
-    let hashes: Vec<Id> = hashes.take(MAX_SCRAPED).collect();
+pub fn parse_scrape(query: &[u8]) -> Result<Vec<InfoHash>, Failure> {
+    let hashes = values(query, "info_hash").filter_map(|value| InfoHash::from_bytes(&value));
+    let hashes: Vec<InfoHash> = hashes.take(MAX_SCRAPED).collect();
     if hashes.is_empty() { Err(Failure::malformed("name the torrents to scrape by info_hash")) } else { Ok(hashes) }
 }
 
@@ -187,8 +187,8 @@ pub fn render_failure(failure: &Failure) -> Vec<u8> {
 
 /// The body that answers a scrape. A swarm of which nothing is known is left out (BEP 48).
 #[must_use]
-pub fn render_scrape(files: &[(Id, Option<Counts>)]) -> Vec<u8> {
-    let known: std::collections::BTreeMap<Id, Counts> =
+pub fn render_scrape(files: &[(InfoHash, Option<Counts>)]) -> Vec<u8> {
+    let known: std::collections::BTreeMap<InfoHash, Counts> =
         files.iter().filter_map(|(id, counts)| Some((*id, (*counts)?))).collect();
     let render_counts = |counts: &Counts, dict: &mut SortedDictEncoder<'_>| {
         dict.emit_pair(b"complete", counts.complete)?;
@@ -199,7 +199,9 @@ pub fn render_scrape(files: &[(Id, Option<Counts>)]) -> Vec<u8> {
         dict.emit_pair_with(b"files", |files| {
             files.emit_dict(|mut files| {
                 known.iter().try_for_each(|(id, counts)| {
-                    files.emit_pair_with(&id.0, |file| file.emit_dict(|mut dict| render_counts(counts, &mut dict)))
+                    files.emit_pair_with(id.as_bytes(), |file| {
+                        file.emit_dict(|mut dict| render_counts(counts, &mut dict))
+                    })
                 })
             })
         })
@@ -312,7 +314,7 @@ mod tests {
         let tilde: [u8; 20] = *b"\x00\x01\xff~~&=%+ABCxyz/-._\x80";
         for (client, query) in GOLDEN {
             let (announce, form) = parse(query);
-            assert_eq!(announce.info_hash, Id(tilde), "{client}");
+            assert_eq!(announce.info_hash, InfoHash::new(tilde), "{client}");
             assert_eq!(form, Form::Compact, "{client}");
             assert_ne!(announce.peer_id, [0; 20], "{client}");
         }
@@ -361,7 +363,7 @@ mod tests {
         assert!(parse_scrape(b"").is_err());
         assert_eq!(
             parse_scrape(b"info_hash=aaaaaaaaaaaaaaaaaaaa&info_hash=x").unwrap(),
-            [Id(*b"aaaaaaaaaaaaaaaaaaaa")]
+            [InfoHash::new(*b"aaaaaaaaaaaaaaaaaaaa")]
         );
         assert_eq!(parse_scrape("info_hash=aaaaaaaaaaaaaaaaaaaa&".repeat(500).as_bytes()).unwrap().len(), MAX_SCRAPED);
     }
@@ -411,7 +413,7 @@ mod tests {
 
     #[test]
     fn a_scrape_leaves_out_what_is_unknown() {
-        let (a, b) = (Id([b'a'; 20]), Id([b'b'; 20]));
+        let (a, b) = (InfoHash::new([b'a'; 20]), InfoHash::new([b'b'; 20]));
         let counts = Counts { complete: 11, incomplete: 19, downloaded: 13772 };
         let body = b"d5:filesd20:aaaaaaaaaaaaaaaaaaaad8:completei11e10:downloadedi13772e10:incompletei19eeee";
         assert_eq!(render_scrape(&[(b, None), (a, Some(counts)), (a, Some(counts))]), body);
@@ -427,7 +429,7 @@ mod tests {
                 false => format!("%{byte:02x}"),
             };
             let text: String = hash.into_iter().zip(raw).map(encode).collect();
-            prop_assert_eq!(parse(&format!("port=1&info_hash={text}&left=0")).0.info_hash, Id(hash));
+            prop_assert_eq!(parse(&format!("port=1&info_hash={text}&left=0")).0.info_hash, InfoHash::new(hash));
         }
 
         #[test]

@@ -7,7 +7,7 @@
 //!
 //! Pure: bytes in, bytes out. Whatever the client sends ends in a [`Verdict`].
 
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 use crate::peer::metadata::{MetadataRequest, Outcome, WireError};
 use crate::torrent::Info;
 
@@ -45,7 +45,7 @@ pub struct Interview {
 impl Interview {
     /// The start: our handshake is ready to be sent.
     #[must_use]
-    pub fn new(info_hash: Id, our_peer_id: [u8; 20], complete: bool) -> Self {
+    pub fn new(info_hash: InfoHash, our_peer_id: [u8; 20], complete: bool) -> Self {
         Self { request: MetadataRequest::new(info_hash, our_peer_id), complete }
     }
 
@@ -106,7 +106,7 @@ mod tests {
 
     /// What a client says that gives this metadata, of one piece.
     fn interview(metadata: &[u8]) -> Option<Verdict> {
-        let info_hash = Id(Sha1::digest(metadata).into());
+        let info_hash = InfoHash::new(Sha1::digest(metadata).into());
         let mut interview = Interview::new(info_hash, [b'o'; 20], false);
         let hello = format!("d1:md11:ut_metadatai9ee13:metadata_sizei{}ee", metadata.len());
         let piece = [b"d8:msg_typei1e5:piecei0ee", metadata].concat();
@@ -119,8 +119,9 @@ mod tests {
 
     /// The verdict after a client's handshakes, the second of which is `hello`.
     fn after(hello: &str, complete: bool) -> Option<Verdict> {
-        let mut interview = Interview::new(Id::ZERO, [b'o'; 20], complete);
-        let mut said = Handshake { info_hash: Id::ZERO, peer_id: [b'p'; 20], extensions: true }.encode().to_vec();
+        let mut interview = Interview::new(InfoHash::new([0; 20]), [b'o'; 20], complete);
+        let mut said =
+            Handshake { info_hash: InfoHash::new([0; 20]), peer_id: [b'p'; 20], extensions: true }.encode().to_vec();
         push_extended(&mut said, 0, hello.as_bytes());
         push_extended(&mut said, OUR_METADATA_ID, b"d8:msg_typei2e5:piecei0ee");
         interview.handle_bytes(&said);
@@ -167,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_says_nothing_has_a_reason() {
-        let mut interview = Interview::new(Id::ZERO, [b'o'; 20], true);
+        let mut interview = Interview::new(InfoHash::new([0; 20]), [b'o'; 20], true);
         interview.handle_bytes(&[0; 68]);
         assert_eq!(interview.verdict(), Some(Verdict::Unknown));
         assert_eq!(interview.failure(), Some(WireError::OtherProtocol));

@@ -25,7 +25,7 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 
 /// Most peers in one answer: as many as clients ask for, and as fit in one datagram (BEP 15: 200 x 6 bytes).
 pub const MAX_WANTED: usize = 200;
@@ -38,7 +38,7 @@ pub const MAX_SCRAPED: usize = 74;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announce {
     /// Which swarm; for a v2 torrent the first 20 bytes of its SHA-256 (BEP 52).
-    pub info_hash: Id,
+    pub info_hash: InfoHash,
     /// The client's own name; its first bytes tell the program (BEP 20).
     pub peer_id: [u8; 20],
     /// Where it accepts connections; 0 when it does not say (aria2 without a listener), 1 from behind a proxy.

@@ -19,7 +19,7 @@ use super::broker::{SavedMember, SavedTorrent};
 use super::metadata::Verdict;
 use super::nearness::Nearness;
 use crate::engine::contact::canonical;
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 
 const HEAD: &[u8] = b"trackerless gateway 1\n";
 const CHECKSUM_LEN: usize = 4;
@@ -79,7 +79,7 @@ impl Saved {
 
 fn encode_torrent(torrent: &SavedTorrent, bytes: &mut Vec<u8>) {
     let members = u16::try_from(torrent.members.len()).unwrap_or(u16::MAX);
-    bytes.extend(torrent.info_hash.0);
+    bytes.extend(torrent.info_hash.as_bytes());
     bytes.push(torrent.private.map_or(0, |private| if private { 2 } else { 1 }));
     bytes.extend(torrent.downloaded.to_be_bytes());
     bytes.extend(seconds(torrent.age));
@@ -158,7 +158,7 @@ impl Reader<'_> {
     }
 
     fn torrent(&mut self) -> Result<SavedTorrent, Unreadable> {
-        let info_hash = Id(self.take()?);
+        let info_hash = InfoHash::new(self.take()?);
         let private = match self.u8()? {
             0 => None,
             1 => Some(false),
@@ -238,7 +238,7 @@ mod tests {
         let torrent = (head, prop::collection::vec(member(), 0..4));
         let torrent = torrent.prop_map(|((hash, private, downloaded, age), members)| {
             let age = Duration::from_secs(age.into());
-            SavedTorrent { info_hash: Id(hash), private, downloaded, age, members }
+            SavedTorrent { info_hash: InfoHash::new(hash), private, downloaded, age, members }
         });
         (any::<u64>(), prop::collection::vec(torrent, 0..4)).prop_map(|(at, torrents)| Saved { at, torrents })
     }

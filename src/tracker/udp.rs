@@ -14,7 +14,7 @@ use siphasher::sip::SipHasher24;
 
 use super::{Announce, Counts, Failure, MAX_SCRAPED, Phase, Reply};
 use crate::engine::contact::{CompactAddr, Family};
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 use crate::engine::time::Instant;
 
 /// What a connect request carries instead of a connection id.
@@ -41,7 +41,7 @@ pub enum Action {
     /// Peers.
     Announce(Announce),
     /// The sizes of swarms.
-    Scrape(Vec<Id>),
+    Scrape(Vec<InfoHash>),
 }
 
 /// Reads a datagram; `None` for everything that is no request and deserves no answer.
@@ -59,7 +59,7 @@ pub fn parse(datagram: &[u8]) -> Option<Request> {
 }
 
 fn parse_announce(mut reader: Reader<'_>) -> Option<Announce> {
-    let (info_hash, peer_id) = (Id(reader.bytes()?), reader.bytes()?);
+    let (info_hash, peer_id) = (InfoHash::new(reader.bytes()?), reader.bytes()?);
     let (downloaded, left, _uploaded) = (reader.u64()?, reader.u64()?, reader.u64()?);
     // The address (BEP 15: "IP address, default: 0") is not even claimed: most clients fill it with anything.
     let (event, _address, _key) = (reader.u32()?, reader.u32()?, reader.u32()?);
@@ -109,8 +109,8 @@ const fn parse_phase(event: u32) -> Phase {
     }
 }
 
-fn parse_scrape(mut reader: Reader<'_>) -> Option<Vec<Id>> {
-    let hashes: Vec<Id> = std::iter::from_fn(|| reader.bytes().map(Id)).take(MAX_SCRAPED).collect();
+fn parse_scrape(mut reader: Reader<'_>) -> Option<Vec<InfoHash>> {
+    let hashes: Vec<InfoHash> = std::iter::from_fn(|| reader.bytes().map(InfoHash::new)).take(MAX_SCRAPED).collect();
     (!hashes.is_empty()).then_some(hashes)
 }
 
@@ -172,7 +172,7 @@ pub const fn max_peers(family: Family) -> usize {
 /// The answer to a scrape, in the order asked. The form has no word for "unknown", so it ends before the first swarm of
 /// which nothing is known, as an answer of a tracker that was asked for too many does.
 #[must_use]
-pub fn render_scrape(transaction: u32, files: &[(Id, Option<Counts>)]) -> Vec<u8> {
+pub fn render_scrape(transaction: u32, files: &[(InfoHash, Option<Counts>)]) -> Vec<u8> {
     if let [(_, None), ..] = files {
         let reason = "nothing is known of this swarm yet".into();
         return render_failure(transaction, &Failure { reason, interval: Duration::from_secs(60) });
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn an_announce_is_read_field_by_field() {
         let request = parse_announce_of(&announce(2, -1, 42, b""));
-        assert_eq!((request.info_hash, request.port, request.left), (Id([b'h'; 20]), 6881, Some(42)));
+        assert_eq!((request.info_hash, request.port, request.left), (InfoHash::new([b'h'; 20]), 6881, Some(42)));
         assert_eq!((request.phase, request.downloaded, request.wanted), (Phase::Started, 100, None));
         assert_eq!((request.claimed_v4, &request.peer_id[..3]), (None, &b"-LT"[..]));
     }
@@ -327,7 +327,7 @@ mod tests {
         assert_eq!(parse(&scrape), None);
         scrape.extend([1; 20]);
         scrape.extend([2; 25]);
-        let action = Action::Scrape(vec![Id([1; 20]), Id([2; 20])]);
+        let action = Action::Scrape(vec![InfoHash::new([1; 20]), InfoHash::new([2; 20])]);
         assert_eq!(parse(&scrape), Some(Request { transaction: 9, connection: Some(7), action }));
     }
 
@@ -350,10 +350,16 @@ mod tests {
         assert_eq!(v4, "0000000100000009000003840000000200000001010203040005");
         let v6 = hex::encode(announced(&reply, Family::V6));
         assert_eq!(v6, "000000010000000900000384000000020000000120010db80000000000000000000000010006");
-        let scrape =
-            hex::encode(render_scrape(9, &[(Id::ZERO, Some(counts)), (Id::ZERO, None), (Id::ZERO, Some(counts))]));
+        let scrape = hex::encode(render_scrape(
+            9,
+            &[
+                (InfoHash::new([0; 20]), Some(counts)),
+                (InfoHash::new([0; 20]), None),
+                (InfoHash::new([0; 20]), Some(counts)),
+            ],
+        ));
         assert_eq!(scrape, "0000000200000009000000010000000300000002");
-        assert!(render_scrape(9, &[(Id::ZERO, None)]).starts_with(b"\0\0\0\x03\0\0\0\x09nothing"));
+        assert!(render_scrape(9, &[(InfoHash::new([0; 20]), None)]).starts_with(b"\0\0\0\x03\0\0\0\x09nothing"));
         assert_eq!(hex::encode(render_connect(9, 7)), "00000000000000090000000000000007");
         assert_eq!(render_failure(9, &Failure::malformed("no")), b"\0\0\0\x03\0\0\0\x09no");
     }
@@ -364,7 +370,7 @@ mod tests {
             let peers = vec![addr.parse::<SocketAddr>().unwrap(); 1000];
             assert!(announced(&Reply { peers, ..Reply::default() }, family).len() <= payload);
         }
-        assert!(render_scrape(1, &[(Id::ZERO, Some(Counts::default())); MAX_SCRAPED]).len() <= 1452);
+        assert!(render_scrape(1, &[(InfoHash::new([0; 20]), Some(Counts::default())); MAX_SCRAPED]).len() <= 1452);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use hyper::Uri;
 use super::Phase;
 use crate::engine::bencode::scan::{Kind, Malformed, Scanner};
 use crate::engine::contact::{Family, canonical, decode_addr};
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 
 /// Peers to ask for.
 const WANTED: u32 = 100;
@@ -87,7 +87,7 @@ impl Upstream {
     pub fn target(&self, relay: &Relay) -> String {
         let path = self.path();
         let joint = if path.contains('?') { '&' } else { '?' };
-        let (info_hash, peer_id) = (escape(&relay.info_hash.0), escape(&relay.peer_id));
+        let (info_hash, peer_id) = (escape(relay.info_hash.as_bytes()), escape(&relay.peer_id));
         let (port, left) = (relay.port, relay.left());
         let event = match relay.phase {
             Phase::Started => "&event=started",
@@ -147,7 +147,7 @@ impl FromStr for Upstream {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Relay {
     /// Which swarm.
-    pub info_hash: Id,
+    pub info_hash: InfoHash,
     /// The client's name.
     pub peer_id: [u8; 20],
     /// The client, as it announced here: the tracker is asked over this family only, so that it sees an address which
@@ -269,7 +269,7 @@ pub fn announce_request(connection: u64, transaction: u32, relay: &Relay) -> Vec
         Phase::Stopped => 3,
     };
     let mut datagram = [&connection.to_be_bytes()[..], &1u32.to_be_bytes(), &transaction.to_be_bytes()].concat();
-    datagram.extend([&relay.info_hash.0[..], &relay.peer_id].concat());
+    datagram.extend([&relay.info_hash.as_bytes()[..], &relay.peer_id].concat());
     datagram.extend([0, relay.left(), 0].map(u64::to_be_bytes).concat());
     // Its address is the one that it sends from; its key may be any number, and the same each time.
     datagram.extend([event, 0, u32::from(relay.port), WANTED].map(u32::to_be_bytes).concat());
@@ -304,7 +304,14 @@ mod tests {
 
     fn relay(phase: Phase) -> Relay {
         let client = "127.0.0.1:9".parse().unwrap();
-        Relay { info_hash: Id([0xfe; 20]), peer_id: *b"-XX0000-abcdefghijk&", client, port: 6881, seed: true, phase }
+        Relay {
+            info_hash: InfoHash::new([0xfe; 20]),
+            peer_id: *b"-XX0000-abcdefghijk&",
+            client,
+            port: 6881,
+            seed: true,
+            phase,
+        }
     }
 
     fn reply() -> Reply {
@@ -320,7 +327,7 @@ mod tests {
             let query = target.strip_prefix("/x/announce?").unwrap();
             assert!(query.starts_with("key=7&"));
             let (announce, form) = http::parse_announce(query.as_bytes()).unwrap();
-            assert_eq!((announce.info_hash, announce.peer_id), (Id([0xfe; 20]), relay(event).peer_id));
+            assert_eq!((announce.info_hash, announce.peer_id), (InfoHash::new([0xfe; 20]), relay(event).peer_id));
             assert_eq!((announce.port, announce.left, announce.phase), (6881, Some(0), event));
             assert_eq!(form, http::Form::Compact);
             let request = udp::parse(&announce_request(5, 6, &relay(event))).unwrap();

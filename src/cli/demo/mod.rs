@@ -19,11 +19,11 @@ use super::progress::Progress;
 use super::session;
 use crate::dht::{Dht, Progress as Progressed, StartError};
 use crate::engine::contact::Contact;
-use crate::engine::id::{Id, InfoHash};
+use crate::engine::id::InfoHash;
 use crate::engine::limits::K;
 
 /// What is announced: the SHA-1 of nothing, so that no real torrent is meant.
-const INFOHASH: Id = Id([
+const INFOHASH: InfoHash = InfoHash::new([
     0xda, 0x39, 0xa3, 0xee, 0x5e, 0x6b, 0x4b, 0x0d, 0x32, 0x55, 0xbf, 0xef, 0x95, 0x60, 0x18, 0x90, 0xaf, 0xd8, 0x07,
     0x09,
 ]);
@@ -100,7 +100,7 @@ impl Demo {
     async fn announce(&self) -> Result<Vec<Contact>, Failure> {
         let node = self.announcer();
         self.tell(Step::Announce { node, infohash: INFOHASH, port: PEER_PORT })?;
-        let announced = self.nodes[node].announce(InfoHash(INFOHASH), PEER_PORT, false).await;
+        let announced = self.nodes[node].announce(INFOHASH, PEER_PORT, false).await;
         let asked = announced.summaries.iter().map(|summary| summary.asked).sum();
         let nodes = announced.stored_at.iter().filter_map(|at| self.number_of(at.addr)).collect();
         self.tell(Step::Stored { nodes, asked })?;
@@ -111,7 +111,7 @@ impl Demo {
     async fn find(&self, searcher: usize) -> Result<bool, Failure> {
         self.tell(Step::Search { node: searcher })?;
         let mut search = Search { began: Instant::now(), asked: 0, hops: 0, peer: None };
-        let mut steps = self.nodes[searcher].trace_peers(InfoHash(INFOHASH)).await;
+        let mut steps = self.nodes[searcher].trace_peers(INFOHASH).await;
         while let (None, Some(step)) = (search.peer, steps.next().await) {
             if let Some(hop) = search.take(step, |addr| self.number_of(addr)) {
                 self.tell(hop)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::super::output::{as_text, counted};
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 
 /// Something that happened, and when.
 #[derive(Debug, Serialize)]
@@ -32,7 +32,7 @@ pub(super) enum Step {
     Announce {
         node: usize,
         #[serde(serialize_with = "as_text")]
-        infohash: Id,
+        infohash: InfoHash,
         port: u16,
     },
     Stored {

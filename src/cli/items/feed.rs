@@ -17,7 +17,7 @@ use crate::cli::session::{self, Session};
 use crate::cli::target::Target;
 use crate::daemon::config::Config;
 use crate::dht::ItemStored;
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 use crate::engine::items::{Item, Value, target_of_key};
 
 /// `trackerless publish-torrent`
@@ -79,18 +79,18 @@ async fn look_up(config: &Config, feed: &Feed, patience: Duration, output: Outpu
 }
 
 /// BEP 46: a dict with the infohash under `ih`.
-fn value_of(infohash: &Id) -> Value {
-    let bytes = [b"d2:ih20:", &infohash.0[..], b"e"].concat();
+fn value_of(infohash: &InfoHash) -> Value {
+    let bytes = [b"d2:ih20:", &infohash.as_bytes()[..], b"e"].concat();
     Value::from_bencode(&bytes).expect("a short canonical dict")
 }
 
 /// The infohash in a value; other keys may stand beside it.
-fn infohash_of(value: &Value) -> Option<Id> {
+fn infohash_of(value: &Value) -> Option<InfoHash> {
     let mut decoder = bendy::decoding::Decoder::new(value.as_bencode());
     let mut dict = decoder.next_object().ok()??.try_into_dictionary().ok()?;
     while let Some((key, object)) = dict.next_pair().ok()? {
         if key == b"ih" {
-            return Id::from_bytes(object.try_into_bytes().ok()?);
+            return InfoHash::from_bytes(object.try_into_bytes().ok()?);
         }
     }
     None
@@ -165,12 +165,12 @@ mod tests {
 
     #[test]
     fn values_name_one_infohash_of_20_bytes() {
-        let infohash = Id([7; 20]);
+        let infohash = InfoHash::new([7; 20]);
         assert_eq!(infohash_of(&value_of(&infohash)), Some(infohash));
         for other in ["de", "d2:ih3:abce", "le", "d2:ihi1ee"] {
             assert_eq!(infohash_of(&Value::from_bencode(other.as_bytes()).unwrap()), None, "{other}");
         }
         let more = format!("d2:ih20:{}4:name1:xe", "a".repeat(20));
-        assert_eq!(infohash_of(&Value::from_bencode(more.as_bytes()).unwrap()), Some(Id([b'a'; 20])));
+        assert_eq!(infohash_of(&Value::from_bencode(more.as_bytes()).unwrap()), Some(InfoHash::new([b'a'; 20])));
     }
 }

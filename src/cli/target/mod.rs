@@ -11,7 +11,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::Path;
 
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 use crate::torrent::{InfohashError, MetainfoError, ParseError, PrivateTorrent, Torrent, printable};
 
 pub use file::UrlError;
@@ -44,7 +44,7 @@ impl Target {
     }
 
     /// The infohashes of its swarms.
-    pub fn infohashes(&self) -> impl Iterator<Item = Id> + '_ {
+    pub fn infohashes(&self) -> impl Iterator<Item = InfoHash> + '_ {
         self.torrent.infohashes.iter().copied()
     }
 
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_label_names_the_torrent_and_the_file() {
-        let torrent = Torrent { name: Some("a".to_owned()), ..Torrent::of_infohash(Id([7; 20])) };
+        let torrent = Torrent { name: Some("a".to_owned()), ..Torrent::of_infohash(InfoHash::new([7; 20])) };
         let label =
             |given: &str, is_file| Target { torrent: torrent.clone(), given: given.to_owned(), is_file }.label();
         assert_eq!(label("b/a.torrent", true), "a.torrent");

@@ -1,7 +1,7 @@
 //! The configuration: defaults, then the file, then the environment, then the flags.
 //!
 //! The four meet here and nowhere else. Every value is checked in the layer that it comes from, also when a later
-//! layer overrides it, and remembers that origin. What settings there are is written once, in [`setting`].
+//! layer overrides it, and remembers that origin. What settings there are is written once, in `setting.rs`.
 
 mod error;
 mod file;

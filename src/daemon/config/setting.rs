@@ -9,7 +9,7 @@ use super::origin::Origin;
 use super::value::{Count, Form, HostPort, LogFilter, Shape, Size, Value};
 use crate::dht::MAINLINE_ROUTERS;
 use crate::engine::compliance::Compliance;
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 use crate::engine::limits::{NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES};
 use crate::engine::node::Serve;
 use crate::tracker::broker::Policy;
@@ -149,7 +149,7 @@ settings! {
     Daemon gateway_announce: Policy = Policy::VerifiedPublic;
 
     /// Infohash that the gateway does not serve; may be given several times.
-    Daemon gateway_deny: Vec<Id> = Vec::new();
+    Daemon gateway_deny: Vec<InfoHash> = Vec::new();
 
     /// Network whose hosts share our public IPv4 address; may be given several times.
     /// The gateway announces its clients there as well as those on this host.

@@ -9,7 +9,7 @@ use toml::de::DeValue;
 use tracing_subscriber::EnvFilter;
 
 use crate::engine::compliance::Compliance;
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 use crate::engine::node::Serve;
 use crate::tracker::broker::Policy;
 use crate::tracker::nearness::Range;
@@ -347,7 +347,7 @@ impl Item for HostName {
     }
 }
 
-impl Item for Id {
+impl Item for InfoHash {
     const NAME: &'static str = "INFOHASH";
     const CURE: &'static str = "give infohashes of 40 hexadecimal digits";
 
@@ -518,7 +518,7 @@ mod tests {
         assert!(read::<Vec<SocketAddr>>("").unwrap_err().contains("no address"));
         assert_eq!(read::<Vec<Range>>("10.0.0.0/8,fd00::/8").unwrap(), ["10.0.0.0/8", "fd00::/8"]);
         assert!(read::<Vec<Range>>("10.0.0.0/99").unwrap_err().contains("10.0.0.0/99"));
-        assert_eq!(read::<Vec<Id>>(&"0f".repeat(20)).unwrap(), ["0f".repeat(20)]);
+        assert_eq!(read::<Vec<InfoHash>>(&"0f".repeat(20)).unwrap(), ["0f".repeat(20)]);
         let trackers = ["udp://t.example:1/announce", "http://u.example/x?key=1"];
         assert_eq!(read::<Vec<Upstream>>(&trackers.join(",")).unwrap(), trackers);
         assert!(read::<Vec<Upstream>>("https://t.example/announce").unwrap_err().contains("https is not spoken"));

@@ -21,7 +21,7 @@ pub enum Serve {
     /// From the start.
     #[default]
     Always,
-    /// From the moment that strangers have reached it, see [`PROOFS`]; until then it says that it is read-only.
+    /// From the moment that strangers have reached it; until then it says that it is read-only.
     OnceReached,
     /// Never, and it says so.
     Never,

@@ -26,8 +26,8 @@ fn info(padding: usize) -> Vec<u8> {
     format!("d6:lengthi1e4:name{padding}:{}e", "n".repeat(padding)).into_bytes()
 }
 
-fn hash(metadata: &[u8]) -> Id {
-    Id(Sha1::digest(metadata).into())
+fn hash(metadata: &[u8]) -> InfoHash {
+    InfoHash::new(Sha1::digest(metadata).into())
 }
 
 /// All that the client sends after `requests` of ours, our handshakes first.
@@ -35,7 +35,7 @@ fn client(manner: Manner, metadata: &[u8], requests: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut requests = requests;
     if let Some(ours) = requests.first_chunk::<{ handshake::LEN }>().and_then(Handshake::decode) {
-        let info_hash = if manner == Manner::IsOfAnotherTorrent { Id::ZERO } else { ours.info_hash };
+        let info_hash = if manner == Manner::IsOfAnotherTorrent { InfoHash::new([0; 20]) } else { ours.info_hash };
         let extensions = manner != Manner::KnowsNoExtensions;
         out = Handshake { info_hash, peer_id: [b'p'; 20], extensions }.encode().to_vec();
         out[0] ^= u8::from(manner == Manner::SpeaksAnotherProtocol);
@@ -72,7 +72,7 @@ fn answer(manner: Manner, metadata: &[u8], request: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Asks a client, whose bytes arrive in chunks of `chunk`.
-fn ask(manner: Manner, metadata: &[u8], info_hash: Id, chunk: usize) -> Option<Outcome> {
+fn ask(manner: Manner, metadata: &[u8], info_hash: InfoHash, chunk: usize) -> Option<Outcome> {
     let mut request = MetadataRequest::new(info_hash, [b'o'; 20]);
     loop {
         let sent = request.take_output();
@@ -87,7 +87,7 @@ fn ask(manner: Manner, metadata: &[u8], info_hash: Id, chunk: usize) -> Option<O
 fn metadata_is_fetched_and_checked_against_either_infohash() {
     for padding in [1, 16_000, 200_000] {
         let metadata = info(padding);
-        let v2 = Id(Sha256::digest(&metadata)[..20].try_into().unwrap());
+        let v2 = InfoHash::new(Sha256::digest(&metadata)[..20].try_into().unwrap());
         for info_hash in [hash(&metadata), v2] {
             let outcome = ask(Manner::Gives, &metadata, info_hash, 1400);
             assert_eq!(outcome, Some(Outcome::Metadata(metadata.clone())), "{padding}");
@@ -112,8 +112,9 @@ fn each_manner_of_a_client_has_its_outcome() {
 }
 
 fn hello_of(text: &str) -> MetadataRequest {
-    let mut request = MetadataRequest::new(Id::ZERO, [0; 20]);
-    let mut bytes = Handshake { info_hash: Id::ZERO, peer_id: [0; 20], extensions: true }.encode().to_vec();
+    let mut request = MetadataRequest::new(InfoHash::new([0; 20]), [0; 20]);
+    let mut bytes =
+        Handshake { info_hash: InfoHash::new([0; 20]), peer_id: [0; 20], extensions: true }.encode().to_vec();
     push_extended(&mut bytes, 0, text.as_bytes());
     request.handle_bytes(&bytes);
     request
@@ -146,7 +147,7 @@ proptest! {
         tail in prop::collection::vec(any::<u8>(), 0..60),
     ) {
         let hello = "d1:md11:ut_metadatai9ee13:metadata_sizei20000ee";
-        let mut request = if greet { hello_of(hello) } else { MetadataRequest::new(Id::ZERO, [0; 20]) };
+        let mut request = if greet { hello_of(hello) } else { MetadataRequest::new(InfoHash::new([0; 20]), [0; 20]) };
         let mut bytes = Vec::new();
         messages.iter().for_each(|(id, payload)| push_extended(&mut bytes, id % 3, payload));
         bytes.extend(tail);

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 
 /// Whose work goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,7 +63,7 @@ impl Stage {
 /// A queue in front of a bounded number of workers.
 #[derive(Debug)]
 pub(super) struct Lane {
-    queue: BTreeMap<Place, Id>,
+    queue: BTreeMap<Place, InfoHash>,
     arrivals: u64,
     running_near: usize,
     running_strangers: usize,
@@ -79,7 +79,7 @@ impl Lane {
     }
 
     /// Puts `id` in line. If it stands there, its priority becomes this one, and its time of arrival stays.
-    pub(super) fn line_up(&mut self, id: Id, priority: Priority, stage: &mut Stage) {
+    pub(super) fn line_up(&mut self, id: InfoHash, priority: Priority, stage: &mut Stage) {
         let number = match *stage {
             Stage::Running { .. } => return,
             Stage::Queued(place) if place.priority == priority => return,
@@ -106,7 +106,7 @@ impl Lane {
     }
 
     /// Who is next, if a worker is free. It stays in line until the caller calls [`Lane::start`] or [`Lane::leave`].
-    pub(super) fn next(&self) -> Option<Id> {
+    pub(super) fn next(&self) -> Option<InfoHash> {
         let (place, id) = self.queue.first_key_value()?;
         let free = self.running_near + self.running_strangers < self.workers;
         let share = place.priority.is_near() || self.running_strangers < self.for_strangers;
@@ -140,8 +140,8 @@ mod tests {
     fn started(lane: &mut Lane, stages: &mut [Stage]) -> Vec<u8> {
         let mut started = Vec::new();
         while let Some(id) = lane.next() {
-            lane.start(&mut stages[usize::from(id.0[0])]);
-            started.push(id.0[0]);
+            lane.start(&mut stages[usize::from(id.as_bytes()[0])]);
+            started.push(id.as_bytes()[0]);
         }
         started
     }
@@ -150,11 +150,11 @@ mod tests {
     fn near_clients_go_first_and_strangers_never_have_all_workers() {
         let (mut lane, mut stages) = (Lane::new(3, 2), [Stage::Idle; 8]);
         for (i, priority) in [(0, Priority::Stranger), (1, Priority::StrangerWaits), (2, Priority::StrangerWaits)] {
-            lane.line_up(Id([i; 20]), priority, &mut stages[usize::from(i)]);
+            lane.line_up(InfoHash::new([i; 20]), priority, &mut stages[usize::from(i)]);
         }
         assert_eq!(started(&mut lane, &mut stages), [1, 2]);
-        lane.line_up(Id([3; 20]), Priority::Near, &mut stages[3]);
-        lane.line_up(Id([4; 20]), Priority::NearWaits, &mut stages[4]);
+        lane.line_up(InfoHash::new([3; 20]), Priority::Near, &mut stages[3]);
+        lane.line_up(InfoHash::new([4; 20]), Priority::NearWaits, &mut stages[4]);
         assert_eq!(started(&mut lane, &mut stages), [4]);
         lane.finish(&mut stages[1]);
         assert_eq!(started(&mut lane, &mut stages), [3]);
@@ -167,10 +167,10 @@ mod tests {
     fn a_change_of_priority_keeps_the_time_of_arrival() {
         let (mut lane, mut stages) = (Lane::new(9, 9), [Stage::Idle; 8]);
         for i in 0..3 {
-            lane.line_up(Id([i; 20]), Priority::Near, &mut stages[usize::from(i)]);
+            lane.line_up(InfoHash::new([i; 20]), Priority::Near, &mut stages[usize::from(i)]);
         }
-        lane.line_up(Id([1; 20]), Priority::NearWaits, &mut stages[1]);
-        lane.line_up(Id([0; 20]), Priority::NearWaits, &mut stages[0]);
+        lane.line_up(InfoHash::new([1; 20]), Priority::NearWaits, &mut stages[1]);
+        lane.line_up(InfoHash::new([0; 20]), Priority::NearWaits, &mut stages[0]);
         assert_eq!(started(&mut lane, &mut stages), [0, 1, 2]);
     }
 
@@ -178,7 +178,7 @@ mod tests {
     fn what_is_no_longer_wanted_leaves_the_line() {
         let (mut lane, mut stages) = (Lane::new(1, 1), [Stage::Idle; 8]);
         for i in 0..3 {
-            lane.line_up(Id([i; 20]), Priority::Stranger, &mut stages[usize::from(i)]);
+            lane.line_up(InfoHash::new([i; 20]), Priority::Stranger, &mut stages[usize::from(i)]);
         }
         lane.leave(&mut stages[0]);
         assert_eq!((started(&mut lane, &mut stages), stages[0]), (vec![1], Stage::Idle));

@@ -46,7 +46,7 @@ use super::swarm::{Member, Seen};
 use super::upstream::Relay;
 use super::{Announce, Answer, Counts, Failure, Phase, Reply};
 use crate::engine::contact::Family;
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 use crate::engine::keyed_hash::KeyedHash;
 use crate::engine::random::Random;
 use crate::engine::time::Instant;
@@ -118,14 +118,14 @@ impl Client {
 /// Names a held answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket {
-    info_hash: Id,
+    info_hash: InfoHash,
     number: u64,
 }
 
 impl Ticket {
     /// The torrent that it is about.
     #[must_use]
-    pub const fn info_hash(self) -> Id {
+    pub const fn info_hash(self) -> InfoHash {
         self.info_hash
     }
 }
@@ -135,7 +135,7 @@ impl Ticket {
 pub struct ScrapeTicket(u64);
 
 /// The swarms of a scrape, in the order asked; `None` where nothing is known.
-pub type Files = Vec<(Id, Option<Counts>)>;
+pub type Files = Vec<(InfoHash, Option<Counts>)>;
 
 /// What becomes of a scrape.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,13 +163,13 @@ pub enum Output {
     /// Answer this held scrape.
     Scraped(ScrapeTicket, Files),
     /// Count a swarm (BEP 33); then [`Broker::survey_finished`].
-    Survey(Id),
+    Survey(InfoHash),
     /// Look for peers: [`Broker::peers_found`] as they come, then [`Broker::lookup_finished`].
-    Lookup(Id),
+    Lookup(InfoHash),
     /// Announce a client of ours; then [`Broker::announce_finished`].
     Announce {
         /// Which swarm.
-        info_hash: Id,
+        info_hash: InfoHash,
         /// Where the client accepts connections, as seen from here.
         client: SocketAddr,
         /// Whether it has everything.
@@ -185,7 +185,7 @@ pub enum Output {
     /// Ask a client for its metadata ([`metadata`](super::metadata)); then [`Broker::probe_finished`].
     Probe {
         /// Which torrent.
-        info_hash: Id,
+        info_hash: InfoHash,
         /// Where the client accepts connections.
         peer: SocketAddr,
         /// Whether it says that it has everything.
@@ -204,7 +204,7 @@ pub struct Standing {
     pub external: Vec<IpAddr>,
 }
 
-fn relay_of(info_hash: Id, member: &Member, phase: Phase) -> Relay {
+fn relay_of(info_hash: InfoHash, member: &Member, phase: Phase) -> Relay {
     let (client, peer_id, seed) = (member.addr, member.peer_id, member.seed);
     Relay { info_hash, peer_id, client, port: client.port(), seed, phase }
 }
@@ -224,15 +224,15 @@ pub struct Load {
 #[derive(Debug)]
 pub struct Broker {
     policy: Policy,
-    denied: BTreeSet<Id>,
+    denied: BTreeSet<InfoHash>,
     relaying: bool,
     standing: Standing,
     random: Random,
-    torrents: HashMap<Id, Torrent, KeyedHash>,
+    torrents: HashMap<InfoHash, Torrent, KeyedHash>,
     /// When each torrent is due.
-    calendar: BTreeSet<(Instant, Id)>,
+    calendar: BTreeSet<(Instant, InfoHash)>,
     /// Which torrent makes room first.
-    order: BTreeSet<(Rank, Instant, Id)>,
+    order: BTreeSet<(Rank, Instant, InfoHash)>,
     /// Bytes that the torrents take, and may take.
     bytes: usize,
     memory: usize,
@@ -252,7 +252,7 @@ pub struct Broker {
 impl Broker {
     /// A broker that knows nothing yet. `denied` are never served.
     #[must_use]
-    pub fn new(policy: Policy, denied: BTreeSet<Id>, seed: [u8; 32]) -> Self {
+    pub fn new(policy: Policy, denied: BTreeSet<InfoHash>, seed: [u8; 32]) -> Self {
         let mut random = Random::new(seed);
         Self {
             policy,
@@ -379,7 +379,7 @@ impl Broker {
     /// All that were announced are announced again: under an address that is no longer ours they are not found, and while
     /// this host slept they were forgotten.
     pub fn announce_again(&mut self, now: Instant) {
-        let ids: Vec<Id> = self.torrents.keys().copied().collect();
+        let ids: Vec<InfoHash> = self.torrents.keys().copied().collect();
         for id in ids {
             if let Some(torrent) = self.torrents.get_mut(&id) {
                 torrent.swarm.announce_again(now);
@@ -389,7 +389,7 @@ impl Broker {
     }
 
     /// A lookup, or another tracker, reported peers.
-    pub fn peers_found(&mut self, now: Instant, id: Id, peers: &[SocketAddr]) {
+    pub fn peers_found(&mut self, now: Instant, id: InfoHash, peers: &[SocketAddr]) {
         let Some(torrent) =
             self.torrents.get_mut(&id).filter(|torrent| torrent.lookup.is_running() || torrent.relay.is_running())
         else {
@@ -400,7 +400,7 @@ impl Broker {
     }
 
     /// A lookup is over.
-    pub fn lookup_finished(&mut self, now: Instant, id: Id) {
+    pub fn lookup_finished(&mut self, now: Instant, id: InfoHash) {
         if let Some(torrent) = self.torrents.get_mut(&id) {
             self.lookups.finish(&mut torrent.lookup);
             torrent.looked_up = Some(now);
@@ -413,7 +413,7 @@ impl Broker {
     }
 
     /// An announce of the client on `port`, in these `families`, is over: `stored` nodes keep it.
-    pub fn announce_finished(&mut self, now: Instant, id: Id, port: u16, families: &[Family], stored: usize) {
+    pub fn announce_finished(&mut self, now: Instant, id: InfoHash, port: u16, families: &[Family], stored: usize) {
         // Nodes forget a peer after about half an hour (BEP 5 leaves it open); jitter keeps torrents from marching in step.
         let pause = if stored == 0 { 30 } else { 900 + self.random.wire_below(600) as u64 };
         if let Some(torrent) = self.torrents.get_mut(&id) {
@@ -424,7 +424,7 @@ impl Broker {
     }
 
     /// Other trackers were told of `client`. `interval` is the longest that they asked for; `None`: none of them took it.
-    pub fn relay_finished(&mut self, now: Instant, id: Id, client: SocketAddr, interval: Option<Duration>) {
+    pub fn relay_finished(&mut self, now: Instant, id: InfoHash, client: SocketAddr, interval: Option<Duration>) {
         let pause = interval.unwrap_or(SHORTEST_RELAY_PAUSE).clamp(SHORTEST_RELAY_PAUSE, LONGEST_RELAY_PAUSE);
         if let Some(torrent) = self.torrents.get_mut(&id) {
             self.relays.finish(&mut torrent.relay);
@@ -440,7 +440,7 @@ impl Broker {
     }
 
     /// A metadata request is over.
-    pub fn probe_finished(&mut self, now: Instant, id: Id, verdict: Verdict) {
+    pub fn probe_finished(&mut self, now: Instant, id: InfoHash, verdict: Verdict) {
         if let Some(torrent) = self.torrents.get_mut(&id) {
             self.probes.finish(&mut torrent.probe);
             torrent.take_verdict(now, verdict);
@@ -503,7 +503,7 @@ impl Broker {
     }
 
     /// Does everything that is due for one torrent, and notes when it is due again. Safe to call at any time.
-    fn advance(&mut self, now: Instant, id: Id) {
+    fn advance(&mut self, now: Instant, id: InfoHash) {
         let Some(torrent) = self.torrents.get_mut(&id) else { return };
         torrent.swarm.expire(now);
         let facts = torrent.facts(now, self.policy, &self.standing.external);
@@ -517,7 +517,7 @@ impl Broker {
     }
 
     /// The second lookup for a stranger is paid for as the first; one that has nothing left waits without it.
-    fn pay_for_last_look(&mut self, id: Id, facts: &Facts) {
+    fn pay_for_last_look(&mut self, id: InfoHash, facts: &Facts) {
         let Some(torrent) = self.torrents.get_mut(&id) else { return };
         while let Some(held) = torrent.last_look_to_pay(facts) {
             held.paid = self.clients.may_look_up(facts.now, &held.client);
@@ -526,7 +526,7 @@ impl Broker {
     }
 
     /// Gives the held answers that are ripe.
-    fn release(&mut self, id: Id, facts: &Facts) {
+    fn release(&mut self, id: InfoHash, facts: &Facts) {
         let Some(torrent) = self.torrents.get_mut(&id) else { return };
         let ripe: Vec<Held> = torrent.held.extract_if(.., |held| Torrent::is_ripe(held, facts)).collect();
         for held in ripe {
@@ -540,7 +540,7 @@ impl Broker {
     }
 
     /// Moves the torrent to its new place in the calendar and in the order of eviction, or forgets it.
-    fn reindex(&mut self, now: Instant, id: Id) {
+    fn reindex(&mut self, now: Instant, id: InfoHash) {
         let Some(torrent) = self.torrents.get_mut(&id) else { return };
         if torrent.is_forgotten(now) {
             return self.forget(id);
@@ -561,7 +561,7 @@ impl Broker {
 
     /// Moves the torrent to its new place in the order of eviction. A place may be a minute behind, so that an announce
     /// need not move it; a rank never is.
-    fn relist(&mut self, id: Id) {
+    fn relist(&mut self, id: InfoHash) {
         let Some(torrent) = self.torrents.get_mut(&id) else { return };
         let rank = torrent.new_rank();
         if rank != torrent.rank || torrent.is_listed_late() {
@@ -572,7 +572,7 @@ impl Broker {
     }
 
     /// Forgets a torrent, and takes it out of everything that refers to it.
-    fn forget(&mut self, id: Id) {
+    fn forget(&mut self, id: InfoHash) {
         let Some(mut torrent) = self.torrents.remove(&id) else { return };
         self.calendar.remove(&(torrent.due, id));
         self.order.remove(&(torrent.rank, torrent.listed, id));
@@ -586,7 +586,7 @@ impl Broker {
 
     /// Makes a place for `id` if it has none; `false` if there is none for this client. A stranger takes the place of
     /// strangers only.
-    fn make_room(&mut self, now: Instant, client: &Client, id: Id) -> bool {
+    fn make_room(&mut self, now: Instant, client: &Client, id: InfoHash) -> bool {
         if self.torrents.contains_key(&id) {
             return true;
         }

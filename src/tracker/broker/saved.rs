@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::torrent::{Proof, Torrent};
 use super::{Broker, Client, MAX_TORRENTS, Transport};
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 use crate::engine::time::Instant;
 use crate::tracker::metadata::Verdict;
 use crate::tracker::nearness::Nearness;
@@ -18,7 +18,7 @@ use crate::tracker::swarm::{MAX_MEMBERS, MEMBER_LIFETIME, Member};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedTorrent {
     /// Its infohash.
-    pub info_hash: Id,
+    pub info_hash: InfoHash,
     /// Whether it is private, if that is proven.
     pub private: Option<bool>,
     /// Downloads that were reported finished.
@@ -60,7 +60,7 @@ impl Broker {
     /// What is to be saved.
     #[must_use]
     pub fn snapshot(&self, now: Instant) -> Vec<SavedTorrent> {
-        let save = |(id, torrent): (&Id, &Torrent)| {
+        let save = |(id, torrent): (&InfoHash, &Torrent)| {
             let members = torrent.swarm.members().iter().map(|member| SavedMember::of(now, member)).collect::<Vec<_>>();
             let worth = !members.is_empty() || torrent.proof == Some(Proof::Private);
             let private = torrent.proof.map(|proof| proof == Proof::Private);

@@ -14,7 +14,7 @@ use super::lane::{Lane, Priority, Stage};
 use super::torrent::Torrent;
 use super::{Broker, Client, Counts, Files, Output, Policy, ScrapeTicket, Scraping};
 use crate::engine::bloom::SwarmFilters;
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 use crate::engine::time::Instant;
 use crate::tracker::nearness::Nearness;
 use crate::tracker::swarm::Size;
@@ -34,7 +34,7 @@ struct Survey {
 
 #[derive(Debug)]
 struct Scrape {
-    ids: Vec<Id>,
+    ids: Vec<InfoHash>,
     client: Client,
     /// Counts that have not come yet.
     missing: usize,
@@ -44,9 +44,9 @@ struct Scrape {
 /// All counts, and the scrapes that wait for them.
 #[derive(Debug)]
 pub(super) struct Surveys {
-    table: BTreeMap<Id, Survey>,
+    table: BTreeMap<InfoHash, Survey>,
     /// The table by age: the oldest makes room.
-    order: BTreeSet<(Instant, Id)>,
+    order: BTreeSet<(Instant, InfoHash)>,
     scrapes: BTreeMap<ScrapeTicket, Scrape>,
     deadlines: BTreeSet<(Instant, ScrapeTicket)>,
     lane: Lane,
@@ -65,7 +65,7 @@ impl Surveys {
     }
 
     /// What was counted lately.
-    pub(super) fn size(&self, now: Instant, id: Id) -> Option<Size> {
+    pub(super) fn size(&self, now: Instant, id: InfoHash) -> Option<Size> {
         let (size, at) = self.table.get(&id)?.size?;
         (now.since(at) < LIFETIME).then_some(size)
     }
@@ -75,12 +75,12 @@ impl Surveys {
         self.deadlines.first().map_or(Instant::FAR_FUTURE, |(deadline, _)| *deadline)
     }
 
-    fn is_under_way(&self, id: &Id) -> bool {
+    fn is_under_way(&self, id: &InfoHash) -> bool {
         self.table.get(id).is_some_and(|survey| survey.stage != Stage::Idle)
     }
 
     /// Puts a count in line, if there is room for it.
-    fn begin(&mut self, now: Instant, id: Id, priority: Priority) {
+    fn begin(&mut self, now: Instant, id: InfoHash, priority: Priority) {
         if self.table.len() >= MAX_SURVEYS && !self.table.contains_key(&id) && !self.forget_oldest() {
             return;
         }
@@ -99,7 +99,7 @@ impl Surveys {
     }
 
     /// Notes what a count came to, and names the scrapes that wait for nothing else.
-    fn finish(&mut self, now: Instant, id: Id, size: Option<Size>) -> Vec<ScrapeTicket> {
+    fn finish(&mut self, now: Instant, id: InfoHash, size: Option<Size>) -> Vec<ScrapeTicket> {
         let Some(survey) = self.table.get_mut(&id) else { return Vec::new() };
         self.lane.finish(&mut survey.stage);
         survey.size = size.map(|size| (size, now));
@@ -113,7 +113,7 @@ impl Surveys {
         waiting
     }
 
-    fn hold(&mut self, ticket: ScrapeTicket, scrape: Scrape, missing: &BTreeSet<Id>) {
+    fn hold(&mut self, ticket: ScrapeTicket, scrape: Scrape, missing: &BTreeSet<InfoHash>) {
         for id in missing {
             self.table.get_mut(id).expect("it is under way").waiting.push(ticket);
         }
@@ -139,11 +139,11 @@ impl Surveys {
 
 impl Broker {
     /// Takes in a scrape.
-    pub fn scrape(&mut self, now: Instant, client: Client, ids: Vec<Id>) -> Scraping {
+    pub fn scrape(&mut self, now: Instant, client: Client, ids: Vec<InfoHash>) -> Scraping {
         for id in &ids {
             self.count_if_wanted(now, &client, *id);
         }
-        let missing: BTreeSet<Id> = ids.iter().filter(|id| self.surveys.is_under_way(id)).copied().collect();
+        let missing: BTreeSet<InfoHash> = ids.iter().filter(|id| self.surveys.is_under_way(id)).copied().collect();
         self.pump(now);
         if missing.is_empty() || !self.clients.hold(now, &client) {
             return Scraping::Now(self.files(now, &ids));
@@ -155,7 +155,7 @@ impl Broker {
     }
 
     /// A count is over: `filters` hold what the DHT knows, unless none of them answered.
-    pub fn survey_finished(&mut self, now: Instant, id: Id, filters: Option<SwarmFilters>) {
+    pub fn survey_finished(&mut self, now: Instant, id: InfoHash, filters: Option<SwarmFilters>) {
         let size = filters.map(|mut filters| {
             if let Some(torrent) = self.torrents.get(&id) {
                 torrent.swarm.add_to(&mut filters, &self.standing.external);
@@ -204,7 +204,7 @@ impl Broker {
         self.outputs.push_back(Output::Scraped(ticket, files));
     }
 
-    fn count_if_wanted(&mut self, now: Instant, client: &Client, id: Id) {
+    fn count_if_wanted(&mut self, now: Instant, client: &Client, id: InfoHash) {
         let known = self.surveys.is_under_way(&id) || self.surveys.size(now, id).is_some();
         if !known && self.may_count(now, client, id) && self.clients.may_look_up(now, client) {
             let near = client.nearness != Nearness::Remote;
@@ -213,7 +213,7 @@ impl Broker {
     }
 
     /// Whether asking the DHT for the size of this swarm gives nothing away.
-    fn may_count(&self, now: Instant, client: &Client, id: Id) -> bool {
+    fn may_count(&self, now: Instant, client: &Client, id: InfoHash) -> bool {
         let public = |torrent: &Torrent| {
             let asked_before = torrent.looked_up.is_some() || client.nearness == Nearness::Remote;
             self.is_open(now, torrent) && asked_before
@@ -228,12 +228,12 @@ impl Broker {
         facts.cleared && (facts.open || !facts.is_withheld())
     }
 
-    fn files(&mut self, now: Instant, ids: &[Id]) -> Files {
+    fn files(&mut self, now: Instant, ids: &[InfoHash]) -> Files {
         ids.iter().map(|id| (*id, self.counts(now, *id))).collect()
     }
 
     /// What is known about the size of a swarm.
-    pub(super) fn counts(&mut self, now: Instant, id: Id) -> Option<Counts> {
+    pub(super) fn counts(&mut self, now: Instant, id: InfoHash) -> Option<Counts> {
         let counted = self.surveys.size(now, id).filter(|_| !self.denied.contains(&id));
         let Some(torrent) = self.torrents.get(&id) else {
             return counted.map(|Size { seeds, others }| Counts { complete: seeds, incomplete: others, downloaded: 0 });

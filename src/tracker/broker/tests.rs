@@ -9,7 +9,7 @@ use super::*;
 use crate::engine::bloom::SwarmFilters;
 use crate::tracker::{MAX_WANTED, Phase};
 
-const HASH: Id = Id([7; 20]);
+const HASH: InfoHash = InfoHash::new([7; 20]);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A broker at a point in time, with everything that it has put out.
@@ -71,7 +71,7 @@ impl Scene {
         }
     }
 
-    fn scrape(&mut self, client: Client, ids: &[Id]) -> Scraping {
+    fn scrape(&mut self, client: Client, ids: &[InfoHash]) -> Scraping {
         let scraping = self.broker.scrape(self.now, client, ids.to_vec());
         self.drain();
         scraping
@@ -82,7 +82,7 @@ impl Scene {
         self.broker.counts(self.now, HASH)
     }
 
-    fn counted(&mut self, id: Id, seeds: u8, others: u8) {
+    fn counted(&mut self, id: InfoHash, seeds: u8, others: u8) {
         let mut filters = SwarmFilters::default();
         (0..seeds).for_each(|i| filters.insert([203, 0, 113, i].into(), true));
         (0..others).for_each(|i| filters.insert([192, 0, 2, i].into(), false));
@@ -100,8 +100,8 @@ impl Scene {
     }
 
     /// Ends every lookup that is under way, each with these peers. Gives the infohashes.
-    fn end_lookups(&mut self, peers: &[SocketAddr]) -> Vec<Id> {
-        let lookups: Vec<Id> = self.take_work().into_iter().filter_map(looked_up).collect();
+    fn end_lookups(&mut self, peers: &[SocketAddr]) -> Vec<InfoHash> {
+        let lookups: Vec<InfoHash> = self.take_work().into_iter().filter_map(looked_up).collect();
         for id in &lookups {
             self.broker.peers_found(self.now, *id, peers);
             self.broker.lookup_finished(self.now, *id);
@@ -126,7 +126,7 @@ impl Scene {
     }
 }
 
-fn looked_up(work: Output) -> Option<Id> {
+fn looked_up(work: Output) -> Option<InfoHash> {
     if let Output::Lookup(id) = work { Some(id) } else { None }
 }
 
@@ -169,15 +169,15 @@ fn peers(count: usize) -> Vec<SocketAddr> {
     (0..count).map(|i| SocketAddr::new(IpAddr::from([198, 18, (i >> 8) as u8, i as u8]), 6881)).collect()
 }
 
-fn id(number: u32) -> Id {
+fn id(number: u32) -> InfoHash {
     let mut hash = [0; 20];
     hash[..4].copy_from_slice(&number.to_be_bytes());
-    Id(hash)
+    InfoHash::new(hash)
 }
 
 /// Whether a ticket is for one of the infohashes below a million.
 fn is_near(ticket: &Ticket) -> bool {
-    u32::from_be_bytes(*ticket.info_hash.0.first_chunk().unwrap()) < 1_000_000
+    u32::from_be_bytes(*ticket.info_hash.as_bytes().first_chunk().unwrap()) < 1_000_000
 }
 
 #[test]
@@ -390,13 +390,13 @@ fn a_scrape_gives_no_secret_away() {
     scene.lookup_ends();
     assert!(matches!(scene.scrape(local(), &[HASH]), Scraping::Held(_)));
     // A stranger's infohash is no secret of ours.
-    let other = Id([8; 20]);
+    let other = InfoHash::new([8; 20]);
     assert!(matches!(scene.scrape(remote(), &[other]), Scraping::Held(_)));
     let mut scene = Scene::new(Policy::VerifiedPublic);
-    let many: Vec<Id> = (0..70).map(|i| Id([i; 20])).collect();
+    let many: Vec<InfoHash> = (0..70).map(|i| InfoHash::new([i; 20])).collect();
     scene.scrape(remote(), &many);
     assert_eq!(scene.broker.load().torrents, 0, "a scrape leaves no trace");
-    (0..70).for_each(|i| scene.counted(Id([i; 20]), 1, 1));
+    (0..70).for_each(|i| scene.counted(InfoHash::new([i; 20]), 1, 1));
     assert_eq!(scene.take_work().len(), 30, "the budget of a stranger");
 }
 

@@ -3,14 +3,14 @@
 use super::torrent::{Facts, Proof, Torrent};
 use super::{Broker, Output, Policy, relay_of};
 use crate::engine::contact::Family;
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 use crate::engine::time::Instant;
 use crate::tracker::Phase;
 use crate::tracker::swarm::Member;
 
 impl Broker {
     /// Puts the torrent in line for what it wants done, and takes it out where it wants nothing more.
-    pub(super) fn order_work(&mut self, now: Instant, id: Id, facts: &Facts) {
+    pub(super) fn order_work(&mut self, now: Instant, id: InfoHash, facts: &Facts) {
         let Some(torrent) = self.torrents.get_mut(&id) else { return };
         let near = torrent.near_priority();
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
@@ -57,7 +57,7 @@ impl Broker {
         self.pump_surveys();
     }
 
-    fn start_probe(&mut self, id: Id) {
+    fn start_probe(&mut self, id: InfoHash) {
         let torrent = self.torrents.get_mut(&id).expect("what is forgotten leaves the line");
         match torrent.next_probe(self.policy).map(|member| (member.addr, member.seed)) {
             Some((peer, complete)) => {
@@ -70,7 +70,7 @@ impl Broker {
         }
     }
 
-    fn start_lookup(&mut self, now: Instant, id: Id) {
+    fn start_lookup(&mut self, now: Instant, id: InfoHash) {
         let torrent = self.torrents.get_mut(&id).expect("what is forgotten leaves the line");
         if torrent.proof == Some(Proof::Private) && self.policy != Policy::Always {
             return self.lookups.leave(&mut torrent.lookup);
@@ -81,7 +81,7 @@ impl Broker {
         self.relist(id);
     }
 
-    fn start_announce(&mut self, id: Id) {
+    fn start_announce(&mut self, id: InfoHash) {
         let torrent = self.torrents.get_mut(&id).expect("what is forgotten leaves the line");
         let Some((_, member)) = torrent.next_announce(self.policy) else {
             return self.announces.leave(&mut torrent.announce);
@@ -93,7 +93,7 @@ impl Broker {
         self.relist(id);
     }
 
-    fn start_relay(&mut self, id: Id) {
+    fn start_relay(&mut self, id: InfoHash) {
         let torrent = self.torrents.get_mut(&id).expect("what is forgotten leaves the line");
         let Some((_, member)) = torrent.next_relay(self.policy) else {
             return self.relays.leave(&mut torrent.relay);

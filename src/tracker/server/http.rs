@@ -15,7 +15,7 @@ use tracing::debug;
 
 use super::client::{self, Identity};
 use super::{ScrapeWaiter, Shared, Waiter};
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 use crate::net::http::page::{self, Sign};
 use crate::net::http::{self as server, Caller, Limits};
 use crate::tracker::broker::{Client, Decision, Files, ScrapeTicket, Scraping, Ticket, Transport};
@@ -108,7 +108,7 @@ async fn serve_announce(shared: &Shared, caller: &Caller, head: &Parts, mut requ
     }
 }
 
-async fn serve_scrape(shared: &Shared, caller: &Caller, head: &Parts, ids: Vec<Id>) -> Files {
+async fn serve_scrape(shared: &Shared, caller: &Caller, head: &Parts, ids: Vec<InfoHash>) -> Files {
     let client = client(caller, identify(shared, caller, head));
     let (sender, receiver) = oneshot::channel();
     match shared.scrape(client, ids, || ScrapeWaiter::Http(sender)) {

@@ -37,7 +37,7 @@ use super::upstream::Upstream;
 use super::{Announce, Answer};
 use crate::engine::bloom::SwarmFilters;
 use crate::engine::contact::Family;
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 use crate::engine::random::Random;
 use crate::engine::time::Instant;
 use crate::net::http::page::Name;
@@ -48,17 +48,26 @@ const RETRACKER: &str = "retracker.local";
 /// What the gateway needs of the DHT.
 pub trait Directory: Clone + Send + Sync + 'static {
     /// Looks for the peers of `info_hash` and reports them as they are found.
-    fn find_peers(&self, info_hash: Id, found: impl FnMut(&[SocketAddr]) + Send) -> impl Future<Output = ()> + Send;
+    fn find_peers(
+        &self,
+        info_hash: InfoHash,
+        found: impl FnMut(&[SocketAddr]) + Send,
+    ) -> impl Future<Output = ()> + Send;
 
     /// Announces that a client at our own address of each of these `families` takes part, and says how many nodes keep that.
-    fn announce(&self, info_hash: Id, port: u16, seed: bool, families: &[Family])
-    -> impl Future<Output = usize> + Send;
+    fn announce(
+        &self,
+        info_hash: InfoHash,
+        port: u16,
+        seed: bool,
+        families: &[Family],
+    ) -> impl Future<Output = usize> + Send;
 
     /// The address from which it announces in `family`, if it does.
     fn address(&self, family: Family) -> Option<IpAddr>;
 
     /// Counts the peers of `info_hash` (BEP 33); `None` if nobody answered.
-    fn count(&self, info_hash: Id) -> impl Future<Output = Option<SwarmFilters>> + Send;
+    fn count(&self, info_hash: InfoHash) -> impl Future<Output = Option<SwarmFilters>> + Send;
 
     /// Waits until the DHT can be asked.
     fn joined(&self) -> impl Future<Output = ()> + Send;
@@ -76,7 +85,7 @@ pub struct Settings {
     /// Which local clients are announced to the DHT.
     pub policy: Policy,
     /// Torrents that are never served.
-    pub denied: BTreeSet<Id>,
+    pub denied: BTreeSet<InfoHash>,
     /// Whom we share our public address with.
     pub site: Site,
     /// Proxies in front of the gateway, whose word on the client's address counts.
@@ -356,7 +365,7 @@ impl Shared {
     }
 
     /// The same for a scrape.
-    fn scrape(&self, client: Client, ids: Vec<Id>, waiter: impl FnOnce() -> ScrapeWaiter) -> Scraping {
+    fn scrape(&self, client: Client, ids: Vec<InfoHash>, waiter: impl FnOnce() -> ScrapeWaiter) -> Scraping {
         self.with_state(|state, now| state.scrape(now, client, ids, waiter))
     }
 
@@ -400,7 +409,7 @@ impl State {
     }
 
     /// Tells the user why a torrent is not served or not announced, once.
-    fn tell(&mut self, info_hash: Id, answer: &Answer) -> &mut Self {
+    fn tell(&mut self, info_hash: InfoHash, answer: &Answer) -> &mut Self {
         if let Some(reason) = self.news.refusal(info_hash, answer) {
             info!(%info_hash, "{reason}");
         }
@@ -411,7 +420,7 @@ impl State {
         &mut self,
         now: Instant,
         client: Client,
-        ids: Vec<Id>,
+        ids: Vec<InfoHash>,
         waiter: impl FnOnce() -> ScrapeWaiter,
     ) -> Scraping {
         let scraping = self.broker.scrape(now, client, ids);

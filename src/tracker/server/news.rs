@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 use crate::tracker::broker::Client;
 use crate::tracker::nearness::Nearness;
 use crate::tracker::{Announce, Answer, Phase};
@@ -17,7 +17,7 @@ const MOST: usize = 1_000;
 #[derive(Debug, Default)]
 pub(super) struct News {
     clients: BTreeSet<(IpAddr, [u8; 8])>,
-    refusals: BTreeSet<(Id, String)>,
+    refusals: BTreeSet<(InfoHash, String)>,
 }
 
 impl News {
@@ -30,7 +30,7 @@ impl News {
     }
 
     /// Why a torrent is not served, or not announced, if the user has not heard that.
-    pub(super) fn refusal<'a>(&mut self, info_hash: Id, answer: &'a Answer) -> Option<&'a str> {
+    pub(super) fn refusal<'a>(&mut self, info_hash: InfoHash, answer: &'a Answer) -> Option<&'a str> {
         let reason = match answer {
             Err(failure) => Some(&*failure.reason),
             Ok(reply) => reply.warning.as_deref().filter(|warning| warning.starts_with("not announced")),
@@ -39,7 +39,7 @@ impl News {
     }
 
     /// Whether this has not been said of the torrent.
-    pub(super) fn is_new(&mut self, info_hash: Id, text: &str) -> bool {
+    pub(super) fn is_new(&mut self, info_hash: InfoHash, text: &str) -> bool {
         insert(&mut self.refusals, (info_hash, text.to_owned()))
     }
 }
@@ -75,7 +75,7 @@ mod tests {
         let refused = Err(Failure::malformed("it is private"));
         assert_eq!(news.refusal(request.info_hash, &refused), Some("it is private"));
         assert_eq!(news.refusal(request.info_hash, &refused), None);
-        assert_eq!(news.refusal(Id([9; 20]), &refused), Some("it is private"));
+        assert_eq!(news.refusal(InfoHash::new([9; 20]), &refused), Some("it is private"));
         let warned = |text: &'static str| Ok(Reply { warning: Some(text.into()), ..Reply::default() });
         assert_eq!(news.refusal(request.info_hash, &warned("the DHT is starting up")), None);
         assert_eq!(
@@ -93,7 +93,7 @@ mod tests {
         for i in 0..5000u32 {
             let mut id = [0; 20];
             id[..4].copy_from_slice(&i.to_be_bytes());
-            assert!(news.refusal(Id(id), &refused).is_some());
+            assert!(news.refusal(InfoHash::new(id), &refused).is_some());
             assert!(news.refusals.len() <= MOST);
         }
     }

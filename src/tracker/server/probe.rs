@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 use crate::engine::time::Instant;
 use crate::tracker::metadata::{Interview, Verdict};
 
@@ -46,7 +46,7 @@ impl Budget {
     }
 
     /// Whether the client at `peer` may be asked about `info_hash`; counts it as in vain until [`Budget::answered`].
-    pub(super) fn may_ask(&mut self, now: Instant, peer: SocketAddr, info_hash: Id) -> bool {
+    pub(super) fn may_ask(&mut self, now: Instant, peer: SocketAddr, info_hash: InfoHash) -> bool {
         if now.since(self.since) >= Self::PERIOD {
             (self.since, self.in_vain) = (now, BTreeMap::new());
         }
@@ -71,14 +71,14 @@ impl Budget {
 
 /// Whether the infohash would be a line of text to a program that reads lines, after the bytes before it: one in six
 /// thousand infohashes looks like one. Such a torrent cannot be checked.
-fn is_a_command(info_hash: Id) -> bool {
-    let mut lines = info_hash.0.split(|byte| matches!(byte, b'\r' | b'\n')).skip(1);
+fn is_a_command(info_hash: InfoHash) -> bool {
+    let mut lines = info_hash.as_bytes().split(|byte| matches!(byte, b'\r' | b'\n')).skip(1);
     lines.any(|line| line.iter().take_while(|byte| matches!(byte, b' '..=b'~')).count() >= 5)
 }
 
 /// What the client at `peer` lets us know about the torrent, or why that is nothing.
 pub(super) async fn ask(
-    info_hash: Id,
+    info_hash: InfoHash,
     peer: SocketAddr,
     complete: bool,
     our_peer_id: [u8; 20],
@@ -123,7 +123,7 @@ async fn converse(interview: &mut Interview, peer: SocketAddr) -> io::Result<Ver
 mod tests {
     use super::*;
 
-    const HASH: Id = Id([0xab; 20]);
+    const HASH: InfoHash = InfoHash::new([0xab; 20]);
 
     fn peer(text: &str) -> SocketAddr {
         text.parse().unwrap()
@@ -156,7 +156,7 @@ mod tests {
             (b"no line begins here.", true),
             (b"\n\x01\x02\x03\xff\nabc\x80xxxxxxxxxx", true),
         ] {
-            let hash = Id(*hash);
+            let hash = InfoHash::new(*hash);
             assert_eq!(budget.may_ask(Instant::ZERO, peer("127.0.0.1:11211"), hash), asked, "{hash}");
         }
     }

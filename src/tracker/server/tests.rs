@@ -13,7 +13,7 @@ use super::*;
 const LONG: Duration = Duration::from_secs(60);
 
 /// Infohash, port, whether it is a seed, and where.
-type Announced = (Id, u16, bool, Vec<Family>);
+type Announced = (InfoHash, u16, bool, Vec<Family>);
 
 /// A DHT that holds its answers until the test lets it go.
 #[derive(Clone, Debug)]
@@ -26,13 +26,13 @@ struct Script {
 }
 
 impl Directory for Script {
-    async fn find_peers(&self, _: Id, mut found: impl FnMut(&[SocketAddr]) + Send) {
+    async fn find_peers(&self, _: InfoHash, mut found: impl FnMut(&[SocketAddr]) + Send) {
         self.lookups.fetch_add(1, Ordering::SeqCst);
         self.go.acquire().await.unwrap().forget();
         found(&self.peers);
     }
 
-    async fn announce(&self, info_hash: Id, port: u16, seed: bool, families: &[Family]) -> usize {
+    async fn announce(&self, info_hash: InfoHash, port: u16, seed: bool, families: &[Family]) -> usize {
         self.announced.send((info_hash, port, seed, families.to_vec())).unwrap();
         8
     }
@@ -41,7 +41,7 @@ impl Directory for Script {
         Some(if family == Family::V4 { [0; 4].into() } else { [0; 16].into() })
     }
 
-    async fn count(&self, _: Id) -> Option<SwarmFilters> {
+    async fn count(&self, _: InfoHash) -> Option<SwarmFilters> {
         let mut filters = SwarmFilters::default();
         filters.insert("203.0.113.77".parse().unwrap(), true);
         filters.insert("203.0.113.78".parse().unwrap(), true);
@@ -181,7 +181,7 @@ async fn local_clients_are_announced_to_the_dht() {
     let mut gateway = gateway(Policy::Always, 9).await;
     gateway.get(&path('a', "port=6881&left=0")).await;
     let announced = timeout(LONG, gateway.announced.recv()).await.unwrap();
-    assert_eq!(announced, Some((Id([b'a'; 20]), 6881, true, vec![Family::V4])));
+    assert_eq!(announced, Some((InfoHash::new([b'a'; 20]), 6881, true, vec![Family::V4])));
 }
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn a_client_is_announced_in_the_other_family_if_it_is_there() {
     let (path, client) = (path('a', &format!("port={port}&left=0")), withholding_client(listener));
     tokio::join!(gateway.get(&path), client);
     let announced = timeout(LONG, gateway.announced.recv()).await.unwrap();
-    assert_eq!(announced, Some((Id([b'a'; 20]), port, true, vec![Family::V4, Family::V6])));
+    assert_eq!(announced, Some((InfoHash::new([b'a'; 20]), port, true, vec![Family::V4, Family::V6])));
 }
 
 #[tokio::test]
@@ -207,7 +207,7 @@ async fn another_program_in_the_other_family_is_not_announced() {
     };
     tokio::join!(gateway.get(&path), stranger);
     let announced = timeout(LONG, gateway.announced.recv()).await.unwrap();
-    assert_eq!(announced, Some((Id([b'a'; 20]), port, true, vec![Family::V4])));
+    assert_eq!(announced, Some((InfoHash::new([b'a'; 20]), port, true, vec![Family::V4])));
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use tracing::{debug, trace};
 
 use super::{ScrapeWaiter, Shared, State, Waiter};
 use crate::engine::contact::{Family, canonical, is_local};
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 use crate::engine::time::Instant;
 use crate::net::socket::Socket as Batched;
 use crate::tracker::broker::{Client, Decision, Files, Scraping, Transport};
@@ -275,7 +275,7 @@ impl Turn<'_> {
         }
     }
 
-    fn scrape(&mut self, path: Return, ids: Vec<Id>) {
+    fn scrape(&mut self, path: Return, ids: Vec<InfoHash>) {
         let client = self.client(path);
         if let Scraping::Now(files) = self.state.scrape(self.now, client, ids, || ScrapeWaiter::Udp(path)) {
             self.answers.push(path, |bytes| bytes.extend(udp::render_scrape(path.transaction, &files)));

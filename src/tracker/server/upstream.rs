@@ -198,14 +198,14 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::engine::id::Id;
+    use crate::engine::id::InfoHash;
 
     #[tokio::test]
     async fn a_tracker_that_has_moved_is_followed_with_its_query_and_password() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let client = "127.0.0.1:9".parse().unwrap();
-        let (info_hash, phase) = (Id([7; 20]), crate::tracker::Phase::Started);
+        let (info_hash, phase) = (InfoHash::new([7; 20]), crate::tracker::Phase::Started);
         let relay = Relay { info_hash, peer_id: [8; 20], client, port: 6881, seed: true, phase };
         let url: Upstream = format!("http://user:pass@{addr}/announce").parse().unwrap();
         let tracker = async {

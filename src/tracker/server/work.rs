@@ -12,7 +12,7 @@ use tracing::{debug, info};
 
 use super::{Directory, PATIENCE_WITH_DHT, REMEMBERED, Shared, probe, upstream};
 use crate::engine::contact::Family;
-use crate::engine::id::Id;
+use crate::engine::id::InfoHash;
 use crate::engine::time::Instant;
 use crate::tracker::Phase;
 use crate::tracker::broker::{Output, Standing};
@@ -100,7 +100,7 @@ async fn execute(shared: Arc<Shared>, directory: impl Directory, order: Output) 
 async fn families(
     shared: &Shared,
     directory: &impl Directory,
-    info_hash: Id,
+    info_hash: InfoHash,
     client: SocketAddr,
     (nearness, dual): (Nearness, bool),
 ) -> Vec<Family> {
@@ -115,12 +115,12 @@ async fn families(
 }
 
 /// Whether a client that takes part in the torrent listens at `addr`. Another program may have that port in this family.
-async fn is_there(shared: &Shared, info_hash: Id, addr: SocketAddr) -> bool {
+async fn is_there(shared: &Shared, info_hash: InfoHash, addr: SocketAddr) -> bool {
     ask(shared, info_hash, addr, false).await.is_ok()
 }
 
 /// Asks the client at `peer` for metadata, unless another program may listen there.
-async fn ask(shared: &Shared, info_hash: Id, peer: SocketAddr, complete: bool) -> Result<Verdict, String> {
+async fn ask(shared: &Shared, info_hash: InfoHash, peer: SocketAddr, complete: bool) -> Result<Verdict, String> {
     if !shared.probes().may_ask(shared.now(), peer, info_hash) {
         return Err("nothing is asked at this port: another program may listen there".to_owned());
     }

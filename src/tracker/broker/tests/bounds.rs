@@ -59,9 +59,9 @@ fn a_torrent_with_held_answers_or_work_under_way_is_never_evicted() {
     let near = client("127.0.0.1:40000", Transport::Udp);
     let held = scene.held(remote(), leech(1111));
     // Lookups of near clients take all workers, and go on.
-    let busy: Vec<Id> =
+    let busy: Vec<InfoHash> =
         (1..100).map(|i| scene.held(near, Announce { info_hash: id(i), ..leech(1) }).info_hash).collect();
-    let running: Vec<Id> = scene.take_work().into_iter().filter_map(looked_up).collect();
+    let running: Vec<InfoHash> = scene.take_work().into_iter().filter_map(looked_up).collect();
     assert!(running.len() > 10);
     for i in 0..30_000u32 {
         let request = Announce { info_hash: id(1_000 + i), wanted: Some(0), ..leech(1) };
@@ -160,7 +160,7 @@ fn a_flood_of_infohashes_costs_a_bounded_amount() {
     for i in 0..30_000u32 {
         let mut hash = [0; 20];
         hash[..4].copy_from_slice(&i.to_be_bytes());
-        let request = Announce { info_hash: Id(hash), ..seed(6881) };
+        let request = Announce { info_hash: InfoHash::new(hash), ..seed(6881) };
         let addr = SocketAddr::new(std::net::Ipv4Addr::from(i.wrapping_mul(0x9e37_79b9)).into(), 6881);
         scene.broker.announce(scene.now, Client { addr, ..remote() }, request);
     }

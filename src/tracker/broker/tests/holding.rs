@@ -181,7 +181,7 @@ fn answers_are_held_by_a_fair_share_and_not_too_many_in_all() {
     let other = |i: u32| {
         let mut hash = [0; 20];
         hash[..4].copy_from_slice(&i.to_be_bytes());
-        Announce { info_hash: Id(hash), ..leech(1000 + i as u16) }
+        Announce { info_hash: InfoHash::new(hash), ..leech(1000 + i as u16) }
     };
     let is_held = |scene: &mut Scene, client, i| matches!(scene.announce(client, other(i)), Decision::Held(_));
     let stranger = client("203.0.113.5:40000", Transport::Udp);
@@ -195,7 +195,7 @@ fn answers_are_held_by_a_fair_share_and_not_too_many_in_all() {
     assert_eq!((held, scene.broker.load().held), (MAX_HELD, MAX_HELD));
     scene.pass(8 * SECOND);
     assert_eq!((scene.answers.len(), scene.broker.load().held), (MAX_HELD, 0));
-    scene.held(local(), Announce { info_hash: Id([255; 20]), ..leech(1) });
+    scene.held(local(), Announce { info_hash: InfoHash::new([255; 20]), ..leech(1) });
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn one_torrent_holds_a_bounded_number_of_answers() {
 fn a_client_that_hangs_up_frees_its_place() {
     let mut scene = Scene::new(Policy::Always);
     for i in 0..100 {
-        let request = Announce { info_hash: Id([i; 20]), ..leech(1111) };
+        let request = Announce { info_hash: InfoHash::new([i; 20]), ..leech(1111) };
         let ticket = scene.held(local(), request);
         scene.broker.gone(scene.now, ticket);
     }

@@ -41,7 +41,7 @@ struct Player {
     waiting: BTreeMap<Ticket, Instant>,
     scrapes: BTreeMap<ScrapeTicket, Instant>,
     work: Vec<Output>,
-    private: BTreeSet<Id>,
+    private: BTreeSet<InfoHash>,
 }
 
 impl Player {
@@ -50,11 +50,11 @@ impl Player {
             Step::Announce { client: who, torrent, port, left, phase, wanted, udp } => {
                 let phase = [Phase::Update, Phase::Started, Phase::Completed, Phase::Stopped][usize::from(phase)];
                 let (left, wanted) = (Some(left.into()), Some(wanted.into()));
-                let request = Announce { info_hash: Id([torrent; 20]), left, phase, wanted, ..leech(port) };
+                let request = Announce { info_hash: InfoHash::new([torrent; 20]), left, phase, wanted, ..leech(port) };
                 self.announce(any_client(who, udp), request);
             }
             Step::Scrape { client: who, torrents, udp } => {
-                let ids: Vec<Id> = (0..torrents).map(|torrent| Id([torrent; 20])).collect();
+                let ids: Vec<InfoHash> = (0..torrents).map(|torrent| InfoHash::new([torrent; 20])).collect();
                 let client = any_client(who, udp);
                 if let Scraping::Held(ticket) = self.scene.scrape(client, &ids) {
                     self.scrapes.insert(ticket, self.scene.now + client.transport.patience());
