@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::args::AnnounceArgs;
 use super::failure::{Exit, Failure, eprintln_quietly};
 use super::keep;
-use super::output::{Output, counted};
+use super::output::{Printer, counted};
 use super::progress::Progress;
 use super::session::{self, AT_ONCE, Session};
 use super::target::{Selection, Target, labelled};
@@ -41,7 +41,7 @@ struct Plan {
     seed: bool,
     /// Longest time for joining the DHT.
     patience: Duration,
-    output: Output,
+    output: Printer,
 }
 
 impl Plan {

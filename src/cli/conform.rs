@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::args::ConformArgs;
 use super::failure::{Exit, Failure};
-use super::output::{Output, counted};
+use super::output::{Printer, counted};
 use super::progress::Progress;
 use crate::conform::template::readable;
 use crate::conform::udp::{LAN, Manners, Sockets};
@@ -22,7 +22,7 @@ const BAR: usize = 20;
 pub(super) fn run(args: &ConformArgs) -> Result<Exit, Failure> {
     let target = target(args)?;
     let manners = manners(target, args)?;
-    let output = Output::new(args.json);
+    let output = Printer::new(args.json);
     let pool = args.sources.map(Pool::around);
     let mut sockets = Sockets::open(target, manners, pool).map_err(|error| no_way_to(target, &error))?;
     let seed = entropy::seed().map_err(|error| Failure::no_network(error, "try again"))?;
@@ -58,7 +58,7 @@ fn is_wanted(check: &Check, args: &ConformArgs) -> bool {
 fn run_group(
     group: &[&Check],
     probe: &mut Probe<'_>,
-    output: Output,
+    output: Printer,
     course: &mut Course,
 ) -> Result<Vec<Report>, Failure> {
     let mut reports = Vec::new();
@@ -151,7 +151,7 @@ fn no_way_to(target: SocketAddr, error: &std::io::Error) -> Failure {
 }
 
 /// Tells of one check: programs of each, people of those that failed.
-fn tell(report: &Report, output: Output) -> Result<(), Failure> {
+fn tell(report: &Report, output: Printer) -> Result<(), Failure> {
     if output.is_json() {
         return output.result("", &Record::new(report));
     }

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::args::FindArgs;
 use super::failure::{Exit, Failure, eprintln_quietly};
-use super::output::{Output, counted};
+use super::output::{Printer, counted};
 use super::progress::Progress;
 use super::session::{self, AT_ONCE, Session};
 use super::target::Target;
@@ -42,7 +42,7 @@ struct Limits {
     join: Duration,
 }
 
-async fn find(config: &Config, targets: &[Target], limits: Limits, output: Output) -> Result<Exit, Failure> {
+async fn find(config: &Config, targets: &[Target], limits: Limits, output: Printer) -> Result<Exit, Failure> {
     let progress = Progress::new("joining the DHT");
     let session = Session::open(config, limits.join).await?;
     progress.say("asking the nodes nearest to the torrent");
@@ -89,7 +89,7 @@ fn search<'a>(session: &'a Session, index: usize, target: &'a Target, limits: Li
 struct Tally<'a> {
     targets: &'a [Target],
     limits: Limits,
-    output: Output,
+    output: Printer,
     /// Number of peers of each torrent.
     counts: Vec<usize>,
 }

@@ -8,13 +8,13 @@ use serde::Serialize;
 
 use super::args::LabArgs;
 use super::failure::{Exit, Failure, eprintln_quietly};
-use super::output::{Output, counted};
+use super::output::{Printer, counted};
 use super::progress::Progress;
 use crate::lab::{Experiment, LEGEND, Outcome, Plan, Verdict};
 
 pub(super) fn run(args: LabArgs) -> Result<Exit, Failure> {
     fs::create_dir_all(&args.out).map_err(|error| unwritable(&args.out, &error))?;
-    let output = Output::new(args.json);
+    let output = Printer::new(args.json);
     let plan = plan(&args);
     eprintln_quietly(format_args!("{}", announcement(&args.experiment.0, &plan)));
     let mut holds = true;
@@ -29,7 +29,7 @@ pub(super) fn run(args: LabArgs) -> Result<Exit, Failure> {
 }
 
 /// Prints the table, the verdicts and where the files are.
-fn report(output: Output, experiment: Experiment, outcome: &Outcome, files: &Files) -> Result<(), Failure> {
+fn report(output: Printer, experiment: Experiment, outcome: &Outcome, files: &Files) -> Result<(), Failure> {
     let name = experiment.name();
     output.note(format_args!("{experiment}: {}\n\n{}\n", experiment.question(), outcome.table.in_columns()))?;
     for verdict in &outcome.verdicts {

@@ -16,13 +16,13 @@ pub(super) use super::words::counted;
 
 /// The writer of results.
 #[derive(Clone, Copy, Debug)]
-pub struct Output {
+pub struct Printer {
     json: bool,
     /// Whether the program goes on where a result cannot be written.
     stays: bool,
 }
 
-impl Output {
+impl Printer {
     /// Text, or JSON lines.
     #[must_use]
     pub const fn new(json: bool) -> Self {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::args::PingArgs;
 use super::failure::{Exit, Failure};
-use super::output::Output;
+use super::output::Printer;
 use super::progress::Progress;
 use super::session::{self, Session};
 use crate::daemon::config::{Config, HostPort};
@@ -17,7 +17,7 @@ pub(super) fn run(args: PingArgs, environment: &[(String, String)]) -> Result<Ex
     session::block_on(ping(&config, &args.node, output))
 }
 
-async fn ping(config: &Config, node: &HostPort, output: Output) -> Result<Exit, Failure> {
+async fn ping(config: &Config, node: &HostPort, output: Printer) -> Result<Exit, Failure> {
     let progress = Progress::new(format_args!("waiting for {node}"));
     let session = Session::open_alone(config).await?;
     let ask = async |addr| Ok(session.ping(addr).await.map(|pong| Answer::new(addr, &pong)));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::args::RunArgs;
 use super::failure::{Exit, Failure, eprintln_quietly};
 use super::logging;
-use super::output::{Output, counted};
+use super::output::{Printer, counted};
 use super::session;
 use crate::daemon::config::Config;
 use crate::daemon::service::{self, Moment, ServiceError, Started};
@@ -17,7 +17,7 @@ pub(super) fn run(args: RunArgs, environment: &[(String, String)]) -> Result<Exi
     let runtime = session::build(&mut tokio::runtime::Builder::new_multi_thread())?;
     logging::start_talkative(&config);
     config.warnings.iter().for_each(|warning| eprintln_quietly(format_args!("warning: {warning}")));
-    let output = Output::new(args.json).staying(true);
+    let output = Printer::new(args.json).staying(true);
     // `staying`: no result of ours can fail here.
     let ended = runtime.block_on(service::run(&config, |moment| drop(output.result(text(&moment), &record(&moment)))));
     // Look-ups of names that the system has not answered are not waited for.

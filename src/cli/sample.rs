@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::args::SampleArgs;
 use super::failure::{Exit, Failure, eprintln_quietly};
-use super::output::Output;
+use super::output::Printer;
 use super::progress::Progress;
 use super::session::{self, Session};
 use crate::daemon::config::{Config, HostPort};
@@ -17,7 +17,7 @@ pub(super) fn run(args: SampleArgs, environment: &[(String, String)]) -> Result<
     session::block_on(sample(&config, &args.node, output))
 }
 
-async fn sample(config: &Config, node: &HostPort, output: Output) -> Result<Exit, Failure> {
+async fn sample(config: &Config, node: &HostPort, output: Printer) -> Result<Exit, Failure> {
     let progress = Progress::new(format_args!("waiting for {node}"));
     let session = Session::open_alone(config).await?;
     let answer = session::first_answer(node, async |addr| ask(&session, addr).await).await?;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::args::ScrapeArgs;
 use super::failure::{Exit, Failure};
-use super::output::{Output, counted};
+use super::output::{Printer, counted};
 use super::progress::Progress;
 use super::session::{self, AT_ONCE, Session};
 use super::target::{Target, labelled};
@@ -33,7 +33,7 @@ struct Limits {
     join: Duration,
 }
 
-async fn scrape(config: &Config, targets: &[Target], limits: Limits, output: Output) -> Result<Exit, Failure> {
+async fn scrape(config: &Config, targets: &[Target], limits: Limits, output: Printer) -> Result<Exit, Failure> {
     let progress = Progress::new("joining the DHT");
     let session = Session::open(config, limits.join).await?;
     progress.say("counting");

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::args::{Setup, Swarms};
 use super::failure::{Exit, Failure};
 use super::logging;
-use super::output::Output;
+use super::output::Printer;
 use super::progress::Progress;
 use super::target::Selection;
 use crate::daemon::config::{Config, HostPort};
@@ -239,10 +239,10 @@ impl From<StartError> for Failure {
 }
 
 /// What every command that prints results begins with: its settings, its logs, and where results go.
-pub(super) fn begin(setup: Setup, environment: &[(String, String)]) -> Result<(Config, Output), Failure> {
+pub(super) fn begin(setup: Setup, environment: &[(String, String)]) -> Result<(Config, Printer), Failure> {
     let config = Config::load(&setup.settings.into_sources(environment))?;
     logging::start_quiet(&config);
-    Ok((config, Output::new(setup.json)))
+    Ok((config, Printer::new(setup.json)))
 }
 
 /// The torrents that the command line and standard input name, and the keys after them; at least one.

@@ -420,6 +420,7 @@ impl Swarm {
         let ring_len = self.members.len() + self.found.len();
         peers.clear();
         seen.clear(2 * self.members.len() + wanted.min(ring_len));
+        // Members on the asker's host or network come first: they are the fastest, and no one else tells of them.
         for member in near() {
             let seen_as = member.seen_by(asker).filter(|_| peers.len() < wanted);
             // Two members behind our public address can look the same to a stranger.
@@ -435,11 +436,14 @@ impl Swarm {
             addr == asker.addr
                 || (here && (port == asker.addr.port() || near().any(|member| member.addr.port() == port)))
         };
+        // Members and found peers form one ring, members first. Each answer goes on where the last one stopped, so that
+        // everyone in a large swarm is told in turn.
         let at = |index: usize| match self.members.get(index) {
             Some(member) => member.seen_by(asker).filter(|_| !member.is_near(asker)),
             None => Some(self.found[index - self.members.len()].addr).filter(|addr| asker.takes(*addr)),
         };
         let start = cursor as usize % ring_len.max(1);
+        // Once around at most: what does not suit this asker is passed over.
         let (mut index, mut walked) = (start, 0);
         while peers.len() < wanted && walked < ring_len {
             peers.extend(at(index).filter(|peer| !is_own(*peer) && seen.add(*peer)));

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use self::story::{Moment, Step, millis};
 use super::args::DemoArgs;
 use super::failure::{Exit, Failure};
-use super::output::Output;
+use super::output::Printer;
 use super::progress::Progress;
 use super::session;
 use crate::dht::{Dht, Progress as Progressed, StartError};
@@ -39,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 pub(super) fn run(args: &DemoArgs) -> Result<Exit, Failure> {
-    let output = Output::new(args.json);
+    let output = Printer::new(args.json);
     output.note("A DHT on this machine alone: no Internet, no tracker.\n")?;
     session::block_on(async {
         let demo = Demo::start(usize::from(args.nodes), output).await?;
@@ -56,12 +56,12 @@ pub(super) fn run(args: &DemoArgs) -> Result<Exit, Failure> {
 struct Demo {
     nodes: Vec<Dht>,
     began: Instant,
-    output: Output,
+    output: Printer,
 }
 
 impl Demo {
     /// Starts the nodes one after the other. Each is told of one that is there already, and meets others through it.
-    async fn start(count: usize, output: Output) -> Result<Self, Failure> {
+    async fn start(count: usize, output: Printer) -> Result<Self, Failure> {
         let mut demo = Self { nodes: Vec::with_capacity(count), began: Instant::now(), output };
         for _ in 0..count {
             let router = demo.nodes.last().map(|node| node.local_addrs()[0]);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::output::{Output, counted, write_raw};
+use crate::cli::output::{Printer, counted, write_raw};
 use crate::cli::progress::Progress;
 use crate::cli::session::Session;
 use crate::daemon::config::Config;
@@ -30,7 +30,7 @@ pub(super) struct Download {
 }
 
 impl Download {
-    pub(super) async fn run(&self, config: &Config, output: Output) -> Result<Exit, Failure> {
+    pub(super) async fn run(&self, config: &Config, output: Printer) -> Result<Exit, Failure> {
         let progress = Progress::new("joining the DHT");
         let session = Session::open(config, self.patience).await?;
         progress.say("asking for the parts of the file");

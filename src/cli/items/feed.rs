@@ -11,7 +11,7 @@ use super::put::What;
 use super::{check_salt, key, public_key};
 use crate::cli::args::{PublishArgs, ResolveArgs};
 use crate::cli::failure::{Exit, Failure, eprintln_quietly};
-use crate::cli::output::{Output, counted};
+use crate::cli::output::{Printer, counted};
 use crate::cli::progress::Progress;
 use crate::cli::session::{self, Session};
 use crate::cli::target::Target;
@@ -51,7 +51,7 @@ pub(in crate::cli) fn resolve(args: ResolveArgs, environment: &[(String, String)
     session::block_on(look_up(&config, &feed, patience, output))
 }
 
-async fn look_up(config: &Config, feed: &Feed, patience: Duration, output: Output) -> Result<Exit, Failure> {
+async fn look_up(config: &Config, feed: &Feed, patience: Duration, output: Printer) -> Result<Exit, Failure> {
     let progress = Progress::new("joining the DHT");
     let session = Session::open(config, patience).await?;
     progress.say("asking for the torrent of the day");

@@ -9,7 +9,7 @@ use super::download::{Download, unwritable};
 use super::public_key;
 use crate::cli::args::GetArgs;
 use crate::cli::failure::{Exit, Failure, eprintln_quietly};
-use crate::cli::output::{Output, counted};
+use crate::cli::output::{Printer, counted};
 use crate::cli::progress::Progress;
 use crate::cli::session::{self, Session};
 use crate::daemon::config::Config;
@@ -75,7 +75,7 @@ fn target(text: &str) -> Result<Target, Failure> {
 }
 
 impl WantedItem {
-    async fn get(&self, config: &Config, output: Output) -> Result<Exit, Failure> {
+    async fn get(&self, config: &Config, output: Printer) -> Result<Exit, Failure> {
         let target = self.target;
         let progress = Progress::new("joining the DHT");
         let session = Session::open(config, self.patience).await?;
@@ -97,7 +97,7 @@ impl WantedItem {
     }
 
     /// Writes the value where it should go: bytes as they were put, with a line feed after them for people.
-    fn hand_over(&self, item: &Item, output: Output) -> Result<(), Failure> {
+    fn hand_over(&self, item: &Item, output: Printer) -> Result<(), Failure> {
         let value = item.value();
         let contents = value.contents().unwrap_or_else(|| value.as_bencode());
         if let Some(out) = &self.out {

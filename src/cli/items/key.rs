@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::cli::args::{KeyArgs, KeyCommand};
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::output::Output;
+use crate::cli::output::Printer;
 use crate::engine::items::Owner;
 use crate::net::entropy;
 
@@ -18,7 +18,7 @@ pub(in crate::cli) fn run(args: &KeyArgs) -> Result<Exit, Failure> {
         KeyCommand::Show { file, json } => (read(file)?, file, *json),
     };
     let key = hex::encode(owner.public_key());
-    Output::new(json).result(&key, &json!({ "public_key": key, "file": file }))?;
+    Printer::new(json).result(&key, &json!({ "public_key": key, "file": file }))?;
     Ok(Exit::Done)
 }
 

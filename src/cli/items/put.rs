@@ -10,7 +10,7 @@ use super::{check_salt, key};
 use crate::cli::args::PutArgs;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::keep;
-use crate::cli::output::{Output, counted};
+use crate::cli::output::{Printer, counted};
 use crate::cli::progress::Progress;
 use crate::cli::session::{self, Session};
 use crate::daemon::config::Config;
@@ -134,7 +134,7 @@ fn standard_input() -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-fn report(item: &Item, stored: &ItemStored, output: Output) -> Result<Exit, Failure> {
+fn report(item: &Item, stored: &ItemStored, output: Printer) -> Result<Exit, Failure> {
     let (count, target) = (stored.stored_at.len(), item.target());
     let key = match item {
         Item::Immutable(_) => None,

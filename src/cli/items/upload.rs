@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::keep;
-use crate::cli::output::{Output, counted};
+use crate::cli::output::{Printer, counted};
 use crate::cli::progress::Progress;
 use crate::cli::session::Session;
 use crate::daemon::config::Config;
@@ -36,7 +36,7 @@ impl Upload {
     }
 
     /// Stores all of it; with `keep`, again every hour until it is stopped.
-    pub(super) async fn run(&self, config: &Config, keep: bool, output: Output) -> Result<Exit, Failure> {
+    pub(super) async fn run(&self, config: &Config, keep: bool, output: Printer) -> Result<Exit, Failure> {
         if keep {
             return keep::until_stopped(self.keep(config, output)).await;
         }
@@ -48,7 +48,7 @@ impl Upload {
         self.report(stored, output)
     }
 
-    async fn keep(&self, config: &Config, output: Output) -> Result<Exit, Failure> {
+    async fn keep(&self, config: &Config, output: Printer) -> Result<Exit, Failure> {
         let progress = Progress::new("joining the DHT");
         let session = Session::open_whenever(config, self.patience, &progress).await?;
         drop(progress);
@@ -70,7 +70,7 @@ impl Upload {
         session.dht().put_tree(&self.tree, existing, say).await
     }
 
-    fn report(&self, stored: usize, output: Output) -> Result<Exit, Failure> {
+    fn report(&self, stored: usize, output: Printer) -> Result<Exit, Failure> {
         let (root, total) = (self.tree.root, self.tree.items.len());
         if stored < total {
             return Err(Failure::no_network(

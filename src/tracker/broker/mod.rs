@@ -142,7 +142,7 @@ pub type Files = Vec<(InfoHash, Option<Counts>)>;
 pub enum Scraping {
     /// It is answered.
     Now(Files),
-    /// The answer comes as an [`Output::Scraped`].
+    /// The answer comes as an [`Order::Scraped`].
     Held(ScrapeTicket),
 }
 
@@ -151,13 +151,13 @@ pub enum Scraping {
 pub enum Decision {
     /// It is answered.
     Now(Answer),
-    /// The answer comes as an [`Output::Answer`]. The same ticket as before: the client has sent its request again.
+    /// The answer comes as an [`Order::Answer`]. The same ticket as before: the client has sent its request again.
     Held(Ticket),
 }
 
-/// What the broker wants done.
+/// What the broker orders: an answer to be given, or work to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
+pub enum Order {
     /// Give this held answer.
     Answer(Ticket, Answer),
     /// Answer this held scrape.
@@ -243,7 +243,7 @@ pub struct Broker {
     probes: Lane,
     surveys: Surveys,
     relays: Lane,
-    outputs: VecDeque<Output>,
+    outputs: VecDeque<Order>,
     /// Memory of earlier answers, for the next.
     seen: Seen,
     spare: Vec<SocketAddr>,
@@ -318,7 +318,7 @@ impl Broker {
         if request.phase == Phase::Stopped
             && let Some(member) = torrent.swarm.member_mut(client.peer(&request)).filter(|member| member.relayed)
         {
-            self.outputs.push_back(Output::Relay(relay_of(id, member, Phase::Stopped)));
+            self.outputs.push_back(Order::Relay(relay_of(id, member, Phase::Stopped)));
         }
         let may = Forwarding { to_dht: announceable, to_trackers: announceable && self.relaying };
         let news = torrent.take_announce(now, &client, &request, may, external);
@@ -467,7 +467,7 @@ impl Broker {
     }
 
     /// The next thing to be done, until there is none.
-    pub fn poll_output(&mut self) -> Option<Output> {
+    pub fn poll_output(&mut self) -> Option<Order> {
         self.outputs.pop_front()
     }
 
@@ -535,7 +535,7 @@ impl Broker {
                 Some(refusal) => Err(refusal),
                 None => Ok(self.reply(facts, &held.client, &held.request)),
             };
-            self.outputs.push_back(Output::Answer(held.ticket, answer));
+            self.outputs.push_back(Order::Answer(held.ticket, answer));
         }
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::lane::{Lane, Priority, Stage};
 use super::torrent::Torrent;
-use super::{Broker, Client, Counts, Files, Output, Policy, ScrapeTicket, Scraping};
+use super::{Broker, Client, Counts, Files, Order, Policy, ScrapeTicket, Scraping};
 use crate::engine::bloom::SwarmFilters;
 use crate::engine::id::InfoHash;
 use crate::engine::time::Instant;
@@ -193,7 +193,7 @@ impl Broker {
         while let Some(id) = lane.next() {
             let survey = table.get_mut(&id).expect("a count that is under way is not forgotten");
             lane.start(&mut survey.stage);
-            self.outputs.push_back(Output::Survey(id));
+            self.outputs.push_back(Order::Survey(id));
         }
     }
 
@@ -201,7 +201,7 @@ impl Broker {
         let Some(scrape) = self.surveys.release(ticket) else { return };
         self.clients.release(&scrape.client);
         let files = self.files(now, &scrape.ids);
-        self.outputs.push_back(Output::Scraped(ticket, files));
+        self.outputs.push_back(Order::Scraped(ticket, files));
     }
 
     fn count_if_wanted(&mut self, now: Instant, client: &Client, id: InfoHash) {

@@ -18,7 +18,7 @@ struct Scene {
     now: Instant,
     answers: Vec<(Instant, Ticket, Answer)>,
     scraped: Vec<(Instant, ScrapeTicket, Files)>,
-    work: Vec<Output>,
+    work: Vec<Order>,
 }
 
 impl Scene {
@@ -64,8 +64,8 @@ impl Scene {
     fn drain(&mut self) {
         while let Some(output) = self.broker.poll_output() {
             match output {
-                Output::Answer(ticket, answer) => self.answers.push((self.now, ticket, answer)),
-                Output::Scraped(ticket, files) => self.scraped.push((self.now, ticket, files)),
+                Order::Answer(ticket, answer) => self.answers.push((self.now, ticket, answer)),
+                Order::Scraped(ticket, files) => self.scraped.push((self.now, ticket, files)),
                 work => self.work.push(work),
             }
         }
@@ -90,7 +90,7 @@ impl Scene {
         self.drain();
     }
 
-    fn take_work(&mut self) -> Vec<Output> {
+    fn take_work(&mut self) -> Vec<Order> {
         std::mem::take(&mut self.work)
     }
 
@@ -126,8 +126,8 @@ impl Scene {
     }
 }
 
-fn looked_up(work: Output) -> Option<InfoHash> {
-    if let Output::Lookup(id) = work { Some(id) } else { None }
+fn looked_up(work: Order) -> Option<InfoHash> {
+    if let Order::Lookup(id) = work { Some(id) } else { None }
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -161,8 +161,8 @@ fn seed(port: u16) -> Announce {
     Announce { left: Some(0), downloaded: 1000, ..leech(port) }
 }
 
-fn announce_of(client: &str, seed: bool, nearness: Nearness) -> Output {
-    Output::Announce { info_hash: HASH, client: client.parse().unwrap(), seed, nearness, dual: false }
+fn announce_of(client: &str, seed: bool, nearness: Nearness) -> Order {
+    Order::Announce { info_hash: HASH, client: client.parse().unwrap(), seed, nearness, dual: false }
 }
 
 fn peers(count: usize) -> Vec<SocketAddr> {
@@ -185,7 +185,7 @@ fn who_shares_our_address_is_announced_while_it_is_there() {
     let mut scene = Scene::new(Policy::Always);
     scene.answered(local(), seed(1111));
     let announce = |seed, nearness| announce_of("127.0.0.1:1111", seed, nearness);
-    assert_eq!(scene.take_work(), [Output::Lookup(HASH), announce(true, Nearness::Host)]);
+    assert_eq!(scene.take_work(), [Order::Lookup(HASH), announce(true, Nearness::Host)]);
     scene.lookup_ends();
     scene.announce_ends(1111, 8);
     scene.pass(14 * 60 * SECOND);
@@ -242,13 +242,13 @@ fn nobody_else_is_announced() {
     ] {
         let mut scene = Scene::new(Policy::Always);
         scene.held(client, request);
-        assert_eq!(scene.take_work(), [Output::Lookup(HASH)], "{case}");
+        assert_eq!(scene.take_work(), [Order::Lookup(HASH)], "{case}");
     }
     let mut scene = Scene::new(Policy::Never);
     scene.held(local(), leech(1111));
     scene.probe_says(Verdict::Public);
     scene.pass(3600 * SECOND);
-    assert!(!scene.take_work().iter().any(|work| matches!(work, Output::Announce { .. })));
+    assert!(!scene.take_work().iter().any(|work| matches!(work, Order::Announce { .. })));
 }
 
 #[test]
@@ -329,7 +329,7 @@ fn a_scrape_waits_for_one_count_and_is_told_the_union() {
     let (Scraping::Held(one), Scraping::Held(other)) = (one, scene.scrape(remote(), &[HASH])) else {
         panic!("answered")
     };
-    assert_eq!(scene.take_work(), [Output::Survey(HASH)]);
+    assert_eq!(scene.take_work(), [Order::Survey(HASH)]);
     // Two more announce here meanwhile: one that the DHT knows, one that it does not.
     scene.answered(remote(), seed(1111));
     scene.answered(client("192.0.2.1:4000", Transport::Udp), Announce { wanted: Some(0), ..leech(1112) });
@@ -385,7 +385,7 @@ fn a_scrape_gives_no_secret_away() {
     for asker in [local(), remote()] {
         assert_eq!(scene.scrape(asker, &[HASH]), Scraping::Now(vec![(HASH, None)]));
     }
-    assert!(!scene.take_work().contains(&Output::Survey(HASH)));
+    assert!(!scene.take_work().contains(&Order::Survey(HASH)));
     scene.probe_says(Verdict::Public);
     scene.lookup_ends();
     assert!(matches!(scene.scrape(local(), &[HASH]), Scraping::Held(_)));
@@ -406,13 +406,10 @@ fn other_trackers_are_told_of_whom_the_dht_is_told_and_their_peers_count() {
     scene.broker.relay_to_trackers();
     scene.answered(remote(), seed(3333));
     let ticket = scene.held(local(), leech(1111));
-    assert!(
-        matches!(scene.take_work()[..], [Output::Lookup(_), Output::Probe { .. }]),
-        "not before it is proven public"
-    );
+    assert!(matches!(scene.take_work()[..], [Order::Lookup(_), Order::Probe { .. }]), "not before it is proven public");
     scene.probe_says(Verdict::Public);
     let relays = |scene: &mut Scene| -> Vec<Relay> {
-        let relay = |work| if let Output::Relay(relay) = work { Some(relay) } else { None };
+        let relay = |work| if let Order::Relay(relay) = work { Some(relay) } else { None };
         scene.take_work().into_iter().filter_map(relay).collect()
     };
     let addr: SocketAddr = "127.0.0.1:1111".parse().unwrap();
@@ -447,7 +444,7 @@ fn both_addresses_of_a_client_are_recognised() {
     scene.answered(local(), seed(1111));
     scene.broker.announce_finished(scene.now, HASH, 1111, &[Family::V6], 8);
     scene.drain();
-    let dual = |work: &Output| matches!(work, Output::Announce { client, dual: true, .. } if client.is_ipv4());
+    let dual = |work: &Order| matches!(work, Order::Announce { client, dual: true, .. } if client.is_ipv4());
     assert!(scene.take_work().iter().any(dual));
 }
 
@@ -471,7 +468,7 @@ fn clients_are_known_again_after_a_restart() {
     after.broker.restore(after.now, saved.clone(), SECOND);
     after.drain();
     assert_eq!(after.known(), counts);
-    assert!(after.take_work().iter().any(|work| matches!(work, Output::Announce { .. })));
+    assert!(after.take_work().iter().any(|work| matches!(work, Order::Announce { .. })));
     let told = after.answered(client("192.168.1.8:4", Transport::Http), leech(4444)).peers;
     assert_eq!(told.len(), 3, "{told:?}");
     // What each had said and done is known as well.

@@ -1,7 +1,7 @@
 //! The work that torrents want done, and whose work is done now.
 
 use super::torrent::{Facts, Proof, Torrent};
-use super::{Broker, Output, Policy, relay_of};
+use super::{Broker, Order, Policy, relay_of};
 use crate::engine::contact::Family;
 use crate::engine::id::InfoHash;
 use crate::engine::time::Instant;
@@ -63,7 +63,7 @@ impl Broker {
             Some((peer, complete)) => {
                 self.probes.start(&mut torrent.probe);
                 torrent.probe_begins(peer);
-                self.outputs.push_back(Output::Probe { info_hash: id, peer, complete });
+                self.outputs.push_back(Order::Probe { info_hash: id, peer, complete });
                 self.relist(id);
             }
             None => self.probes.leave(&mut torrent.probe),
@@ -77,7 +77,7 @@ impl Broker {
         }
         self.lookups.start(&mut torrent.lookup);
         torrent.lookup_begins(now);
-        self.outputs.push_back(Output::Lookup(id));
+        self.outputs.push_back(Order::Lookup(id));
         self.relist(id);
     }
 
@@ -89,7 +89,7 @@ impl Broker {
         self.announces.start(&mut torrent.announce);
         let Member { addr: client, seed, nearness, .. } = member;
         let dual = has_twin(torrent, &member);
-        self.outputs.push_back(Output::Announce { info_hash: id, client, seed, nearness, dual });
+        self.outputs.push_back(Order::Announce { info_hash: id, client, seed, nearness, dual });
         self.relist(id);
     }
 
@@ -100,7 +100,7 @@ impl Broker {
         };
         self.relays.start(&mut torrent.relay);
         let phase = if member.relayed { Phase::Update } else { Phase::Started };
-        self.outputs.push_back(Output::Relay(relay_of(id, &member, phase)));
+        self.outputs.push_back(Order::Relay(relay_of(id, &member, phase)));
         self.relist(id);
     }
 }

@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 use tracing::info;
 
 use self::news::News;
-use super::broker::{Broker, Client, Decision, Files, Load, Output, Policy, ScrapeTicket, Scraping, Ticket, Transport};
+use super::broker::{Broker, Client, Decision, Files, Load, Order, Policy, ScrapeTicket, Scraping, Ticket, Transport};
 use super::nearness::{self, Site};
 use super::udp::ConnectionIds;
 use super::upstream::Upstream;
@@ -161,7 +161,7 @@ pub struct Gateway<D> {
     shared: Arc<Shared>,
     directory: D,
     doors: Vec<Door>,
-    work: mpsc::UnboundedReceiver<Output>,
+    work: mpsc::UnboundedReceiver<Order>,
 }
 
 /// One address at which the gateway listens, by TCP and by UDP.
@@ -200,7 +200,7 @@ struct State {
     waiting: BTreeMap<Ticket, Waiter>,
     scrapes: BTreeMap<ScrapeTicket, ScrapeWaiter>,
     news: News,
-    work: mpsc::UnboundedSender<Output>,
+    work: mpsc::UnboundedSender<Order>,
 }
 
 /// Where a held scrape goes.
@@ -342,13 +342,14 @@ impl Shared {
     fn hand_out(&self, state: &mut State) {
         while let Some(output) = state.broker.poll_output() {
             match output {
-                Output::Answer(ticket, answer) => match state.tell(ticket.info_hash(), &answer).waiting.remove(&ticket)
-                {
-                    Some(Waiter::Http(sender)) => drop(sender.send(answer)),
-                    Some(Waiter::Udp(path)) => drop(self.late[path.door()].send(udp::late_answer(path, &answer))),
-                    None => {}
-                },
-                Output::Scraped(ticket, files) => match state.scrapes.remove(&ticket) {
+                Order::Answer(ticket, answer) => {
+                    match state.tell(ticket.info_hash(), &answer).waiting.remove(&ticket) {
+                        Some(Waiter::Http(sender)) => drop(sender.send(answer)),
+                        Some(Waiter::Udp(path)) => drop(self.late[path.door()].send(udp::late_answer(path, &answer))),
+                        None => {}
+                    }
+                }
+                Order::Scraped(ticket, files) => match state.scrapes.remove(&ticket) {
                     Some(ScrapeWaiter::Http(sender)) => drop(sender.send(files)),
                     Some(ScrapeWaiter::Udp(path)) => drop(self.late[path.door()].send(udp::late_scrape(path, &files))),
                     None => {}

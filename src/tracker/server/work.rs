@@ -15,7 +15,7 @@ use crate::engine::contact::Family;
 use crate::engine::id::InfoHash;
 use crate::engine::time::Instant;
 use crate::tracker::Phase;
-use crate::tracker::broker::{Output, Standing};
+use crate::tracker::broker::{Order, Standing};
 use crate::tracker::metadata::Verdict;
 use crate::tracker::nearness::Nearness;
 
@@ -27,7 +27,7 @@ const SELDOM: Duration = Duration::from_secs(15);
 pub(super) async fn perform(
     shared: &Arc<Shared>,
     directory: &impl Directory,
-    mut orders: mpsc::UnboundedReceiver<Output>,
+    mut orders: mpsc::UnboundedReceiver<Order>,
 ) {
     let (mut tasks, mut again) = (JoinSet::new(), directory.announce_again());
     loop {
@@ -51,15 +51,15 @@ async fn wait_for_deadline(shared: &Shared) {
     }
 }
 
-async fn execute(shared: Arc<Shared>, directory: impl Directory, order: Output) {
+async fn execute(shared: Arc<Shared>, directory: impl Directory, order: Order) {
     match order {
-        Output::Lookup(id) => {
+        Order::Lookup(id) => {
             let found = |peers: &[_]| shared.with_broker(|broker, now| broker.peers_found(now, id, peers));
             let in_time = timeout(PATIENCE_WITH_DHT, directory.find_peers(id, found)).await.is_ok();
             debug!(%id, in_time, "a lookup for the gateway is over");
             shared.with_broker(|broker, now| broker.lookup_finished(now, id));
         }
-        Output::Announce { info_hash, client, seed, nearness, dual } => {
+        Order::Announce { info_hash, client, seed, nearness, dual } => {
             let families = families(&shared, &directory, info_hash, client, (nearness, dual)).await;
             let announce = directory.announce(info_hash, client.port(), seed, &families);
             let stored = timeout(PATIENCE_WITH_DHT, announce).await.unwrap_or(0);
@@ -68,7 +68,7 @@ async fn execute(shared: Arc<Shared>, directory: impl Directory, order: Output) 
                 broker.announce_finished(now, info_hash, client.port(), &families, stored);
             });
         }
-        Output::Relay(relay) => {
+        Order::Relay(relay) => {
             let (id, client) = (relay.info_hash, relay.client);
             let found = |peers: &[_]| shared.with_broker(|broker, now| broker.peers_found(now, id, peers));
             let interval = upstream::announce(&shared.upstream, &relay, found).await;
@@ -76,7 +76,7 @@ async fn execute(shared: Arc<Shared>, directory: impl Directory, order: Output) 
                 shared.with_broker(|broker, now| broker.relay_finished(now, id, client, interval));
             }
         }
-        Output::Probe { info_hash, peer, complete } => {
+        Order::Probe { info_hash, peer, complete } => {
             let verdict = ask(&shared, info_hash, peer, complete).await.unwrap_or_else(|why| {
                 if shared.state().news.is_new(info_hash, &why) {
                     info!(%info_hash, %peer, why, "the metadata of a torrent could not be read, so it is not announced");
@@ -86,12 +86,12 @@ async fn execute(shared: Arc<Shared>, directory: impl Directory, order: Output) 
             debug!(id = %info_hash, %peer, ?verdict, "a client was asked for metadata");
             shared.with_broker(|broker, now| broker.probe_finished(now, info_hash, verdict));
         }
-        Output::Survey(id) => {
+        Order::Survey(id) => {
             let filters = timeout(PATIENCE_WITH_DHT, directory.count(id)).await.ok().flatten();
             debug!(%id, counted = filters.is_some(), "a swarm was counted for a scrape");
             shared.with_broker(|broker, now| broker.survey_finished(now, id, filters));
         }
-        Output::Answer(..) | Output::Scraped(..) => unreachable!("answers are handed out, not ordered"),
+        Order::Answer(..) | Order::Scraped(..) => unreachable!("answers are handed out, not ordered"),
     }
 }
 

@@ -15,7 +15,7 @@ fn strangers_hold_up_neither_the_lookups_nor_the_answers_of_near_clients() {
     let strangers = scene.take_work();
     assert_eq!(strangers.len(), LOOKUPS.1, "strangers do not have all workers");
     let ticket = scene.held(local(), leech(1111));
-    assert!(scene.take_work().contains(&Output::Lookup(HASH)));
+    assert!(scene.take_work().contains(&Order::Lookup(HASH)));
     scene.found(&peers(3));
     scene.lookup_ends();
     assert_eq!(scene.answers.pop().map(|(_, answered, _)| answered), Some(ticket));
@@ -91,8 +91,8 @@ fn work_for_other_trackers_keeps_no_torrent_out() {
     let mut relayed = Vec::new();
     for work in scene.take_work() {
         match work {
-            Output::Relay(relay) => relayed.push(relay.info_hash),
-            Output::Announce { info_hash, .. } => {
+            Order::Relay(relay) => relayed.push(relay.info_hash),
+            Order::Announce { info_hash, .. } => {
                 scene.broker.announce_finished(scene.now, info_hash, 1111, &[Family::V4], 8);
             }
             other => panic!("{other:?}"),
@@ -168,7 +168,7 @@ fn a_flood_of_infohashes_costs_a_bounded_amount() {
     // Strangers push out strangers, not our own.
     assert!(scene.known().is_some());
     scene.drain();
-    let lookups = scene.take_work().iter().filter(|work| matches!(work, Output::Lookup(_))).count();
+    let lookups = scene.take_work().iter().filter(|work| matches!(work, Order::Lookup(_))).count();
     assert!(lookups <= LOOKUPS.0);
     // All of it is forgotten when it is not asked for.
     scene.pass(2 * 3600 * SECOND);

@@ -7,7 +7,7 @@ use crate::tracker::broker::clients::MAX_HELD;
 fn a_cold_download_waits_for_the_first_peers_and_a_moment_more() {
     let mut scene = Scene::new(Policy::Always);
     let ticket = scene.held(local(), leech(1111));
-    assert_eq!(scene.take_work()[0], Output::Lookup(HASH));
+    assert_eq!(scene.take_work()[0], Order::Lookup(HASH));
     scene.pass(2 * SECOND);
     scene.found(&peers(1));
     scene.pass(SECOND / 2);
@@ -50,7 +50,7 @@ fn a_lookup_that_ends_empty_ends_no_wait_and_the_dht_is_asked_once_more() {
         scene.pass(millis(second - 301));
         assert_eq!((scene.take_work(), scene.answers.len()), (vec![], 0));
         scene.pass(millis(1));
-        assert_eq!(scene.take_work(), [Output::Lookup(HASH)]);
+        assert_eq!(scene.take_work(), [Order::Lookup(HASH)]);
         // Empty again: held to the deadline all the same, and asked no third time.
         scene.pass(millis(300));
         scene.lookup_ends();
@@ -157,7 +157,7 @@ fn one_lookup_serves_all_who_ask() {
     for port in 0..8 {
         scene.held(client(&format!("127.0.0.1:{}", 50_000 + port), Transport::Udp), leech(2000 + port));
     }
-    let lookups = scene.take_work().into_iter().filter(|work| *work == Output::Lookup(HASH)).count();
+    let lookups = scene.take_work().into_iter().filter(|work| *work == Order::Lookup(HASH)).count();
     assert_eq!(lookups, 1);
     scene.found(&peers(40));
     assert_eq!(scene.answers.len(), 8);
@@ -214,8 +214,8 @@ fn two_hundred_magnets_that_are_added_together_all_get_peers() {
         }
         // The clients say that they have no metadata yet; a lookup takes a second and a half.
         for _ in 0..40 {
-            while let Some(at) = scene.work.iter().position(|work| matches!(work, Output::Probe { .. })) {
-                let Output::Probe { info_hash, .. } = scene.work.swap_remove(at) else { unreachable!() };
+            while let Some(at) = scene.work.iter().position(|work| matches!(work, Order::Probe { .. })) {
+                let Order::Probe { info_hash, .. } = scene.work.swap_remove(at) else { unreachable!() };
                 scene.broker.probe_finished(scene.now, info_hash, Verdict::NotYet);
                 scene.drain();
             }
@@ -266,7 +266,7 @@ fn before_the_dht_is_ready_clients_are_told_so() {
     assert_eq!(reply.warning.unwrap(), "the DHT is starting up (nodes so far: 3)");
     scene.broker.set_standing(scene.now, Standing { ready: true, ..Standing::default() });
     scene.drain();
-    assert!(scene.take_work().contains(&Output::Lookup(HASH)));
+    assert!(scene.take_work().contains(&Order::Lookup(HASH)));
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn a_stale_swarm_is_answered_at_once_and_refreshed_behind_the_answer() {
     assert_eq!(scene.take_work(), []);
     scene.pass(SECOND);
     assert_eq!(scene.answered(remote(), leech(1112)).peers.len(), 11);
-    assert_eq!(scene.take_work(), [Output::Lookup(HASH)]);
+    assert_eq!(scene.take_work(), [Order::Lookup(HASH)]);
 }
 
 #[test]
@@ -292,7 +292,7 @@ fn a_download_next_door_keeps_its_swarm_warm() {
     scene.take_work();
     for _ in 0..3 {
         scene.pass(8 * 60 * SECOND);
-        assert!(scene.take_work().contains(&Output::Lookup(HASH)));
+        assert!(scene.take_work().contains(&Order::Lookup(HASH)));
         scene.lookup_ends();
     }
     // Not for strangers, and not for those who left.

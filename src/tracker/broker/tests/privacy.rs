@@ -6,15 +6,15 @@ use super::*;
 fn the_dht_hears_of_a_torrent_only_when_it_is_proven_public() {
     let mut scene = Scene::new(Policy::VerifiedPublic);
     scene.held(local(), leech(1111));
-    let probe = Output::Probe { info_hash: HASH, peer: "127.0.0.1:1111".parse().unwrap(), complete: false };
+    let probe = Order::Probe { info_hash: HASH, peer: "127.0.0.1:1111".parse().unwrap(), complete: false };
     assert_eq!(scene.take_work(), [probe]);
     scene.probe_says(Verdict::Public);
     let announce = announce_of("127.0.0.1:1111", false, Nearness::Host);
-    assert_eq!(scene.take_work(), [Output::Lookup(HASH), announce]);
+    assert_eq!(scene.take_work(), [Order::Lookup(HASH), announce]);
     // Proven once, proven for good.
     scene.found(&peers(40));
     scene.answered(local(), seed(1112));
-    assert!(!scene.take_work().iter().any(|work| matches!(work, Output::Probe { .. })));
+    assert!(!scene.take_work().iter().any(|work| matches!(work, Order::Probe { .. })));
 }
 
 #[test]
@@ -51,10 +51,10 @@ fn a_torrent_whose_metadata_is_withheld_is_refused_and_asked_for_again_after_hal
     scene.pass(2 * 60 * SECOND - SECOND);
     assert_eq!(scene.take_work(), []);
     scene.pass(SECOND);
-    assert!(matches!(scene.take_work()[..], [Output::Probe { .. }]));
+    assert!(matches!(scene.take_work()[..], [Order::Probe { .. }]));
     scene.held(local(), leech(1111));
     scene.probe_says(Verdict::Public);
-    assert_eq!(scene.take_work(), [Output::Lookup(HASH), announce_of("127.0.0.1:1111", false, Nearness::Host)]);
+    assert_eq!(scene.take_work(), [Order::Lookup(HASH), announce_of("127.0.0.1:1111", false, Nearness::Host)]);
 }
 
 #[test]
@@ -67,21 +67,21 @@ fn what_one_client_withholds_is_not_private_for_others() {
     scene.take_work();
     // A stranger is served, and not told of the client that withholds.
     scene.held(remote(), leech(3333));
-    assert_eq!(scene.take_work(), [Output::Lookup(HASH)]);
+    assert_eq!(scene.take_work(), [Order::Lookup(HASH)]);
     scene.found(&peers(3));
     scene.lookup_ends();
     assert_eq!(scene.answers.pop().unwrap().2.unwrap().peers, peers(3));
     // A neighbour is asked itself, and what it proves holds for all.
     scene.pass(3 * 60 * SECOND);
     scene.held(neighbour, leech(2222));
-    let asked = Output::Probe { info_hash: HASH, peer: "192.168.1.7:2222".parse().unwrap(), complete: false };
+    let asked = Order::Probe { info_hash: HASH, peer: "192.168.1.7:2222".parse().unwrap(), complete: false };
     assert!(scene.take_work().contains(&asked));
     scene.probe_says(Verdict::Public);
     scene.pass(2 * SECOND);
     assert!(matches!(scene.answers.pop(), Some((_, _, Ok(_)))));
     scene.answered(local(), leech(1111));
     assert!(scene.known().is_some());
-    let announced = |work: &Output| matches!(work, Output::Announce { .. });
+    let announced = |work: &Order| matches!(work, Order::Announce { .. });
     assert!(scene.take_work().iter().any(announced));
 }
 
@@ -110,7 +110,7 @@ fn a_magnet_that_says_it_has_everything_gets_seeds() {
     assert_eq!(scene.answers.pop().unwrap().2.unwrap().peers, ["192.168.1.7:2222".parse().unwrap()]);
     // Where the torrent is proven public, another magnet that says so is asked too.
     scene.announce(udp, magnet(3333));
-    let asked = Output::Probe { info_hash: HASH, peer: "127.0.0.1:3333".parse().unwrap(), complete: true };
+    let asked = Order::Probe { info_hash: HASH, peer: "127.0.0.1:3333".parse().unwrap(), complete: true };
     assert!(scene.take_work().contains(&asked));
     scene.probe_says(Verdict::NotYet);
     assert_eq!(scene.known().unwrap().complete, 1);
@@ -129,19 +129,19 @@ fn a_magnet_link_gets_peers_first_and_is_announced_when_it_has_metadata() {
     scene.held(local(), leech(1111));
     scene.take_work();
     scene.probe_says(Verdict::NotYet);
-    assert_eq!(scene.take_work(), [Output::Lookup(HASH)]);
+    assert_eq!(scene.take_work(), [Order::Lookup(HASH)]);
     scene.found(&peers(40));
     scene.lookup_ends();
     assert_eq!(scene.answers.len(), 1);
     scene.pass(5 * SECOND);
-    assert!(matches!(scene.take_work()[..], [Output::Probe { .. }]));
+    assert!(matches!(scene.take_work()[..], [Order::Probe { .. }]));
     scene.probe_says(Verdict::NotYet);
     scene.pass(5 * SECOND);
     assert_eq!(scene.take_work(), [], "the pause grows");
     scene.pass(5 * SECOND);
-    assert!(matches!(scene.take_work()[..], [Output::Probe { .. }]));
+    assert!(matches!(scene.take_work()[..], [Order::Probe { .. }]));
     scene.probe_says(Verdict::Public);
-    assert!(matches!(scene.take_work()[..], [Output::Announce { .. }]));
+    assert!(matches!(scene.take_work()[..], [Order::Announce { .. }]));
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn who_cannot_be_asked_gets_peers_and_is_told_that_it_is_not_announced() {
     scene.held(local(), leech(1111));
     scene.take_work();
     scene.probe_says(Verdict::Unknown);
-    assert_eq!(scene.take_work(), [Output::Lookup(HASH)]);
+    assert_eq!(scene.take_work(), [Order::Lookup(HASH)]);
     scene.found(&peers(40));
     let reply = scene.answers.pop().unwrap().2.unwrap();
     assert_eq!(reply.peers.len(), 40);
@@ -158,7 +158,7 @@ fn who_cannot_be_asked_gets_peers_and_is_told_that_it_is_not_announced() {
     // aria2 without a listener: there is no port to ask at.
     let mut scene = Scene::new(Policy::VerifiedPublic);
     scene.held(local(), leech(0));
-    assert_eq!(scene.take_work(), [Output::Lookup(HASH)]);
+    assert_eq!(scene.take_work(), [Order::Lookup(HASH)]);
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn until_it_is_known_whether_a_torrent_is_private_nobody_is_told_of_anybody() {
     let neighbour = scene.held(client("192.168.1.7:4", Transport::Http), leech(3333));
     assert_eq!(scene.answered(client("192.168.1.8:4", Transport::Http), seed(4444)).peers, []);
     assert_eq!(scene.answers, []);
-    assert!(!scene.take_work().contains(&Output::Lookup(HASH)));
+    assert!(!scene.take_work().contains(&Order::Lookup(HASH)));
     scene.probe_says(Verdict::Public);
     scene.found(&peers(1));
     scene.lookup_ends();

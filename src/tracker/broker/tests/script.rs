@@ -40,7 +40,7 @@ struct Player {
     scene: Scene,
     waiting: BTreeMap<Ticket, Instant>,
     scrapes: BTreeMap<ScrapeTicket, Instant>,
-    work: Vec<Output>,
+    work: Vec<Order>,
     private: BTreeSet<InfoHash>,
 }
 
@@ -102,23 +102,23 @@ impl Player {
         }
     }
 
-    fn finish(&mut self, work: Output, count: usize, verdict: u8) {
+    fn finish(&mut self, work: Order, count: usize, verdict: u8) {
         let (broker, now) = (&mut self.scene.broker, self.scene.now);
         match work {
-            Output::Lookup(id) => {
+            Order::Lookup(id) => {
                 broker.peers_found(now, id, &peers(count));
                 broker.lookup_finished(now, id);
             }
-            Output::Announce { info_hash, client, .. } => {
+            Order::Announce { info_hash, client, .. } => {
                 broker.announce_finished(now, info_hash, client.port(), &[Family::V4, Family::V6], count);
             }
-            Output::Relay(relay) if relay.phase == Phase::Stopped => {}
-            Output::Relay(relay) => {
+            Order::Relay(relay) if relay.phase == Phase::Stopped => {}
+            Order::Relay(relay) => {
                 broker.peers_found(now, relay.info_hash, &peers(count));
                 let interval = (count > 20).then_some(count as u32 * SECOND);
                 broker.relay_finished(now, relay.info_hash, relay.client, interval);
             }
-            Output::Probe { info_hash, .. } => {
+            Order::Probe { info_hash, .. } => {
                 let verdicts =
                     [Verdict::Public, Verdict::Private, Verdict::Withheld, Verdict::NotYet, Verdict::Unknown];
                 broker.probe_finished(now, info_hash, verdicts[usize::from(verdict)]);
@@ -126,11 +126,11 @@ impl Player {
                     self.private.insert(info_hash);
                 }
             }
-            Output::Survey(id) => {
+            Order::Survey(id) => {
                 let filters = (verdict > 0).then(SwarmFilters::default);
                 broker.survey_finished(now, id, filters);
             }
-            Output::Answer(..) | Output::Scraped(..) => unreachable!("answers are no work"),
+            Order::Answer(..) | Order::Scraped(..) => unreachable!("answers are no work"),
         }
     }
 
@@ -147,10 +147,10 @@ impl Player {
         assert_eq!(self.scene.broker.load().held, self.waiting.len() + self.scrapes.len());
         for work in self.scene.take_work() {
             let id = match work {
-                Output::Lookup(id)
-                | Output::Survey(id)
-                | Output::Announce { info_hash: id, .. }
-                | Output::Relay(Relay { info_hash: id, phase: Phase::Started | Phase::Update, .. }) => Some(id),
+                Order::Lookup(id)
+                | Order::Survey(id)
+                | Order::Announce { info_hash: id, .. }
+                | Order::Relay(Relay { info_hash: id, phase: Phase::Started | Phase::Update, .. }) => Some(id),
                 _ => None,
             };
             assert!(id.is_none_or(|id| !self.private.contains(&id)), "the DHT was asked about a private torrent");
