@@ -43,6 +43,9 @@ pub fn main(
     args: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> ExitCode {
+    if let Err(failure) = session::require_memory() {
+        return ExitCode::from(failure.report() as u8);
+    }
     let exit = match args::parse(args) {
         Ok(line) => dispatch(line.command, &readable(environment)).unwrap_or_else(|failure| failure.report()),
         Err(error) => print_clap(&error).unwrap_or_else(|failure| failure.report()),

@@ -276,12 +276,19 @@ async fn resolve(node: &HostPort) -> Result<Vec<SocketAddr>, Failure> {
     }
 }
 
+/// What to do where this process may not have what it needs.
+const NO_ROOM: &str = "raise the limits of open files and of memory (ulimit -n, ulimit -v), or end another program";
+
+/// Whether there is memory for any command at all.
+pub(super) fn require_memory() -> Result<(), Failure> {
+    resources::require_memory().map_err(|error| Failure::no_network(format_args!("no room to begin: {error}"), NO_ROOM))
+}
+
 /// The runtime, if this process may have what it needs.
 pub(super) fn build(runtime: &mut tokio::runtime::Builder) -> Result<tokio::runtime::Runtime, Failure> {
-    const CURE: &str = "raise the limits of open files and of memory (ulimit -n, ulimit -v), or end another program";
     resources::raise_limit();
-    resources::require().map_err(|error| Failure::no_network(format_args!("no room to begin: {error}"), CURE))?;
-    runtime.enable_all().build().map_err(|error| Failure::no_network(error, CURE))
+    resources::require().map_err(|error| Failure::no_network(format_args!("no room to begin: {error}"), NO_ROOM))?;
+    runtime.enable_all().build().map_err(|error| Failure::no_network(error, NO_ROOM))
 }
 
 /// Runs a command to its end.

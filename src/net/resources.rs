@@ -1,4 +1,4 @@
-//! What this process may have of the host: open files, threads, memory.
+//! What this process may have of the host: memory, open files, threads.
 
 use std::fs::File;
 use std::io;
@@ -8,11 +8,20 @@ use std::sync::mpsc::channel;
 const FEWEST: usize = 16;
 /// Threads besides one for each core: for look-ups of names and for saving.
 const MORE_THREADS: usize = 3;
-/// Memory without which nothing works, in bytes: the buffers of the sockets, and some for the rest.
-const LEAST_BYTES: usize = 4 << 20;
+/// Memory without which nothing works, in bytes: the stacks of the threads, the buffers of the sockets, and some for the rest.
+const LEAST_BYTES: usize = 24 << 20;
 
-/// Whether this process can have what it needs to begin. The runtime panics without its threads and descriptors, which is no
-/// way to say it.
+/// Whether there is memory to begin with. An allocation that fails later ends the process, which is no way to say it; so
+/// this is asked before anything else.
+///
+/// # Errors
+/// The system gives no more: a limit of the process or of the host is reached.
+pub fn require_memory() -> io::Result<()> {
+    Vec::<u8>::new().try_reserve_exact(LEAST_BYTES).map_err(io::Error::other)
+}
+
+/// Whether this process can have the descriptors and threads that it needs. The runtime panics without them, which is no way
+/// to say it.
 ///
 /// # Errors
 /// The system gives no more: a limit of the process or of the host is reached.
@@ -28,12 +37,11 @@ pub fn require() -> io::Result<()> {
         let thread = std::thread::Builder::new().spawn(move || ended.recv().is_err())?;
         threads.push((sender, thread));
     }
-    let memory = Vec::<u8>::new().try_reserve_exact(LEAST_BYTES).map_err(io::Error::other);
     for (sender, thread) in threads {
         drop(sender);
         let _ = thread.join();
     }
-    memory
+    Ok(())
 }
 
 /// Raises the limit of open files to what the system allows without being asked for more (setrlimit(2), `RLIMIT_NOFILE`): the
