@@ -38,7 +38,8 @@ impl Verdict {
 #[derive(Debug)]
 pub struct Interview {
     request: MetadataRequest,
-    /// Whether the client says that it has the whole torrent, and so its metadata.
+    /// Whether the client certainly has the whole torrent, and so its metadata. That nothing is left to it is not enough:
+    /// aria2 says so of a magnet link, offers the extension and has no metadata to give.
     complete: bool,
 }
 

@@ -188,7 +188,7 @@ pub enum Order {
         info_hash: InfoHash,
         /// Where the client accepts connections.
         peer: SocketAddr,
-        /// Whether it says that it has everything.
+        /// Whether the client certainly has everything, and so the metadata.
         complete: bool,
     },
 }

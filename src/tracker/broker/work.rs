@@ -59,7 +59,7 @@ impl Broker {
 
     fn start_probe(&mut self, id: InfoHash) {
         let torrent = self.torrents.get_mut(&id).expect("what is forgotten leaves the line");
-        match torrent.next_probe(self.policy).map(|member| (member.addr, member.seed)) {
+        match torrent.next_probe(self.policy).map(|member| (member.addr, member.proven_seed)) {
             Some((peer, complete)) => {
                 self.probes.start(&mut torrent.probe);
                 torrent.probe_begins(peer);

@@ -110,7 +110,7 @@ fn a_magnet_that_says_it_has_everything_gets_seeds() {
     assert_eq!(scene.answers.pop().unwrap().2.unwrap().peers, ["192.168.1.7:2222".parse().unwrap()]);
     // Where the torrent is proven public, another magnet that says so is asked too.
     scene.announce(udp, magnet(3333));
-    let asked = Order::Probe { info_hash: HASH, peer: "127.0.0.1:3333".parse().unwrap(), complete: true };
+    let asked = Order::Probe { info_hash: HASH, peer: "127.0.0.1:3333".parse().unwrap(), complete: false };
     assert!(scene.take_work().contains(&asked));
     scene.probe_says(Verdict::NotYet);
     assert_eq!(scene.known().unwrap().complete, 1);
