@@ -1,7 +1,7 @@
 //! One bound UDP address that moves datagrams in batches.
 //!
 //! Where the kernel takes many datagrams in one system call (Linux: `recvmmsg`, `sendmmsg`) it is used; elsewhere,
-//! and under the feature `portable-udp`, there is one call per datagram. Both ways keep the same promises, and the
+//! and under the feature `portable-udp`, there is one call per datagram. Both ways keep the same promises but one (on the wildcard only the batched one knows which address was asked), and the
 //! same tests hold them to it:
 //!
 //! - nothing is allocated per datagram, and nothing blocks;
