@@ -6,7 +6,7 @@
 //! ```
 //!
 //! With a name behind it (`-- libtorrent`), that node alone is tested, and the page stays as it is. It runs inside a network namespace of its own (`unshare`, as root or where users may have namespaces), for
-//! Transmission takes nobody on 127.0.0.0/8 for a node. libtorrent comes from PyPI: `tests/run interop` installs it where
+//! Transmission (jech/dht) ignores nodes on 127.0.0.0/8. libtorrent comes from PyPI: `tests/run interop` installs it where
 //! this example looks for it, or name a Python that has it with the environment variable PYTHON. Transmission is the
 //! `transmission-daemon` of Debian.
 #![forbid(unsafe_code)]

@@ -38,7 +38,7 @@ impl Drop for Running {
 }
 
 impl Target {
-    /// A node on 127.0.0.0/8 that limits nobody here.
+    /// A node on 127.0.0.0/8 without limits.
     const fn unlimited(name: &'static str, addr: SocketAddr, running: Running) -> Self {
         Self { name, addr, manners: LAN, pool: None, _running: running }
     }
@@ -78,7 +78,7 @@ impl Target {
         Self::unlimited("mainline 8.0.1", addr, Running::Mainline { _dht: dht })
     }
 
-    /// The daemon in a folder of its own. jech/dht serves 100 queries a second, and takes nobody on 127.0.0.0/8.
+    /// The daemon in a folder of its own. jech/dht serves 100 queries a second, and ignores nodes on 127.0.0.0/8.
     pub(crate) fn transmission() -> Self {
         let addr: SocketAddr = "198.18.250.1:51413".parse().expect("an address");
         let folder = tempfile::tempdir().expect("a folder");

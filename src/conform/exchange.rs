@@ -35,7 +35,7 @@ impl Probe<'_> {
         let transaction = transaction(self.serial);
         let standard: [Field<'_>; 3] = [("id", &id.0), ("t", &transaction), ("hash", &hash.0)];
         let fields = [fields, &standard].concat();
-        // BEP 43: so the many enter no table, and nobody keeps contacts that are gone when the run is over.
+        // BEP 43: the many enter no table, so that no contact is kept that is gone when the run is over.
         match template.strip_suffix(END).filter(|_| matches!(source, Source::Crowd(_) | Source::ReadOnly)) {
             Some(head) if head.ends_with(b"2:roi1e") => fill(template, &fields),
             Some(head) => fill(&[head, b"2:roi1e", END].concat(), &fields),

@@ -45,7 +45,7 @@ impl Default for Manners {
     }
 }
 
-/// How a node of a private network is treated: it limits nobody, and whoever answers does so at once.
+/// How a node of a private network is treated: it limits no address, and a node that answers does so at once.
 pub const LAN: Manners = Manners { pace: Duration::ZERO, patience: Duration::from_millis(250) };
 
 /// Between two looks at something that changes with time.

@@ -1,5 +1,5 @@
-//! Ghosts: contacts and peers that others name. At some of these addresses nothing ever answers, and nobody may be
-//! sent there by the target (BEP 5, Routing Table).
+//! Ghosts: contacts and peers that others name. At some of these addresses nothing ever answers, and the target must
+//! send no node there (BEP 5, Routing Table).
 
 use crate::conform::Test::Run;
 use crate::conform::exchange::GHOSTS;
