@@ -4,5 +4,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    trackerless::cli::main(std::env::args_os(), std::env::vars_os())
+    trackerless::cli::main(std::env::args_os, std::env::vars_os)
 }

@@ -35,19 +35,27 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
+use crate::net::resources;
 use args::Command;
 pub use failure::{EXIT_CODES, Exit, Failure};
 
-/// Runs the program: reads the command line and the environment, does what they say, and gives the exit code.
-pub fn main(
-    args: impl IntoIterator<Item = OsString>,
-    environment: impl IntoIterator<Item = (OsString, OsString)>,
+/// What is said where there is no memory to begin with.
+const NO_MEMORY: &str = "error: no room to begin: the system gives no more memory\n\
+    cure: raise the limit of memory (ulimit -v), or end another program\n";
+
+/// Runs the program: reads the command line and the environment, does what they say, and gives the exit code. Both are read
+/// only once there is memory for them.
+pub fn main<A: IntoIterator<Item = OsString>, E: IntoIterator<Item = (OsString, OsString)>>(
+    args: impl FnOnce() -> A,
+    environment: impl FnOnce() -> E,
 ) -> ExitCode {
-    if let Err(failure) = session::require_memory() {
-        return ExitCode::from(failure.report() as u8);
+    if resources::require_memory().is_err() {
+        // Not by `Failure`: words put together need memory.
+        let _ = std::io::stderr().write_all(NO_MEMORY.as_bytes());
+        return ExitCode::from(Exit::NoNetwork as u8);
     }
-    let exit = match args::parse(args) {
-        Ok(line) => dispatch(line.command, &readable(environment)).unwrap_or_else(|failure| failure.report()),
+    let exit = match args::parse(args()) {
+        Ok(line) => dispatch(line.command, &readable(environment())).unwrap_or_else(|failure| failure.report()),
         Err(error) => print_clap(&error).unwrap_or_else(|failure| failure.report()),
     };
     lines::flush();

@@ -279,11 +279,6 @@ async fn resolve(node: &HostPort) -> Result<Vec<SocketAddr>, Failure> {
 /// What to do where this process may not have what it needs.
 const NO_ROOM: &str = "raise the limits of open files and of memory (ulimit -n, ulimit -v), or end another program";
 
-/// Whether there is memory for any command at all.
-pub(super) fn require_memory() -> Result<(), Failure> {
-    resources::require_memory().map_err(|error| Failure::no_network(format_args!("no room to begin: {error}"), NO_ROOM))
-}
-
 /// The runtime, if this process may have what it needs.
 pub(super) fn build(runtime: &mut tokio::runtime::Builder) -> Result<tokio::runtime::Runtime, Failure> {
     resources::raise_limit();
