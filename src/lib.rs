@@ -6,7 +6,9 @@
 //! | [`torrent`] | what names a torrent: infohashes, magnet URIs, torrent files, and the flag of private ones |
 //! | [`net`] | the engine on a real network, by tokio (feature `net`) |
 //! | [`dht`] | [`Dht`], the handle that programs embed (feature `net`) |
-//! | [`peer`] | the peer wire: handshake, extensions, metadata (feature `gateway`) |
+//! | [`peer`] | the peer wire: handshake, extensions, metadata (feature `net`) |
+//! | `announcer` | infohashes kept announced, from folders, lists and torrent clients (feature `announcer`) |
+//! | `index` | what is shared: survey, names, search (feature `index`) |
 //! | [`tracker`] | the gateway: a tracker by HTTP and UDP in front, the DHT behind (feature `gateway`) |
 //! | [`conform`] | a black-box suite that tests any DHT node, ours and others |
 //! | [`sim`] | the engine in a network in memory: virtual time, one seed |
@@ -37,6 +39,8 @@
 #![deny(unsafe_code, missing_docs, rustdoc::broken_intra_doc_links)]
 #![warn(unreachable_pub)]
 
+#[cfg(feature = "announcer")]
+pub mod announcer;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod conform;
@@ -45,11 +49,13 @@ pub mod daemon;
 #[cfg(feature = "net")]
 pub mod dht;
 pub mod engine;
+#[cfg(feature = "index")]
+pub mod index;
 #[cfg(feature = "lab")]
 pub mod lab;
 #[cfg(feature = "net")]
 pub mod net;
-#[cfg(feature = "gateway")]
+#[cfg(feature = "net")]
 pub mod peer;
 pub mod sim;
 pub mod torrent;
