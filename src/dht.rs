@@ -35,7 +35,7 @@ pub use self::survey::{SampleError, Sampled, Scraped};
 pub use crate::net::bootstrap::MAINLINE_ROUTERS;
 pub use crate::net::driver::Status;
 pub use crate::net::persist::{Found, PersistError, SavedNode, State, holder, look};
-pub use crate::net::supervisor::NodeFailed;
+pub use crate::net::supervisor::{NodeFailed, Part};
 
 /// A query may get lost; a ping tries so often.
 const PING_TRIES: usize = 3;
@@ -289,7 +289,7 @@ impl Dht {
         self.collect(Request::Snapshot).await.unpack()
     }
 
-    /// Waits until a node fails, which is a bug of this program. The others go on; [`shutdown`](Self::shutdown) ends them.
+    /// Waits until a node, or the task that looks after all of them, fails, which is a bug of this program. The others go on; [`shutdown`](Self::shutdown) ends them.
     pub async fn failed(&self) -> NodeFailed {
         self.inner.supervisor.failed().await
     }

@@ -4,10 +4,10 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 
 use super::upkeep::{self, Place};
 use super::{Dht, Inner, Running, StartError};
@@ -18,7 +18,7 @@ use crate::engine::node::{Config, Node, Serve, Snapshot};
 use crate::engine::random::Random;
 use crate::net::bootstrap::MAINLINE_ROUTERS;
 use crate::net::clock::Clock;
-use crate::net::driver;
+use crate::net::driver::{self, Occasions};
 use crate::net::entropy;
 use crate::net::persist::{DataDir, Found, SavedNode, State};
 use crate::net::socket::Socket;
@@ -171,6 +171,7 @@ impl DhtBuilder {
         let (mut tasks, mut restored) = (Vec::new(), 0);
         let (mut bound, mut awaited) = (Vec::new(), Vec::new());
         let announce_again = watch::Sender::new(0);
+        let look_again = Arc::new(Notify::new());
         for (&addr, saved) in asked.iter().zip(saved) {
             match self.bind_socket(addr, saved.as_ref().map(|saved| saved.bound.port())) {
                 Ok(socket) => bound.push((addr, socket, saved)),
@@ -195,12 +196,12 @@ impl DhtBuilder {
             let new = || Snapshot { contacts: contacts.clone(), ..Snapshot::default() };
             let snapshot = saved.map_or_else(new, |saved| saved.snapshot);
             restored += snapshot.contacts.len();
-            let (handle, task) = self.prepare_node(socket, snapshot, sharers, &announce_again)?;
+            let (handle, task) = self.prepare_node(socket, snapshot, sharers, (&announce_again, &look_again))?;
             tasks.push((handle.local_addr(), task));
             let place = Place::at(upkeep::source_of(addr, self.node.private_network));
             nodes.push(Running { asked: addr, handle, place: place.into() });
         }
-        let inner = Arc::new(Inner {
+        let inner = Arc::new_cyclic(|inner| Inner {
             nodes,
             unavailable,
             awaited,
@@ -210,10 +211,9 @@ impl DhtBuilder {
             restored,
             data_dir: data_dir.map(Arc::new),
             saving: Arc::new(Mutex::new(())),
-            supervisor: Supervisor::start(tasks),
+            supervisor: Supervisor::start(tasks, upkeep::run(Weak::clone(inner), look_again)),
             stopped: AtomicBool::new(false),
         });
-        upkeep::start(Arc::downgrade(&inner));
         Ok(Dht { inner })
     }
 
@@ -282,7 +282,7 @@ impl DhtBuilder {
         socket: Socket,
         mut saved: Snapshot,
         sharers: usize,
-        announce_again: &watch::Sender<u64>,
+        (announce_again, look_again): (&watch::Sender<u64>, &Arc<Notify>),
     ) -> Result<(driver::NodeHandle, impl Future<Output = ()> + Send + 'static), StartError> {
         let ip = socket.local_addr().ip();
         // The host may have another address than at the last run.
@@ -299,8 +299,9 @@ impl DhtBuilder {
             ..self.config(Family::of(&socket.local_addr()), sharers)
         };
         let seed = entropy::seed().map_err(StartError::Entropy)?;
-        let (clock, again) = (self.clock.clone(), announce_again.clone());
-        Ok(driver::prepare(Node::new(config, seed, clock.now()), socket, clock, routers, again))
+        let clock = self.clock.clone();
+        let occasions = Occasions { announce_again: announce_again.clone(), look_again: Arc::clone(look_again) };
+        Ok(driver::prepare(Node::new(config, seed, clock.now()), socket, clock, routers, occasions))
     }
 
     /// BEP 45: each address is a node of its own; what they may take of this host is one budget.

@@ -21,7 +21,7 @@ async fn a_node_that_fails_is_noticed_and_nothing_says_ok() {
     let dht = builder().data_dir(folder.path()).start().await.expect("a node");
     dht.save().await.expect("saved");
     let failed = dht.make_fail(0).await;
-    assert_eq!(failed, NodeFailed { addr: dht.local_addrs()[0], panic: "a test asked for it".to_owned() });
+    assert_eq!(failed, NodeFailed { part: Part::Node(dht.local_addrs()[0]), panic: "a test asked for it".to_owned() });
     assert!(matches!(dht.save().await, Err(SaveError::NodeFailed(again)) if again == failed));
     assert!(matches!(dht.shutdown().await, Err(SaveError::NodeFailed(again)) if again == failed));
 }

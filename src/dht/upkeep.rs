@@ -2,9 +2,10 @@
 //! nodes follow the host to where it is.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::{Dht, Inner, Running};
@@ -34,38 +35,36 @@ impl Place {
     }
 }
 
-/// Starts the task; it ends when the last handle is gone.
-pub(super) fn start(inner: Weak<Inner>) {
-    #[expect(clippy::disallowed_methods, reason = "ends when the last handle is gone")]
-    tokio::spawn(async move {
-        let mut changes = Changes::listen();
-        let mut minutes = tokio::time::interval(LOOK_EVERY);
-        minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        minutes.tick().await;
-        let mut saved = Instant::now();
-        loop {
-            let minute = tokio::select! {
-                _ = minutes.tick() => true,
-                () = changes.next() => false,
-            };
-            if !minute {
-                settle(&mut changes).await;
-            }
-            let Some(inner) = inner.upgrade() else { return };
-            let dht = Dht { inner };
-            follow_host(&dht).await;
-            if minute {
-                exchange_families(&dht).await;
-                tell_who_is_alone(&dht);
-            }
-            if saved.elapsed() >= SAVE_EVERY {
-                saved = Instant::now();
-                if let Err(error) = dht.save().await {
-                    tracing::warn!(%error, "the state could not be saved; trying again in five minutes");
-                }
+/// Looks after the nodes until the last handle is gone: every minute, and as soon as the host changes or `look_again` says so.
+pub(super) async fn run(inner: Weak<Inner>, look_again: Arc<Notify>) {
+    let mut changes = Changes::listen();
+    let mut minutes = tokio::time::interval(LOOK_EVERY);
+    minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    minutes.tick().await;
+    let mut saved = Instant::now();
+    loop {
+        let minute = tokio::select! {
+            _ = minutes.tick() => true,
+            () = changes.next() => false,
+            () = look_again.notified() => false,
+        };
+        if !minute {
+            settle(&mut changes).await;
+        }
+        let Some(inner) = inner.upgrade() else { return };
+        let dht = Dht { inner };
+        follow_host(&dht).await;
+        if minute {
+            exchange_families(&dht).await;
+            tell_who_is_alone(&dht);
+        }
+        if saved.elapsed() >= SAVE_EVERY {
+            saved = Instant::now();
+            if let Err(error) = dht.save().await {
+                tracing::warn!(%error, "the state could not be saved; trying again in five minutes");
             }
         }
-    });
+    }
 }
 
 /// Waits until no more changes come.

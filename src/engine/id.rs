@@ -8,6 +8,9 @@ use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
 
+use sha1::{Digest as _, Sha1};
+use sha2::Sha256;
+
 /// 160 bits in network order, whatever they name.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub [u8; 20]);
@@ -198,6 +201,15 @@ role! {
 role! {
     /// The infohash of a torrent: the name of its swarm, and where its peers are stored (BEP 5).
     InfoHash
+}
+
+impl InfoHash {
+    /// Whether it is the infohash of the torrent with the info dictionary `info`: the SHA-1 of these bytes (BEP 3), or their
+    /// SHA-256 cut to 20 bytes (BEP 52).
+    #[must_use]
+    pub fn names(&self, info: &[u8]) -> bool {
+        Sha1::digest(info)[..] == self.0.0[..] || Sha256::digest(info)[..Id::LEN] == self.0.0[..]
+    }
 }
 
 role! {

@@ -9,8 +9,9 @@ use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::bootstrap::{Resolved, resolve};
 use super::clock::Clock;
@@ -88,6 +89,15 @@ pub struct Status {
     pub datagrams: Counters,
 }
 
+/// What a node tells those who look after it.
+#[derive(Clone, Debug)]
+pub struct Occasions {
+    /// Counts the occasions on which announces should be made again.
+    pub announce_again: watch::Sender<u64>,
+    /// Where the host is should be looked at now.
+    pub look_again: Arc<Notify>,
+}
+
 /// A running node, from outside.
 #[derive(Clone, Debug)]
 pub struct NodeHandle {
@@ -138,7 +148,7 @@ pub fn prepare(
     socket: Socket,
     clock: Clock,
     routers: Vec<String>,
-    announce_again: watch::Sender<u64>,
+    occasions: Occasions,
 ) -> (NodeHandle, impl Future<Output = ()> + Send + 'static) {
     let (commands, to_begin) = mpsc::channel(WAITING);
     let (requests, to_answer) = mpsc::channel(WAITING);
@@ -155,7 +165,7 @@ pub fn prepare(
         own_requests: requests.downgrade(),
         ready: ready_sender,
         local_addr: addr_sender,
-        announce_again,
+        occasions,
         counted_before: Counters::default(),
     };
     (NodeHandle { commands, requests, ready, local_addr }, driver.run(socket, to_begin, to_answer))
@@ -174,8 +184,7 @@ struct Driver {
     own_requests: mpsc::WeakSender<Request>,
     ready: watch::Sender<Option<usize>>,
     local_addr: watch::Sender<SocketAddr>,
-    /// Counts the occasions on which announces should be made again.
-    announce_again: watch::Sender<u64>,
+    occasions: Occasions,
     /// What was counted at sockets that this node had before.
     counted_before: Counters,
 }
@@ -300,7 +309,8 @@ impl Driver {
                 }
             }
             Event::Disconnected => {
-                tracing::warn!(%listening, "no other node answers any more; it is tried again and again")
+                tracing::warn!(%listening, "no other node answers any more; it is tried again and again");
+                self.occasions.look_again.notify_one();
             }
             Event::Reconnected => tracing::info!(%listening, "other nodes answer again"),
             Event::Woke { slept } => {
@@ -345,7 +355,7 @@ impl Driver {
 
     /// Announces that were made before tell others an address that we no longer have, or are too old.
     fn announce_again(&self) {
-        self.announce_again.send_modify(|occasions| *occasions += 1);
+        self.occasions.announce_again.send_modify(|occasions| *occasions += 1);
     }
 
     /// Goes on at another address, at the same port if it can be had. Table, stores and operations stay.

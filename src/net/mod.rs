@@ -14,3 +14,4 @@ pub mod place;
 pub mod resources;
 pub mod socket;
 pub mod supervisor;
+pub mod whole_file;

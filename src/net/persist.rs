@@ -1,8 +1,8 @@
 //! What survives a restart: one file, and a lock so that one process at a time keeps it.
 //!
 //! `state.bencode` is canonical bencode, read and written by `bendy`: per bound address the id, the port, the token
-//! secrets, contacts, and stored peers with the absolute time of their announce. It is replaced as a whole (temporary
-//! file, fsync, rename), so a crash leaves the old one or the new one. A file that cannot be read is set aside, never
+//! secrets, contacts, and stored peers with the absolute time of their announce. It is replaced as a whole
+//! ([`WholeFile`]). A file that cannot be read is set aside, never
 //! overwritten, and the node starts without it.
 
 mod format;
@@ -12,20 +12,18 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 #[cfg(unix)]
 use rustix::io::Errno;
 
 use super::clock::unix_seconds;
+use super::whole_file::{ReplaceError, WholeFile};
 use crate::engine::node::Snapshot;
 
 pub use format::Unreadable;
 pub use holder::holder;
 
 const STATE_FILE: &str = "state.bencode";
-/// What a save writes before it takes the place of the state.
-const TEMPORARY_FILE: &str = "state.bencode.new";
 const LOCK_FILE: &str = "lock";
 /// Longest state file that is read, in bytes: 64 MiB of packed peers grow to about 150 MiB here.
 const MAX_STATE_BYTES: u64 = 512 << 20;
@@ -100,6 +98,12 @@ impl PersistError {
     }
 }
 
+impl From<ReplaceError> for PersistError {
+    fn from(ReplaceError { what, path, source }: ReplaceError) -> Self {
+        Self::Io { what, path, source }
+    }
+}
+
 #[cfg(unix)]
 fn has_errno(error: &io::Error, any: &[Errno]) -> bool {
     Errno::from_io_error(error).is_some_and(|errno| any.contains(&errno))
@@ -128,10 +132,7 @@ pub enum Found {
 pub struct DataDir {
     path: PathBuf,
     _lock: File,
-    /// The folder itself: a rename is on the disk only once its folder is.
-    folder: Option<File>,
-    /// The file that the next save writes.
-    prepared: Mutex<Option<File>>,
+    state: WholeFile,
 }
 
 impl DataDir {
@@ -155,11 +156,8 @@ impl DataDir {
         let holder = format!("process {}\n", std::process::id());
         let written = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| lock.write_all(holder.as_bytes()));
         written.map_err(io_error("write", &lock_path))?;
-        let temporary = path.join(TEMPORARY_FILE);
-        let prepared = create_private(&temporary).map_err(io_error("write", &temporary))?;
-        // Where a folder cannot be opened (Windows), it need not be synchronised either.
-        let folder = File::open(path).ok();
-        Ok(Self { path: path.into(), _lock: lock, folder, prepared: Mutex::new(Some(prepared)) })
+        let state = WholeFile::prepare(path.join(STATE_FILE))?;
+        Ok(Self { path: path.into(), _lock: lock, state })
     }
 
     /// Reads the state; a damaged file is set aside under a name that says when.
@@ -191,42 +189,13 @@ impl DataDir {
     /// # Errors
     /// The system refuses; the old state is still there then.
     pub fn save(&self, state: &State) -> Result<(), PersistError> {
-        let (target, temporary) = (self.path.join(STATE_FILE), self.path.join(TEMPORARY_FILE));
-        let bytes = format::encode(state);
-        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        let usable = prepared.take().filter(|file| is_still_at(file, &temporary));
-        let written = usable.map_or_else(|| create_private(&temporary), Ok).and_then(|mut file| {
-            file.write_all(&bytes)?;
-            file.sync_all()
-        });
-        if let Err(error) = written {
-            // A part of a state takes room where there may be none.
-            let _ = fs::remove_file(&temporary);
-            return Err(io_error("write", &temporary)(error));
-        }
-        fs::rename(&temporary, &target).map_err(io_error("replace", &target))?;
-        if let Some(folder) = &self.folder {
-            folder.sync_all().map_err(io_error("synchronise", &self.path))?;
-        }
-        // If it cannot be had now, the next save tries again.
-        *prepared = create_private(&temporary).ok();
-        Ok(())
+        Ok(self.state.replace(&format::encode(state))?)
     }
 
     /// The folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
-    }
-}
-
-impl Drop for DataDir {
-    fn drop(&mut self) {
-        let prepared = self.prepared.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let temporary = self.path.join(TEMPORARY_FILE);
-        if prepared.take().is_some_and(|file| is_still_at(&file, &temporary)) {
-            let _ = fs::remove_file(temporary);
-        }
     }
 }
 
@@ -268,19 +237,6 @@ fn read_state(path: &Path) -> io::Result<Result<Vec<u8>, Unreadable>> {
     Ok(Ok(bytes))
 }
 
-/// Whether `path` still names `file`: nobody has replaced or removed it.
-#[cfg(unix)]
-fn is_still_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    let same = |a: &fs::Metadata, b: &fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
-    file.metadata().is_ok_and(|open| path.symlink_metadata().is_ok_and(|named| same(&open, &named)))
-}
-
-#[cfg(not(unix))]
-fn is_still_at(_: &File, path: &Path) -> bool {
-    path.is_file()
-}
-
 /// A folder that only its owner may use: what is in it are secrets, and names that nobody else may put links under. A
 /// folder that is there already stays as it is.
 fn create_folder(path: &Path) -> io::Result<()> {
@@ -288,20 +244,6 @@ fn create_folder(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.recursive(true).create(path)
-}
-
-/// A new file that only its owner may read: it holds the secrets behind our tokens. What had the name before goes; had it
-/// been a link, nothing is written where it led.
-fn create_private(path: &Path) -> io::Result<File> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 /// Refuses to open a symbolic link.

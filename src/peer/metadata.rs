@@ -4,7 +4,7 @@
 use super::extension::{self, Extensions, OUR_METADATA_ID};
 use super::handshake::{self, Handshake};
 use super::message::{EXTENDED, Front, push_extended, split};
-use super::pieces::{MetadataMessage, Pieces, is_genuine};
+use super::pieces::{MetadataMessage, Pieces};
 use crate::engine::id::InfoHash;
 
 /// How a connection ended.
@@ -176,7 +176,7 @@ impl MetadataRequest {
             return self.fail(WireError::Malformed);
         }
         match fetch.pieces.take_whole() {
-            Some(metadata) if is_genuine(&metadata, self.info_hash) => {
+            Some(metadata) if self.info_hash.names(&metadata) => {
                 self.outcome = Some(Outcome::Metadata(metadata));
             }
             Some(_) => self.fail(WireError::WrongMetadata),

@@ -1,10 +1,6 @@
 //! An info dictionary that arrives in pieces (BEP 9).
 
-use sha1::{Digest as _, Sha1};
-use sha2::Sha256;
-
 use crate::engine::bencode::scan::{Malformed, Scanner};
-use crate::engine::id::{Id, InfoHash};
 
 /// Largest info dictionary that is fetched, in bytes. Only torrents with millions of pieces have more.
 pub const MAX_METADATA: usize = 16 << 20;
@@ -103,13 +99,6 @@ impl Pieces {
     pub fn take_whole(&mut self) -> Option<Vec<u8>> {
         (self.missing == 0).then(|| std::mem::take(&mut self.metadata))
     }
-}
-
-/// Whether `metadata` is what the infohash names: by SHA-1 (BEP 3), or by SHA-256 cut to 20 bytes (BEP 52).
-#[must_use]
-pub fn is_genuine(metadata: &[u8], info_hash: InfoHash) -> bool {
-    Sha1::digest(metadata)[..] == info_hash.as_bytes()[..]
-        || Sha256::digest(metadata)[..Id::LEN] == info_hash.as_bytes()[..]
 }
 
 #[cfg(test)]

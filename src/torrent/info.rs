@@ -92,12 +92,6 @@ impl Info {
     }
 }
 
-/// Whether `raw` is the info dictionary that `infohash` names: its SHA-1, or its SHA-256 cut to 20 bytes.
-#[must_use]
-pub fn is_genuine(raw: &[u8], infohash: &InfoHash) -> bool {
-    Sha1::digest(raw)[..] == infohash.as_bytes()[..] || Sha256::digest(raw)[..Id::LEN] == infohash.as_bytes()[..]
-}
-
 /// The keys that were read so far.
 #[derive(Default)]
 struct Draft<'a> {
@@ -230,9 +224,9 @@ mod tests {
         assert_eq!(info(TREE).infohashes().as_slice(), [sha256_id(TREE)]);
         let hybrid = format!("{TREE}6:pieces20:01234567890123456789");
         assert_eq!(info(&hybrid).infohashes().as_slice(), [sha1_id(&hybrid), sha256_id(&hybrid)]);
-        assert!(is_genuine(format!("d{V1}e").as_bytes(), &sha1_id(V1)));
-        assert!(is_genuine(format!("d{TREE}e").as_bytes(), &sha256_id(TREE)));
-        assert!(!is_genuine(format!("d{V1}e").as_bytes(), &sha1_id(TREE)));
+        assert!(sha1_id(V1).names(format!("d{V1}e").as_bytes()));
+        assert!(sha256_id(TREE).names(format!("d{TREE}e").as_bytes()));
+        assert!(!sha1_id(TREE).names(format!("d{V1}e").as_bytes()));
         assert!(info("4:name1:a").infohashes().is_empty());
     }
 

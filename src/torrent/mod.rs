@@ -38,7 +38,7 @@ use sha1::{Digest, Sha1};
 
 use crate::engine::id::InfoHash;
 
-pub use info::{Info, InfoError, is_genuine};
+pub use info::{Info, InfoError};
 pub use magnet::MagnetError;
 pub use metainfo::{MAX_FILE_BYTES, Metainfo, MetainfoError};
 pub use name::{InfohashError, parse_infohash, printable};

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// What a save writes before it takes the place of the state.
+const TEMPORARY_FILE: &str = "state.bencode.new";
+
 /// A folder of its own for each test, gone when it ends.
 struct Folder(PathBuf);
 

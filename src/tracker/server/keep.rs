@@ -1,7 +1,7 @@
 //! The file of the gateway's clients: read at the start, written every five minutes and at the end.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use super::{Monitor, Shared};
 use crate::net::clock::unix_seconds;
+use crate::net::whole_file::{ReplaceError, WholeFile};
 use crate::tracker::saved::{MAX_FILE_BYTES, Saved, Unreadable};
 
 /// Name of the file in the folder.
@@ -19,6 +20,11 @@ const FILE: &str = "gateway.clients";
 const SAVE_EVERY: Duration = Duration::from_secs(5 * 60);
 /// Damaged files that are set aside in the same second.
 const MAX_ASIDE: u32 = 100;
+
+/// Where the clients are kept, and what a save of them needs.
+pub(super) fn prepare(folder: &Path) -> io::Result<WholeFile> {
+    WholeFile::prepare(folder.join(FILE)).map_err(|error| error.source)
+}
 
 /// What a folder holds.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,10 +35,10 @@ enum Found {
     Damaged(Unreadable, PathBuf),
 }
 
-/// Gives the broker the clients that were saved in `folder`. A file that is damaged is set aside, and the gateway starts
+/// Gives the broker the clients that were saved in `file`. A file that is damaged is set aside, and the gateway starts
 /// without it.
-pub(super) fn restore(shared: &Shared, folder: &Path) {
-    match load(folder) {
+pub(super) fn restore(shared: &Shared, file: &Path) {
+    match load(file) {
         Ok(Found::Nothing) => {}
         Ok(Found::Clients(saved)) => {
             let absence = Duration::from_secs(unix_seconds().saturating_sub(saved.at));
@@ -46,19 +52,18 @@ pub(super) fn restore(shared: &Shared, folder: &Path) {
             warn!(%reason, moved_to = %aside.display(), "the file of the gateway's clients cannot be read; starting without it");
         }
         Err(error) => {
-            let file = folder.join(FILE);
             warn!(%error, file = %file.display(), "the gateway's clients cannot be read; starting without them");
         }
     }
 }
 
 /// Saves every five minutes, for ever.
-pub(super) async fn save_for_ever(shared: Arc<Shared>, folder: PathBuf) {
+pub(super) async fn save_for_ever(shared: Arc<Shared>) {
     let monitor = Monitor(shared);
     loop {
         sleep(SAVE_EVERY).await;
-        if let Err(error) = monitor.save_to(folder.clone()).await {
-            warn!(%error, folder = %folder.display(), "the gateway's clients could not be saved; trying again later");
+        if let Err(error) = monitor.save().await {
+            warn!(%error, "the gateway's clients could not be saved; trying again later");
         }
     }
 }
@@ -68,31 +73,27 @@ impl Monitor {
     ///
     /// # Errors
     /// The system refuses; the file is as it was then.
-    pub async fn save(&self) -> io::Result<()> {
-        match self.0.keep_in.clone() {
-            Some(folder) => self.save_to(folder).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn save_to(&self, folder: PathBuf) -> io::Result<()> {
+    pub async fn save(&self) -> Result<(), ReplaceError> {
+        let Some(file) = self.0.kept.clone() else { return Ok(()) };
         let torrents = self.0.with_broker(|broker, now| broker.snapshot(now));
         let saved = Saved { at: unix_seconds(), torrents };
-        tokio::task::spawn_blocking(move || store(&folder, &saved.encode())).await.map_err(io::Error::other)?
+        let path = file.path().to_owned();
+        let writing = tokio::task::spawn_blocking(move || file.replace(&saved.encode()));
+        let source = |error| ReplaceError { what: "write", path, source: io::Error::other(error) };
+        writing.await.map_err(source)?
     }
 }
 
-fn load(folder: &Path) -> io::Result<Found> {
-    let file = folder.join(FILE);
+fn load(file: &Path) -> io::Result<Found> {
     let mut bytes = Vec::new();
-    match File::open(&file) {
+    match File::open(file) {
         Ok(open) => open.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
         Err(error) => return Err(error),
     };
     match Saved::decode(&bytes) {
         Ok(saved) => Ok(Found::Clients(saved)),
-        Err(reason) => set_aside(&file).map(|aside| Found::Damaged(reason, aside)),
+        Err(reason) => set_aside(file).map(|aside| Found::Damaged(reason, aside)),
     }
 }
 
@@ -108,28 +109,6 @@ fn set_aside(file: &Path) -> io::Result<PathBuf> {
     Err(io::ErrorKind::AlreadyExists.into())
 }
 
-/// Replaces the file as a whole, so that a crash leaves the old one or the new one.
-fn store(folder: &Path, bytes: &[u8]) -> io::Result<()> {
-    let (file, new) = (folder.join(FILE), folder.join(format!("{FILE}.new")));
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    // Created anew: what stands there is never written through, be it a link.
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut open = options.open(&new)?;
-    open.write_all(bytes)?;
-    open.sync_all()?;
-    fs::rename(&new, &file)?;
-    if cfg!(unix) {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,22 +116,25 @@ mod tests {
     #[test]
     fn what_is_stored_is_loaded_and_a_damaged_file_is_set_aside() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(load(folder.path()).unwrap(), Found::Nothing);
-        let saved = Saved { at: 7, torrents: Vec::new() };
+        let file = folder.path().join(FILE);
+        assert_eq!(load(&file).unwrap(), Found::Nothing);
         // A link in the place of the new file is not followed.
         #[cfg(unix)]
         std::os::unix::fs::symlink(folder.path().join("elsewhere"), folder.path().join("gateway.clients.new")).unwrap();
-        store(folder.path(), &saved.encode()).unwrap();
+        let kept = prepare(folder.path()).unwrap();
+        let saved = Saved { at: 7, torrents: Vec::new() };
+        kept.replace(&saved.encode()).unwrap();
         assert!(!folder.path().join("elsewhere").exists());
-        assert_eq!(load(folder.path()).unwrap(), Found::Clients(saved.clone()));
+        assert_eq!(load(&file).unwrap(), Found::Clients(saved.clone()));
         for _ in 0..2 {
             let mut bytes = saved.encode();
             bytes[25] ^= 1;
-            store(folder.path(), &bytes).unwrap();
-            let Found::Damaged(Unreadable::Damaged, aside) = load(folder.path()).unwrap() else { panic!("read") };
+            kept.replace(&bytes).unwrap();
+            let Found::Damaged(Unreadable::Damaged, aside) = load(&file).unwrap() else { panic!("read") };
             assert_eq!(fs::read(aside).unwrap(), bytes);
-            assert_eq!(load(folder.path()).unwrap(), Found::Nothing);
+            assert_eq!(load(&file).unwrap(), Found::Nothing);
         }
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "both damaged files are kept");
+        drop(kept);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "both damaged files are kept, and nothing else");
     }
 }

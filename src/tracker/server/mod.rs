@@ -41,6 +41,7 @@ use crate::engine::id::InfoHash;
 use crate::engine::random::Random;
 use crate::engine::time::Instant;
 use crate::net::http::page::Name;
+use crate::net::whole_file::WholeFile;
 
 /// The name by which many torrents call the tracker of their local network.
 const RETRACKER: &str = "retracker.local";
@@ -191,7 +192,8 @@ struct Shared {
     probes: Mutex<probe::Budget>,
     connection_ids: ConnectionIds,
     our_peer_id: [u8; 20],
-    keep_in: Option<PathBuf>,
+    /// The file of the clients.
+    kept: Option<Arc<WholeFile>>,
 }
 
 #[derive(Debug)]
@@ -251,10 +253,10 @@ impl<D: Directory> Gateway<D> {
             probes: Mutex::new(probe::Budget::new(local.port())),
             connection_ids: ConnectionIds::new(random.secret_key()),
             our_peer_id: peer_id(&mut random),
-            keep_in: settings.keep_in,
+            kept: settings.keep_in.as_deref().map(keep::prepare).transpose()?.map(Arc::new),
         };
-        if let Some(folder) = &shared.keep_in {
-            keep::restore(&shared, folder);
+        if let Some(file) = &shared.kept {
+            keep::restore(&shared, file.path());
         }
         Ok(Self { shared: Arc::new(shared), directory, doors, work })
     }
@@ -284,8 +286,8 @@ impl<D: Directory> Gateway<D> {
         }
         let (for_work, directory_for_work) = (Arc::clone(&shared), directory.clone());
         tasks.spawn(async move { work::perform(&for_work, &directory_for_work, work).await });
-        if let Some(folder) = shared.keep_in.clone() {
-            tasks.spawn(keep::save_for_ever(Arc::clone(&shared), folder));
+        if shared.kept.is_some() {
+            tasks.spawn(keep::save_for_ever(Arc::clone(&shared)));
         }
         tasks.spawn(async move { work::observe(&shared, &directory).await });
         if let Some(Err(error)) = tasks.join_next().await
