@@ -99,8 +99,8 @@ fn a_warm_node_answers_without_allocating() {
 #[cfg(feature = "gateway")]
 #[test]
 fn a_warm_gateway_answers_announces_over_udp_without_allocating() {
+    use trackerless::net::nearness::Nearness;
     use trackerless::tracker::broker::{Broker, Client, Decision, Policy, Standing, Transport};
-    use trackerless::tracker::nearness::Nearness;
     use trackerless::tracker::udp::{self, Action};
 
     let mut broker = Broker::new(Policy::Always, [].into(), [7; 32]);
@@ -147,8 +147,8 @@ fn a_warm_gateway_answers_announces_over_udp_without_allocating() {
 #[cfg(feature = "gateway")]
 #[test]
 fn what_the_gateway_remembers_fits_into_its_memory() {
+    use trackerless::net::nearness::Nearness;
     use trackerless::tracker::broker::{Broker, Client, Policy, Standing, Transport};
-    use trackerless::tracker::nearness::Nearness;
     use trackerless::tracker::udp::{self, Action};
 
     const MEMORY: usize = 12 << 20;

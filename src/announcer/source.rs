@@ -11,6 +11,9 @@ pub struct Listing {
     pub source: Arc<str>,
     /// Its torrents.
     pub torrents: Vec<Listed>,
+    /// Whether they are announced over IPv4 only: their client is another host of our local network, which shares our public
+    /// IPv4 address and no other.
+    pub ipv4_only: bool,
     /// Entries that could not be read, with the reason.
     pub left_out: Vec<LeftOut>,
     /// Why the source could not be asked this time, with the cure. Its torrents are then those that it told last.
@@ -24,7 +27,8 @@ pub struct Listed {
     pub infohash: InfoHash,
     /// Its name, where the source has one.
     pub name: Option<Arc<str>>,
-    /// The TCP or uTP port that the client listens on; `None` where the source does not know it.
+    /// The port at which peers reach the client by TCP or uTP; `None` where the source does not know it. When it changes, the
+    /// torrent is announced again at once.
     pub port: Option<u16>,
     /// Whether the client has all of it.
     pub complete: bool,
@@ -43,6 +47,9 @@ pub enum ListedState {
     Private,
     /// The source cannot say whether it is private: the metadata decides (BEP 9).
     PrivacyUnknown,
+    /// The world reaches the client at another address than ours, or not at all: through a VPN or a proxy that we do not
+    /// use, or on another host. It is never announced from here, since the DHT would learn a wrong address.
+    Elsewhere,
 }
 
 /// An entry that could not be used.

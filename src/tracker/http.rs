@@ -277,6 +277,21 @@ mod tests {
         parse_announce(query.as_bytes()).unwrap()
     }
 
+    #[test]
+    fn a_client_is_where_it_says_and_where_it_sends_from() {
+        for (claim, addresses) in [
+            ("ip=203.0.113.8", "203.0.113.8 127.0.0.1"),
+            ("ipv4=203.0.113.8:6881", "203.0.113.8 127.0.0.1"),
+            ("ipv6=2001%3adb8%3a1%3a%3a8", "2001:db8:1::8 127.0.0.1"),
+            ("ipv6=%5b2001%3adb8%3a%3a8%5d%3a6881", "2001:db8::8 127.0.0.1"),
+            ("", "127.0.0.1"),
+        ] {
+            let (announce, _) = parse(&format!("info_hash=aaaaaaaaaaaaaaaaaaaa&{claim}"));
+            let found = announce.addresses([127, 0, 0, 1].into()).map(|ip| ip.to_string()).collect::<Vec<_>>();
+            assert_eq!(found.join(" "), addresses, "{claim}");
+        }
+    }
+
     /// One announce of each client, as its source builds it; the infohash holds every kind of byte.
     const GOLDEN: [(&str, &str); 7] = [
         (

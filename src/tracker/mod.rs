@@ -6,15 +6,14 @@
 //!
 //! Four parts are pure and are told the time: [`http`] and [`udp`] turn bytes into the words below and back,
 //! [`swarm`] remembers the peers of one infohash, [`broker`] decides what is answered now, what is held, and what is
-//! asked of the DHT. [`nearness`] says whom we may announce for, [`metadata`] finds out whether a torrent is private,
-//! [`upstream`] speaks to other trackers.
+//! asked of the DHT. [`net::nearness`](crate::net::nearness) says whom we may announce for, [`metadata`] finds out whether
+//! a torrent is private, [`upstream`] speaks to other trackers.
 #![forbid(unsafe_code)]
 
 pub mod broker;
 mod dht;
 pub mod http;
 pub mod metadata;
-pub mod nearness;
 pub mod saved;
 pub mod server;
 pub mod swarm;
@@ -53,7 +52,7 @@ pub struct Announce {
     pub wanted: Option<usize>,
     /// Where the last batch of peers ended: our own `tracker id`, sent back.
     pub cursor: Option<u32>,
-    /// Addresses that it claims to have (`ip=`, `ipv4=`). Never believed as a peer's address: see [`nearness`].
+    /// Addresses that it claims to have (`ip=`, `ipv4=`). Never believed as a peer's address: see [`net::nearness`](crate::net::nearness).
     pub claimed_v4: Option<Ipv4Addr>,
     /// The same for IPv6.
     pub claimed_v6: Option<Ipv6Addr>,
@@ -91,6 +90,11 @@ impl Announce {
     #[must_use]
     pub fn wanted(&self) -> usize {
         if self.phase == Phase::Stopped { 0 } else { self.wanted.unwrap_or(DEFAULT_WANTED).min(MAX_WANTED) }
+    }
+
+    /// The addresses that tell where a client is that sent this from `sender`: those that it claims, and that one.
+    pub fn addresses(&self, sender: IpAddr) -> impl Iterator<Item = IpAddr> {
+        [self.claimed_v4.map(IpAddr::V4), self.claimed_v6.map(IpAddr::V6), Some(sender)].into_iter().flatten()
     }
 
     /// Whether a peer can be reached at the announced port. Clients behind a proxy announce 1.

@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use super::broker::{SavedMember, SavedTorrent};
 use super::metadata::Verdict;
-use super::nearness::Nearness;
 use crate::engine::contact::canonical;
 use crate::engine::id::InfoHash;
+use crate::net::nearness::Nearness;
 
 const HEAD: &[u8] = b"trackerless gateway 1\n";
 const CHECKSUM_LEN: usize = 4;

@@ -12,12 +12,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::metadata::Verdict;
-use super::nearness::Nearness;
 use super::{Counts, MAX_WANTED};
 use crate::engine::bloom::{Filter, SwarmFilters};
 use crate::engine::contact::{self, Family};
 use crate::engine::owner::{Level, network};
 use crate::engine::time::Instant;
+use crate::net::nearness::Nearness;
 
 /// Members of one swarm: an answer's worth.
 pub const MAX_MEMBERS: usize = MAX_WANTED;

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use crate::dht::{Dht, DhtBuilder};
 use crate::engine::limits::ITEM_BYTES;
-use crate::tracker::nearness::Site;
+use crate::net::nearness::Site;
 use crate::tracker::server::Settings as GatewaySettings;
 
 pub use error::ConfigError;

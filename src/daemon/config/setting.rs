@@ -12,8 +12,8 @@ use crate::engine::compliance::Compliance;
 use crate::engine::id::InfoHash;
 use crate::engine::limits::{NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES};
 use crate::engine::node::Serve;
+use crate::net::nearness::{Range, Site};
 use crate::tracker::broker::Policy;
-use crate::tracker::nearness::{Range, Site};
 use crate::tracker::server::HostName;
 use crate::tracker::upstream::Upstream;
 

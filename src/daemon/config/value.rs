@@ -11,8 +11,8 @@ use tracing_subscriber::EnvFilter;
 use crate::engine::compliance::Compliance;
 use crate::engine::id::InfoHash;
 use crate::engine::node::Serve;
+use crate::net::nearness::Range;
 use crate::tracker::broker::Policy;
-use crate::tracker::nearness::Range;
 use crate::tracker::server::HostName;
 use crate::tracker::upstream::Upstream;
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::torrent::Facts;
 use super::{Broker, Client, Policy};
+use crate::net::nearness::{Nearness, is_elsewhere};
 use crate::tracker::metadata::Verdict;
-use crate::tracker::nearness::{Nearness, is_elsewhere};
 use crate::tracker::swarm::Asker;
 use crate::tracker::{Announce, Phase, Reply};
 
@@ -72,7 +72,7 @@ impl Broker {
                     .into(),
             );
         }
-        if near && is_elsewhere(request, client.addr.ip(), &self.standing.external) {
+        if near && is_elsewhere(request.addresses(client.addr.ip()), &self.standing.external) {
             return Some(
                 "not announced to the DHT: this client and the gateway have different public addresses".into(),
             );

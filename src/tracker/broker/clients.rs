@@ -14,7 +14,7 @@ use crate::engine::keyed_hash::KeyedHash;
 use crate::engine::owner::{Level, network};
 use crate::engine::random::Random;
 use crate::engine::time::Instant;
-use crate::tracker::nearness::Nearness;
+use crate::net::nearness::Nearness;
 
 /// Answers held at a time, for all clients together.
 pub(super) const MAX_HELD: usize = 4_096;

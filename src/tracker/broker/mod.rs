@@ -12,7 +12,7 @@
 //! * One lookup per infohash, however many ask. What it found is good for ten minutes, and asked again from two minutes on.
 //! * One count (BEP 33) per infohash, however many scrape it, and only of swarms that are no secret.
 //! * A client that announced here is known here at once, and announced to the DHT if that is safe
-//!   ([`nearness`](super::nearness)) and allowed ([`Policy`]).
+//!   ([`nearness`](crate::net::nearness)) and allowed ([`Policy`]).
 //! * Near clients come first: their work is done first, and strangers have neither all workers, nor all held answers, nor
 //!   the memory of near clients.
 //! * A client that keeps its metadata to itself is taken to have a private torrent. That holds for this client alone: the
@@ -41,7 +41,6 @@ pub use self::saved::{SavedMember, SavedTorrent};
 use self::survey::Surveys;
 use self::torrent::{Facts, Forwarding, Held, Proof, Rank, Torrent};
 use super::metadata::Verdict;
-use super::nearness::{Nearness, is_elsewhere};
 use super::swarm::{Member, Seen};
 use super::upstream::Relay;
 use super::{Announce, Answer, Counts, Failure, Phase, Reply};
@@ -50,6 +49,7 @@ use crate::engine::id::InfoHash;
 use crate::engine::keyed_hash::KeyedHash;
 use crate::engine::random::Random;
 use crate::engine::time::Instant;
+use crate::net::nearness::{Nearness, is_elsewhere};
 
 /// Infohashes that are remembered. When there are more, those without near clients go first, the oldest ahead.
 const MAX_TORRENTS: usize = 20_000;
@@ -313,7 +313,7 @@ impl Broker {
         }
         let external = &self.standing.external;
         let near = client.nearness.shares_our_address();
-        let announceable = near && !is_elsewhere(&request, client.addr.ip(), external);
+        let announceable = near && !is_elsewhere(request.addresses(client.addr.ip()), external);
         let torrent = self.torrents.get_mut(&id).expect("room was made for it");
         if request.phase == Phase::Stopped
             && let Some(member) = torrent.swarm.member_mut(client.peer(&request)).filter(|member| member.relayed)

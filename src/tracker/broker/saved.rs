@@ -10,8 +10,8 @@ use super::torrent::{Proof, Torrent};
 use super::{Broker, Client, MAX_TORRENTS, Transport};
 use crate::engine::id::InfoHash;
 use crate::engine::time::Instant;
+use crate::net::nearness::Nearness;
 use crate::tracker::metadata::Verdict;
-use crate::tracker::nearness::Nearness;
 use crate::tracker::swarm::{MAX_MEMBERS, MEMBER_LIFETIME, Member};
 
 /// A torrent, and those who take part in it.

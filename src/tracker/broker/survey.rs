@@ -16,7 +16,7 @@ use super::{Broker, Client, Counts, Files, Order, Policy, ScrapeTicket, Scraping
 use crate::engine::bloom::SwarmFilters;
 use crate::engine::id::InfoHash;
 use crate::engine::time::Instant;
-use crate::tracker::nearness::Nearness;
+use crate::net::nearness::Nearness;
 use crate::tracker::swarm::Size;
 
 /// Swarms whose size is remembered.

@@ -136,7 +136,7 @@ fn ip(text: &str) -> IpAddr {
 
 fn client(addr: &str, transport: Transport) -> Client {
     let addr: SocketAddr = addr.parse().unwrap();
-    let nearness = crate::tracker::nearness::Site::default().nearness(addr.ip(), ip("192.168.1.1"));
+    let nearness = crate::net::nearness::Site::default().nearness(addr.ip(), ip("192.168.1.1"));
     // Each reached us at the address of ours that is nearest to it.
     let here = if addr.ip().is_loopback() { ip("127.0.0.1") } else { ip("192.168.1.1") };
     Client { addr, here, nearness, transport }

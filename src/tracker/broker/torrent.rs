@@ -11,8 +11,8 @@ use super::lane::{Priority, Stage};
 use super::{Client, Policy, Ticket, Transport};
 use crate::engine::contact::Family;
 use crate::engine::time::Instant;
+use crate::net::nearness::Nearness;
 use crate::tracker::metadata::Verdict;
-use crate::tracker::nearness::Nearness;
 use crate::tracker::swarm::{FOUND_LIFETIME, Fresh, MEMBER_LIFETIME, Member, Swarm};
 use crate::tracker::{Announce, Failure, Phase};
 

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use hyper::header::{FORWARDED, HeaderMap};
 
 use crate::engine::contact::is_sendable;
-use crate::tracker::nearness::{Nearness, Range, Site};
+use crate::net::nearness::{Nearness, Range, Site};
 
 /// The client of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,7 +31,6 @@ use tracing::info;
 
 use self::news::News;
 use super::broker::{Broker, Client, Decision, Files, Load, Order, Policy, ScrapeTicket, Scraping, Ticket, Transport};
-use super::nearness::{self, Site};
 use super::udp::ConnectionIds;
 use super::upstream::Upstream;
 use super::{Announce, Answer};
@@ -41,6 +40,7 @@ use crate::engine::id::InfoHash;
 use crate::engine::random::Random;
 use crate::engine::time::Instant;
 use crate::net::http::page::Name;
+use crate::net::nearness::{self, Site};
 use crate::net::whole_file::WholeFile;
 
 /// The name by which many torrents call the tracker of their local network.

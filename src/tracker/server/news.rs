@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::engine::id::InfoHash;
+use crate::net::nearness::Nearness;
 use crate::tracker::broker::Client;
-use crate::tracker::nearness::Nearness;
 use crate::tracker::{Announce, Answer, Phase};
 
 /// Pieces of news that are remembered, of each kind.

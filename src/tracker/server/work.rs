@@ -14,10 +14,10 @@ use super::{Directory, PATIENCE_WITH_DHT, REMEMBERED, Shared, probe, upstream};
 use crate::engine::contact::Family;
 use crate::engine::id::InfoHash;
 use crate::engine::time::Instant;
+use crate::net::nearness::Nearness;
 use crate::tracker::Phase;
 use crate::tracker::broker::{Order, Standing};
 use crate::tracker::metadata::Verdict;
-use crate::tracker::nearness::Nearness;
 
 /// How often the DHT is asked how it is, while it starts and later.
 const OFTEN: Duration = Duration::from_secs(1);
