@@ -9,14 +9,16 @@ use crate::engine::id::InfoHash;
 pub struct Listing {
     /// The source, as people know it: the path of a folder or list, the URL of a client without its password.
     pub source: Arc<str>,
-    /// Its torrents.
-    pub torrents: Vec<Listed>,
+    /// Its torrents. `None` where the source could not be asked since the start of the program: what it told in an earlier
+    /// run goes on.
+    pub torrents: Option<Vec<Listed>>,
     /// Whether they are announced over IPv4 only: their client is another host of our local network, which shares our public
     /// IPv4 address and no other.
     pub ipv4_only: bool,
     /// Entries that could not be read, with the reason.
     pub left_out: Vec<LeftOut>,
-    /// Why the source could not be asked this time, with the cure. Its torrents are then those that it told last.
+    /// Why the source could not be asked this time, with the cure. Its torrents are then those that it told last, or none
+    /// once they are too old to be believed.
     pub trouble: Option<String>,
 }
 
