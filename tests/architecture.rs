@@ -14,7 +14,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("engine", &[]),
     ("torrent", &["engine"]),
     ("sim", &["engine"]),
-    ("net", &["engine"]),
+    ("net", &["peer", "engine"]),
     ("dht", &["net", "engine"]),
     ("conform", &["engine"]),
     ("peer", &["engine"]),

@@ -10,6 +10,7 @@ pub mod entropy;
 #[cfg(feature = "gateway")]
 pub mod http;
 pub mod nearness;
+pub mod peers;
 pub mod persist;
 pub mod place;
 pub mod resources;

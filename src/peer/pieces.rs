@@ -45,7 +45,7 @@ impl<'a> MetadataMessage<'a> {
 }
 
 /// The payload of a request for a piece.
-fn request(piece: usize) -> Vec<u8> {
+pub(super) fn request(piece: usize) -> Vec<u8> {
     format!("d8:msg_typei0e5:piecei{piece}ee").into_bytes()
 }
 
@@ -71,15 +71,15 @@ impl Pieces {
         admitted.then(|| Self { metadata: vec![0; size], received: vec![false; count], missing: count, asked: 0 })
     }
 
-    /// The payload of the next request, while fewer than enough are under way.
-    pub fn next_request(&mut self) -> Option<Vec<u8>> {
+    /// The piece to ask for next, while fewer than enough are under way.
+    pub fn next_request(&mut self) -> Option<usize> {
         let arrived = self.received.len() - self.missing;
         let piece = self.asked;
         if piece >= self.received.len() || piece >= arrived + IN_FLIGHT {
             return None;
         }
         self.asked += 1;
-        Some(request(piece))
+        Some(piece)
     }
 
     /// Takes in the bytes of a piece.
@@ -110,12 +110,12 @@ mod tests {
         let metadata: Vec<u8> = (0..6 * PIECE_LEN + 5).map(|i| (i / 7) as u8).collect();
         let mut pieces = Pieces::new(metadata.len()).unwrap();
         let asked: Vec<_> = std::iter::from_fn(|| pieces.next_request()).collect();
-        assert_eq!(asked, [0, 1, 2, 3].map(request));
+        assert_eq!(asked, [0, 1, 2, 3]);
         for piece in [3, 1, 1, 0, 2] {
             pieces.receive(piece, &metadata[piece * PIECE_LEN..][..PIECE_LEN]).unwrap();
         }
         let asked: Vec<_> = std::iter::from_fn(|| pieces.next_request()).collect();
-        assert_eq!(asked, [4, 5, 6].map(request));
+        assert_eq!(asked, [4, 5, 6]);
         assert_eq!(pieces.take_whole(), None);
         pieces.receive(6, &metadata[6 * PIECE_LEN..]).unwrap();
         for piece in [4, 5] {

@@ -25,6 +25,7 @@
 //! be read is answered with what is wrong and where, never with a guess.
 #![forbid(unsafe_code)]
 
+mod files;
 mod info;
 mod magnet;
 mod metainfo;
@@ -38,6 +39,7 @@ use sha1::{Digest, Sha1};
 
 use crate::engine::id::InfoHash;
 
+pub use files::{TorrentFile, files};
 pub use info::{Info, InfoError};
 pub use magnet::MagnetError;
 pub use metainfo::{MAX_FILE_BYTES, Metainfo, MetainfoError};

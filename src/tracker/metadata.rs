@@ -8,7 +8,8 @@
 //! Pure: bytes in, bytes out. Whatever the client sends ends in a [`Verdict`].
 
 use crate::engine::id::InfoHash;
-use crate::peer::metadata::{MetadataRequest, Outcome, WireError};
+use crate::peer::connection::WireError;
+use crate::peer::metadata::{MetadataRequest, Outcome};
 use crate::torrent::Info;
 
 /// What an interview found out.

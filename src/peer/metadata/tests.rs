@@ -5,6 +5,9 @@ use sha1::{Digest as _, Sha1};
 use sha2::Sha256;
 
 use super::*;
+use crate::peer::extension::OUR_METADATA_ID;
+use crate::peer::handshake::{self, Handshake};
+use crate::peer::message::{EXTENDED, Front, push_extended, split};
 use crate::peer::pieces::PIECE_LEN;
 
 const THEIR_METADATA_ID: u8 = 9;

@@ -6,20 +6,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use crate::engine::id::InfoHash;
 use crate::engine::time::Instant;
+use crate::net::peers::caution::{self, connect};
 use crate::tracker::metadata::{Interview, Verdict};
 
 /// A client on this host or in its network answers in milliseconds; one that is busy with its disk in seconds.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// An address in 127/8 that nobody else uses. Systems other than Linux may lack it.
-const OWN_LOOPBACK: [u8; 4] = [127, 84, 75, 1];
-
-/// Lowest port at which a client is asked. Below are the services of the system, which must not be spoken to.
-const LOWEST_PORT: u16 = 1024;
 /// Endpoints at which no client of BitTorrent answered, that are asked in one [`Budget::PERIOD`]: a client announces one
 /// port, and one more in its other family. More are a search for what else listens there.
 const MOST_IN_VAIN: usize = 16;
@@ -51,7 +46,7 @@ impl Budget {
             (self.since, self.in_vain) = (now, BTreeMap::new());
         }
         let own = peer.port() == self.own_port && peer.ip().is_loopback();
-        if peer.port() < LOWEST_PORT || own || is_a_command(info_hash) {
+        if own || caution::check(peer, info_hash).is_err() {
             return false;
         }
         if self.in_vain.len() >= MOST_HOSTS && !self.in_vain.contains_key(&peer.ip()) {
@@ -69,13 +64,6 @@ impl Budget {
     }
 }
 
-/// Whether the infohash would be a line of text to a program that reads lines, after the bytes before it: one in six
-/// thousand infohashes looks like one. Such a torrent cannot be checked.
-fn is_a_command(info_hash: InfoHash) -> bool {
-    let mut lines = info_hash.as_bytes().split(|byte| matches!(byte, b'\r' | b'\n')).skip(1);
-    lines.any(|line| line.iter().take_while(|byte| matches!(byte, b' '..=b'~')).count() >= 5)
-}
-
 /// What the client at `peer` lets us know about the torrent, or why that is nothing.
 pub(super) async fn ask(
     info_hash: InfoHash,
@@ -90,18 +78,6 @@ pub(super) async fn ask(
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!("no metadata came within {} s", PATIENCE.as_secs())),
     }
-}
-
-/// libtorrent keeps one connection per address and torrent, and the client may be connected to another client on this host
-/// already. On the loopback we have addresses to spare.
-async fn connect(peer: SocketAddr) -> io::Result<TcpStream> {
-    if peer.is_ipv4() && peer.ip().is_loopback() {
-        let socket = TcpSocket::new_v4()?;
-        if socket.bind(SocketAddr::from((OWN_LOOPBACK, 0))).is_ok() {
-            return socket.connect(peer).await;
-        }
-    }
-    TcpStream::connect(peer).await
 }
 
 async fn converse(interview: &mut Interview, peer: SocketAddr) -> io::Result<Verdict> {
