@@ -3,6 +3,7 @@
 
 mod groups;
 mod items;
+mod swarms;
 
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use self::groups::{Joining, Setup, Swarms};
 pub use self::items::{GetArgs, KeyArgs, KeyCommand, PublishArgs, PutArgs, ResolveArgs, SampleArgs, ScrapeArgs};
+pub use self::swarms::{CheckArgs, InfoArgs};
 use super::failure::EXIT_CODES;
 use super::settings::SettingFlags;
 use crate::daemon::config::HostPort;
@@ -33,6 +35,10 @@ pub enum Command {
     Run(RunArgs),
     /// Find the peers of torrents, and print them as they arrive.
     Find(FindArgs),
+    /// Show what a torrent is and how many have it: name, files, size, seeds, peers.
+    Info(InfoArgs),
+    /// Check from outside what others can see of a torrent, step by step.
+    Check(CheckArgs),
     /// Announce that this host has torrents, and check that others can see it.
     Announce(AnnounceArgs),
     /// Count the seeds and peers of torrents, without joining their swarms.
@@ -313,6 +319,16 @@ const EXAMPLES: &[(&str, &str)] = &[
   trackerless find 'magnet:?xt=urn:btih:BCW2LJ5GDA5K4HQJ3AY56Z2I2VTASWQQ'
   trackerless find --key https://example.org/big.iso
   trackerless find --json - < infohashes.txt",
+    ),
+    (
+        "info",
+        "  trackerless info 08ada5a7a6183aae1e09d831df6748d566095a10
+  trackerless info 'magnet:?xt=urn:btih:BCW2LJ5GDA5K4HQJ3AY56Z2I2VTASWQQ' -o it.torrent",
+    ),
+    (
+        "check",
+        "  trackerless check some.torrent
+  trackerless check --json 08ada5a7a6183aae1e09d831df6748d566095a10",
     ),
     (
         "announce",

@@ -6,12 +6,14 @@
 
 mod announce;
 pub mod args;
+mod check;
 mod completions;
 mod config;
 mod conform;
 mod demo;
 mod failure;
 mod find;
+mod info;
 mod items;
 mod keep;
 mod lab;
@@ -68,6 +70,8 @@ fn dispatch(command: Command, environment: &[(String, String)]) -> Result<Exit, 
         Command::Nodes(args) => state::nodes(args, environment),
         Command::Status(args) => state::status(args, environment),
         Command::Find(args) => find::run(args, environment),
+        Command::Info(args) => info::run(args, environment),
+        Command::Check(args) => check::run(args, environment),
         Command::Announce(args) => announce::run(args, environment),
         Command::Scrape(args) => scrape::run(args, environment),
         Command::Sample(args) => sample::run(args, environment),

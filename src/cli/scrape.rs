@@ -11,6 +11,7 @@ use super::output::{Printer, counted};
 use super::progress::Progress;
 use super::session::{self, AT_ONCE, Session};
 use super::target::{Target, labelled};
+use super::words::about;
 use crate::daemon::config::Config;
 use crate::dht::Scraped;
 use crate::engine::id::InfoHash;
@@ -114,11 +115,6 @@ impl Count {
             counted(*answered, "node"),
         )
     }
-}
-
-/// A number and how far off it may be; small ones are exact.
-fn about(count: u64, spread: u64) -> String {
-    if spread == 0 { count.to_string() } else { format!("{count} ± {spread}") }
 }
 
 #[cfg(test)]

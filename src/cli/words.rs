@@ -27,9 +27,32 @@ pub(super) fn estimated(estimate: u64, known: usize) -> Option<u64> {
     (rounded > known as u64).then_some(rounded)
 }
 
+/// A number and how far off it may be; small ones are exact.
+pub(super) fn about(count: u64, spread: u64) -> String {
+    if spread == 0 { count.to_string() } else { format!("{count} ± {spread}") }
+}
+
+/// A number of bytes in its largest unit.
+pub(super) fn size(bytes: u64) -> String {
+    const UNITS: [(&str, u32); 4] = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    let unit = UNITS.iter().find(|(_, shift)| bytes >> shift > 0);
+    unit.map_or_else(
+        || format!("{bytes} B"),
+        |(name, shift)| format!("{:.1} {name}", bytes as f64 / (1u64 << shift) as f64),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_have_one_unit() {
+        let cases = [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (700 << 20, "700.0 MiB"), (3 << 40, "3.0 TiB")];
+        for (bytes, text) in cases {
+            assert_eq!(size(bytes), text);
+        }
+    }
 
     #[test]
     fn one_thing_is_no_plural() {

@@ -9,6 +9,21 @@ pub(super) const PROTOCOL: &[u8; 20] = b"\x13BitTorrent protocol";
 /// The reserved bit of a client that knows extensions: in the sixth of the eight reserved bytes (BEP 10).
 const EXTENSIONS: (usize, u8) = (25, 0x10);
 
+/// Our name when we ask a client for something (BEP 20): a program of two letters, and then random bytes.
+#[must_use]
+pub const fn own_name(mut random: [u8; 20]) -> [u8; 20] {
+    let (program, _) = random.split_at_mut(8);
+    program.copy_from_slice(b"-TK0100-");
+    random
+}
+
+/// The program and version that a client names (BEP 20, as Azureus does it): `qB4630`. Nothing where it has another way.
+#[must_use]
+pub fn program(peer_id: &[u8; 20]) -> Option<String> {
+    let [b'-', name @ .., b'-'] = &peer_id[..8] else { return None };
+    name.iter().all(u8::is_ascii_alphanumeric).then(|| String::from_utf8_lossy(name).into_owned())
+}
+
 /// What a client says first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handshake {
@@ -59,6 +74,13 @@ mod tests {
             let handshake = Handshake { info_hash: InfoHash::new(info_hash), peer_id, extensions };
             prop_assert_eq!(Handshake::decode(&handshake.encode()), Some(handshake));
         }
+    }
+
+    #[test]
+    fn a_program_names_itself() {
+        assert_eq!(program(&own_name([0; 20])), Some("TK0100".to_owned()));
+        assert_eq!(program(b"M7-3-5--xxxxxxxxxxxx"), None);
+        assert_eq!(program(b"-q\x1b[31m-xxxxxxxxxxxx"), None);
     }
 
     #[test]

@@ -64,9 +64,15 @@ def announce(lab: Lab, info_hash: str, at: Endpoint, bootstrap: Endpoint) -> str
 
 def command(lab: Lab, arguments: list[str], host: str, bootstrap: Endpoint) -> dict:
     """The only JSON object that a command prints."""
+    (record,) = records(lab, arguments, host, bootstrap)
+    return record
+
+
+def records(lab: Lab, arguments: list[str], host: str, bootstrap: Endpoint, status: int = 0) -> list[dict]:
+    """The JSON objects that a command prints, one a line; it must end with this exit status."""
     result = _one_shot(lab, arguments, host, bootstrap)
-    assert result.returncode == 0, f"{arguments[0]}: exit status {result.returncode}: {result.stderr}"
-    return json.loads(result.stdout)
+    assert result.returncode == status, f"{arguments[0]}: exit status {result.returncode}: {result.stderr}"
+    return [json.loads(line) for line in result.stdout.splitlines()]
 
 
 def make_key(lab: Lab, file: str) -> None:

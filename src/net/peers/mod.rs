@@ -75,6 +75,8 @@ pub struct News {
 /// How far a peer has come.
 #[derive(Debug, Clone)]
 pub enum Step {
+    /// It is going to be connected to.
+    Met,
     /// A connection is there.
     Connected,
     /// It takes part in the swarm; its name (BEP 20).
@@ -85,8 +87,10 @@ pub enum Step {
     Gave,
     /// It takes part in the swarm and has no metadata to give, for this reason.
     GivesNothing(Nothing),
-    /// Nothing more comes of it.
+    /// Nothing more comes of it, for this reason.
     Lost(Trouble),
+    /// The connection has ended; nothing follows.
+    Done,
 }
 
 /// Why a peer that takes part in a swarm gives no metadata.
@@ -221,9 +225,11 @@ impl Call<'_> {
     }
 
     async fn run(self) {
+        self.tell(Step::Met);
         if let Err(trouble) = timeout(self.visit.limits.each, self.speak()).await.unwrap_or(Err(Trouble::Silent)) {
             self.tell(Step::Lost(trouble));
         }
+        self.tell(Step::Done);
         self.shared.lock().gathering.leave(self.number);
         self.shared.changed.notify_waiters();
     }

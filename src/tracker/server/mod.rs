@@ -42,6 +42,7 @@ use crate::engine::time::Instant;
 use crate::net::http::page::Name;
 use crate::net::nearness::{self, Site};
 use crate::net::whole_file::WholeFile;
+use crate::peer::handshake::own_name;
 
 /// The name by which many torrents call the tracker of their local network.
 const RETRACKER: &str = "retracker.local";
@@ -254,6 +255,8 @@ impl<D: Directory> Gateway<D> {
             connection_ids: ConnectionIds::new(random.secret_key()),
             our_peer_id: peer_id(&mut random),
             kept: settings.keep_in.as_deref().map(keep::prepare).transpose()?.map(Arc::new),
+            our_peer_id: own_name(random.wire_id().0),
+            keep_in: settings.keep_in,
         };
         if let Some(file) = &shared.kept {
             keep::restore(&shared, file.path());
@@ -473,13 +476,6 @@ fn secret_seed(random: &mut Random) -> [u8; 32] {
     seed[..16].copy_from_slice(&random.secret_key());
     seed[16..].copy_from_slice(&random.secret_key());
     seed
-}
-
-/// Our name when we ask a client for metadata (BEP 20 style): a program of two letters, and random bytes.
-fn peer_id(random: &mut Random) -> [u8; 20] {
-    let mut id = random.wire_id().0;
-    id[..8].copy_from_slice(b"-TK0100-");
-    id
 }
 
 /// How long the DHT may take for a lookup or an announce before the gateway goes on without it.
