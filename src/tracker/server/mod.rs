@@ -253,10 +253,8 @@ impl<D: Directory> Gateway<D> {
             names: settings.names,
             probes: Mutex::new(probe::Budget::new(local.port())),
             connection_ids: ConnectionIds::new(random.secret_key()),
-            our_peer_id: peer_id(&mut random),
-            kept: settings.keep_in.as_deref().map(keep::prepare).transpose()?.map(Arc::new),
             our_peer_id: own_name(random.wire_id().0),
-            keep_in: settings.keep_in,
+            kept: settings.keep_in.as_deref().map(keep::prepare).transpose()?.map(Arc::new),
         };
         if let Some(file) = &shared.kept {
             keep::restore(&shared, file.path());
