@@ -3,6 +3,7 @@
 mod builder;
 mod events;
 mod items;
+mod renewal;
 mod streams;
 mod survey;
 pub mod tree;
@@ -30,6 +31,7 @@ use self::upkeep::Place;
 
 pub use self::builder::DhtBuilder;
 pub use self::items::{ItemFound, ItemStored};
+pub use self::renewal::Renewed;
 pub use self::streams::{PeerStream, Progress, ProgressStream};
 pub use self::survey::{SampleError, Sampled, Scraped};
 pub use crate::net::bootstrap::MAINLINE_ROUTERS;

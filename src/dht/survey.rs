@@ -73,7 +73,7 @@ impl Dht {
         let mut scraped = Scraped::default();
         let mut events = self.begin(Command::Scrape { info_hash }).await;
         while let Some(event) = events.next().await {
-            scraped.add(event);
+            scraped.add(&event);
         }
         scraped
     }
@@ -103,13 +103,13 @@ impl Dht {
 }
 
 impl Scraped {
-    fn add(&mut self, event: Event) {
+    pub(super) fn add(&mut self, event: &Event) {
         match event {
             Event::Scraped { filters, reported, .. } => {
                 // An address is of one family, so what two networks know has nothing in common.
                 self.seeds = self.seeds.plus(filters.seeds.estimate());
                 self.peers = self.peers.plus(filters.peers.estimate());
-                self.filters.unite(&filters);
+                self.filters.unite(filters);
                 self.reported += reported;
             }
             Event::Done { summary, .. } => {

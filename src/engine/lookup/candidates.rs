@@ -53,6 +53,9 @@ impl Origin {
     }
 }
 
+/// The origin of what is remembered from an earlier lookup. The shares of networks hold for it as they held then.
+const HOLDER: Origin = Origin::Heard { hops: 0 };
+
 /// One that may be asked.
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
@@ -66,8 +69,11 @@ pub(super) struct Candidate {
     renamed: bool,
     /// Heard of, but another candidate of its owner has to be asked first, or its provider has answered often enough.
     pub(super) waits: bool,
-    /// It had its turn because another of its owner was silent: that it is silent too is no news of the network.
+    /// That it is silent is no news of the network: it had its turn because another of its owner was silent too, or it is
+    /// remembered from long ago.
     pub(super) is_substitute: bool,
+    /// It is not asked: what it stores is young enough.
+    pub(super) is_held: bool,
 }
 
 impl Candidate {
@@ -116,6 +122,30 @@ impl Candidates {
         }
     }
 
+    /// See [`Lookup::add_holder`](super::Lookup::add_holder).
+    pub(super) fn add_holder(&mut self, contact: Contact) {
+        self.add(contact, HOLDER);
+        if let Some(index) = self.place_of(&contact) {
+            self.list[index].is_substitute = true;
+        }
+    }
+
+    /// See [`Lookup::hold`](super::Lookup::hold).
+    pub(super) fn hold(&mut self, contact: Contact) {
+        self.add(contact, HOLDER);
+        if let Some(index) = self.place_of(&contact)
+            && self.list[index].state == State::Fresh
+            && !self.has_answer_like(index)
+        {
+            self.list[index].is_held = true;
+            self.note_answer(index);
+        }
+    }
+
+    fn place_of(&self, contact: &Contact) -> Option<usize> {
+        self.list.iter().position(|other| other.contact == *contact)
+    }
+
     fn insert(&mut self, contact: Contact, origin: Origin, renamed: bool) {
         let place = self.list.partition_point(|other| self.target.closer(&other.contact.id, &contact.id).is_lt());
         if place >= CANDIDATES {
@@ -131,6 +161,7 @@ impl Candidates {
             renamed,
             waits: false,
             is_substitute: false,
+            is_held: false,
         };
         self.list.insert(place, candidate);
         self.wait_for_turn(place);

@@ -106,6 +106,18 @@ impl Lookup {
         self.candidates.add(contact, origin);
     }
 
+    /// Adds a node that stored before what is now stored again. It is asked in its turn as any other; that it is silent
+    /// after so long a time is no news of the network, and widens nothing.
+    pub fn add_holder(&mut self, contact: Contact) {
+        self.candidates.add_holder(contact);
+    }
+
+    /// Adds a node that stored before, and lately enough: it has its place among those that answered, and is neither asked
+    /// nor written to.
+    pub fn hold(&mut self, contact: Contact) {
+        self.candidates.hold(contact);
+    }
+
     /// What to do now.
     pub fn step(&mut self, now: Instant) -> Step {
         let head = self.head();

@@ -1,6 +1,7 @@
 //! Where something is stored when the lookup is over: on the closest nodes that answered with a token.
 
 use super::Lookup;
+use super::candidates::Candidate;
 use crate::engine::compliance::Compliance;
 use crate::engine::contact::Contact;
 
@@ -11,11 +12,12 @@ impl Lookup {
     }
 
     /// Where something is to be stored `copies` times: on the closest that gave a token. Where ids that fit come first,
-    /// on as many of those too; where they are enforced, on no others (BEP 42).
+    /// on as many of those too; where they are enforced, on no others (BEP 42). One that is held is a place, but none to
+    /// store at.
     pub fn places(&self, copies: usize) -> impl Iterator<Item = &Contact> {
         let mut compliant = 0;
-        let with_token = self.answers().filter(|candidate| candidate.token.is_some()).enumerate();
-        let chosen = with_token.filter(move |(rank, candidate)| {
+        let is_place = |candidate: &&Candidate| candidate.token.is_some() || candidate.is_held;
+        let chosen = self.answers().filter(is_place).enumerate().filter(move |(rank, candidate)| {
             let fits = candidate.compliant && compliant < copies;
             compliant += usize::from(candidate.compliant);
             match self.candidates.compliance {
@@ -24,7 +26,7 @@ impl Lookup {
                 Compliance::Enforce => fits,
             }
         });
-        chosen.map(|(_, candidate)| &candidate.contact)
+        chosen.filter(|(_, candidate)| !candidate.is_held).map(|(_, candidate)| &candidate.contact)
     }
 
     /// The token that `contact` gave.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::Node;
 use super::event::OpId;
+use crate::engine::contact::Contact;
 use crate::engine::id::{InfoHash, Target};
 use crate::engine::items::Item;
 use crate::engine::limits::OPERATIONS;
@@ -31,6 +32,19 @@ pub enum Command {
         port: u16,
         /// Whether it has the whole torrent (BEP 33).
         seed: bool,
+    },
+    /// Announce again, beginning with the nodes that stored it before. Where it is stored arrives as
+    /// [`Event::Stored`](super::Event::Stored), and what was counted on the way (BEP 33) as
+    /// [`Event::Scraped`](super::Event::Scraped).
+    RenewAnnounce {
+        /// The swarm.
+        info_hash: InfoHash,
+        /// The port at which our client listens.
+        port: u16,
+        /// Whether it has the whole torrent (BEP 33).
+        seed: bool,
+        /// The nodes that stored it, of any family; none at the first time.
+        holders: Arc<[Holder]>,
     },
     /// Count the seeds and peers of a swarm (BEP 33): on the nodes of a whole lookup, and in our own store. The result
     /// arrives as [`Event::Scraped`](super::Event::Scraped).
@@ -83,6 +97,15 @@ pub enum Command {
     },
 }
 
+/// A node that has stored an announce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The node.
+    pub contact: Contact,
+    /// Its copy is young enough: it counts as one of the closest, and is neither asked nor written to.
+    pub is_held: bool,
+}
+
 impl Node {
     /// Begins an operation. Its end arrives as [`Event::Done`](super::Event::Done), whatever happens. Where there is no
     /// [room](Self::has_room_for_operations) for another, it ends at once, having asked no node.
@@ -90,6 +113,9 @@ impl Node {
         match command {
             Command::FindPeers { info_hash } => self.begin_peers(now, info_hash),
             Command::Announce { info_hash, port, seed } => self.begin_announce(now, info_hash, port, seed),
+            Command::RenewAnnounce { info_hash, port, seed, holders } => {
+                self.begin_announce_renewal(now, info_hash, (port, seed), &holders)
+            }
             Command::Scrape { info_hash } => self.begin_scrape(now, info_hash),
             Command::FindNode { target } => self.begin_nodes(now, target),
             Command::GetItem { target, salt } => self.begin_get(now, target, salt),
@@ -108,6 +134,18 @@ impl Node {
     /// Begins [`Command::Announce`].
     pub fn announce(&mut self, now: Instant, info_hash: InfoHash, port: u16, seed: bool) -> OpId {
         self.begin(now, Command::Announce { info_hash, port, seed })
+    }
+
+    /// Begins [`Command::RenewAnnounce`].
+    pub fn renew_announce(
+        &mut self,
+        now: Instant,
+        info_hash: InfoHash,
+        port: u16,
+        seed: bool,
+        holders: Arc<[Holder]>,
+    ) -> OpId {
+        self.begin(now, Command::RenewAnnounce { info_hash, port, seed, holders })
     }
 
     /// Begins [`Command::Scrape`].

@@ -79,6 +79,8 @@ pub enum Event {
         op: OpId,
         /// Where.
         at: Contact,
+        /// Its `v`, at most 16 bytes.
+        version: Vec<u8>,
     },
     /// A node has refused to store what we wanted stored.
     Refused {

@@ -57,7 +57,7 @@ impl Node {
         match transaction.purpose {
             Purpose::Lookup { op, .. } => self.lookup_answered(now, op, contact, rtt, response),
             Purpose::Router(op) => self.router_answered(now, op, response),
-            Purpose::Write { op, .. } => self.written(now, op, contact),
+            Purpose::Write { op, .. } => self.written(now, op, contact, message),
             Purpose::Ping(op) => self.ponged(now, op, contact, rtt, message),
             Purpose::Sample(op) => self.sampled(now, op, contact, response),
             Purpose::Verify(op) => self.verified(now, op, message.external, response),

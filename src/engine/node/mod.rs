@@ -48,7 +48,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub use command::Command;
+pub use command::{Command, Holder};
 pub use event::{Event, OpId, Sample, Summary};
 pub use own_announces::OwnAnnounce;
 pub use snapshot::{SlicedSnapshot, Snapshot};

@@ -16,6 +16,7 @@ mod compliance;
 mod hostile;
 mod items;
 mod patience;
+mod renewal;
 mod replies;
 mod responses;
 mod rules;

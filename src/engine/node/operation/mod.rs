@@ -34,7 +34,7 @@ use super::event::{Event, OpId, Summary};
 use super::purpose::{Attempt, Purpose};
 use crate::engine::contact::Contact;
 use crate::engine::id::Id;
-use crate::engine::krpc::Response;
+use crate::engine::krpc::{Message, Response};
 use crate::engine::limits::K;
 use crate::engine::lookup::Lookup;
 use crate::engine::time::Instant;
@@ -42,6 +42,8 @@ use crate::engine::transactions::HARD_TIMEOUT;
 
 /// Nodes that are asked whether they show what they stored.
 const VERIFIED: usize = 2;
+/// Longest `v` (BEP 20) that is passed on, in bytes.
+const MAX_VERSION: usize = 16;
 
 macro_rules! goals {
     ($($kind:ident),*) => {
@@ -237,9 +239,9 @@ impl Node {
         sent
     }
 
-    pub(super) fn written(&mut self, now: Instant, op: OpId, at: Contact) {
+    pub(super) fn written(&mut self, now: Instant, op: OpId, at: Contact, message: &Message<'_>) {
         if self.operations.contains_key(&op) {
-            self.events.push_back(Event::Stored { op, at });
+            self.events.push_back(Event::Stored { op, at, version: version_of(message) });
         }
         self.settle(now, op, |operation| {
             operation.holders.push(at);
@@ -326,4 +328,10 @@ impl Node {
         );
         operation.goal.end(self, now, op, target, summary);
     }
+}
+
+/// The client and version of a node, cut where they are long.
+fn version_of(message: &Message<'_>) -> Vec<u8> {
+    let version = message.version.unwrap_or_default();
+    version[..version.len().min(MAX_VERSION)].to_vec()
 }

@@ -16,9 +16,6 @@ use crate::engine::krpc::{Message, Response};
 use crate::engine::time::Instant;
 use crate::engine::transactions::HARD_TIMEOUT;
 
-/// Longest `v` (BEP 20) that is passed on, in bytes.
-const MAX_VERSION: usize = 16;
-
 /// A single query keeps nothing besides what every operation keeps.
 #[derive(Clone, Debug)]
 pub(in crate::engine::node) struct One;
@@ -76,9 +73,8 @@ impl Node {
         rtt: Duration,
         message: &Message<'_>,
     ) {
-        let version = message.version.unwrap_or_default();
-        let version = version[..version.len().min(MAX_VERSION)].to_vec();
         if self.operations.contains_key(&op) {
+            let version = super::version_of(message);
             self.events.push_back(Event::Pong { op, contact, version, external: message.external, rtt });
         }
         self.settle(now, op, |operation| operation.summary.answered += 1);

@@ -58,17 +58,21 @@ impl Goal for Scrape {
 
 impl Node {
     pub(in crate::engine::node) fn begin_scrape(&mut self, now: Instant, info_hash: InfoHash) -> OpId {
-        let own = Box::new(self.peers.filters(&info_hash).unwrap_or_default());
-        let scrape = Scrape { own, ..Scrape::default() };
+        let scrape = self.new_scrape(&info_hash);
         let op = self.open(now, *info_hash, scrape);
         self.drive(now, op);
         op
+    }
+
+    /// A scrape that has heard no other node.
+    pub(super) fn new_scrape(&mut self, info_hash: &InfoHash) -> Scrape {
+        Scrape { own: Box::new(self.peers.filters(info_hash).unwrap_or_default()), ..Scrape::default() }
     }
 }
 
 impl Scrape {
     /// Adds what a node says.
-    fn add(&mut self, target: &Id, response: &Response<'_>) {
+    pub(super) fn add(&mut self, target: &Id, response: &Response<'_>) {
         match believable(response) {
             Some(filters) => self.note(target, response.id, filters),
             None if response.filters.seeds.is_none() && response.filters.peers.is_none() => {
@@ -87,7 +91,8 @@ impl Scrape {
         self.reports.truncate(K);
     }
 
-    fn total(self) -> (SwarmFilters, usize) {
+    /// The filters of all nodes and our own, united, and how many nodes counted.
+    pub(super) fn total(self) -> (SwarmFilters, usize) {
         let sizes: Vec<f64> = self.reports.iter().map(|(_, filters)| filters.count()).collect();
         let (mut total, mut reported) = (*self.own, 0);
         for (place, (_, filters)) in self.reports.iter().enumerate() {

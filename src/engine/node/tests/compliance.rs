@@ -37,7 +37,7 @@ fn nodes_whose_id_does_not_fit_are_kept_out_where_ids_are_enforced() {
         let op = net.nodes.get_mut(&at(7)).unwrap().announce(now, SWARM, 5555, false);
         net.run_for(secs(5));
         let stored = |event: &Event| match event {
-            Event::Stored { op: other, at } if *other == op => Some(*at),
+            Event::Stored { op: other, at, .. } if *other == op => Some(*at),
             _ => None,
         };
         let stored: Vec<Contact> = net.events.iter().filter_map(|(_, event)| stored(event)).collect();
