@@ -119,7 +119,9 @@ mod tests {
 
     #[test]
     fn a_copy_lives_as_long_as_its_client_keeps_it_and_is_renewed_before() {
-        for (version, minutes) in [(&b"LT\x02\x03"[..], 45), (b"ml", 60), (b"JC\0\0", 32), (b"UT\xaf\x01", 30), (b"", 30)] {
+        for (version, minutes) in
+            [(&b"LT\x02\x03"[..], 45), (b"ml", 60), (b"JC\0\0", 32), (b"UT\xaf\x01", 30), (b"", 30)]
+        {
             let (copy, end) = (copy(version, 1_000), Instant::from_secs(1_000) + Duration::from_mins(minutes));
             assert!(copy.lives(end - Duration::from_secs(1)) && !copy.lives(end), "{version:?}");
             for jitter in [0.0, 0.5, 1.0] {

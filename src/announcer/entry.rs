@@ -104,10 +104,7 @@ pub(super) enum Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
     /// No copy of it lives, and it had no turn since: seeds of swarms with few others first, then by lot.
-    First {
-        others: u32,
-        lot: u32,
-    },
+    First { others: u32, lot: u32 },
     /// It had its turn before; the longest overdue first.
     Again(Instant),
 }
@@ -195,7 +192,8 @@ impl Entry {
 
 /// A name, cut where it is long.
 fn shortened(name: Arc<str>) -> Arc<str> {
-    match name.char_indices().map(|(at, letter)| at + letter.len_utf8()).take_while(|end| *end <= MAX_NAME_BYTES).last() {
+    match name.char_indices().map(|(at, letter)| at + letter.len_utf8()).take_while(|end| *end <= MAX_NAME_BYTES).last()
+    {
         Some(end) if end < name.len() => name[..end].into(),
         _ => name,
     }
@@ -242,7 +240,8 @@ mod tests {
     #[test]
     fn an_entry_with_sixteen_holders_is_smaller_than_a_kib() {
         let by = size_of::<ListedBy>();
-        let bytes = size_of::<Entry>() + 16 * size_of::<StoredCopy>() - 8 * size_of::<StoredCopy>() + MAX_NAME_BYTES + by;
+        let bytes =
+            size_of::<Entry>() + 16 * size_of::<StoredCopy>() - 8 * size_of::<StoredCopy>() + MAX_NAME_BYTES + by;
         assert!(bytes <= 1024, "{bytes}");
     }
 }

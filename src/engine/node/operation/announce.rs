@@ -15,8 +15,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::super::Node;
-use super::super::event::{Event, OpId, Summary};
 use super::super::command::Holder;
+use super::super::event::{Event, OpId, Summary};
 use super::goal::Goal;
 use super::scrape::Scrape;
 use crate::engine::contact::{Contact, Family};
@@ -108,7 +108,8 @@ impl Node {
         holders: &[Holder],
     ) -> OpId {
         let (family, rules) = (self.config.family, self.rules);
-        let usable = |holder: &&Holder| Family::of(&holder.contact.addr) == family && rules.admits(&holder.contact.addr);
+        let usable =
+            |holder: &&Holder| Family::of(&holder.contact.addr) == family && rules.admits(&holder.contact.addr);
         let holders = || holders.iter().filter(usable).take(PLACES);
         let held = holders().filter(|holder| holder.is_held).count();
         let scrape = Some(self.new_scrape(&info_hash));
