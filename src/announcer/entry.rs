@@ -20,6 +20,8 @@ pub struct ListedBy {
     pub port: Option<u16>,
     /// Whether the client has all of it.
     pub complete: bool,
+    /// Whether its client shares our IPv4 address only.
+    pub ipv4_only: bool,
     /// Whether it may be announced.
     pub state: ListedState,
 }
@@ -62,6 +64,7 @@ pub(super) enum Withheld {
     Private,
     Paused,
     PrivacyUnknown,
+    Elsewhere,
     NoPort,
 }
 
@@ -114,6 +117,7 @@ pub(super) enum Rank {
 pub(super) struct Wanted {
     pub(super) port: u16,
     pub(super) seed: bool,
+    pub(super) ipv4_only: bool,
 }
 
 impl Entry {
@@ -133,12 +137,13 @@ impl Entry {
     }
 
     /// A source lists it: what the same source said before is replaced.
-    pub(super) fn list(&mut self, source: &Arc<str>, listed: &Listed) {
+    pub(super) fn list(&mut self, source: &Arc<str>, ipv4_only: bool, listed: &Listed) {
         if let Some(name) = &listed.name {
             self.name = Some(shortened(Arc::clone(name)));
         }
         let Listed { port, complete, state, .. } = *listed;
-        let by = ListedBy { source: Arc::clone(source), port: port.filter(|port| *port > 0), complete, state };
+        let by =
+            ListedBy { source: Arc::clone(source), port: port.filter(|port| *port > 0), complete, ipv4_only, state };
         match self.listed.iter_mut().find(|other| other.source == *source) {
             Some(known) => *known = by,
             None => self.listed.push(by),
@@ -159,11 +164,15 @@ impl Entry {
             return Err(Withheld::Private);
         }
         let active = || self.listed.iter().filter(|by| by.state == ListedState::Active);
-        if active().next().is_none() {
-            return Err(if has(ListedState::PrivacyUnknown) { Withheld::PrivacyUnknown } else { Withheld::Paused });
-        }
-        let port = active().find_map(|by| by.port).or(default_port).ok_or(Withheld::NoPort)?;
-        Ok(Wanted { port, seed: active().any(|by| by.complete) })
+        let Some(by) = active().find(|by| by.port.is_some()).or_else(|| active().next()) else {
+            return Err(match () {
+                () if has(ListedState::PrivacyUnknown) => Withheld::PrivacyUnknown,
+                () if has(ListedState::Elsewhere) => Withheld::Elsewhere,
+                () => Withheld::Paused,
+            });
+        };
+        let port = by.port.or(default_port).ok_or(Withheld::NoPort)?;
+        Ok(Wanted { port, seed: active().any(|by| by.complete), ipv4_only: by.ipv4_only })
     }
 
     pub(super) fn living(&self, now: Instant) -> usize {
@@ -213,17 +222,29 @@ mod tests {
         let mut entry = Entry::new(Some("x".repeat(500).into()));
         assert_eq!(entry.name.as_ref().unwrap().len(), MAX_NAME_BYTES);
         let mut list = |by: (Arc<str>, Listed)| {
-            entry.list(&by.0, &by.1);
+            entry.list(&by.0, false, &by.1);
             entry.wanted(Some(9))
         };
-        assert_eq!(list(by("folder", None, false, ListedState::Active)), Ok(Wanted { port: 9, seed: false }));
-        assert_eq!(list(by("client", Some(5), true, ListedState::Active)), Ok(Wanted { port: 5, seed: true }));
-        assert_eq!(list(by("client", Some(5), true, ListedState::Paused)), Ok(Wanted { port: 9, seed: false }));
-        assert_eq!(list(by("folder", Some(0), false, ListedState::Active)), Ok(Wanted { port: 9, seed: false }));
+        assert_eq!(
+            list(by("folder", None, false, ListedState::Active)),
+            Ok(Wanted { port: 9, seed: false, ipv4_only: false })
+        );
+        assert_eq!(
+            list(by("client", Some(5), true, ListedState::Active)),
+            Ok(Wanted { port: 5, seed: true, ipv4_only: false })
+        );
+        assert_eq!(
+            list(by("client", Some(5), true, ListedState::Paused)),
+            Ok(Wanted { port: 9, seed: false, ipv4_only: false })
+        );
+        assert_eq!(
+            list(by("folder", Some(0), false, ListedState::Active)),
+            Ok(Wanted { port: 9, seed: false, ipv4_only: false })
+        );
         assert_eq!(list(by("folder", None, false, ListedState::PrivacyUnknown)), Err(Withheld::PrivacyUnknown));
         assert_eq!(list(by("client", Some(5), true, ListedState::Private)), Err(Withheld::Private));
         assert!(entry.unlist("client") && !entry.unlist("client"));
-        entry.list(&"folder".into(), &by("", None, true, ListedState::Active).1);
+        entry.list(&"folder".into(), false, &by("", None, true, ListedState::Active).1);
         assert_eq!(entry.wanted(None), Err(Withheld::NoPort));
     }
 

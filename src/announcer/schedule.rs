@@ -162,16 +162,18 @@ impl Schedule {
     /// A source tells all that it lists now.
     pub fn list(&mut self, now: Instant, listing: Listing) {
         let source = listing.source;
-        let named: BTreeSet<InfoHash> = listing.torrents.iter().map(|listed| listed.infohash).collect();
-        self.unlist(now, &source, |info_hash| !named.contains(info_hash));
-        let mut refused = 0;
-        for listed in &listing.torrents {
-            refused += usize::from(!self.list_one(now, &source, listed));
+        let mut status = self.sources.remove(&source).unwrap_or_default();
+        (status.left_out, status.trouble) = (listing.left_out, listing.trouble);
+        status.left_out.truncate(LEFT_OUT);
+        if let Some(torrents) = listing.torrents {
+            let named: BTreeSet<InfoHash> = torrents.iter().map(|listed| listed.infohash).collect();
+            self.unlist(now, &source, |info_hash| !named.contains(info_hash));
+            let one = |listed: &Listed| self.list_one(now, &source, listing.ipv4_only, listed);
+            let taken: BTreeSet<InfoHash> =
+                torrents.iter().map(one).zip(&torrents).filter_map(|(taken, l)| taken.then_some(l.infohash)).collect();
+            (status.torrents, status.refused) = (taken.len(), named.len() - taken.len());
+            status.listed = Some(now);
         }
-        let mut left_out = listing.left_out;
-        left_out.truncate(LEFT_OUT);
-        let (torrents, trouble) = (named.len() - refused.min(named.len()), listing.trouble);
-        let status = SourceStatus { torrents, refused, left_out, trouble, listed: Some(now) };
         self.sources.insert(source, status);
     }
 
@@ -329,8 +331,8 @@ impl Schedule {
         let held = entry.copies.iter().filter(is_held).copied().collect();
         self.place(info_hash, Place::Running);
         self.announcing.insert(info_hash, Announcing { kind, reserved, wanted, held });
-        let Wanted { port, seed } = wanted;
-        Some(AnnounceOrder { info_hash, port, seed, holders })
+        let Wanted { port, seed, ipv4_only } = wanted;
+        Some(AnnounceOrder { info_hash, port, seed, ipv4_only, holders })
     }
 
     fn begin_look(&mut self, now: Instant) -> Option<LookOrder> {
@@ -437,7 +439,7 @@ impl Schedule {
 
 // How it is done.
 impl Schedule {
-    fn list_one(&mut self, now: Instant, source: &Arc<str>, listed: &Listed) -> bool {
+    fn list_one(&mut self, now: Instant, source: &Arc<str>, ipv4_only: bool, listed: &Listed) -> bool {
         let info_hash = listed.infohash;
         let port = self.terms.port;
         let is_new = !self.entries.contains_key(&info_hash);
@@ -447,7 +449,7 @@ impl Schedule {
         let entry = self.entries.entry(info_hash).or_insert_with(|| Box::new(Entry::new(listed.name.clone())));
         let before = (entry.name.clone(), entry.listed.clone());
         let wanted = entry.wanted(port);
-        entry.list(source, listed);
+        entry.list(source, ipv4_only, listed);
         if (&before.0, &before.1) != (&entry.name, &entry.listed) {
             let changed_port = entry.wanted(port).map(|wanted| wanted.port) != wanted.map(|wanted| wanted.port);
             self.changed.insert(info_hash);
@@ -609,6 +611,7 @@ impl Schedule {
             Err(Withheld::Private) => return State::Private,
             Err(Withheld::Paused) => return State::Paused,
             Err(Withheld::PrivacyUnknown) => return State::PrivacyUnknown,
+            Err(Withheld::Elsewhere) => return State::Elsewhere,
             Err(Withheld::NoPort) => return State::NoPort,
             Ok(_) => {}
         }

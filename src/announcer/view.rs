@@ -34,13 +34,15 @@ pub enum State {
     Private,
     /// Nobody knows yet whether it is private: not announced before.
     PrivacyUnknown,
+    /// The world reaches its client at another address than ours: not announced from here.
+    Elsewhere,
     /// No source knows a port, and none is set: not announced.
     NoPort,
 }
 
 impl State {
     /// All of them, in the order in which people read them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Visible,
         Self::Stored,
         Self::NotVisible,
@@ -51,6 +53,7 @@ impl State {
         Self::Paused,
         Self::Private,
         Self::PrivacyUnknown,
+        Self::Elsewhere,
         Self::NoPort,
     ];
 
@@ -68,6 +71,7 @@ impl State {
             Self::Paused => "paused",
             Self::Private => "private",
             Self::PrivacyUnknown => "privacy unknown",
+            Self::Elsewhere => "elsewhere",
             Self::NoPort => "no port",
         }
     }
@@ -75,7 +79,7 @@ impl State {
     /// Whether it is not announced, and is not meant to be.
     #[must_use]
     pub const fn is_withheld(self) -> bool {
-        matches!(self, Self::Paused | Self::Private | Self::PrivacyUnknown | Self::NoPort)
+        matches!(self, Self::Paused | Self::Private | Self::PrivacyUnknown | Self::Elsewhere | Self::NoPort)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Dht, Scraped};
-use crate::engine::contact::Contact;
+use crate::engine::contact::{Contact, Family};
 use crate::engine::id::InfoHash;
 use crate::engine::node::{Command, Event, Holder, Summary};
 
@@ -40,8 +40,20 @@ impl Dht {
     /// # Ok(()) }
     /// ```
     pub async fn renew_announce(&self, info_hash: InfoHash, port: u16, seed: bool, holders: Arc<[Holder]>) -> Renewed {
+        self.renew_announce_in(&[Family::V4, Family::V6], info_hash, port, seed, holders).await
+    }
+
+    /// The same on the networks of these families only.
+    pub async fn renew_announce_in(
+        &self,
+        families: &[Family],
+        info_hash: InfoHash,
+        port: u16,
+        seed: bool,
+        holders: Arc<[Holder]>,
+    ) -> Renewed {
         let mut renewed = Renewed::default();
-        let mut events = self.begin(Command::RenewAnnounce { info_hash, port, seed, holders }).await;
+        let mut events = self.begin_in(families, Command::RenewAnnounce { info_hash, port, seed, holders }).await;
         while let Some(event) = events.next().await {
             renewed.scraped.add(&event);
             match event {

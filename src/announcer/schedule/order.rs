@@ -28,6 +28,8 @@ pub struct AnnounceOrder {
     pub port: u16,
     /// Whether it has the whole torrent (BEP 33).
     pub seed: bool,
+    /// Whether it goes to nodes of IPv4 only.
+    pub ipv4_only: bool,
     /// The nodes with which it begins.
     pub holders: Arc<[Holder]>,
 }

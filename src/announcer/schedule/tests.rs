@@ -29,8 +29,8 @@ fn listed(number: u32, state: ListedState) -> Listed {
 }
 
 fn listing(source: &str, torrents: impl IntoIterator<Item = Listed>) -> Listing {
-    let torrents = torrents.into_iter().collect();
-    Listing { source: source.into(), torrents, left_out: Vec::new(), trouble: None }
+    let torrents = Some(torrents.into_iter().collect());
+    Listing { source: source.into(), torrents, ipv4_only: false, left_out: Vec::new(), trouble: None }
 }
 
 fn active(numbers: impl IntoIterator<Item = u32>) -> Vec<Listed> {
@@ -140,6 +140,7 @@ fn seeds_of_small_swarms_go_first_and_each_once_before_any_twice() {
             source: "list".into(),
             port: None,
             complete: number % 2 == 0,
+            ipv4_only: false,
             state: ListedState::Active,
         }],
         copies: Vec::new(),
@@ -173,6 +174,23 @@ fn what_is_paused_private_or_gone_is_not_announced() {
     assert_eq!((schedule.len(), schedule.next(now)), (0, Next::Wait(None)));
     let gone = schedule.take_changed(100);
     assert_eq!(gone.iter().filter(|(_, record)| record.is_none()).count(), 4);
+}
+
+#[test]
+fn a_source_that_cannot_be_asked_keeps_what_it_said() {
+    let (mut schedule, mut now) = (Schedule::new(terms(1_000)), START);
+    schedule.list(now, listing("client", active(0..3)));
+    schedule.list(now, Listing { torrents: None, trouble: Some("off".to_owned()), ..listing("client", []) });
+    let status = &schedule.sources()["client"];
+    assert_eq!((status.torrents, status.trouble.as_deref()), (3, Some("off")));
+    schedule.list(now, Listing { ipv4_only: true, ..listing("client", [listed(0, ListedState::Elsewhere)]) });
+    assert_eq!(states(&schedule, now), [(State::Elsewhere, 1)]);
+    schedule.list(now, Listing { ipv4_only: true, ..listing("client", active(0..1)) });
+    let Next::Announce(order) = schedule.next(now) else { panic!("nothing to announce") };
+    assert!(order.ipv4_only);
+    schedule.announced(now, &stored(&order));
+    schedule.forget_source(now, "client");
+    assert!(run(&mut schedule, &mut now, START + MINUTE).is_empty() && schedule.is_empty());
 }
 
 #[test]
