@@ -77,6 +77,13 @@ impl StoredCopy {
         self.lives(now) && self.due(jitter).since(now) > lifetime(self.version) * TOGETHER_PERCENT / 100
     }
 
+    /// Says that it was stored at this instant instead: the clock was set.
+    pub(super) fn move_to(&mut self, stored: Instant) {
+        if self.stored > 0 {
+            self.stored = u32::try_from(stored.as_secs()).unwrap_or(u32::MAX);
+        }
+    }
+
     /// Forgets how old it is: the node is worth asking, but what it has is no longer ours.
     pub const fn expire(&mut self) {
         self.stored = 0;

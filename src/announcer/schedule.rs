@@ -137,12 +137,15 @@ impl Schedule {
 
     /// Takes what an earlier run has kept. Copies that live are not announced again before their time.
     pub fn restore(&mut self, now: Instant, records: impl IntoIterator<Item = Record>) {
-        for record in records {
+        for mut record in records {
             if self.entries.len() >= self.terms.max || record.listed.is_empty() {
                 continue;
             }
             let info_hash = record.info_hash;
-            for by in &record.listed {
+            for by in &mut record.listed {
+                // One text for all entries of a source.
+                let known = self.sources.get_key_value(&by.source).map(|(name, _)| Arc::clone(name));
+                by.source = known.unwrap_or_else(|| Arc::clone(&by.source));
                 self.sources.entry(Arc::clone(&by.source)).or_default().torrents += 1;
             }
             let mut entry = Entry::new(record.name);

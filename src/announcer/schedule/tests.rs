@@ -139,7 +139,7 @@ fn seeds_of_small_swarms_go_first_and_each_once_before_any_twice() {
         listed: vec![crate::announcer::entry::ListedBy {
             source: "list".into(),
             port: None,
-            complete: number % 2 == 0,
+            complete: number.is_multiple_of(2),
             ipv4_only: false,
             state: ListedState::Active,
         }],

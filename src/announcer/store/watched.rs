@@ -1,0 +1,116 @@
+//! What people told the program to watch, as one table of the file: a command adds to it, and the running node sees it
+//! there within a second, or when it is started next.
+
+use std::path::Path;
+
+use rusqlite::{Connection, params};
+
+use super::sqlite::{self, FILE};
+use super::{Opened, StoreError};
+
+/// Something that is watched.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Watched {
+    /// An infohash, a magnet URI, or the path of a torrent file, a list or a folder.
+    pub target: String,
+    /// The port at which its client listens, if it has one of its own.
+    pub port: Option<u16>,
+    /// Whether the folders in a folder are watched too.
+    pub recursive: bool,
+    /// Whether the client has all of it (BEP 33).
+    pub seed: bool,
+}
+
+impl Watched {
+    /// A target with nothing else said. A path that ends in `/**` stands for a folder with those in it.
+    #[must_use]
+    pub fn new(target: &str) -> Self {
+        let folder = target.strip_suffix("/**");
+        let (target, recursive) =
+            folder.map_or((target, false), |folder| (if folder.is_empty() { "/" } else { folder }, true));
+        Self { target: target.to_owned(), port: None, recursive, seed: false }
+    }
+}
+
+/// The table, in a connection of its own: several programs may use it at once.
+#[derive(Debug)]
+pub struct WatchList {
+    connection: Connection,
+    path: std::path::PathBuf,
+    version: i64,
+}
+
+impl WatchList {
+    /// Opens the file in this folder; it is made where it is missing. A damaged file is left as it is.
+    ///
+    /// # Errors
+    /// The system refuses, or the file is damaged.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let path = folder.join(FILE);
+        let connection = sqlite::connect(&path)?;
+        Ok(Self { connection, path, version: -1 })
+    }
+
+    /// All that is watched.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn all(&self) -> Result<Vec<Watched>, StoreError> {
+        self.query().map_err(|source| self.error(source))
+    }
+
+    fn query(&self) -> rusqlite::Result<Vec<Watched>> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT target, port, recursive, seed FROM watched ORDER BY rowid")?;
+        let rows = statement.query_map([], |row| {
+            Ok(Watched { target: row.get(0)?, port: row.get(1)?, recursive: row.get(2)?, seed: row.get(3)? })
+        })?;
+        rows.collect()
+    }
+
+    /// Whether another connection has written to the file since the last call.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn has_changed(&mut self) -> Result<bool, StoreError> {
+        let version = self.connection.pragma_query_value(None, "data_version", |row| row.get(0));
+        let version = version.map_err(|source| self.error(source))?;
+        Ok(std::mem::replace(&mut self.version, version) != version)
+    }
+
+    /// Watches this from now on; whether that is new. What was said of the same target before is replaced.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn add(&self, watched: &Watched) -> Result<bool, StoreError> {
+        let known = self.all()?.iter().any(|other| other.target == watched.target);
+        let Watched { target, port, recursive, seed } = watched;
+        let written = self.connection.execute(
+            "INSERT INTO watched (target, port, recursive, seed) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (target) DO UPDATE SET port = ?2, recursive = ?3, seed = ?4",
+            params![target, port, recursive, seed],
+        );
+        written.map(|_| !known).map_err(|source| self.error(source))
+    }
+
+    /// Watches this no longer; whether it was watched.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn remove(&self, target: &str) -> Result<bool, StoreError> {
+        let removed = self.connection.execute("DELETE FROM watched WHERE target = ?1", [target]);
+        removed.map(|count| count > 0).map_err(|source| self.error(source))
+    }
+
+    fn error(&self, source: rusqlite::Error) -> StoreError {
+        sqlite::error(&self.path, source)
+    }
+}
+
+impl Opened {
+    /// What to tell the user of a file that was set aside.
+    #[must_use]
+    pub fn damage(&self) -> Option<(&str, &Path)> {
+        self.set_aside.as_ref().map(|(reason, path)| (reason.as_str(), path.as_path()))
+    }
+}
