@@ -10,9 +10,11 @@
 //! | how long other nodes keep what they store | [`copies`] |
 //! | what is known of one infohash | [`entry`] |
 //! | what people see | [`view`] |
+//! | which torrents a torrent client has | [`clients`] |
 //! | what a restart keeps | [`store`] |
 #![forbid(unsafe_code)]
 
+pub mod clients;
 pub mod copies;
 pub mod entry;
 pub mod schedule;

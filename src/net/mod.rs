@@ -9,6 +9,7 @@ pub mod driver;
 pub mod entropy;
 #[cfg(feature = "gateway")]
 pub mod http;
+pub mod listeners;
 pub mod nearness;
 pub mod peers;
 pub mod persist;

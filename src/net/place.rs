@@ -4,6 +4,7 @@
 //! address that nobody asked. Linux lists addresses with their flags in `/proc/net/if_inet6`; elsewhere the wildcard is
 //! bound.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use crate::engine::contact::{Family, is_local};
@@ -26,6 +27,38 @@ pub fn source_address(family: Family) -> Option<IpAddr> {
     let socket = UdpSocket::bind((any, 0)).ok()?;
     socket.connect((far, 53)).ok()?;
     Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_unspecified())
+}
+
+/// The address from which the kernel sends to the world through one interface.
+///
+/// # Errors
+/// There is no such interface, or the system does not tell.
+#[cfg(target_os = "linux")]
+pub fn source_through(interface: &str, family: Family) -> io::Result<IpAddr> {
+    let (domain, far): (_, IpAddr) = match family {
+        Family::V4 => (socket2::Domain::IPV4, FAR_AWAY_V4.into()),
+        Family::V6 => (socket2::Domain::IPV6, FAR_AWAY_V6.into()),
+    };
+    let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, None)?;
+    socket.bind_device(Some(interface.as_bytes()))?;
+    socket.connect(&SocketAddr::new(far, 53).into())?;
+    let local = socket.local_addr()?.as_socket().map(|addr| addr.ip());
+    local.filter(|ip| !ip.is_unspecified()).ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+}
+
+/// The same where the system does not tell.
+///
+/// # Errors
+/// Always.
+#[cfg(not(target_os = "linux"))]
+pub fn source_through(_: &str, _: Family) -> io::Result<IpAddr> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Whether `error` of [`source_through`] says that there is no such interface (`ENODEV`).
+#[must_use]
+pub fn is_no_interface(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(19)
 }
 
 /// The stable global IPv6 address of this host, if it has one: of the network that the kernel sends from, if it has a
@@ -182,6 +215,17 @@ fe80000000000000042aacfffe120002 02 40 20 80     eth0
             ("fd00::1", None),
         ] {
             assert_eq!(stable_beside(TABLE, addr(source)), stable.map(addr), "{source}");
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn an_interface_has_the_address_that_it_sends_from() {
+        let missing = source_through("nosuchif0", Family::V4).unwrap_err();
+        assert!(is_no_interface(&missing), "{missing}");
+        match source_through("lo", Family::V4) {
+            Ok(source) => assert!(source.is_ipv4()),
+            Err(error) => assert!(!is_no_interface(&error), "every host has a loopback: {error}"),
         }
     }
 
