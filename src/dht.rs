@@ -16,14 +16,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, OwnedMutexGuard, oneshot, watch};
+use tokio::sync::{Mutex, OwnedMutexGuard, broadcast, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::engine::contact::{Contact, Family};
 use crate::engine::id::{InfoHash, Target};
-use crate::engine::node::{Command, Event, SlicedSnapshot, Summary};
+use crate::engine::node::{Command, Event, OwnAnnounce, SlicedSnapshot, Summary};
 use crate::net::clock::unix_seconds;
 use crate::net::driver::{NodeHandle, Request};
+use crate::net::news::Voices;
 use crate::net::persist::DataDir;
 use crate::net::supervisor::Supervisor;
 
@@ -35,7 +36,8 @@ pub use self::renewal::Renewed;
 pub use self::streams::{PeerStream, Progress, ProgressStream};
 pub use self::survey::{SampleError, Sampled, Scraped};
 pub use crate::net::bootstrap::MAINLINE_ROUTERS;
-pub use crate::net::driver::Status;
+pub use crate::net::driver::{Known, Status};
+pub use crate::net::news::News;
 pub use crate::net::persist::{Found, PersistError, SavedNode, State, holder, look};
 pub use crate::net::supervisor::{NodeFailed, Part};
 
@@ -56,7 +58,7 @@ struct Inner {
     unavailable: Vec<(SocketAddr, String)>,
     awaited: Vec<SocketAddr>,
     private_network: bool,
-    announce_again: watch::Sender<u64>,
+    voices: Voices,
     /// What an earlier run saved for those: kept for a run that has them again.
     waiting: Vec<SavedNode>,
     restored: usize,
@@ -169,7 +171,13 @@ impl Dht {
     /// Changes whenever announces that were made before should be made again: this host has another address or has slept.
     #[must_use]
     pub fn announce_again(&self) -> watch::Receiver<u64> {
-        self.inner.announce_again.subscribe()
+        self.inner.voices.announce_again.subscribe()
+    }
+
+    /// What happens to the nodes from now on. A listener that is slow loses the oldest.
+    #[must_use]
+    pub fn news(&self) -> broadcast::Receiver<News> {
+        self.inner.voices.news.subscribe()
     }
 
     /// How many contacts were saved by an earlier run.
@@ -284,6 +292,37 @@ impl Dht {
             all.extend(node.handle.ask(Request::Status).await);
         }
         all
+    }
+
+    /// The contacts in the tables of all nodes.
+    pub async fn table(&self) -> Vec<Known> {
+        let mut all = Vec::new();
+        for node in &self.inner.nodes {
+            all.extend(node.handle.ask(Request::Table).await.unwrap_or_default());
+        }
+        all
+    }
+
+    /// What came of our own announces, node by node: where each is bound, and those of its announces that live.
+    pub async fn own_announces(&self) -> Vec<(SocketAddr, Vec<OwnAnnounce>)> {
+        let mut all = Vec::new();
+        for node in &self.inner.nodes {
+            all.push((node.handle.local_addr(), node.handle.ask(Request::OwnAnnounces).await.unwrap_or_default()));
+        }
+        all
+    }
+
+    /// Endpoints never contacted before, a second: sustained and at once, from now on.
+    pub async fn set_new_destinations(&self, per_second: u32, burst: u32) {
+        for node in &self.inner.nodes {
+            node.handle.tell(Request::NewDestinations { per_second, burst }).await;
+        }
+    }
+
+    /// Whether a node has joined the network; see [`bootstrapped`](Self::bootstrapped).
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.inner.nodes.iter().any(|node| node.handle.ready().borrow().is_some())
     }
 
     /// What to keep for the next run: see [`DhtBuilder::saved`].

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 
-use tokio::sync::{Mutex, Notify, watch};
+use tokio::sync::Mutex;
 
 use super::upkeep::{self, Place};
 use super::{Dht, Inner, Running, StartError};
@@ -18,8 +18,9 @@ use crate::engine::node::{Config, Node, Serve, Snapshot};
 use crate::engine::random::Random;
 use crate::net::bootstrap::MAINLINE_ROUTERS;
 use crate::net::clock::Clock;
-use crate::net::driver::{self, Occasions};
+use crate::net::driver;
 use crate::net::entropy;
+use crate::net::news::Voices;
 use crate::net::persist::{DataDir, Found, SavedNode, State};
 use crate::net::socket::Socket;
 use crate::net::supervisor::Supervisor;
@@ -170,8 +171,7 @@ impl DhtBuilder {
         let (mut nodes, mut unavailable) = (Vec::new(), Vec::new());
         let (mut tasks, mut restored) = (Vec::new(), 0);
         let (mut bound, mut awaited) = (Vec::new(), Vec::new());
-        let announce_again = watch::Sender::new(0);
-        let look_again = Arc::new(Notify::new());
+        let voices = Voices::default();
         for (&addr, saved) in asked.iter().zip(saved) {
             match self.bind_socket(addr, saved.as_ref().map(|saved| saved.bound.port())) {
                 Ok(socket) => bound.push((addr, socket, saved)),
@@ -196,17 +196,18 @@ impl DhtBuilder {
             let new = || Snapshot { contacts: contacts.clone(), ..Snapshot::default() };
             let snapshot = saved.map_or_else(new, |saved| saved.snapshot);
             restored += snapshot.contacts.len();
-            let (handle, task) = self.prepare_node(socket, snapshot, sharers, (&announce_again, &look_again))?;
+            let (handle, task) = self.prepare_node(socket, snapshot, sharers, &voices)?;
             tasks.push((handle.local_addr(), task));
             let place = Place::at(upkeep::source_of(addr, self.node.private_network));
             nodes.push(Running { asked: addr, handle, place: place.into() });
         }
+        let look_again = Arc::clone(&voices.look_again);
         let inner = Arc::new_cyclic(|inner| Inner {
             nodes,
             unavailable,
             awaited,
             private_network: self.node.private_network,
-            announce_again,
+            voices,
             waiting,
             restored,
             data_dir: data_dir.map(Arc::new),
@@ -282,7 +283,7 @@ impl DhtBuilder {
         socket: Socket,
         mut saved: Snapshot,
         sharers: usize,
-        (announce_again, look_again): (&watch::Sender<u64>, &Arc<Notify>),
+        voices: &Voices,
     ) -> Result<(driver::NodeHandle, impl Future<Output = ()> + Send + 'static), StartError> {
         let ip = socket.local_addr().ip();
         // The host may have another address than at the last run.
@@ -299,9 +300,8 @@ impl DhtBuilder {
             ..self.config(Family::of(&socket.local_addr()), sharers)
         };
         let seed = entropy::seed().map_err(StartError::Entropy)?;
-        let clock = self.clock.clone();
-        let occasions = Occasions { announce_again: announce_again.clone(), look_again: Arc::clone(look_again) };
-        Ok(driver::prepare(Node::new(config, seed, clock.now()), socket, clock, routers, occasions))
+        let (clock, voices) = (self.clock.clone(), voices.clone());
+        Ok(driver::prepare(Node::new(config, seed, clock.now()), socket, clock, routers, voices))
     }
 
     /// BEP 45: each address is a node of its own; what they may take of this host is one budget.

@@ -9,17 +9,20 @@ use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::bootstrap::{Resolved, resolve};
 use super::clock::Clock;
+use super::latency::Latencies;
+use super::news::{News, Voices};
 use super::socket::{Counters, Socket};
 use crate::engine::contact::{Contact, Family};
 use crate::engine::id::NodeId;
 use crate::engine::limits::{PLACES, QUERIES_PER_LOOKUP};
-use crate::engine::node::{Command, Event, Node, OpId, Output, SlicedSnapshot, Stats};
+use crate::engine::node::{Command, Event, Node, OpId, Output, OwnAnnounce, SlicedSnapshot, Stats};
+use crate::engine::routing::{Entry, Health};
 use crate::engine::time::Instant;
 
 /// More than the events of any operation: each query may bring an answer and peers, and each place
@@ -51,6 +54,17 @@ pub enum Request {
     Status(oneshot::Sender<Status>),
     /// Name the good contacts.
     GoodContacts(oneshot::Sender<Vec<Contact>>),
+    /// Say how each contact of the table is.
+    Table(oneshot::Sender<Vec<Known>>),
+    /// Say what came of our own announces.
+    OwnAnnounces(oneshot::Sender<Vec<OwnAnnounce>>),
+    /// Contact this many new endpoints from now on.
+    NewDestinations {
+        /// A second, sustained.
+        per_second: u32,
+        /// At once.
+        burst: u32,
+    },
     /// Say what to keep for the next run.
     Snapshot(oneshot::Sender<SlicedSnapshot>),
     /// Stop, and say what to keep.
@@ -87,15 +101,50 @@ pub struct Status {
     pub stats: Stats,
     /// Datagrams that went through its sockets, and those that did not.
     pub datagrams: Counters,
+    /// How long its lookups took.
+    pub latencies: Latencies,
 }
 
-/// What a node tells those who look after it.
-#[derive(Clone, Debug)]
-pub struct Occasions {
-    /// Counts the occasions on which announces should be made again.
-    pub announce_again: watch::Sender<u64>,
-    /// Where the host is should be looked at now.
-    pub look_again: Arc<Notify>,
+/// A contact of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    /// Who it is.
+    pub contact: Contact,
+    /// Its state (BEP 5).
+    pub health: Health,
+    /// Smoothed round-trip time.
+    pub rtt: Duration,
+    /// Time since it entered the table.
+    pub known_for: Duration,
+    /// Time since it last showed life.
+    pub seen_ago: Duration,
+}
+
+/// An operation that runs: where its events go, and what of it is measured.
+struct Operation {
+    events: mpsc::Sender<Event>,
+    /// Since when, for lookups of peers.
+    timed: Option<Instant>,
+    has_peers: bool,
+}
+
+impl Operation {
+    fn begin(now: Instant, command: &Command, events: mpsc::Sender<Event>) -> Self {
+        let is_timed = matches!(command, Command::FindPeers { .. } | Command::Announce { .. });
+        Self { events, timed: is_timed.then_some(now), has_peers: false }
+    }
+
+    /// Measures what this event of it ends.
+    fn measure(&mut self, now: Instant, event: &Event, latencies: &mut Latencies) {
+        let Some(began) = self.timed else { return };
+        match event {
+            Event::Peers { .. } if !std::mem::replace(&mut self.has_peers, true) => {
+                latencies.first_peer.note(now.since(began));
+            }
+            Event::Done { summary, .. } => latencies.end.note(summary.elapsed),
+            _ => {}
+        }
+    }
 }
 
 /// A running node, from outside.
@@ -148,7 +197,7 @@ pub fn prepare(
     socket: Socket,
     clock: Clock,
     routers: Vec<String>,
-    occasions: Occasions,
+    voices: Voices,
 ) -> (NodeHandle, impl Future<Output = ()> + Send + 'static) {
     let (commands, to_begin) = mpsc::channel(WAITING);
     let (requests, to_answer) = mpsc::channel(WAITING);
@@ -165,7 +214,8 @@ pub fn prepare(
         own_requests: requests.downgrade(),
         ready: ready_sender,
         local_addr: addr_sender,
-        occasions,
+        voices,
+        latencies: Latencies::default(),
         counted_before: Counters::default(),
     };
     (NodeHandle { commands, requests, ready, local_addr }, driver.run(socket, to_begin, to_answer))
@@ -174,7 +224,7 @@ pub fn prepare(
 struct Driver {
     node: Node,
     clock: Clock,
-    operations: HashMap<OpId, mpsc::Sender<Event>>,
+    operations: HashMap<OpId, Operation>,
     /// Snapshots that are being made, a slice at each turn of the loop, and who waits for them.
     snapshots: VecDeque<(SlicedSnapshot, oneshot::Sender<SlicedSnapshot>)>,
     routers: Vec<String>,
@@ -184,7 +234,8 @@ struct Driver {
     own_requests: mpsc::WeakSender<Request>,
     ready: watch::Sender<Option<usize>>,
     local_addr: watch::Sender<SocketAddr>,
-    occasions: Occasions,
+    voices: Voices,
+    latencies: Latencies,
     /// What was counted at sockets that this node had before.
     counted_before: Counters,
 }
@@ -213,8 +264,9 @@ impl Driver {
                     if !events.is_closed() {
                         // Whoever asks right after a sleep finds everything overdue done.
                         self.node.handle_timeout(self.clock.now());
-                        let op = self.node.begin(self.clock.now(), command);
-                        self.operations.insert(op, events);
+                        let now = self.clock.now();
+                        let operation = Operation::begin(now, &command, events);
+                        self.operations.insert(self.node.begin(now, command), operation);
                     }
                 }
                 request = to_answer.recv() => match request {
@@ -276,8 +328,9 @@ impl Driver {
     fn pass_on(&mut self, event: Event) {
         let Some(op) = event.op() else { return self.take_note(&event) };
         let over = matches!(event, Event::Done { .. });
-        let Some(receiver) = self.operations.get(&op) else { return };
-        let gone = receiver.try_send(event).is_err();
+        let Some(operation) = self.operations.get_mut(&op) else { return };
+        operation.measure(self.clock.now(), &event, &mut self.latencies);
+        let gone = operation.events.try_send(event).is_err();
         if gone {
             self.node.cancel(op);
         }
@@ -289,17 +342,19 @@ impl Driver {
     /// Ends the operations that nobody waits for any more, so that others get their turn.
     fn cancel_abandoned(&mut self) {
         let node = &mut self.node;
-        self.operations.retain(|op, events| {
-            if events.is_closed() {
+        self.operations.retain(|op, operation| {
+            if operation.events.is_closed() {
                 node.cancel(*op);
             }
-            !events.is_closed()
+            !operation.events.is_closed()
         });
     }
 
     /// An event that concerns the node as a whole.
     fn take_note(&mut self, event: &Event) {
         let listening = *self.local_addr.borrow();
+        // That nobody listens is no reason to do otherwise.
+        let _ = self.voices.news.send(News { local_addr: listening, event: event.clone() });
         match event {
             Event::Ready { contacts } => {
                 let _ = self.ready.send(Some(*contacts));
@@ -310,7 +365,7 @@ impl Driver {
             }
             Event::Disconnected => {
                 tracing::warn!(%listening, "no other node answers any more; it is tried again and again");
-                self.occasions.look_again.notify_one();
+                self.voices.look_again.notify_one();
             }
             Event::Reconnected => tracing::info!(%listening, "other nodes answer again"),
             Event::Woke { slept } => {
@@ -355,7 +410,7 @@ impl Driver {
 
     /// Announces that were made before tell others an address that we no longer have, or are too old.
     fn announce_again(&self) {
-        self.occasions.announce_again.send_modify(|occasions| *occasions += 1);
+        self.voices.announce_again.send_modify(|occasions| *occasions += 1);
     }
 
     /// Goes on at another address, at the same port if it can be had. Table, stores and operations stay.
@@ -405,6 +460,9 @@ impl Driver {
             Request::OtherFamily(contacts) => self.node.set_other_family(contacts.into_iter()),
             Request::Status(reply) => drop(reply.send(self.status(now, socket))),
             Request::GoodContacts(reply) => drop(reply.send(self.node.good_contact_list(now))),
+            Request::Table(reply) => drop(reply.send(self.table(now))),
+            Request::OwnAnnounces(reply) => drop(reply.send(self.node.own_announces(now).collect())),
+            Request::NewDestinations { per_second, burst } => self.node.set_new_destinations(now, per_second, burst),
             Request::Move { to, external } => self.relocate(socket, to, external),
             Request::Snapshot(reply) => self.snapshots.push_back((self.node.begin_snapshot(now), reply)),
             Request::Shutdown(reply) => drop(reply.send(self.whole_snapshot())),
@@ -446,6 +504,18 @@ impl Driver {
             items: self.node.items().len(),
             own_announces: (own().count(), own().filter(|announce| announce.verified > 0).count()),
             stats: *self.node.stats(),
+            latencies: self.latencies,
         }
+    }
+
+    fn table(&self, now: Instant) -> Vec<Known> {
+        let known = |entry: &Entry| Known {
+            contact: entry.contact,
+            health: entry.health(now),
+            rtt: entry.rtt(),
+            known_for: now.since(entry.added),
+            seen_ago: now.since(entry.seen),
+        };
+        self.node.entries().map(known).collect()
     }
 }

@@ -9,8 +9,10 @@ pub mod driver;
 pub mod entropy;
 #[cfg(feature = "gateway")]
 pub mod http;
+pub mod latency;
 pub mod listeners;
 pub mod nearness;
+pub mod news;
 pub mod peers;
 pub mod persist;
 pub mod place;

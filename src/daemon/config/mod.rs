@@ -21,7 +21,7 @@ use crate::tracker::server::Settings as GatewaySettings;
 pub use error::ConfigError;
 pub use origin::Origin;
 pub use setting::{Origins, REPLACED, Replaced, SETTINGS, Scope, Setting, Settings, nearest_key};
-pub use value::{Form, HostPort, LogFilter, Shape, Value};
+pub use value::{BasePath, Form, HostPort, LogFilter, Shape, Value};
 
 /// Every environment variable of ours begins so.
 pub const VARIABLE_PREFIX: &str = "TRACKERLESS_";

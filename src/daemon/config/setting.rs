@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::Config;
 use super::origin::Origin;
-use super::value::{Count, Form, HostPort, LogFilter, Shape, Size, Value};
+use super::value::{BasePath, Count, Form, HostPort, LogFilter, Shape, Size, Value};
 use crate::dht::MAINLINE_ROUTERS;
 use crate::engine::compliance::Compliance;
 use crate::engine::id::InfoHash;
@@ -167,6 +167,24 @@ settings! {
     /// URL of another tracker, http:// or udp://; may be given several times.
     /// The gateway announces there the clients that it announces to the DHT, and passes on the peers that it is told.
     Daemon gateway_upstream: Vec<Upstream> = Vec::new();
+
+    /// Address of the control interface, HTTP with JSON, for programs and people; `off` for none.
+    /// If the address was not chosen and is taken, the node does without. At an address other than the loopback all
+    /// requests need the token of the data folder. A Unix socket in the data folder serves the commands beside it.
+    Daemon control: Option<SocketAddr> = Some(([127, 0, 0, 1], 6880).into());
+
+    /// Name or address by which clients call the control interface; may be given several times.
+    /// Its own addresses and `localhost` need not be named. Requests to other names are refused, since a web page may
+    /// have sent them.
+    Daemon control_names: Vec<HostName> = Vec::new();
+
+    /// Network of reverse proxies in front of the control interface; may be given several times.
+    /// From there, and from nowhere else, X-Forwarded-For or Forwarded names the client.
+    Daemon control_trusted_proxies: Vec<Range> = Vec::new();
+
+    /// Path below which a reverse proxy shows the control interface, as in `/dht`.
+    /// Requests are answered with it and without.
+    Daemon control_base_path: BasePath = BasePath::default();
 
     /// Events that are logged on standard error: error, warn, info, debug (each lookup) or trace (each packet).
     /// Parts of the program are set apart as in `info,trackerless::net=debug`.

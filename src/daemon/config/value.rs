@@ -219,6 +219,36 @@ impl Value for Option<SocketAddr> {
     }
 }
 
+/// A path below which a service is shown: empty, or one with a slash at its head and none at its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BasePath(String);
+
+impl BasePath {
+    /// The path as text; empty for none.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Value for BasePath {
+    const FORM: Form =
+        Form { shape: Shape::Text, value_name: "PATH", cure: || "give a path as in /dht, or nothing".to_owned() };
+
+    fn read(texts: &[String]) -> Result<Self, String> {
+        let path = single(texts).trim_end_matches('/');
+        let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
+        match path.is_empty() || path.starts_with('/') && !path.contains("//") && path.bytes().all(is_fine) {
+            true => Ok(Self(path.to_owned())),
+            false => Err(format!("{path:?} is not such a path")),
+        }
+    }
+
+    fn texts(&self) -> Vec<String> {
+        vec![self.0.clone()]
+    }
+}
+
 /// A filter of log lines, valid for [`EnvFilter`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogFilter(std::borrow::Cow<'static, str>);
@@ -472,6 +502,16 @@ mod tests {
         assert_eq!(read::<Option<SocketAddr>>("[::1]:7").unwrap(), ["[::1]:7"]);
         for wrong in ["on", "6969", ""] {
             assert!(read::<Option<SocketAddr>>(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_base_path_begins_with_a_slash_and_ends_without() {
+        for (text, path) in [("", ""), ("/", ""), ("/dht/", "/dht"), ("/a/b-c", "/a/b-c")] {
+            assert_eq!(read::<BasePath>(text).unwrap(), [path]);
+        }
+        for wrong in ["dht", "//dht", "/a?b", "/a b", "/a\"b"] {
+            assert!(read::<BasePath>(wrong).is_err(), "{wrong}");
         }
     }
 

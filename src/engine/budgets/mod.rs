@@ -42,6 +42,13 @@ impl Budget {
         Self { rate, burst, level: burst as i64 * 1_000_000, filled: Instant::ZERO }
     }
 
+    /// Gives at another rate from `now` on. What is there stays, up to the new burst.
+    pub fn set(&mut self, now: Instant, rate: u32, burst: u32) {
+        self.fill(now);
+        (self.rate, self.burst) = (rate, burst);
+        self.level = self.level.clamp(-self.full(), self.full());
+    }
+
     /// Takes `units` if they are there.
     pub fn take(&mut self, now: Instant, units: u32) -> bool {
         self.fill(now);
@@ -95,6 +102,16 @@ mod tests {
         assert_eq!(budget.next_unit(), Instant::from_micros(100_000));
         assert_eq!(takes(&mut budget, Instant::from_secs(2)), 20);
         assert_eq!(takes(&mut budget, Instant::from_secs(3600)), 50);
+    }
+
+    #[test]
+    fn another_rate_holds_from_now_on() {
+        let mut budget = Budget::new(10, 50);
+        budget.set(Instant::from_secs(1), 100, 20);
+        assert_eq!(budget.available(Instant::from_secs(1)), 20);
+        assert!(budget.take(Instant::from_secs(1), 20) && !budget.take(Instant::from_secs(1), 1));
+        budget.set(Instant::from_secs(1), 1, 500);
+        assert_eq!(budget.available(Instant::from_secs(11)), 10);
     }
 
     #[test]

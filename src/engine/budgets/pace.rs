@@ -23,9 +23,15 @@ impl Pace {
     pub fn new(rate: u32, burst: u32, random: &mut Random) -> Self {
         Self {
             budget: Budget::new(rate, burst),
-            reserve: NEW_DESTINATIONS_RESERVE.min(burst / 2),
+            reserve: reserve(burst),
             recent: RecentEndpoints::new(Duration::from_mins(5), random),
         }
+    }
+
+    /// Admits another number from `now` on. What was contacted lately is still known.
+    pub fn set(&mut self, now: Instant, rate: u32, burst: u32) {
+        self.budget.set(now, rate, burst);
+        self.reserve = reserve(burst);
     }
 
     /// Whether a query of a lookup may go to `to` now.
@@ -56,6 +62,11 @@ impl Pace {
     pub fn next(&self) -> Instant {
         self.budget.next_unit()
     }
+}
+
+/// New destinations of a burst that maintenance leaves alone.
+fn reserve(burst: u32) -> u32 {
+    NEW_DESTINATIONS_RESERVE.min(burst / 2)
 }
 
 #[cfg(test)]

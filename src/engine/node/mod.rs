@@ -333,6 +333,14 @@ impl Node {
         }
     }
 
+    /// Endpoints never contacted before, a second: sustained and at once, from now on. Without effect on a node without
+    /// limits.
+    pub fn set_new_destinations(&mut self, now: Instant, per_second: u32, burst: u32) {
+        if let Some(pace) = &mut self.pace {
+            pace.set(now, per_second, burst);
+        }
+    }
+
     // Output.
 
     /// What to do next. Call until it says [`Output::Wait`].

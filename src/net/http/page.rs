@@ -4,10 +4,14 @@
 //! of it. So a service without a password refuses what a page may have sent: it would speak to local programs on behalf of
 //! the page, and by a name whose address changes ("DNS rebinding") the page could read the answers.
 //!
+//! There are two such rules, which share what is said here of names: [`sign_of`] is for services that no browser speaks
+//! to, [`sign_of_other_site`] for one that has a page of its own.
+//!
 //! Pure. The rule errs on the side of refusal: one sign suffices.
 
 use std::net::IpAddr;
 
+use hyper::Method;
 use hyper::header::{self, HeaderMap, HeaderName};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
@@ -60,6 +64,36 @@ pub fn sign_of(request: &Parts, is_ours: impl Fn(&Name<'_>) -> bool) -> Option<S
         return Some(Sign::Accept);
     }
     (!is_addressed_to_us(request, is_ours)).then_some(Sign::Host)
+}
+
+/// The sign that a page of another site sent this request, if there is one: for a service that has a page of its own, which
+/// browsers may show and which may send requests. A link on another site may lead to the page; its frames and scripts may
+/// not.
+#[must_use]
+pub fn sign_of_other_site(request: &Parts, is_ours: impl Fn(&Name<'_>) -> bool) -> Option<Sign> {
+    let headers = &request.headers;
+    let is = |name: &str, text: &str| headers.get_all(name).iter().all(|value| value == text);
+    let is_link = request.method == Method::GET && is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document");
+    if !is_addressed_to_us(request, is_ours) {
+        return Some(Sign::Host);
+    }
+    if headers.contains_key(header::ORIGIN) && !is_from_here(headers) {
+        return Some(Sign::Header("origin"));
+    }
+    let site = "sec-fetch-site";
+    let is_known = !headers.contains_key(site) || is(site, "same-origin") || is(site, "none");
+    (!is_known && !is_link).then_some(Sign::Header(site))
+}
+
+/// Whether `Origin` names the very host and port that `Host` does. Another port is another program's page.
+fn is_from_here(headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let mut origins = headers.get_all(header::ORIGIN).iter().map(|origin| origin.to_str().unwrap_or_default());
+    let bare = |origin: &str| {
+        let rest = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))?;
+        Some(rest.to_ascii_lowercase())
+    };
+    host.is_some_and(|host| origins.all(|origin| bare(origin).is_some_and(|bare| bare == host.to_ascii_lowercase())))
 }
 
 /// The host that a request is addressed to.
@@ -276,5 +310,48 @@ mod tests {
         assert_eq!(sign("/announce", &[("host", "127.0.0.1"), ("host", "evil.example")]), Some(Sign::Host));
         assert_eq!(sign("http://evil.example/announce", &[("host", "127.0.0.1")]), Some(Sign::Host));
         assert_eq!(sign("http://127.0.0.1:6969/announce", &[("host", "127.0.0.1:6969")]), None);
+    }
+
+    /// The sign to a service with a page of its own, at the same addresses.
+    fn other(method: &str, headers: &[(&str, &str)]) -> Option<Sign> {
+        let mut request = Request::builder().method(method).uri("/api/v1/status");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let ours = |name: &Name<'_>| *name == Name::Text("tracker.lan");
+        sign_of_other_site(&request.body(()).unwrap().into_parts().0, ours)
+    }
+
+    #[test]
+    fn our_own_page_and_programs_pass_and_other_sites_do_not() {
+        let (host, port) = (("host", "127.0.0.1:6880"), ("origin", "http://127.0.0.1:6880"));
+        for headers in [
+            &[][..],
+            &[host],
+            &[host, port],
+            &[host, port, ("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "cors")],
+            &[host, ("sec-fetch-site", "none"), ("sec-fetch-mode", "navigate")],
+            &[host, ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")],
+            &[("host", "localhost:1"), ("origin", "http://localhost:1"), ("user-agent", "Mozilla/5.0")],
+            &[("host", "Tracker.lan"), ("origin", "https://tracker.lan")],
+        ] {
+            assert_eq!(other("GET", headers), None, "{headers:?}");
+        }
+        let (fetch, link) = (Sign::Header("sec-fetch-site"), ("sec-fetch-mode", "navigate"));
+        for (method, headers, sign) in [
+            ("GET", &[("host", "evil.example")][..], Sign::Host),
+            ("GET", &[host, host], Sign::Host),
+            ("GET", &[host, ("origin", "null")], Sign::Header("origin")),
+            ("POST", &[host, ("origin", "http://127.0.0.1:8080")], Sign::Header("origin")),
+            ("POST", &[host, ("origin", "http://evil.example")], Sign::Header("origin")),
+            ("POST", &[host, port, ("origin", "http://evil.example")], Sign::Header("origin")),
+            ("GET", &[("origin", "http://127.0.0.1:6880")], Sign::Header("origin")),
+            ("GET", &[host, ("sec-fetch-site", "cross-site")], fetch),
+            ("GET", &[host, ("sec-fetch-site", "same-site"), ("sec-fetch-dest", "image")], fetch),
+            ("GET", &[host, ("sec-fetch-site", "cross-site"), link, ("sec-fetch-dest", "iframe")], fetch),
+            ("POST", &[host, ("sec-fetch-site", "cross-site"), link, ("sec-fetch-dest", "document")], fetch),
+        ] {
+            assert_eq!(other(method, headers), Some(sign), "{method} {headers:?}");
+        }
     }
 }

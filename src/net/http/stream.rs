@@ -1,4 +1,4 @@
-//! A TCP stream whose writes have a longest time, and which others may look at while it is read and written.
+//! A stream whose writes have a longest time, and which others may look at while it is read and written.
 
 use std::io;
 use std::net::Shutdown;
@@ -10,20 +10,52 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
 use tokio::time::{Sleep, sleep};
+
+/// A connection, of either kind.
+#[derive(Debug)]
+pub(super) enum Wire {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+/// The same call of whichever kind it is.
+macro_rules! either {
+    ($wire:expr, $stream:ident => $call:expr) => {
+        match $wire {
+            Wire::Tcp($stream) => $call,
+            #[cfg(unix)]
+            Wire::Unix($stream) => $call,
+        }
+    };
+}
+
+impl Wire {
+    /// Waits for a byte and leaves it there; 0 at the end of the stream. A client of a Unix socket is never looked at.
+    pub(super) async fn peek(&self) -> io::Result<usize> {
+        match self {
+            Self::Tcp(tcp) => tcp.peek(&mut [0]).await,
+            #[cfg(unix)]
+            Self::Unix(_) => std::future::pending().await,
+        }
+    }
+}
 
 /// The stream. A write fails when the client has taken no byte for [`Stream::patience`].
 #[derive(Debug)]
 pub(super) struct Stream {
-    tcp: Arc<TcpStream>,
+    wire: Arc<Wire>,
     patience: Duration,
     /// Ends the write that waits for the client, if one does.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Stream {
-    pub(super) const fn new(tcp: Arc<TcpStream>, patience: Duration) -> Self {
-        Self { tcp, patience, stalled: None }
+    pub(super) const fn new(wire: Arc<Wire>, patience: Duration) -> Self {
+        Self { wire, patience, stalled: None }
     }
 
     /// Waits on, unless that took too long.
@@ -37,8 +69,8 @@ impl Stream {
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
-            ready!(self.tcp.poll_read_ready(cx))?;
-            match self.tcp.try_read(buffer.initialize_unfilled()) {
+            ready!(either!(&*self.wire, stream => stream.poll_read_ready(cx)))?;
+            match either!(&*self.wire, stream => stream.try_read(buffer.initialize_unfilled())) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => return Poll::Ready(read.map(|length| buffer.advance(length))),
             }
@@ -49,8 +81,8 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
-            match self.tcp.poll_write_ready(cx)? {
-                Poll::Ready(()) => match self.tcp.try_write(bytes) {
+            match either!(&*self.wire, stream => stream.poll_write_ready(cx))? {
+                Poll::Ready(()) => match either!(&*self.wire, stream => stream.try_write(bytes)) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     written => {
                         self.stalled = None;
@@ -67,6 +99,6 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(SockRef::from(&*self.tcp).shutdown(Shutdown::Write))
+        Poll::Ready(either!(&*self.wire, stream => SockRef::from(stream).shutdown(Shutdown::Write)))
     }
 }

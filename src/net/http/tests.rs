@@ -15,6 +15,7 @@ const GENEROUS: Limits = Limits {
     head_time: LONG,
     body_time: LONG,
     write_time: LONG,
+    half_close: true,
 };
 const SHORT: Duration = Duration::from_millis(50);
 

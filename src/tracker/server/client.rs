@@ -5,9 +5,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use hyper::header::{FORWARDED, HeaderMap};
+use hyper::header::HeaderMap;
 
 use crate::engine::contact::is_sendable;
+use crate::net::http::forwarded;
 use crate::net::nearness::{Nearness, Range, Site};
 
 /// The client of a request.
@@ -31,7 +32,7 @@ pub(super) fn identify(
     if !is_trusted(trusted, from.ip()) {
         return Identity { addr: from, nearness: site.nearness(from.ip(), here), listed: true };
     }
-    match forwarded(headers, trusted) {
+    match forwarded::client(headers, |ip| is_trusted(trusted, ip)) {
         Some(ip) => {
             let addr = SocketAddr::new(ip, from.port());
             let ours = ip.is_loopback() || ip == here || ip == from.ip() || !is_sendable(&addr);
@@ -48,54 +49,6 @@ pub(super) fn identify(
 /// Whether `ip` is one of the proxies.
 pub(super) fn is_trusted(proxies: &[Range], ip: IpAddr) -> bool {
     proxies.iter().any(|range| range.contains(ip))
-}
-
-/// The client that the proxies name, by `X-Forwarded-For` or by `Forwarded` (RFC 7239). A proxy writes one of the two and
-/// passes on what the client wrote in the other: where they disagree, neither is believed.
-fn forwarded(headers: &HeaderMap, trusted: &[Range]) -> Option<IpAddr> {
-    let lists = |name: &str| -> Vec<String> {
-        headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
-    };
-    let (plain, standard) = (lists("x-forwarded-for"), lists(FORWARDED.as_str()));
-    let by_plain = || origin(plain.iter().flat_map(|list| list.split(',').map(parse_node)), trusted);
-    let by_standard = || origin(standard.iter().flat_map(|list| list.split(',').map(parse_element)), trusted);
-    match (plain.is_empty(), standard.is_empty()) {
-        (true, true) => None,
-        (false, true) => by_plain(),
-        (true, false) => by_standard(),
-        (false, false) => by_plain().filter(|ip| by_standard() == Some(*ip)),
-    }
-}
-
-/// The client of a list of hops, read from the right past further proxies of ours: what stands on the left is only what
-/// the client claims. Where all are proxies, the first is the client. A hop that cannot be read hides it.
-fn origin(hops: impl Iterator<Item = Option<IpAddr>>, trusted: &[Range]) -> Option<IpAddr> {
-    let hops: Vec<_> = hops.collect();
-    let mut first = None;
-    for hop in hops.into_iter().rev() {
-        let ip = hop?;
-        first = Some(ip);
-        if !is_trusted(trusted, ip) {
-            break;
-        }
-    }
-    first
-}
-
-/// One hop: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`. `None` for `unknown`, for hidden
-/// names, for nothing, and for all else.
-fn parse_node(text: &str) -> Option<IpAddr> {
-    let text = text.trim().trim_matches('"');
-    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok().filter(IpAddr::is_ipv6);
-    let endpoint = || text.parse().ok().map(|endpoint: SocketAddr| endpoint.ip());
-    let ip: IpAddr = text.parse().ok().or_else(bracketed).or_else(endpoint)?;
-    Some(ip.to_canonical())
-}
-
-/// One element of `Forwarded`: `for=192.0.2.60;proto=http`, in any case, the value quoted or not.
-fn parse_element(text: &str) -> Option<IpAddr> {
-    let mut pairs = text.split(';').filter_map(|pair| pair.split_once('='));
-    pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for")).and_then(|(_, value)| parse_node(value))
 }
 
 #[cfg(test)]

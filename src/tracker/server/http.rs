@@ -31,6 +31,8 @@ const LIMITS: Limits = Limits {
     head_time: Duration::from_secs(15),
     body_time: Duration::from_secs(5),
     write_time: Duration::from_secs(10),
+    // Some clients close their half as soon as they have sent a request.
+    half_close: true,
 };
 
 /// Accepts connections until the future is dropped.
