@@ -59,6 +59,18 @@ fn summary(started: &Started) -> String {
     if let Some((addr, why)) = &started.without_gateway {
         line("without", format!("a gateway at {addr}: {why}"));
     }
+    let control = &started.control;
+    if let Some(addr) = control.addr {
+        line("control", format!("http://{addr}/api/v1/"));
+    }
+    if let Some(token) = &control.exposed {
+        let what =
+            "the control interface is open to other hosts, which may read and change everything with the token in";
+        line("exposed", format!("{what} {}", token.display()));
+    }
+    for (what, why) in &control.without {
+        line("without", format!("{what}: {why}"));
+    }
     line("data folder", started.data_dir.display().to_string());
     line("saved nodes", started.saved_nodes.to_string());
     line("routers", if started.routers == 0 { "none".to_owned() } else { started.routers.to_string() });
@@ -88,6 +100,10 @@ fn started_record(started: &Started) -> Value {
         "saved_nodes": started.saved_nodes,
         "routers": started.routers,
         "gateway": started.gateway,
+        "control": started.control.addr,
+        "control_socket": started.control.socket,
+        "control_exposed": started.control.exposed.is_some(),
+        "without_control": started.control.without.iter().map(|(what, why)| json!({ "what": what, "why": why })).collect::<Vec<_>>(),
         "without_gateway": started.without_gateway.as_ref().map(|(addr, why)| json!({ "address": addr, "why": why })),
     })
 }
@@ -99,6 +115,10 @@ impl From<ServiceError> for Failure {
             ServiceError::Gateway(_) => {
                 Self::no_network(error, "choose another address with --gateway, or --gateway off")
             }
+            ServiceError::Control(_) => Self::no_network(
+                error,
+                "choose another address with --control, or --control off; see that the data folder can be written",
+            ),
             ServiceError::NotSaved(ref cause) => Self::usage(&error, cause.cure()),
             ServiceError::NodeFailed(_) => Self::failed(error, "start it again, and please report this"),
             ServiceError::Signals(_) => Self::usage(error, "start it where programs may receive signals"),

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::config::Config;
 use crate::dht::Dht;
 use crate::net::entropy;
-use crate::tracker::server::{Gateway, Monitor};
+use crate::tracker::server::{Gateway, Monitor, Settings as GatewaySettings};
 
 /// What became of the gateway.
 #[derive(Debug)]
@@ -29,10 +29,11 @@ pub struct GatewayError {
     pub source: io::Error,
 }
 
-/// Binds the gateway.
-pub(super) async fn open(config: &Config, dht: &Dht) -> Result<Opened, GatewayError> {
+/// Binds the gateway. It asks no client at `spared`, a port of ours.
+pub(super) async fn open(config: &Config, dht: &Dht, spared: Option<u16>) -> Result<Opened, GatewayError> {
     let Some(addr) = config.gateway else { return Ok(Opened::Off) };
-    let bound = async { Gateway::bind(addr, config.gateway_settings(), dht.clone(), entropy::seed()?).await };
+    let settings = GatewaySettings { spared_ports: spared.into_iter().collect(), ..config.gateway_settings() };
+    let bound = async { Gateway::bind(addr, settings, dht.clone(), entropy::seed()?).await };
     match bound.await {
         Ok(gateway) => Ok(Opened::Ready(Box::new(gateway))),
         Err(source) if config.origins.gateway.is_chosen() => Err(GatewayError { addr, source }),

@@ -6,3 +6,4 @@ pub mod control;
 pub mod gateway;
 pub mod service;
 pub mod signals;
+pub mod view;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::config::Config;
+use super::control::{Bound, ControlError, Shown};
 use super::gateway::{self, GatewayError, Opened};
 use super::signals::StopSignals;
 use crate::dht::{Dht, DhtBuilder, NodeFailed, PersistError, SaveError, StartError, Status};
@@ -68,6 +69,8 @@ pub struct Started {
     pub gateway: Option<SocketAddr>,
     /// The gateway's usual address, which it does without, and why.
     pub without_gateway: Option<(SocketAddr, String)>,
+    /// Where the control interface is to be had.
+    pub control: Shown,
 }
 
 /// Why the service ended other than by a signal.
@@ -80,6 +83,9 @@ pub enum ServiceError {
     /// The address chosen for the gateway cannot be had.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
+    /// The address chosen for the control interface cannot be had, or its token.
+    #[error(transparent)]
+    Control(#[from] ControlError),
     /// The system does not deliver signals.
     #[error("signals cannot be heard: {0}")]
     Signals(std::io::Error),
@@ -108,24 +114,38 @@ pub async fn run(config: &Config, mut tell: impl FnMut(Moment)) -> Result<(), Se
     let signals = StopSignals::listen().map_err(ServiceError::Signals)?;
     let began = Instant::now();
     let dht = builder(config).start().await?;
-    let gateway = gateway::open(config, &dht).await?;
+    let control = Bound::open(config).await?;
+    let gateway =
+        gateway::open(config, &dht, control.as_ref().and_then(Bound::local_addr).map(|addr| addr.port())).await?;
     save(&dht).await;
-    tell(Moment::Started(started(config, &dht, &gateway).await));
+    tell(Moment::Started(started(config, &dht, &gateway, control.as_ref()).await));
     let clients = gateway::monitor(&gateway);
-    stay(&dht, (gateway::serve(gateway), clients), signals, began, tell).await
+    let services = async {
+        let control = async {
+            match control {
+                Some(control) => control.serve(config, &dht, clients.clone()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = gateway::serve(gateway) => {}
+            () = control => {}
+        }
+    };
+    stay(&dht, (services, clients.clone()), signals, began, tell).await
 }
 
 /// Serves until a signal or a failure ends it.
 async fn stay(
     dht: &Dht,
-    (gateway, clients): (impl Future<Output = ()>, Option<Monitor>),
+    (services, clients): (impl Future<Output = ()>, Option<Monitor>),
     mut signals: StopSignals,
     began: Instant,
     mut tell: impl FnMut(Moment),
 ) -> Result<(), ServiceError> {
     tokio::select! {
         () = live(dht, began, &mut tell) => {}
-        () = gateway => {}
+        () = services => {}
         () = signals.next() => {}
         _ = dht.failed() => {}
     }
@@ -144,7 +164,7 @@ fn builder(config: &Config) -> DhtBuilder {
     config.bind.iter().fold(builder, |builder, &addr| builder.bind(addr))
 }
 
-async fn started(config: &Config, dht: &Dht, gateway: &Opened) -> Started {
+async fn started(config: &Config, dht: &Dht, gateway: &Opened, control: Option<&Bound>) -> Started {
     let (gateway, without_gateway) = match gateway {
         Opened::Off => (None, None),
         Opened::Ready(gateway) => (Some(gateway.local_addr()), None),
@@ -153,6 +173,7 @@ async fn started(config: &Config, dht: &Dht, gateway: &Opened) -> Started {
     Started {
         gateway,
         without_gateway,
+        control: control.map(|control| control.shown(config)).unwrap_or_default(),
         addresses: dht.status().await.iter().map(|node| (node.local_addr, node.id)).collect(),
         unavailable: dht.unavailable().to_vec(),
         awaited: dht.awaited().to_vec(),

@@ -124,7 +124,10 @@ fn is_still_at(_: &File, path: &Path) -> bool {
 
 /// A new file that only its owner may read: it holds the secrets behind our tokens. What had the name before goes; had it
 /// been a link, nothing is written where it led.
-fn create_private(path: &Path) -> io::Result<File> {
+///
+/// # Errors
+/// The system refuses.
+pub fn create_private(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -4,6 +4,7 @@
 
 mod config;
 mod conform;
+mod control;
 mod daemon;
 mod demo;
 mod faults;

@@ -146,6 +146,7 @@ impl Config {
             memory_bytes: self.memory().gateway,
             names: self.gateway_names.clone(),
             keep_in: Some(self.data_dir.clone()),
+            spared_ports: Vec::new(),
         }
     }
 
@@ -162,6 +163,14 @@ impl Config {
     #[must_use]
     pub fn to_toml(&self) -> String {
         render::render(self.entries())
+    }
+
+    /// Changes one value while the node runs.
+    ///
+    /// # Errors
+    /// The value is not of the kind that the setting needs.
+    pub fn change(&mut self, setting: &'static Setting, texts: &[String]) -> Result<(), ConfigError> {
+        self.set(setting, texts, &Origin::Control)
     }
 
     /// Checks and sets one value.

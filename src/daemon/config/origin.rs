@@ -19,6 +19,8 @@ pub enum Origin {
     Variable(String),
     /// A flag, without its dashes.
     Flag(String),
+    /// The control interface, while the node runs.
+    Control,
 }
 
 impl Origin {
@@ -49,6 +51,7 @@ impl fmt::Display for Origin {
             Self::File { path, line } => write!(f, "{}, line {line}", path.display()),
             Self::Variable(name) => write!(f, "variable {name}"),
             Self::Flag(name) => write!(f, "flag --{name}"),
+            Self::Control => f.write_str("control interface"),
         }
     }
 }

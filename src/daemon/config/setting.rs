@@ -222,7 +222,7 @@ impl Replaced {
         let new = match origin {
             Origin::Flag(_) => format!("--{} {value}", by.replace('_', "-")),
             Origin::Variable(_) => format!("{}{}={value}", super::VARIABLE_PREFIX, by.to_ascii_uppercase()),
-            Origin::File { .. } | Origin::Default => format!("{by} = \"{value}\""),
+            Origin::File { .. } | Origin::Default | Origin::Control => format!("{by} = \"{value}\""),
         };
         format!("give {new} where {key} was on, and nothing where it was off")
     }

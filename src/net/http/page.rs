@@ -72,7 +72,8 @@ pub fn sign_of(request: &Parts, is_ours: impl Fn(&Name<'_>) -> bool) -> Option<S
 #[must_use]
 pub fn sign_of_other_site(request: &Parts, is_ours: impl Fn(&Name<'_>) -> bool) -> Option<Sign> {
     let headers = &request.headers;
-    let is = |name: &str, text: &str| headers.get_all(name).iter().all(|value| value == text);
+    let is =
+        |name: &str, text: &str| headers.contains_key(name) && headers.get_all(name).iter().all(|value| value == text);
     let is_link = request.method == Method::GET && is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document");
     if !is_addressed_to_us(request, is_ours) {
         return Some(Sign::Host);

@@ -1,7 +1,7 @@
 //! Real connections on the loopback.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 
 use super::*;
@@ -164,4 +164,46 @@ async fn a_client_that_sends_more_has_not_hung_up() {
     drop(other);
     assert_eq!(timeout(LONG, server.hung_up.recv()).await.unwrap(), Some(addr));
     assert!(server.hung_up.try_recv().is_err());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_unix_socket_is_served_alike_and_a_stream_ends_with_its_reader() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(folder.path().join("s")).unwrap();
+    let (gone, mut ended) = mpsc::unbounded_channel::<()>();
+    let handle = move |request: Request<Bytes>| {
+        // Made at once: a reader may be gone before its answer is begun.
+        let gone = Gone(gone.clone());
+        async move {
+            let _gone = gone;
+            if request.uri().path() == "/held" {
+                std::future::pending::<()>().await;
+            }
+            Response::new(Full::new(Bytes::from("xx")))
+        }
+    };
+    let mut running = JoinSet::new();
+    running.spawn(async move { serve_unix(&listener, Limits { half_close: false, ..GENEROUS }, handle).await });
+    let connect = async || tokio::net::UnixStream::connect(folder.path().join("s")).await.unwrap();
+    let mut stream = connect().await;
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    assert!(text.ends_with("xx") && ended.recv().await.is_some(), "{text}");
+    let mut held = connect().await;
+    held.write_all(b"GET /held HTTP/1.1\r\n\r\n").await.unwrap();
+    drop(held);
+    timeout(LONG, ended.recv()).await.expect("what was held is dropped").expect("it is told");
+}
+
+/// Tells when it is dropped.
+#[cfg(unix)]
+struct Gone(mpsc::UnboundedSender<()>);
+
+#[cfg(unix)]
+impl Drop for Gone {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+    }
 }

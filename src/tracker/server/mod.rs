@@ -100,6 +100,8 @@ pub struct Settings {
     pub memory_bytes: usize,
     /// The folder in which the clients are kept over a restart; `None` keeps them nowhere.
     pub keep_in: Option<PathBuf>,
+    /// Ports of this host at which other parts of the program listen: no client is asked there.
+    pub spared_ports: Vec<u16>,
 }
 
 /// Memory of a gateway whose settings say nothing, in bytes.
@@ -116,6 +118,7 @@ impl Default for Settings {
             names: Vec::new(),
             memory_bytes: MEMORY_BYTES,
             keep_in: None,
+            spared_ports: Vec::new(),
         }
     }
 }
@@ -251,7 +254,7 @@ impl<D: Directory> Gateway<D> {
             trusted_proxies: settings.trusted_proxies,
             upstream: settings.upstream.into_iter().map(upstream::Tracker::new).collect(),
             names: settings.names,
-            probes: Mutex::new(probe::Budget::new(local.port())),
+            probes: Mutex::new(probe::Budget::new([local.port()].into_iter().chain(settings.spared_ports))),
             connection_ids: ConnectionIds::new(random.secret_key()),
             our_peer_id: own_name(random.wire_id().0),
             kept: settings.keep_in.as_deref().map(keep::prepare).transpose()?.map(Arc::new),

@@ -24,8 +24,8 @@ const MOST_HOSTS: usize = 1_000;
 /// Which endpoints may be asked: nothing may make us speak to other programs than BitTorrent clients. Told the time.
 #[derive(Debug)]
 pub(super) struct Budget {
-    /// Port at which we ourselves listen.
-    own_port: u16,
+    /// Ports at which we ourselves listen.
+    own_ports: BTreeSet<u16>,
     /// The start of the period.
     since: Instant,
     /// The ports of each host that were asked in vain in this period.
@@ -36,8 +36,8 @@ impl Budget {
     /// Time after which endpoints that were asked in vain are forgotten.
     const PERIOD: Duration = Duration::from_secs(10 * 60);
 
-    pub(super) const fn new(own_port: u16) -> Self {
-        Self { own_port, since: Instant::ZERO, in_vain: BTreeMap::new() }
+    pub(super) fn new(own_ports: impl IntoIterator<Item = u16>) -> Self {
+        Self { own_ports: own_ports.into_iter().collect(), since: Instant::ZERO, in_vain: BTreeMap::new() }
     }
 
     /// Whether the client at `peer` may be asked about `info_hash`; counts it as in vain until [`Budget::answered`].
@@ -45,7 +45,7 @@ impl Budget {
         if now.since(self.since) >= Self::PERIOD {
             (self.since, self.in_vain) = (now, BTreeMap::new());
         }
-        let own = peer.port() == self.own_port && peer.ip().is_loopback();
+        let own = self.own_ports.contains(&peer.port()) && peer.ip().is_loopback();
         if own || caution::check(peer, info_hash).is_err() {
             return false;
         }
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn services_of_the_system_and_our_own_are_not_spoken_to() {
-        let mut budget = Budget::new(6969);
+        let mut budget = Budget::new([6969, 6880]);
         for (addr, asked) in [
             ("127.0.0.1:22", false),
             ("127.0.0.1:1023", false),
@@ -115,6 +115,7 @@ mod tests {
             ("127.0.0.1:1024", true),
             ("127.0.0.1:6881", true),
             ("127.0.0.1:6969", false),
+            ("127.0.0.1:6880", false),
             ("[::1]:6969", false),
             ("192.168.1.9:6969", true),
         ] {
@@ -124,7 +125,7 @@ mod tests {
 
     #[test]
     fn an_infohash_that_is_a_line_of_text_is_not_sent() {
-        let mut budget = Budget::new(6969);
+        let mut budget = Budget::new([6969, 6880]);
         for (hash, asked) in [
             (b"\r\nflush_all\r\nxxxxxxx", false),
             (b"xxxx\nSHUTDOWN\nyyyyyy", false),
@@ -139,7 +140,7 @@ mod tests {
 
     #[test]
     fn ports_are_not_searched_for_listeners() {
-        let mut budget = Budget::new(6969);
+        let mut budget = Budget::new([6969, 6880]);
         let asked = |budget: &mut Budget, now| {
             (1024..=u16::MAX)
                 .filter(|port| budget.may_ask(now, SocketAddr::from(([127, 0, 0, 1], *port)), HASH))
@@ -152,7 +153,7 @@ mod tests {
         assert!(budget.may_ask(Instant::ZERO, peer("127.0.0.1:50000"), HASH), "a real client costs nothing");
         assert_eq!(asked(&mut budget, Instant::ZERO + Budget::PERIOD), MOST_IN_VAIN);
         let hosts = (0..2000u32).map(|i| SocketAddr::from(((0x0a00_0000 + i).to_be_bytes(), 5000)));
-        let mut budget = Budget::new(6969);
+        let mut budget = Budget::new([6969, 6880]);
         assert_eq!(hosts.filter(|peer| budget.may_ask(Instant::ZERO, *peer, HASH)).count(), MOST_HOSTS);
     }
 }

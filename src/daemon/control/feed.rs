@@ -1,0 +1,196 @@
+//! A journal that is written while others read it, and its events as a stream (Server-Sent Events, WHATWG HTML, 9.2).
+
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use futures_util::{Stream, stream};
+use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use super::journal::Journal;
+use super::problem::Problem;
+
+/// Longest silence of a stream of events: then a line that says nothing shows that it lives.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Most events that are written at a time.
+const AT_A_TIME: usize = 128;
+
+/// Most events of an answer that is no stream.
+const OF_AN_ANSWER: usize = 1_000;
+
+/// Something that happened, with the name that readers of a stream choose by.
+pub(super) trait Named {
+    fn name(&self) -> &'static str;
+}
+
+/// The journal. Clones write and read the same.
+#[derive(Debug)]
+pub(super) struct Feed<T>(Arc<Shared<T>>);
+
+impl<T> Clone for Feed<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+#[derive(Debug)]
+struct Shared<T> {
+    journal: Mutex<Journal<T>>,
+    /// Whether it has come to its end; changes with each event.
+    ended: watch::Sender<bool>,
+}
+
+/// An event with its number.
+#[derive(Serialize)]
+struct Numbered<'a, T> {
+    id: u64,
+    #[serde(flatten)]
+    event: &'a T,
+}
+
+impl<T: Named + Serialize + Send + 'static> Feed<T> {
+    /// An empty one that keeps `most` events.
+    pub(super) fn new(most: usize) -> Self {
+        let shared = Shared { journal: Mutex::new(Journal::new(most)), ended: watch::Sender::new(false) };
+        Self(Arc::new(shared))
+    }
+
+    fn journal(&self) -> MutexGuard<'_, Journal<T>> {
+        self.0.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds an event.
+    pub(super) fn push(&self, event: T) {
+        self.journal().push(event);
+        self.0.ended.send_modify(|_| {});
+    }
+
+    /// Adds the last event; readers have the end after it.
+    pub(super) fn end(&self, event: T) {
+        self.journal().push(event);
+        self.0.ended.send_replace(true);
+    }
+
+    /// The events after number `since`: as a stream where the request accepts one, otherwise those that are there.
+    pub(super) fn answer(
+        &self,
+        since: u64,
+        headers: &HeaderMap,
+        streams: &Arc<Semaphore>,
+    ) -> Result<Response, Problem> {
+        if !accepts_stream(headers) {
+            let journal = self.journal();
+            let since = journal.since(since, OF_AN_ANSWER);
+            let events: Vec<_> = since.events.iter().map(|(id, event)| Numbered { id: *id, event: *event }).collect();
+            let body = serde_json::json!({ "lost": since.lost, "events": events });
+            return Ok(Json(body).into_response());
+        }
+        let permit = Arc::clone(streams).try_acquire_owned();
+        let permit = permit.map_err(|_| Problem::busy("as many streams of events are open as there may be"))?;
+        let mut response = Response::new(Body::from_stream(self.clone().follow(since, permit)));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok(response)
+    }
+
+    /// What is written to a reader that has seen the events up to `seen`. The permit is free again when it is dropped.
+    fn follow(
+        self,
+        seen: u64,
+        permit: OwnedSemaphorePermit,
+    ) -> impl Stream<Item = Result<String, std::convert::Infallible>> {
+        let changes = self.0.ended.subscribe();
+        stream::unfold((self, seen, changes, permit), async |(feed, mut seen, mut changes, permit)| {
+            loop {
+                let ended = *changes.borrow_and_update();
+                let text = feed.written(&mut seen);
+                if !text.is_empty() {
+                    return Some((Ok(text), (feed, seen, changes, permit)));
+                }
+                if ended {
+                    return None;
+                }
+                match tokio::time::timeout(KEEP_ALIVE, changes.changed()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return None,
+                    Err(_) => return Some((Ok(": still there\n\n".to_owned()), (feed, seen, changes, permit))),
+                }
+            }
+        })
+    }
+
+    /// The next events after `seen`, as they are written.
+    fn written(&self, seen: &mut u64) -> String {
+        let journal = self.journal();
+        let since = journal.since(*seen, AT_A_TIME);
+        let mut text = String::new();
+        if since.lost > 0 {
+            write!(text, "event: lost\ndata: {{\"event\":\"lost\",\"lost\":{}}}\n\n", since.lost)
+                .expect("a string takes all");
+        }
+        for (id, event) in since.events {
+            let data = serde_json::to_string(&Numbered { id, event }).expect("events are plain records");
+            write!(text, "id: {id}\nevent: {}\ndata: {data}\n\n", event.name()).expect("a string takes all");
+            *seen = id;
+        }
+        text
+    }
+}
+
+/// Whether the client asks for a stream rather than for what is there.
+fn accepts_stream(headers: &HeaderMap) -> bool {
+    let accepts = headers.get_all("accept").iter().filter_map(|value| value.to_str().ok());
+    accepts.flat_map(|list| list.split(',')).any(|kind| kind.trim().starts_with("text/event-stream"))
+}
+
+/// The number of the last event that the client has seen: of the query, or of the header by which browsers go on.
+pub(super) fn last_seen(query: Option<u64>, headers: &HeaderMap) -> u64 {
+    let header = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
+    header.or(query).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::StreamExt as _;
+
+    #[derive(Serialize)]
+    struct Tick {
+        number: u8,
+    }
+
+    impl Named for Tick {
+        fn name(&self) -> &'static str {
+            "tick"
+        }
+    }
+
+    fn permit() -> OwnedSemaphorePermit {
+        Arc::new(Semaphore::new(1)).try_acquire_owned().expect("one is free")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_has_what_it_has_not_seen_then_what_comes_then_the_end() {
+        let feed = Feed::new(2);
+        (0..4).for_each(|number| feed.push(Tick { number }));
+        let mut reader = Box::pin(feed.clone().follow(1, permit()));
+        let text = reader.next().await.unwrap().unwrap();
+        assert!(
+            text.starts_with("event: lost\ndata: {\"event\":\"lost\",\"lost\":1}\n\nid: 3\nevent: tick\ndata: "),
+            "{text}"
+        );
+        assert!(text.contains("id: 4"), "{text}");
+        assert_eq!(reader.next().await.unwrap().unwrap(), ": still there\n\n", "silence is not the end");
+        feed.end(Tick { number: 4 });
+        assert!(reader.next().await.unwrap().unwrap().starts_with("id: 5\n"));
+        assert!(reader.next().await.is_none());
+    }
+}

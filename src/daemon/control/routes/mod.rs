@@ -1,0 +1,67 @@
+//! The routes: one file for each kind of thing. Each route is described where it is written, so that the document at
+//! `/api/v1/openapi.json` cannot name another.
+
+mod ask;
+mod events;
+mod extract;
+mod items;
+mod lookups;
+mod settings;
+mod state;
+
+use std::sync::Arc;
+
+use axum::{Json, Router};
+use utoipa::OpenApi;
+use utoipa::openapi::OpenApi as Document;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Control;
+use super::problem::{no_such_method, no_such_path};
+
+/// Head of the document.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "trackerless", description = "The control interface of a running node."),
+    tags((name = "state"), (name = "lookups"), (name = "network"), (name = "items"), (name = "settings"), (name = "events"))
+)]
+struct Head;
+
+/// All routes.
+pub(super) fn router(control: Arc<Control>) -> Router {
+    let (router, document) = documented().split_for_parts();
+    let document = Json(finished(document));
+    let router = router.route("/api/v1/openapi.json", axum::routing::get(async move || document.clone()));
+    router.fallback(no_such_path).method_not_allowed_fallback(no_such_method).with_state(control)
+}
+
+fn documented() -> OpenApiRouter<Arc<Control>> {
+    OpenApiRouter::with_openapi(Head::openapi())
+        .routes(routes!(state::live))
+        .routes(routes!(state::health))
+        .routes(routes!(state::status))
+        .routes(routes!(state::nodes))
+        .routes(routes!(state::swarms))
+        .routes(routes!(state::announces))
+        .routes(routes!(state::clients))
+        .routes(routes!(lookups::list, lookups::start))
+        .routes(routes!(lookups::show, lookups::cancel))
+        .routes(routes!(lookups::events))
+        .routes(routes!(ask::scrape))
+        .routes(routes!(ask::ping))
+        .routes(routes!(ask::sample))
+        .routes(routes!(items::get, items::renew))
+        .routes(routes!(items::put))
+        .routes(routes!(settings::list, settings::patch))
+        .routes(routes!(events::events))
+}
+
+/// The document with the version of the program.
+fn finished(mut document: Document) -> Document {
+    env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
+    document
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! How the node is.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::extract::Asked;
+use crate::daemon::control::Control;
+use crate::daemon::control::problem::Problem;
+use crate::daemon::control::record::{KnownRecord, OwnAnnounceRecord, OwnAnnouncesRecord, millis};
+use crate::daemon::view::{GatewayView, View};
+use crate::engine::routing::Health;
+
+/// The program runs: for supervisors.
+#[utoipa::path(get, path = "/live", tag = "state", responses((status = 200, body = str)))]
+pub(super) async fn live() -> &'static str {
+    "live\n"
+}
+
+/// Whether the node serves: 200 once it has joined the network and other nodes answer, otherwise 503.
+#[utoipa::path(get, path = "/health", tag = "state",
+    responses((status = 200, body = HealthRecord), (status = 503, body = HealthRecord)))]
+pub(super) async fn health(State(control): State<Arc<Control>>) -> Response {
+    let view = control.view().await;
+    let status = if view.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(HealthRecord { ready: view.ready, verdict: view.verdict })).into_response()
+}
+
+/// Whether the node serves.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct HealthRecord {
+    ready: bool,
+    /// How well it is, in a sentence.
+    verdict: String,
+}
+
+/// All figures of the node.
+#[utoipa::path(get, path = "/api/v1/status", tag = "state", responses((status = 200, body = View)))]
+pub(super) async fn status(State(control): State<Arc<Control>>) -> Json<View> {
+    Json(control.view().await)
+}
+
+/// The contacts of its routing tables.
+#[utoipa::path(get, path = "/api/v1/nodes", tag = "state", responses((status = 200, body = [KnownRecord])))]
+pub(super) async fn nodes(State(control): State<Arc<Control>>) -> Json<Vec<KnownRecord>> {
+    let known = control.dht.table().await.into_iter().map(|known| KnownRecord {
+        id: known.contact.id.to_string(),
+        address: known.contact.addr,
+        state: match known.health {
+            Health::Good => "good",
+            Health::Questionable => "questionable",
+            Health::Bad => "bad",
+        }
+        .to_owned(),
+        rtt_ms: millis(known.rtt),
+        known_secs: known.known_for.as_secs(),
+        seen_secs: known.seen_ago.as_secs(),
+    });
+    Json(known.collect())
+}
+
+/// How much others store with it. Which swarms those are is not told.
+#[utoipa::path(get, path = "/api/v1/swarms", tag = "state", responses((status = 200, body = SwarmsRecord)))]
+pub(super) async fn swarms(State(control): State<Arc<Control>>) -> Json<SwarmsRecord> {
+    let view = control.view().await;
+    let sum = |of: fn(&crate::daemon::view::NodeView) -> usize| view.nodes.iter().map(of).sum();
+    Json(SwarmsRecord { swarms: sum(|node| node.swarms), peers: sum(|node| node.peers), items: sum(|node| node.items) })
+}
+
+/// How much others store with us, at all addresses together.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SwarmsRecord {
+    /// Infohashes.
+    swarms: usize,
+    /// Peers of those.
+    peers: usize,
+    /// Items (BEP 44).
+    items: usize,
+}
+
+/// Which announces are told.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AnnouncesQuery {
+    /// Only those that no other query of ours has seen (`false`), or only those that one has (`true`).
+    visible: Option<bool>,
+}
+
+/// What came of its own announces, of those that live.
+#[utoipa::path(get, path = "/api/v1/announces", tag = "state", params(AnnouncesQuery),
+    responses((status = 200, body = [OwnAnnouncesRecord]), (status = 400, body = Problem)))]
+pub(super) async fn announces(
+    State(control): State<Arc<Control>>,
+    Asked(query): Asked<AnnouncesQuery>,
+) -> Json<Vec<OwnAnnouncesRecord>> {
+    let wanted = |announce: &OwnAnnounceRecord| query.visible.is_none_or(|visible| visible == (announce.verified > 0));
+    let records = control.dht.own_announces().await.into_iter().map(|(address, announces)| {
+        let announces = announces.iter().map(|announce| OwnAnnounceRecord {
+            infohash: announce.info_hash.to_string(),
+            age_secs: announce.age.as_secs(),
+            stored_at: announce.stored,
+            verified_at: announce.verified_at,
+            verified: announce.verified,
+        });
+        OwnAnnouncesRecord { address, announces: announces.filter(wanted).collect() }
+    });
+    Json(records.collect())
+}
+
+/// What the gateway holds for its clients; nothing where there is no gateway.
+#[utoipa::path(get, path = "/api/v1/clients", tag = "state", responses((status = 200, body = Option<GatewayView>)))]
+pub(super) async fn clients(State(control): State<Arc<Control>>) -> Json<Option<GatewayView>> {
+    Json(control.view().await.gateway)
+}

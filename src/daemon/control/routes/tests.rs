@@ -1,0 +1,257 @@
+//! Every route of the document against the routes that there are, in a network of two nodes.
+
+use std::collections::BTreeSet;
+
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use super::super::{Control, QUESTIONS, STREAMS, events};
+use super::*;
+use crate::daemon::config::Config;
+use crate::daemon::control::lookups::Lookups;
+use crate::dht::Dht;
+
+const HASH: &str = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
+
+/// The routes of the second of two nodes that know each other.
+async fn two_nodes() -> (Dht, Router) {
+    let loopback = || Dht::builder().private_network(true).bind("127.0.0.1:0".parse().unwrap());
+    let first = loopback().start().await.unwrap();
+    let second = loopback().bootstrap([first.local_addrs()[0].to_string()]).start().await.unwrap();
+    second.bootstrapped().await;
+    let control = Control {
+        dht: second,
+        gateway: None,
+        config: Config::default().into(),
+        lookups: Lookups::default(),
+        happenings: events::journal(),
+        streams: Arc::new(tokio::sync::Semaphore::new(STREAMS)),
+        questions: tokio::sync::Semaphore::new(QUESTIONS),
+        began: tokio::time::Instant::now(),
+    };
+    (first, router(Arc::new(control)))
+}
+
+async fn send(router: &Router, method: &str, target: &str, headers: &[(&str, &str)], body: &Value) -> Answered {
+    let mut request = Request::builder().method(method).uri(target);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+    let answer = router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+    let (head, body) = answer.into_parts();
+    let header = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    let (kind, etag) = (header("content-type").unwrap_or_default(), header("etag").unwrap_or_default());
+    let bytes = body.collect().await.unwrap().to_bytes();
+    let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&bytes)));
+    Answered { status: head.status, kind, etag, body }
+}
+
+#[derive(Debug)]
+struct Answered {
+    status: StatusCode,
+    kind: String,
+    etag: String,
+    body: Value,
+}
+
+const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
+
+async fn get(router: &Router, target: &str) -> Answered {
+    send(router, "GET", target, &[], &Value::Null).await
+}
+
+/// A request that each documented operation answers with success.
+fn example(method: &str, path: &str, first: &Dht, lookup: u64) -> (String, Value) {
+    let address = first.local_addrs()[0];
+    let target = match path {
+        "/api/v1/scrape" => format!("{path}?infohash={HASH}"),
+        "/api/v1/ping" | "/api/v1/sample" => format!("{path}?address={address}"),
+        _ => path.replace("{target}", HASH).replace("{id}", &lookup.to_string()),
+    };
+    let body = match (method, path) {
+        ("POST", "/api/v1/lookups") => json!({ "target": HASH }),
+        ("PUT", "/api/v1/items") => json!({ "item": { "value": hex::encode("5:hello") } }),
+        ("PATCH", _) => json!({ "new_destinations_burst": 300 }),
+        _ => Value::Null,
+    };
+    (target, body)
+}
+
+#[tokio::test]
+async fn every_documented_operation_answers_as_documented_and_there_are_no_others() {
+    let (first, router) = two_nodes().await;
+    let document = get(&router, "/api/v1/openapi.json").await.body;
+    let mut seen = 0;
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let method = method.to_uppercase();
+            let lookup = send(&router, "POST", "/api/v1/lookups", &JSON, &json!({ "target": HASH })).await;
+            let (target, body) = example(&method, path, &first, lookup.body["id"].as_u64().unwrap());
+            let headers = [JSON[0], ("if-match", "*")];
+            let answered = send(&router, &method, &target, &headers, &body).await;
+            let documented = &operation["responses"][answered.status.as_str()];
+            assert!(documented.is_object() && answered.status.is_success(), "{method} {path}: {answered:?}");
+            let kinds = documented["content"].as_object();
+            let kind = answered.kind.split(';').next().unwrap();
+            assert!(kinds.is_none_or(|kinds| kinds.contains_key(kind)), "{method} {path} is {kind}");
+            check_schema(&document, &documented["content"][kind]["schema"], &answered.body, path);
+            seen += 1;
+        }
+        let others = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+        for method in others.iter().filter(|method| operations[method.as_str().to_lowercase()].is_null()) {
+            let (target, _) = example("", path, &first, 1);
+            let answered = send(&router, method.as_str(), &target, &[], &Value::Null).await;
+            assert_eq!(answered.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path} is not documented");
+            assert!(answered.kind == "application/problem+json" && answered.body["cure"].is_string());
+        }
+    }
+    assert!(seen >= 19, "the document has {seen} operations only");
+}
+
+#[test]
+fn the_page_has_every_route_and_no_other() {
+    const PAGE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/CONTROL.md"));
+    let (_, document) = documented().split_for_parts();
+    let document = serde_json::to_value(&document).unwrap();
+    let operations = document["paths"].as_object().unwrap().iter().flat_map(|(path, operations)| {
+        operations.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
+    });
+    let there: BTreeSet<String> = operations.collect();
+    let rows = PAGE.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let told: BTreeSet<String> = rows.map(|(route, _)| route.to_owned()).collect();
+    assert_eq!(told, there);
+}
+
+/// Whether a value has what its schema requires, and nothing that it does not name.
+fn check_schema(document: &Value, schema: &Value, value: &Value, place: &str) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let name = reference.rsplit('/').next().unwrap();
+        return check_schema(document, &document["components"]["schemas"][name], value, place);
+    }
+    if let Some(items) = schema.get("items").filter(|_| value.is_array()) {
+        return value.as_array().unwrap().iter().for_each(|value| check_schema(document, items, value, place));
+    }
+    let (Some(properties), Some(object)) = (schema["properties"].as_object(), value.as_object()) else { return };
+    let known: BTreeSet<&String> = properties.keys().collect();
+    let there: BTreeSet<&String> = object.keys().collect();
+    assert!(there.is_subset(&known), "{place}: {there:?} are not all in {known:?}");
+    for required in schema["required"].as_array().into_iter().flatten() {
+        assert!(object.contains_key(required.as_str().unwrap()), "{place}: {required} is missing in {value}");
+    }
+    properties.iter().for_each(|(name, schema)| check_schema(document, schema, &value[name], place));
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_told_with_its_cure() {
+    let (_first, router) = two_nodes().await;
+    let long = "x".repeat(500);
+    for (method, target, headers, body, status) in [
+        ("GET", "/", &[][..], Value::Null, 404),
+        ("GET", "/api/v2/status", &[], Value::Null, 404),
+        ("GET", "/api/v1/lookups/77", &[], Value::Null, 404),
+        ("DELETE", "/api/v1/lookups/77", &[], Value::Null, 404),
+        ("GET", "/api/v1/lookups/seven", &[], Value::Null, 400),
+        ("GET", "/api/v1/scrape", &[], Value::Null, 400),
+        ("GET", "/api/v1/scrape?infohash=12", &[], Value::Null, 400),
+        ("GET", "/api/v1/ping?address=localhost:1", &[], Value::Null, 400),
+        ("GET", "/api/v1/items/zz", &[], Value::Null, 400),
+        ("GET", &format!("/api/v1/items/{HASH}?salt={}", "00".repeat(65)), &[], Value::Null, 400),
+        ("GET", "/api/v1/announces?visible=maybe", &[], Value::Null, 400),
+        ("GET", "/api/v1/events?until=3", &[], Value::Null, 400),
+        ("POST", "/api/v1/lookups", &[], json!({ "target": HASH }), 415),
+        ("POST", "/api/v1/lookups", &JSON, json!({ "target": long }), 400),
+        ("POST", "/api/v1/lookups", &JSON, json!({ "target": HASH, "port": 1 }), 400),
+        ("POST", "/api/v1/lookups", &JSON, json!({ "target": HASH, "announce": { "port": 0 } }), 400),
+        ("POST", "/api/v1/lookups", &JSON, json!([]), 400),
+        ("PUT", "/api/v1/items", &JSON, json!({ "item": { "value": "6931" } }), 400),
+        ("PUT", "/api/v1/items", &JSON, json!({ "item": { "value": hex::encode("1:a"), "seq": 1 } }), 400),
+        ("PATCH", "/api/v1/config", &JSON, json!({}), 428),
+        ("PATCH", "/api/v1/config", &[JSON[0], ("if-match", "\"old\"")], json!({}), 412),
+    ] {
+        let answered = send(&router, method, target, headers, &body).await;
+        assert_eq!(answered.status.as_u16(), status, "{method} {target} {body}: {answered:?}");
+        assert_eq!(
+            (answered.kind.as_str(), answered.body["status"].as_u64()),
+            ("application/problem+json", Some(status.into()))
+        );
+        assert!(answered.body["cure"].as_str().is_some_and(|cure| !cure.is_empty()), "{method} {target}: {answered:?}");
+    }
+}
+
+#[tokio::test]
+async fn settings_are_changed_all_or_none_and_only_by_those_who_know_the_state() {
+    let (_first, router) = two_nodes().await;
+    let before = get(&router, "/api/v1/config").await;
+    let headers = |tag: &str| [("content-type", "application/json".to_owned()), ("if-match", tag.to_owned())];
+    let patch = async |tag: &str, body: Value| {
+        let headers = headers(tag);
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        send(&router, "PATCH", "/api/v1/config", &headers, &body).await
+    };
+    let wrong = json!({
+        "new_destinations_per_second": 0, "new_destinations_burst": 300, "lan": true, "new_destinations_bust": 1,
+    });
+    let refused = patch(&before.etag, wrong).await;
+    assert_eq!((refused.status.as_u16(), refused.body["errors"].as_array().unwrap().len()), (422, 3), "{refused:?}");
+    assert_eq!(get(&router, "/api/v1/config").await.etag, before.etag, "nothing was changed");
+    let done = patch(&before.etag, json!({ "new_destinations_burst": 300 })).await;
+    assert_eq!(done.status.as_u16(), 200, "{done:?}");
+    let burst = |answered: &Answered| {
+        let all = answered.body.as_array().unwrap().iter();
+        all.clone().find(|setting| setting["key"] == "new_destinations_burst").cloned().unwrap()
+    };
+    assert_eq!(
+        (burst(&done)["value"].as_u64(), burst(&done)["origin"].as_str()),
+        (Some(300), Some("control interface"))
+    );
+    assert_eq!(burst(&before)["origin"], "default");
+    assert_eq!(patch(&before.etag, json!({})).await.status.as_u16(), 412, "the state is another now");
+    let events = get(&router, "/api/v1/events").await;
+    assert_eq!(events.body["events"][0]["event"], "setting", "{events:?}");
+}
+
+#[tokio::test]
+async fn a_lookup_is_watched_to_its_end_and_its_events_are_numbered() {
+    let (first, router) = two_nodes().await;
+    let request = json!({ "target": HASH, "announce": { "port": 6881, "seed": true } });
+    let lookup = send(&router, "POST", "/api/v1/lookups", &JSON, &request).await;
+    assert_eq!(lookup.status, StatusCode::CREATED, "{lookup:?}");
+    let events = format!("/api/v1/lookups/{}/events", lookup.body["id"]);
+    let stream = send(&router, "GET", &events, &[("accept", "text/event-stream")], &Value::Null).await;
+    let text = stream.body.as_str().unwrap();
+    assert!(stream.kind == "text/event-stream" && text.starts_with("id: 1\nevent: "), "{text}");
+    for name in ["answered", "stored", "done", "end"] {
+        assert!(text.contains(&format!("\nevent: {name}\ndata: ")), "{name} is missing in {text}");
+    }
+    let all = get(&router, &events).await.body["events"].as_array().unwrap().clone();
+    let later = get(&router, &format!("{events}?since={}", all.len() - 1)).await;
+    assert_eq!(later.body["events"].as_array().unwrap(), &all[all.len() - 1..], "only what was not seen");
+    let mut found = first.find_peers(HASH.parse().unwrap()).await;
+    assert_eq!(found.next().await.map(|peer| peer.port()), Some(6881));
+    let path = format!("/api/v1/lookups/{}", lookup.body["id"]);
+    let record = get(&router, &path).await.body;
+    assert_eq!((record["running"].as_bool(), record["stored"].as_u64()), (Some(false), Some(1)));
+    assert_eq!(send(&router, "DELETE", &path, &[], &Value::Null).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(get(&router, &path).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn streams_of_events_are_bounded() {
+    let (_first, router) = two_nodes().await;
+    let open = async || {
+        let request = Request::get("/api/v1/events").header("accept", "text/event-stream").body(Body::empty()).unwrap();
+        router.clone().oneshot(request).await.unwrap()
+    };
+    let mut streams = Vec::new();
+    for _ in 0..STREAMS {
+        streams.push(open().await);
+    }
+    assert!(streams.iter().all(|stream| stream.status() == StatusCode::OK));
+    assert_eq!(open().await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    streams.pop();
+    assert_eq!(open().await.status(), StatusCode::OK, "a reader that leaves makes room");
+}

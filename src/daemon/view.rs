@@ -1,0 +1,330 @@
+//! Every figure of the running node in one place: what the control interface, the page, the metrics and `status` show is
+//! made from a [`View`], so that they never differ.
+//!
+//! Pure: a view is made from what the parts of the program say of themselves at one moment.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::dht::Status;
+use crate::engine::contact::Family;
+use crate::engine::node::Stats;
+use crate::net::latency::{BOUNDS_MS, Histogram, Latencies};
+use crate::tracker::broker::Load;
+
+/// What a view is made from.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The data folder.
+    pub data_dir: PathBuf,
+    /// Time since the node was started.
+    pub uptime: Duration,
+    /// Whether it has joined the network.
+    pub ready: bool,
+    /// How each of its nodes is.
+    pub nodes: Vec<Status>,
+    /// What the gateway holds, where there is one.
+    pub gateway: Option<Load>,
+    /// The most bytes that the program may take, as configured.
+    pub memory_limit_bytes: u64,
+}
+
+/// The running node in figures.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct View {
+    /// The version of the program.
+    pub version: String,
+    /// Its process.
+    pub process: u32,
+    /// The data folder.
+    pub data_dir: String,
+    /// Time since it was started, in seconds.
+    pub uptime_secs: f64,
+    /// Whether it has joined the network, and other nodes answer.
+    pub ready: bool,
+    /// How well it is, in a sentence.
+    pub verdict: String,
+    /// Its nodes: one for each address.
+    pub nodes: Vec<NodeView>,
+    /// The gateway, where there is one.
+    pub gateway: Option<GatewayView>,
+    /// The most bytes that the program may take, as configured.
+    pub memory_limit_bytes: u64,
+    /// How long lookups took.
+    pub lookups: LookupsView,
+}
+
+/// One of our nodes in figures.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct NodeView {
+    /// Where it listens.
+    #[schema(value_type = String)]
+    pub address: SocketAddr,
+    /// `IPv4` or `IPv6`.
+    pub family: String,
+    /// Its id.
+    pub id: String,
+    /// Where others see it, once enough of them agree.
+    #[schema(value_type = Option<String>)]
+    pub external_address: Option<SocketAddr>,
+    /// Contacts in its table.
+    pub contacts: usize,
+    /// Of those, good ones.
+    pub good_contacts: usize,
+    /// The estimated number of nodes in the network.
+    pub network_size: Option<u64>,
+    /// Infohashes that others store with it.
+    pub swarms: usize,
+    /// Peers of those.
+    pub peers: usize,
+    /// Items that others store with it.
+    pub items: usize,
+    /// Our own announces that live.
+    pub own_announces: usize,
+    /// Of those, the ones that another query has seen.
+    pub own_announces_seen: usize,
+    /// What it sent and received.
+    pub traffic: Traffic,
+    /// Queries of others that were answered, by method.
+    pub served: Vec<Named>,
+    /// What was not done for others, or not taken from them, by reason.
+    pub refused: Vec<Named>,
+    /// What became of our own queries.
+    pub own_queries: Vec<Named>,
+}
+
+/// Datagrams and bytes since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Traffic {
+    /// Datagrams received.
+    pub received: u64,
+    /// Their bytes, without headers.
+    pub received_bytes: u64,
+    /// Datagrams sent.
+    pub sent: u64,
+    /// Their bytes, without headers.
+    pub sent_bytes: u64,
+    /// Of the datagrams sent, our queries.
+    pub queries_sent: u64,
+    /// Of the datagrams sent, replies to queries of others, errors among them.
+    pub replies_sent: u64,
+}
+
+/// A number with its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Named {
+    /// The name.
+    pub name: String,
+    /// The number.
+    pub count: u64,
+}
+
+/// The gateway in figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GatewayView {
+    /// Infohashes that it remembers.
+    pub torrents: usize,
+    /// Answers that wait for peers.
+    pub held: usize,
+    /// Bytes of memory that the torrents take.
+    pub bytes: usize,
+}
+
+/// How long lookups for peers took, those of announces among them.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct LookupsView {
+    /// Until the first peer came; lookups without any are not counted.
+    pub first_peer: HistogramView,
+    /// Until the end.
+    pub end: HistogramView,
+}
+
+/// How many things took how long.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HistogramView {
+    /// The things that took up to so many seconds, those of the buckets before included.
+    pub buckets: Vec<BucketView>,
+    /// All things.
+    pub count: u64,
+    /// All times together, in seconds.
+    pub sum_secs: f64,
+}
+
+/// One bucket of a histogram.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct BucketView {
+    /// The longest time of the bucket, in seconds.
+    pub up_to_secs: f64,
+    /// Things that took no longer.
+    pub count: u64,
+}
+
+impl View {
+    /// The figures of this moment.
+    #[must_use]
+    pub fn new(facts: &Facts) -> Self {
+        let nodes: Vec<NodeView> = facts.nodes.iter().map(NodeView::new).collect();
+        let good = nodes.iter().map(|node| node.good_contacts).sum();
+        // The first node of a private network has joined and knows nobody yet.
+        let known: usize = nodes.iter().map(|node| node.contacts).sum();
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            process: std::process::id(),
+            data_dir: facts.data_dir.display().to_string(),
+            uptime_secs: facts.uptime.as_secs_f64(),
+            ready: facts.ready && (good > 0 || known == 0),
+            verdict: verdict(facts.ready, good, known),
+            gateway: facts.gateway.map(|Load { torrents, held, bytes }| GatewayView { torrents, held, bytes }),
+            memory_limit_bytes: facts.memory_limit_bytes,
+            lookups: LookupsView::new(facts.nodes.iter().map(|node| &node.latencies)),
+            nodes,
+        }
+    }
+}
+
+/// How well it is, in a sentence.
+fn verdict(joined: bool, good: usize, known: usize) -> String {
+    match (joined, good, known) {
+        (false, ..) => "no other node has answered yet: see that this host is online and may send UDP".to_owned(),
+        (true, 0, 0) => "the first node of its network, waiting for others".to_owned(),
+        (true, 0, _) => "no other node answers any more: see that this host is online and may send UDP".to_owned(),
+        (true, good, _) => format!("well: {good} nodes answer"),
+    }
+}
+
+impl NodeView {
+    fn new(status: &Status) -> Self {
+        let (own_announces, own_announces_seen) = status.own_announces;
+        Self {
+            address: status.local_addr,
+            family: match Family::of(&status.local_addr) {
+                Family::V4 => "IPv4".to_owned(),
+                Family::V6 => "IPv6".to_owned(),
+            },
+            id: status.id.to_string(),
+            external_address: status.external_addr,
+            contacts: status.contacts,
+            good_contacts: status.good_contacts,
+            network_size: status.network_size.map(|size| size.round() as u64),
+            swarms: status.swarms,
+            peers: status.peers,
+            items: status.items,
+            own_announces,
+            own_announces_seen,
+            traffic: Traffic::new(&status.stats),
+            served: served(&status.stats),
+            refused: refused(&status.stats),
+            own_queries: own_queries(&status.stats),
+        }
+    }
+}
+
+impl Traffic {
+    fn new(stats: &Stats) -> Self {
+        Self {
+            received: stats.received,
+            received_bytes: stats.received_bytes,
+            sent: stats.sent,
+            sent_bytes: stats.sent_bytes,
+            queries_sent: stats.queries,
+            replies_sent: stats.sent.saturating_sub(stats.queries),
+        }
+    }
+}
+
+fn named<const N: usize>(all: [(&str, u64); N]) -> Vec<Named> {
+    all.map(|(name, count)| Named { name: name.to_owned(), count }).into()
+}
+
+fn served(stats: &Stats) -> Vec<Named> {
+    named([
+        ("ping", stats.pings),
+        ("find_node", stats.find_nodes),
+        ("get_peers", stats.get_peers),
+        ("announce_peer", stats.announces),
+        ("sample_infohashes", stats.samples),
+        ("get", stats.gets),
+        ("put", stats.puts),
+    ])
+}
+
+fn refused(stats: &Stats) -> Vec<Named> {
+    named([
+        ("malformed", stats.malformed),
+        ("unanswerable", stats.unanswerable),
+        ("limited", stats.limited),
+        ("read_only", stats.ignored),
+        ("error", stats.refused),
+        ("bad_token", stats.bad_tokens),
+        ("announce_not_stored", stats.announces_not_stored),
+        ("item_not_stored", stats.items_not_stored),
+        ("peer_displaced", stats.displaced_peers),
+        ("swarm_displaced", stats.displaced_swarms),
+        ("contact", stats.entries_refused),
+        ("answer_not_counted", stats.answers_not_counted),
+        ("unmatched", stats.unmatched),
+    ])
+}
+
+fn own_queries(stats: &Stats) -> Vec<Named> {
+    named([
+        ("response", stats.responses),
+        ("error", stats.errors),
+        ("timeout", stats.timeouts),
+        ("paced", stats.paced),
+        ("not_sent", stats.queries_not_sent),
+    ])
+}
+
+impl LookupsView {
+    fn new<'a>(nodes: impl Iterator<Item = &'a Latencies>) -> Self {
+        let all = nodes.fold(Latencies::default(), |all, node| Latencies {
+            first_peer: all.first_peer.plus(&node.first_peer),
+            end: all.end.plus(&node.end),
+        });
+        Self { first_peer: HistogramView::new(&all.first_peer), end: HistogramView::new(&all.end) }
+    }
+}
+
+impl HistogramView {
+    fn new(histogram: &Histogram) -> Self {
+        let mut count = 0;
+        let mut bucket = |(&bound, &more): (&u64, &u64)| {
+            count += more;
+            BucketView { up_to_secs: bound as f64 / 1e3, count }
+        };
+        let buckets = BOUNDS_MS.iter().zip(&histogram.buckets).map(&mut bucket).collect();
+        Self { buckets, count: histogram.count(), sum_secs: histogram.sum.as_secs_f64() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verdict_is_about_answers_not_about_numbers() {
+        for (joined, good, known, ready, word) in [
+            (false, 0, 0, false, "yet"),
+            (true, 0, 0, true, "first node"),
+            (true, 0, 5, false, "any more"),
+            (true, 3, 5, true, "well: 3"),
+        ] {
+            assert!(verdict(joined, good, known).contains(word), "{joined} {good} {known}");
+            assert_eq!(joined && (good > 0 || known == 0), ready);
+        }
+    }
+
+    #[test]
+    fn buckets_contain_those_before_them() {
+        let mut histogram = Histogram::default();
+        [1, 3, 60_000].into_iter().for_each(|millis| histogram.note(Duration::from_millis(millis)));
+        let view = HistogramView::new(&histogram);
+        assert_eq!((view.buckets[0].count, view.buckets[1].count, view.buckets[11].count), (1, 2, 2));
+        assert_eq!((view.count, view.sum_secs), (3, 60.004));
+    }
+}
