@@ -173,7 +173,7 @@ async fn a_unix_socket_is_served_alike_and_a_stream_ends_with_its_reader() {
     let listener = UnixListener::bind(folder.path().join("s")).unwrap();
     let (gone, mut ended) = mpsc::unbounded_channel::<()>();
     let handle = move |request: Request<Bytes>| {
-        // Made at once: a reader may be gone before its answer is begun.
+        gone.send(()).unwrap();
         let gone = Gone(gone.clone());
         async move {
             let _gone = gone;
@@ -190,9 +190,10 @@ async fn a_unix_socket_is_served_alike_and_a_stream_ends_with_its_reader() {
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
-    assert!(text.ends_with("xx") && ended.recv().await.is_some(), "{text}");
+    assert!(text.ends_with("xx") && ended.recv().await.is_some() && ended.recv().await.is_some(), "{text}");
     let mut held = connect().await;
     held.write_all(b"GET /held HTTP/1.1\r\n\r\n").await.unwrap();
+    assert!(ended.recv().await.is_some(), "the answer is begun");
     drop(held);
     timeout(LONG, ended.recv()).await.expect("what was held is dropped").expect("it is told");
 }
