@@ -36,7 +36,7 @@ const ECHO: Duration = Duration::from_millis(300);
 #[non_exhaustive]
 pub enum Moment {
     /// It listens.
-    Started(Started),
+    Started(Box<Started>),
     /// It has joined the network.
     Ready {
         /// How many nodes it knows; 0 for the first of a private network.
@@ -118,7 +118,7 @@ pub async fn run(config: &Config, mut tell: impl FnMut(Moment)) -> Result<(), Se
     let gateway =
         gateway::open(config, &dht, control.as_ref().and_then(Bound::local_addr).map(|addr| addr.port())).await?;
     save(&dht).await;
-    tell(Moment::Started(started(config, &dht, &gateway, control.as_ref()).await));
+    tell(Moment::Started(Box::new(started(config, &dht, &gateway, control.as_ref()).await)));
     let clients = gateway::monitor(&gateway);
     let services = async {
         let control = async {
