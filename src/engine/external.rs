@@ -3,7 +3,8 @@
 //! One vote per provider (a /16 or /32), the newest counting, for an hour. An address that more than half of a quorum sees is
 //! *settled*: from then on only those who had confirmed it can vote for another one, and none of them is displaced while its
 //! vote lives. So an attacker needs as many networks as there are honest voters, and has to have told the truth for as long
-//! as they did. Who may vote at all is up to the caller.
+//! as they did. The first address to settle takes many votes or a while, since a few liars may be the first to answer. Who
+//! may vote at all is up to the caller.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -29,6 +30,8 @@ pub struct AddressVote {
     known: Presence<{ 4 * ADDRESS_VOTERS }>,
     /// The address that was seen by more than half of a quorum last.
     settled: Option<IpAddr>,
+    /// When the first vote was cast.
+    began: Option<Instant>,
     rules: &'static Rules,
 }
 
@@ -36,7 +39,14 @@ impl AddressVote {
     /// No votes yet. In a private network voters may share a network.
     #[must_use]
     pub const fn new(rules: &'static Rules) -> Self {
-        Self { voters: VecDeque::new(), votes: VecDeque::new(), known: Presence::new(), settled: None, rules }
+        Self {
+            voters: VecDeque::new(),
+            votes: VecDeque::new(),
+            known: Presence::new(),
+            settled: None,
+            began: None,
+            rules,
+        }
     }
 
     /// Forgets all votes: they were about an address that we have no more.
@@ -62,11 +72,13 @@ impl AddressVote {
         if let Some(gone) = place.or(is_full.then_some(0)) {
             self.remove(gone);
         }
+        let began = *self.began.get_or_insert(now);
         self.known.add(voter);
         self.voters.push_back(voter);
         self.votes.push_back((ours, now));
-        if self.settled != Some(ours.ip()) {
-            self.settled = self.winner().map(|winner| winner.ip()).or(self.settled);
+        let is_ripe = self.votes.len() >= self.rules.settling_votes || now.since(began) >= self.rules.settling_time;
+        if self.settled != Some(ours.ip()) && (self.settled.is_some() || is_ripe) {
+            self.settled = self.majority().map(|winner| winner.ip()).or(self.settled);
         }
         true
     }
@@ -76,7 +88,7 @@ impl AddressVote {
             self.remove(0);
         }
         if self.votes.is_empty() {
-            self.settled = None;
+            (self.settled, self.began) = (None, None);
         }
     }
 
@@ -91,9 +103,15 @@ impl AddressVote {
         may_be_there.then(|| self.voters.iter().position(|other| *other == voter)).flatten()
     }
 
-    /// The address that more than half of a quorum sees, with the port that most of those see.
+    /// The address that more than half of a quorum sees, with the port that most of those see; none before one is settled.
     #[must_use]
     pub fn winner(&self) -> Option<SocketAddr> {
+        self.settled.and_then(|_| self.majority())
+    }
+
+    /// The same of those who voted so far, be an address settled or not: for what does no harm if it is wrong.
+    #[must_use]
+    pub fn majority(&self) -> Option<SocketAddr> {
         if self.votes.len() < self.rules.address_quorum {
             return None;
         }
@@ -125,7 +143,7 @@ fn most_common<T: Copy + Ord>(values: &[T]) -> Option<(T, usize)> {
 mod tests {
     use super::*;
 
-    const FIVE: Rules = Rules { address_quorum: 5, ..Rules::MAINLINE };
+    const FIVE: Rules = Rules { address_quorum: 5, settling_votes: 5, ..Rules::MAINLINE };
 
     fn addr(a: u8, port: u16) -> SocketAddr {
         ([a, 1, 1, 1], port).into()
@@ -148,7 +166,7 @@ mod tests {
 
     #[test]
     fn most_votes_are_not_enough_where_they_are_not_more_than_half() {
-        let mut vote = AddressVote::new(&Rules { address_quorum: 8, ..Rules::MAINLINE });
+        let mut vote = AddressVote::new(&Rules { address_quorum: 8, settling_votes: 8, ..Rules::MAINLINE });
         cast(&mut vote, 1..=3, addr(66, 1));
         cast(&mut vote, 11..=12, addr(77, 1));
         cast(&mut vote, 21..=23, addr(88, 1));
@@ -161,7 +179,7 @@ mod tests {
     #[test]
     fn one_provider_has_one_vote() {
         for voters in [["1.1.1.1", "1.1.200.7", "1.1.9.9"], ["2001:db8::1", "2001:db8:1::1", "2001:db8:ffff::1"]] {
-            let mut vote = AddressVote::new(&Rules { address_quorum: 2, ..Rules::MAINLINE });
+            let mut vote = AddressVote::new(&Rules { address_quorum: 2, settling_votes: 2, ..Rules::MAINLINE });
             for voter in voters {
                 vote.cast(Instant::ZERO, &SocketAddr::new(voter.parse().unwrap(), 1), addr(66, 1));
             }
@@ -184,6 +202,23 @@ mod tests {
     }
 
     #[test]
+    fn liars_who_answer_first_do_not_settle_an_address() {
+        let mut vote = AddressVote::new(&Rules::MAINLINE);
+        cast(&mut vote, 1..=10, addr(66, 1));
+        assert_eq!(vote.winner(), None, "a quorum of liars");
+        cast(&mut vote, 11..=23, addr(77, 1));
+        assert_eq!((vote.winner(), vote.is_settled()), (None, false));
+        vote.cast(Instant::ZERO, &addr(24, 1), addr(77, 1));
+        assert_eq!(vote.winner(), Some(addr(77, 1)), "those who are more");
+        // Where only a few answer at all, it takes a while.
+        let mut vote = AddressVote::new(&Rules::MAINLINE);
+        cast(&mut vote, 1..=11, addr(77, 1));
+        assert_eq!(vote.winner(), None);
+        vote.cast(Instant::ZERO + Rules::MAINLINE.settling_time, &addr(1, 1), addr(77, 1));
+        assert_eq!(vote.winner(), Some(addr(77, 1)));
+    }
+
+    #[test]
     fn those_who_confirmed_an_address_can_move_it_and_old_votes_die() {
         let mut vote = AddressVote::new(&FIVE);
         cast(&mut vote, 1..=20, addr(77, 1));
@@ -202,7 +237,7 @@ mod tests {
 
     #[test]
     fn voters_are_bounded() {
-        let mut vote = AddressVote::new(&Rules { address_quorum: 200, ..Rules::MAINLINE });
+        let mut vote = AddressVote::new(&Rules { address_quorum: 200, settling_votes: 200, ..Rules::MAINLINE });
         cast(&mut vote, 1..=200, addr(66, 1));
         assert_eq!((vote.votes.len(), vote.winner()), (ADDRESS_VOTERS, None));
     }

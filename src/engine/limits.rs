@@ -49,6 +49,8 @@ pub const TRIES_PER_OWNER: usize = 2;
 /// Nodes that an announce or an item is written to: the [`K`] closest, and where ids that fit their addresses come
 /// first, the [`K`] closest of those (BEP 42).
 pub const PLACES: usize = 2 * K;
+/// Times that an operation goes on to farther nodes in place of those that had no room for what it writes.
+pub const ROUNDS_OF_WRITES: usize = 6;
 /// Distinct peers that one lookup reports. A swarm of more is not needed by any client.
 pub const PEERS_PER_LOOKUP: usize = 2000;
 

@@ -28,6 +28,11 @@ pub struct Rules {
     pub keeps_routers_out: bool,
     /// Votes on our address before any address is believed.
     pub address_quorum: usize,
+    /// Votes after which the first address is believed at once. With fewer, [`settling_time`](Self::settling_time) passes first:
+    /// those who answer first are not those who are most.
+    pub settling_votes: usize,
+    /// Time from the first vote to the first address that a few believe.
+    pub settling_time: Duration,
     /// Time that a contact must have been in the table to confirm our address once one is settled.
     pub voter_age: Duration,
     /// Peers of one address in one swarm.
@@ -54,6 +59,8 @@ impl Rules {
         ids_fit: true,
         keeps_routers_out: true,
         address_quorum: 10,
+        settling_votes: 24,
+        settling_time: Duration::from_secs(10),
         voter_age: Duration::from_mins(1),
         peers_per_address: PORTS_PER_ADDRESS,
         swarm_share: SWARM_SHARE,
@@ -71,6 +78,8 @@ impl Rules {
         ids_fit: false,
         keeps_routers_out: false,
         address_quorum: 3,
+        settling_votes: 3,
+        settling_time: Duration::ZERO,
         voter_age: Duration::ZERO,
         peers_per_address: PEERS_PER_SWARM,
         swarm_share: Allowance::UNBOUNDED,

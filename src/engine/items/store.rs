@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Item, MAX_SALT, MAX_VALUE};
+use super::Item;
 use crate::engine::id::{NodeId, Target};
 use crate::engine::limits::{ITEM_BYTES, ITEM_LIFETIME, ITEMS, OWNERS_TO_FILL_ITEMS, PROVIDERS_TO_FILL_ITEMS};
 use crate::engine::owner::provider_of;
@@ -117,14 +117,6 @@ impl ItemStore {
     #[must_use]
     pub fn has(&self, target: &Target, item: &Item) -> bool {
         self.items.get(target).is_some_and(|stored| stored.item == *item)
-    }
-
-    /// Whether an item under `target` would be stored by a node with the id `own`. If not, no token is given, which
-    /// sends the writer on to other nodes.
-    #[must_use]
-    pub fn accepts(&self, own: &NodeId, target: &Target) -> bool {
-        let largest = OVERHEAD + MAX_VALUE + MAX_SALT;
-        self.has_room(largest) || self.items.contains_key(target) || self.makes_room_for(own, target)
     }
 
     /// Stores `item`, whose signature the caller has checked, or starts its life again.

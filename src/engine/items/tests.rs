@@ -160,8 +160,6 @@ fn a_full_store_keeps_what_is_close_and_one_owner_does_not_fill_it() {
     let kept = (0..2 * ITEMS).map(item).filter(|item| store.get(now, &item.target()).is_some());
     let farthest = kept.map(|item| item.target()).max_by(|a, b| own.closer(a, b)).unwrap();
     assert!(farthest.as_bytes()[0] < 0xa0, "of twice as many the closer half stays: {farthest}");
-    assert!(!store.accepts(&own, &Target::from([0xff; 20])));
-    assert!(store.accepts(&own, &Target::from([0; 20])));
 
     let mut store = ItemStore::default();
     let stored = (0..ITEMS).filter(|&number| store.put(now, &own, item(number), None, Some(1)).is_ok()).count();

@@ -271,13 +271,7 @@ impl<'a> Reply<'a> {
 
     /// An item, a token, and between them what `contacts` writes (BEP 44). Where there is a value, the datagram may be
     /// as large as [`max_item_datagram`].
-    pub fn item(
-        &mut self,
-        family: Family,
-        fields: &ItemFields<'_>,
-        token: Option<&[u8]>,
-        contacts: impl FnOnce(&mut Self),
-    ) {
+    pub fn item(&mut self, family: Family, fields: &ItemFields<'_>, token: &[u8], contacts: impl FnOnce(&mut Self)) {
         if let Some(key) = fields.key {
             self.out.extend_from_slice(b"1:k");
             string(self.out, key);
@@ -295,9 +289,7 @@ impl<'a> Reply<'a> {
             self.out.extend_from_slice(b"3:sig");
             string(self.out, signature);
         }
-        if let Some(token) = token {
-            self.token(token);
-        }
+        self.token(token);
         if let Some(value) = fields.value {
             self.out.extend_from_slice(b"1:v");
             self.out.extend_from_slice(value);
@@ -635,7 +627,7 @@ mod tests {
                 signature: signed.map(|(_, signature)| signature),
             };
             let mut response = Reply::begin(&mut out, &OWN, &to, &transaction);
-            response.item(family, &fields, Some(&[7; 8]), |response| {
+            response.item(family, &fields, &[7; 8], |response| {
                 response.contacts(Family::V4, [contact(Family::V4, 1); 8].iter());
                 response.contacts(Family::V6, [contact(Family::V6, 1); 8].iter());
             });

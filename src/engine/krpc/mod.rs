@@ -267,7 +267,7 @@ pub enum Fault {
     Token,
     /// 204: a method that is unknown and names no target.
     UnknownMethod,
-    /// 202: no room for an item.
+    /// 202: no room for an item, or for the swarm of an announce.
     NoRoom,
     /// 205: a value of more than 1,000 bytes.
     ValueTooBig,
@@ -304,7 +304,7 @@ impl Fault {
             Self::Argument(text) => text,
             Self::Token => "token is not valid for this address and target; ask get_peers or get again",
             Self::UnknownMethod => "unknown method",
-            Self::NoRoom => "no room for an item so far from this node; try nodes closer to its target",
+            Self::NoRoom => "no room for something so far from this node; try nodes closer to its target",
             Self::ValueTooBig => "a.v must have at most 1000 bytes",
             Self::Signature => "a.sig is not the signature of salt, seq and v by a.k",
             Self::SaltTooBig => "a.salt must have at most 64 bytes",

@@ -65,6 +65,8 @@ pub(super) struct Candidate {
     pub(super) compliant: bool,
     pub(super) state: State,
     pub(super) token: Option<Box<[u8]>>,
+    /// Whether it may take what is to be stored: so far as it has not said otherwise.
+    pub(super) has_room: bool,
     /// It was asked under another id before, and this is the one that it answered with.
     renamed: bool,
     /// Heard of, but another candidate of its owner has to be asked first, or its provider has answered often enough.
@@ -158,6 +160,7 @@ impl Candidates {
             compliant,
             state: State::Fresh,
             token: None,
+            has_room: true,
             renamed,
             waits: false,
             is_substitute: false,

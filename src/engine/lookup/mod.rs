@@ -174,6 +174,14 @@ impl Lookup {
         Some(candidate.origin)
     }
 
+    /// `at`, which has answered, has no room for what is to be stored: it fills no place any more. Whether it did.
+    pub fn has_no_room(&mut self, at: &SocketAddr) -> bool {
+        let answered = |other: &&mut Candidate| other.contact.addr == *at && other.state == State::Answered;
+        let Some(candidate) = self.candidates.list.iter_mut().find(answered) else { return false };
+        (candidate.token, candidate.has_room) = (None, false);
+        true
+    }
+
     /// `from` is past its soft timeout.
     pub fn slow(&mut self, from: &SocketAddr) {
         if let Some(index) = self.change(from, State::Asked, State::Slow) {
@@ -244,6 +252,7 @@ impl Lookup {
                 State::Answered if self.candidates.compliance == Compliance::Enforce && !candidate.compliant => {
                     continue;
                 }
+                State::Answered if !candidate.has_room => continue,
                 State::Answered => {}
             }
             places += 1;

@@ -496,3 +496,27 @@ fn liars_who_always_name_somebody_closer_cannot_keep_it_going() {
     }
     assert_eq!(lookup.step(Instant::ZERO), Step::Done);
 }
+
+#[test]
+fn a_node_without_room_fills_no_place_and_a_farther_one_is_asked() {
+    let mut random = Random::new([3; 32]);
+    let mut contacts: Vec<Contact> =
+        (0..20u8).map(|index| Contact { id: random.wire_id(), addr: ([50 + index, 1, 1, 1], 1).into() }).collect();
+    contacts.sort_by_key(|contact| contact.id);
+    let mut lookup = Lookup::new(Id::ZERO, &Rules::MAINLINE, None);
+    contacts.iter().for_each(|contact| lookup.add(*contact, Origin::Own));
+    let answer_all = |lookup: &mut Lookup| {
+        while let Step::Ask(contact) = lookup.step(Instant::ZERO) {
+            lookup.answered(&contact.addr, &contact.id, Some(b"token"));
+        }
+    };
+    answer_all(&mut lookup);
+    assert_eq!(lookup.closest().count(), K);
+    assert!(lookup.has_no_room(&contacts[0].addr) && lookup.has_no_room(&contacts[3].addr));
+    assert!(!lookup.has_no_room(&contacts[19].addr), "it was not asked");
+    answer_all(&mut lookup);
+    assert_eq!(lookup.closest().count(), K + 2);
+    let places: Vec<_> = lookup.places(K).copied().collect();
+    let expected: Vec<_> = [1, 2, 4, 5, 6, 7, 8, 9].map(|index| contacts[index]).to_vec();
+    assert_eq!(places, expected);
+}

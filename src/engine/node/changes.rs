@@ -101,7 +101,7 @@ impl Node {
 
     /// `other`, under our own id, is named by another node. It may be ourselves.
     fn look_at_namesake(&mut self, now: Instant, other: SocketAddr) {
-        let ourselves = self.vote.winner().is_some_and(|external| external.ip() == other.ip());
+        let ourselves = self.vote.majority().is_some_and(|external| external.ip() == other.ip());
         if !ourselves && self.may_take_another_id(now) && self.may_verify(now, &other) {
             self.query(now, other, None, HARD_TIMEOUT, Purpose::Check, &Ask::Ping);
         }

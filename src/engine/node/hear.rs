@@ -86,7 +86,10 @@ impl Node {
             let by = Contact { id: transaction.expected.unwrap_or_default(), addr: from };
             self.events.push_back(Event::Refused { op, by, code });
         }
-        self.operation_failed(now, &transaction);
+        match transaction.purpose {
+            Purpose::Write { op, .. } if code == Fault::NoRoom.code() => self.write_has_no_room(now, op, &from),
+            _ => self.operation_failed(now, &transaction),
+        }
     }
 
     /// Whether a contact that has answered may say at which address it sees us. Strangers can make us ping them, and tell

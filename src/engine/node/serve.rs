@@ -87,9 +87,11 @@ impl Node {
                 self.note_shown(now, from);
                 // The peer is where the datagram came from, never an address from its payload.
                 let peer = SocketAddr::new(from.ip(), port.unwrap_or(from.port()));
-                self.store(now, &info_hash, peer, seed);
-                // Also when nothing was stored: an error would make the announcer look elsewhere for nothing.
-                self.respond(now, asked, |_, _| {});
+                match self.store(now, &info_hash, peer, seed) {
+                    // An announcer that heeds it stores its announce at the next node.
+                    Some(AnnounceOutcome::Full) => self.refuse(now, asked, Fault::NoRoom),
+                    _ => self.respond(now, asked, |_, _| {}),
+                }
             }
         }
     }
@@ -128,12 +130,11 @@ impl Node {
         }
     }
 
-    /// A token unless full, and values when known, as many as there is room for. Nodes come with them always: BEP 5 says
-    /// either, everyone deployed says both.
+    /// A token, and values when known, as many as there is room for. Nodes come with them always: BEP 5 says either,
+    /// everyone deployed says both. The token comes also where an announce would be refused: aria2 drops an answer without
+    /// one, with all that is in it.
     fn write_peers(&mut self, response: &mut Reply<'_>, info_hash: &InfoHash, asker: SocketAddr, noseed: bool) {
-        if self.peers.accepts(&self.id(), info_hash, asker.ip()) {
-            response.token(&self.tokens.give(asker.ip(), info_hash));
-        }
+        response.token(&self.tokens.give(asker.ip(), info_hash));
         let family = self.config.family;
         let room = response.room_for_values(family);
         if room > 0
@@ -143,17 +144,20 @@ impl Node {
         }
     }
 
-    fn store(&mut self, now: Instant, info_hash: &InfoHash, peer: SocketAddr, seed: bool) {
+    /// Stores an announce. A peer whose address has no place in this network is dropped, and its node told nothing of it: it
+    /// would be refused everywhere.
+    fn store(&mut self, now: Instant, info_hash: &InfoHash, peer: SocketAddr, seed: bool) -> Option<AnnounceOutcome> {
         let announced = StoredPeer { info_hash: *info_hash, peer, seed, age: Duration::ZERO };
-        let stored = if self.rules.admits(&peer) {
-            self.peers.announce(now, &self.id(), &announced)
-        } else {
-            AnnounceOutcome::Full
-        };
+        if !self.rules.admits(&peer) {
+            self.stats.announces_not_stored += 1;
+            return None;
+        }
+        let stored = self.peers.announce(now, &self.id(), &announced);
         self.stats.announces_not_stored += u64::from(stored == AnnounceOutcome::Full);
         self.stats.displaced_peers += u64::from(stored == AnnounceOutcome::Displaced);
         self.stats.displaced_swarms += u64::from(stored == AnnounceOutcome::DisplacedSwarm);
         self.keep_sweeping(now);
+        Some(stored)
     }
 
     /// The contacts closest to `target` of each family that is wanted.

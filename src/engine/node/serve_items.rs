@@ -12,7 +12,7 @@ use crate::engine::owner::owner;
 use crate::engine::time::Instant;
 
 impl Node {
-    /// The item, unless the asker has one as new as ours; contacts, and a token unless full.
+    /// The item, unless the asker has one as new as ours; contacts, and a token.
     pub(super) fn serve_get(
         &mut self,
         now: Instant,
@@ -25,18 +25,16 @@ impl Node {
         let family = self.config.family;
         let from = asked.from;
         self.respond(now, asked, |node, response| {
-            let token = node.items.accepts(&node.id(), target).then(|| node.tokens.give(from.ip(), target));
+            let token = node.tokens.give(from.ip(), target);
             let fields = node.items.get(now, target).map(|item| fields(item, known_seq));
             let fields = fields.filter(|fields| response.has_room_for_item(fields));
             match fields {
-                Some(fields) => response.item(family, &fields, token.as_ref().map(<[u8; 8]>::as_slice), |response| {
+                Some(fields) => response.item(family, &fields, &token, |response| {
                     node.write_nearby(response, target, want);
                 }),
                 None => {
                     node.write_nearby(response, target, want);
-                    if let Some(token) = token {
-                        response.token(&token);
-                    }
+                    response.token(&token);
                 }
             }
         });

@@ -143,16 +143,6 @@ impl PeerStore {
         self.heap_bytes + self.swarms * SWARM_BYTES
     }
 
-    /// Whether an announce to `info_hash` by `writer` would be stored by a node with the id `own`. If not, no token is
-    /// given, which sends the announcer on to other nodes.
-    #[must_use]
-    pub fn accepts(&self, own: &NodeId, info_hash: &InfoHash, writer: IpAddr) -> bool {
-        let may_begin = self.may_begin(self.writer(writer));
-        may_begin && !self.is_full()
-            || self.find(info_hash).is_some()
-            || may_begin && self.giving_way(own, info_hash).is_some()
-    }
-
     /// Stores a peer; `own` is the id of the node.
     pub fn announce(&mut self, now: Instant, own: &NodeId, announced: &StoredPeer) -> AnnounceOutcome {
         let StoredPeer { info_hash, peer, seed, age } = announced;

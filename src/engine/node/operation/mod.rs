@@ -35,7 +35,7 @@ use super::purpose::{Attempt, Purpose};
 use crate::engine::contact::Contact;
 use crate::engine::id::Id;
 use crate::engine::krpc::{Message, Response};
-use crate::engine::limits::K;
+use crate::engine::limits::{K, ROUNDS_OF_WRITES};
 use crate::engine::lookup::Lookup;
 use crate::engine::time::Instant;
 use crate::engine::transactions::HARD_TIMEOUT;
@@ -113,6 +113,12 @@ pub(super) struct Operation {
     pub(super) paced: bool,
     /// Queries outside the lookup (to routers, writes, a ping) that are outstanding.
     pub(super) outstanding: usize,
+    /// Nodes that were written to.
+    written_to: Vec<Contact>,
+    /// One of those had no room, so that the lookup goes on when the rest have answered.
+    goes_on: bool,
+    /// How often it has gone on.
+    rounds: usize,
     /// Nodes that stored what was written.
     holders: Vec<Contact>,
     /// Peers that were reported.
@@ -131,10 +137,25 @@ impl Operation {
             wake: None,
             paced: false,
             outstanding: 0,
+            written_to: Vec::new(),
+            goes_on: false,
+            rounds: 0,
             holders: Vec::new(),
             seen: BTreeSet::new(),
             summary: Summary::default(),
         }
+    }
+}
+
+impl Operation {
+    /// Whether it looks for farther nodes once more, in place of those that had no room.
+    fn take_another_round(&mut self) -> bool {
+        let again = std::mem::take(&mut self.goes_on) && self.rounds < ROUNDS_OF_WRITES;
+        if again {
+            self.rounds += 1;
+            self.phase = Phase::Searching;
+        }
+        again
     }
 }
 
@@ -197,6 +218,9 @@ impl Node {
     /// Begins the next phase in which there is something to send; without one, the operation is over or begins anew.
     fn phase_ended(&mut self, now: Instant, op: OpId) {
         while let Some(operation) = self.operations.get_mut(&op) {
+            if operation.take_another_round() {
+                return self.drive(now, op);
+            }
             let Some(next) = operation.phase.next(&operation.goal) else { return self.retry_or_finish(now, op) };
             operation.phase = next;
             let sent = if next == Phase::Writing { self.write_to_places(now, op) } else { self.verify(now, op) };
@@ -216,10 +240,11 @@ impl Node {
 
     // Writing.
 
-    /// Writes to each node where it belongs; how many were written to.
+    /// Writes to each node where it belongs and that was not written to; how many were written to.
     fn write_to_places(&mut self, now: Instant, op: OpId) -> usize {
         let Some(operation) = self.operations.get(&op) else { return 0 };
-        let places: Vec<Contact> = operation.lookup.places(self.config.copies).copied().collect();
+        let is_new = |place: &&Contact| !operation.written_to.contains(place);
+        let places: Vec<Contact> = operation.lookup.places(self.config.copies).filter(is_new).copied().collect();
         let mut sent = 0;
         for place in places {
             sent += usize::from(self.write(now, op, place, Attempt::First));
@@ -235,8 +260,16 @@ impl Node {
         let ask = token.as_ref().and_then(|token| operation.goal.write(target, &to.addr, token));
         let sent = ask.is_some_and(|ask| self.query(now, to.addr, Some(to.id), HARD_TIMEOUT, purpose, &ask));
         operation.summary.asked += usize::from(sent);
+        if attempt == Attempt::First {
+            operation.written_to.push(to);
+        }
         self.operations.insert(op, operation);
         sent
+    }
+
+    /// A node has no room for what was written: the lookup goes on to a farther one.
+    pub(super) fn write_has_no_room(&mut self, now: Instant, op: OpId, at: &SocketAddr) {
+        self.settle(now, op, |operation| operation.goes_on |= operation.lookup.has_no_room(at));
     }
 
     pub(super) fn written(&mut self, now: Instant, op: OpId, at: Contact, message: &Message<'_>) {
@@ -304,6 +337,7 @@ impl Node {
         if let Some(operation) = self.operations.get_mut(&op) {
             operation.lookup = lookup;
             operation.attempt = Attempt::Second;
+            (operation.written_to, operation.goes_on, operation.rounds) = (Vec::new(), false, 0);
             operation.phase = Phase::Searching;
         }
         self.drive(now, op);

@@ -82,7 +82,7 @@ fn who_has_another_address_has_an_id_that_fits_it_and_asks_for_votes_anew() {
     let now = Instant::from_secs(1000);
     let mut node = Node::new(public(Some([7; 20].into())), [1; 32], now);
     let old: SocketAddr = ([70, 1, 1, 1], 6881).into();
-    for voter in 1..=20 {
+    for voter in 1..=24 {
         node.note_external(now, &([50, voter, 1, 1], 1).into(), old);
     }
     assert_eq!(node.external_addr(), Some(old));

@@ -1,6 +1,8 @@
 //! What a response or an error in answer to our query makes of the operation and of the contact.
 
 use super::*;
+use crate::engine::krpc::Fault;
+use crate::engine::limits::PEERS_PER_SWARM;
 use crate::engine::routing::Health;
 
 const THEIRS: Id = Id([0x55; 20]);
@@ -78,4 +80,25 @@ fn nothing_is_written_to_a_node_that_gives_no_token_or_one_too_long() {
         let announces = |query: &[u8]| query.windows(13).any(|bytes| bytes == b"announce_peer");
         assert_eq!(bench.drain().iter().any(|(_, query)| announces(query)), written);
     }
+}
+
+/// aria2 drops an answer without a token whole, with the peers and nodes in it.
+#[test]
+fn a_full_store_gives_a_token_and_refuses_the_announce() {
+    let from: SocketAddr = ([60, 1, 1, 1], 6881).into();
+    let config = Config { peer_memory_bytes: 0, has_routers: false, ..Config::new(Family::V4) };
+    let mut bench = Bench::new(config);
+    let given = token(&mut bench, from);
+    let reply = bench.handle(from, &announce(&SWARM, &given, "4:porti77e")).remove(0);
+    assert_eq!(code(&reply), Fault::NoRoom.code());
+    assert_eq!((bench.node.peers().peers(), bench.node.stats().announces_not_stored), (0, 1));
+    // A swarm that is there takes peers for ever: the oldest gives way.
+    let mut bench = Bench::new(Config { has_routers: false, ..Config::new(Family::V4) });
+    for index in 0..2 * PEERS_PER_SWARM {
+        bench.node.plant(bench.now, &SWARM, ([50, (index >> 8) as u8, index as u8, 1], 6881).into(), false);
+    }
+    let given = token(&mut bench, from);
+    let reply = bench.handle(from, &announce(&SWARM, &given, "4:porti7777e")).remove(0);
+    assert!(matches!(Message::decode(&reply).expect("a message").kind, Kind::Response(_)));
+    assert_eq!(bench.node.peers().peers(), PEERS_PER_SWARM);
 }

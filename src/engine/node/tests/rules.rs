@@ -61,10 +61,10 @@ fn a_read_only_querier_is_not_pinged() {
     }
 }
 
-/// How often the own id changed while ten contacts say that we are at `ours`.
+/// How often the own id changed while contacts say that we are at `ours`.
 fn told(bench: &mut Bench, ours: [u8; 4]) -> usize {
     let before = *bench.node.id();
-    for voter in 1..=10 {
+    for voter in 1..=Rules::MAINLINE.settling_votes as u8 {
         bench.node.note_external(bench.now, &at(voter), (ours, 6881).into());
     }
     usize::from(*bench.node.id() != before)
