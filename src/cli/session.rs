@@ -1,6 +1,7 @@
 //! The short-lived node of a command: read-only (BEP 43), so that no other node relies on it; it starts from what a
 //! running node has saved, and never takes the lock of the data folder.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -21,6 +22,7 @@ use crate::dht::{
 use crate::engine::id::{Id, InfoHash, Target};
 use crate::engine::items::Item;
 use crate::engine::node::{Serve, Snapshot};
+use crate::net::bootstrap::look_up;
 use crate::net::resources;
 
 /// Torrents that are looked up or announced at once. More would only wait for the pace of new destinations.
@@ -28,6 +30,9 @@ pub(super) const AT_ONCE: usize = 16;
 
 /// How long a command waits for the second family once the first has joined.
 const OTHER_FAMILY_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a command waits for the addresses of names before it says so.
+const NAMES_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A short-lived node.
 #[derive(Debug)]
@@ -94,7 +99,18 @@ impl Session {
 
     /// Waits until it has joined, for `patience` at most.
     async fn joined(&self, patience: Duration) -> Joined {
-        match tokio::time::timeout(patience, self.dht.bootstrapped()).await {
+        let joining = async {
+            let hint = tokio::time::sleep(NAMES_PATIENCE);
+            tokio::select! {
+                contacts = self.dht.bootstrapped() => return contacts,
+                () = hint => {}
+            }
+            if let Some(names) = self.unresolved().await {
+                tracing::warn!(names, "waiting for a name server: the addresses of these names are not known yet");
+            }
+            self.dht.bootstrapped().await
+        };
+        match tokio::time::timeout(patience, joining).await {
             Err(_) => return Joined::NotYet,
             Ok(0) => return Joined::Nothing,
             Ok(_) => {}
@@ -110,9 +126,24 @@ impl Session {
         failure
     }
 
+    /// The names through which it cannot join yet, since their addresses are not known.
+    async fn unresolved(&self) -> Option<String> {
+        let all = self.dht.status().await;
+        let names: BTreeSet<&str> = all.iter().flat_map(|node| &node.unresolved).map(String::as_str).collect();
+        (!names.is_empty()).then(|| names.into_iter().collect::<Vec<_>>().join(", "))
+    }
+
     /// Why it has joined nothing.
     async fn why_alone(&self, config: &Config) -> Failure {
         let answers: u64 = self.dht.status().await.iter().map(|node| node.stats.responses).sum();
+        if answers == 0
+            && let Some(names) = self.unresolved().await
+        {
+            return Failure::no_network(
+                format_args!("no other node answered; no name server told the addresses of {names}"),
+                "check that DNS works, or name a node by its address with --bootstrap ADDR:PORT",
+            );
+        }
         match config.routers().len() {
             0 => Failure::no_network("no node is known to begin with", "name one with --bootstrap HOST:PORT"),
             _ if answers > 0 => Failure::no_network(
@@ -266,8 +297,7 @@ pub(super) async fn first_answer<T>(
 
 /// The addresses of a host, IPv4 first: more nodes are there.
 async fn resolve(node: &HostPort) -> Result<Vec<SocketAddr>, Failure> {
-    let found = tokio::net::lookup_host((node.host.as_str(), node.port)).await;
-    let mut addrs: Vec<SocketAddr> = found.into_iter().flatten().collect();
+    let mut addrs = look_up(&node.to_string()).await.unwrap_or_default();
     addrs.sort_by_key(SocketAddr::is_ipv6);
     addrs.dedup();
     match addrs.is_empty() {

@@ -31,6 +31,13 @@ pub struct Resolved {
     pub public: Vec<SocketAddr>,
     /// Those of nodes that the user has named.
     pub named: Vec<SocketAddr>,
+    /// The names behind which there is no address of any family now, or for which no name server has answered.
+    pub failed: Vec<String>,
+}
+
+/// Those of `names` for which a name server has to be asked.
+pub fn to_look_up(names: &[String]) -> impl Iterator<Item = &String> {
+    names.iter().filter(|name| name.parse::<SocketAddr>().is_err())
 }
 
 /// The addresses of `family` behind `names` (`host:port`, or an address), in their order.
@@ -48,6 +55,9 @@ pub async fn resolve(names: &[String], family: Family) -> Resolved {
     found.sort_by_key(|(place, _)| *place);
     let mut resolved = Resolved::default();
     for (place, addrs) in found {
+        if addrs.is_empty() {
+            resolved.failed.push(names[place].clone());
+        }
         let public = MAINLINE_ROUTERS.contains(&names[place].as_str());
         let list = if public { &mut resolved.public } else { &mut resolved.named };
         list.extend(addrs.into_iter().map(canonical).filter(|addr| Family::of(addr) == family));
@@ -89,6 +99,10 @@ mod tests {
     async fn what_the_user_names_is_told_from_public_routers() {
         let names = ["127.0.0.9:1".to_owned(), "[::1]:2".to_owned(), "no-such-name.invalid:3".to_owned()];
         let resolved = resolve(&names, Family::V4).await;
-        assert_eq!(resolved, Resolved { public: Vec::new(), named: vec![([127, 0, 0, 9], 1).into()] });
+        assert_eq!(to_look_up(&names).collect::<Vec<_>>(), [&names[2]]);
+        assert_eq!(
+            resolved,
+            Resolved { public: Vec::new(), named: vec![([127, 0, 0, 9], 1).into()], failed: vec![names[2].clone()] }
+        );
     }
 }

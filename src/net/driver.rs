@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::bootstrap::{Resolved, resolve};
+use super::bootstrap::{Resolved, resolve, to_look_up};
 use super::clock::Clock;
 use super::latency::Latencies;
 use super::news::{News, Voices};
@@ -95,6 +95,8 @@ pub struct Status {
     pub peers: usize,
     /// Items that others store with it.
     pub items: usize,
+    /// Names of nodes to join through whose addresses are not known: a name server has not answered, or knows none.
+    pub unresolved: Vec<String>,
     /// Our own announces that live, and of those the ones that another query has seen.
     pub own_announces: (usize, usize),
     /// What was counted.
@@ -210,6 +212,7 @@ pub fn prepare(
         snapshots: VecDeque::new(),
         routers,
         routers_resolved: false,
+        unresolved: Vec::new(),
         resolving: false,
         own_requests: requests.downgrade(),
         ready: ready_sender,
@@ -229,6 +232,8 @@ struct Driver {
     snapshots: VecDeque<(SlicedSnapshot, oneshot::Sender<SlicedSnapshot>)>,
     routers: Vec<String>,
     routers_resolved: bool,
+    /// Those of them whose addresses are not known.
+    unresolved: Vec<String>,
     /// A look-up of their names is not over.
     resolving: bool,
     own_requests: mpsc::WeakSender<Request>,
@@ -398,6 +403,7 @@ impl Driver {
         }
         self.routers_resolved = true;
         let family = Family::of(&self.local_addr.borrow());
+        self.unresolved = to_look_up(&self.routers).cloned().collect();
         let (names, requests) = (self.routers.clone(), self.own_requests.clone());
         #[expect(clippy::disallowed_methods, reason = "ends by itself: each name has a timeout")]
         tokio::spawn(async move {
@@ -454,6 +460,7 @@ impl Driver {
         match request {
             Request::Join(resolved) => {
                 self.resolving = false;
+                self.unresolved.clone_from(&resolved.failed);
                 self.node.add_routers(now, &resolved.public);
                 self.node.add_named(now, &resolved.named);
             }
@@ -502,6 +509,7 @@ impl Driver {
             swarms: self.node.peers().swarms(),
             peers: self.node.peers().peers(),
             items: self.node.items().len(),
+            unresolved: self.unresolved.clone(),
             own_announces: (own().count(), own().filter(|announce| announce.verified > 0).count()),
             stats: *self.node.stats(),
             latencies: self.latencies,

@@ -14,6 +14,7 @@ mod items;
 mod lab;
 mod life;
 mod manual;
+mod names;
 mod network;
 mod outputs;
 mod places;
