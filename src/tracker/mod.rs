@@ -4,16 +4,17 @@
 //! and gets the peers that announced here and those that the DHT knows; where that is safe, the gateway announces it to
 //! the DHT in turn.
 //!
-//! Four parts are pure and are told the time: [`http`] and [`udp`] turn bytes into the words below and back,
+//! These parts are pure and are told the time: [`http`] and [`udp`] turn bytes into the words below and back,
 //! [`swarm`] remembers the peers of one infohash, [`broker`] decides what is answered now, what is held, and what is
 //! asked of the DHT. [`net::nearness`](crate::net::nearness) says whom we may announce for, [`metadata`] finds out whether
-//! a torrent is private, [`upstream`] speaks to other trackers.
+//! a torrent is private, [`upstream`] speaks to other trackers, [`ranking`] says which of many.
 #![forbid(unsafe_code)]
 
 pub mod broker;
 mod dht;
 pub mod http;
 pub mod metadata;
+pub mod ranking;
 pub mod saved;
 pub mod server;
 pub mod swarm;
@@ -121,6 +122,14 @@ pub struct Reply {
     pub external_ip: Option<IpAddr>,
     /// Something that the user should read.
     pub warning: Option<Cow<'static, str>>,
+}
+
+impl Reply {
+    /// Whether it warns that the client is not announced to the DHT.
+    #[must_use]
+    pub fn is_not_announced(&self) -> bool {
+        self.warning.as_deref().is_some_and(|warning| warning.starts_with("not announced"))
+    }
 }
 
 /// How large a swarm is, as far as we know.

@@ -19,24 +19,48 @@ const WANTED: u32 = 100;
 /// What is named as missing where that is unknown: libtorrent does the same for a magnet link.
 const SOME: u64 = 16_384;
 
-/// The URL of a tracker, `http://` or `udp://`.
+/// How a tracker is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    Udp,
+    Http,
+    Https,
+}
+
+impl Scheme {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// The URL of a tracker: `http://`, `https://` or `udp://`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
     uri: Uri,
-    udp: bool,
+    scheme: Scheme,
 }
 
 impl Upstream {
     /// Whether it is asked by UDP, else by HTTP.
     #[must_use]
     pub const fn is_udp(&self) -> bool {
-        self.udp
+        matches!(self.scheme, Scheme::Udp)
     }
 
     /// What logs call it: without name, password, path and query, any of which may be a secret.
     #[must_use]
     pub fn label(&self) -> String {
-        format!("{}://{}", self.uri.scheme_str().unwrap_or_default(), self.authority())
+        self.at("")
+    }
+
+    /// The URL of `target` (path and query) there, without name and password.
+    #[must_use]
+    pub fn at(&self, target: &str) -> String {
+        format!("{}://{}{target}", self.scheme.name(), self.authority())
     }
 
     /// Its name or address, without brackets.
@@ -45,13 +69,13 @@ impl Upstream {
         self.uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
     }
 
-    /// Its port. 80 where an HTTP URL names none.
+    /// Its port. 80 where an HTTP URL names none, 443 with TLS.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.uri.port_u16().unwrap_or(80)
+        self.uri.port_u16().unwrap_or(if self.scheme == Scheme::Https { 443 } else { 80 })
     }
 
-    /// The value of the `Host` header: without the name and password that the URL may hold.
+    /// Its name or address, and its port where the URL names one: without the name and password that the URL may hold.
     #[must_use]
     pub fn authority(&self) -> &str {
         let whole = self.uri.authority().map_or("", |authority| authority.as_str());
@@ -65,15 +89,18 @@ impl Upstream {
         Some(format!("Basic {}", base64(&super::http::decode_percent(user.as_bytes()))))
     }
 
-    /// The URL to which this tracker sends its clients by `location`; `None` if it cannot be asked there.
+    /// The URL to which this tracker sends its clients by `location`; `None` if it cannot be asked there. What was asked
+    /// over TLS is asked over nothing less.
     #[must_use]
     pub fn redirected(&self, location: &str) -> Option<Self> {
         let whole = if location.starts_with('/') {
-            format!("http://{}{location}", self.uri.authority()?)
+            format!("{}://{}{location}", self.scheme.name(), self.uri.authority()?)
         } else {
             location.to_owned()
         };
-        whole.parse().ok().filter(|other: &Self| !other.udp)
+        let other: Self = whole.parse().ok()?;
+        let is_less = self.scheme == Scheme::Https && other.scheme != Scheme::Https;
+        (!other.is_udp() && !is_less).then_some(other)
     }
 
     /// Path and query as they stand in the URL.
@@ -114,12 +141,12 @@ pub enum ParseUpstreamError {
     /// No URL at all.
     #[error("it is not a URL")]
     Malformed,
-    /// TLS.
-    #[error("https is not spoken; most trackers answer at http:// or udp:// too")]
-    Tls,
     /// Another protocol.
-    #[error("it begins with neither http:// nor udp://")]
+    #[error("it begins with none of udp://, http:// and https://")]
     Scheme,
+    /// A list that is asked by UDP.
+    #[error("a list of trackers is fetched by http:// or https://")]
+    List,
     /// A UDP URL without a port.
     #[error("a udp:// URL names a port")]
     Port,
@@ -130,16 +157,55 @@ impl FromStr for Upstream {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let uri: Uri = text.parse().map_err(|_| ParseUpstreamError::Malformed)?;
-        let udp = match uri.scheme_str() {
-            Some("http") => false,
-            Some("udp") => true,
-            Some("https") => return Err(ParseUpstreamError::Tls),
+        let scheme = match uri.scheme_str() {
+            Some("http") => Scheme::Http,
+            Some("https") => Scheme::Https,
+            Some("udp") => Scheme::Udp,
             _ => return Err(ParseUpstreamError::Scheme),
         };
-        if udp && uri.port_u16().is_none() {
+        if scheme == Scheme::Udp && uri.port_u16().is_none() {
             return Err(ParseUpstreamError::Port);
         }
-        if uri.port_u16() == Some(0) { Err(ParseUpstreamError::Malformed) } else { Ok(Self { uri, udp }) }
+        if uri.port_u16() == Some(0) { Err(ParseUpstreamError::Malformed) } else { Ok(Self { uri, scheme }) }
+    }
+}
+
+/// What the user names: a tracker, or a list of trackers (one URL a line) that is fetched. A URL is that of a list if its
+/// path ends in `.txt`, or if `list+` stands before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A tracker.
+    Tracker(Upstream),
+    /// A list, and how it was written.
+    List(Upstream, String),
+}
+
+/// What stands before the URL of a list whose name does not tell.
+const LIST: &str = "list+";
+
+impl FromStr for Source {
+    type Err = ParseUpstreamError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (url, named): (Upstream, bool) = match text.strip_prefix(LIST) {
+            Some(url) => (url.parse()?, true),
+            None => (text.parse()?, false),
+        };
+        match named || url.uri.path().ends_with(".txt") {
+            true if url.is_udp() => Err(ParseUpstreamError::List),
+            true => Ok(Self::List(url, text.to_owned())),
+            false => Ok(Self::Tracker(url)),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    /// As it was written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tracker(url) => url.fmt(f),
+            Self::List(_, text) => f.write_str(text),
+        }
     }
 }
 
@@ -369,11 +435,13 @@ mod tests {
         let url = |text: &str| text.parse::<Upstream>();
         let plain = url("http://tracker.example").unwrap();
         assert_eq!((plain.host(), plain.port(), plain.is_udp()), ("tracker.example", 80, false));
+        let tls = url("https://tracker.example/announce").unwrap();
+        assert_eq!((tls.host(), tls.port(), tls.is_udp()), ("tracker.example", 443, false));
+        assert_eq!(tls.at("/x?y"), "https://tracker.example/x?y");
         let v6 = url("udp://[2001:db8::1]:6969/announce").unwrap();
         assert_eq!((v6.host(), v6.port(), v6.is_udp()), ("2001:db8::1", 6969, true));
         assert_eq!(v6.to_string(), "udp://[2001:db8::1]:6969/announce");
         for (text, error) in [
-            ("https://tracker.example/announce", ParseUpstreamError::Tls),
             ("udp://tracker.example/announce", ParseUpstreamError::Port),
             ("wss://tracker.example:1/", ParseUpstreamError::Scheme),
             ("http://tracker.example:0/", ParseUpstreamError::Malformed),
@@ -403,12 +471,31 @@ mod tests {
     }
 
     #[test]
-    fn trackers_that_move_are_followed_within_http() {
+    fn trackers_that_move_are_followed_within_http_and_never_out_of_tls() {
         let upstream: Upstream = "http://user:pass@tracker.example:8080/announce".parse().unwrap();
         let to = |location: &str| upstream.redirected(location).map(|other| other.to_string());
         assert_eq!(to("http://other.example/a?b=c").as_deref(), Some("http://other.example/a?b=c"));
         assert_eq!(to("/moved?x=1").as_deref(), Some("http://user:pass@tracker.example:8080/moved?x=1"));
         assert_eq!((to("udp://other.example:1/"), to("ftp://x/"), to("")), (None, None, None));
+        assert_eq!(to("https://other.example/a").as_deref(), Some("https://other.example/a"));
+        let upstream: Upstream = "https://tracker.example/announce".parse().unwrap();
+        let to = |location: &str| upstream.redirected(location).map(|other| other.to_string());
+        assert_eq!(to("/moved").as_deref(), Some("https://tracker.example/moved"));
+        assert_eq!(to("http://tracker.example/announce"), None, "not without TLS");
+    }
+
+    #[test]
+    fn a_list_is_told_from_a_tracker() {
+        for (text, is_list) in [
+            ("http://tracker.example/announce", false),
+            ("https://lists.example/best.txt", true),
+            ("list+https://lists.example/api/stable", true),
+            ("http://tracker.example/announce?x=a.txt", false),
+        ] {
+            let source: Source = text.parse().unwrap();
+            assert_eq!((matches!(source, Source::List(..)), source.to_string().as_str()), (is_list, text));
+        }
+        assert_eq!("list+udp://x.example:1/".parse::<Source>(), Err(ParseUpstreamError::List));
     }
 
     #[test]

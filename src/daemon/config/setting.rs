@@ -15,7 +15,7 @@ use crate::engine::node::Serve;
 use crate::net::nearness::{Range, Site};
 use crate::tracker::broker::Policy;
 use crate::tracker::server::HostName;
-use crate::tracker::upstream::Upstream;
+use crate::tracker::upstream::Source;
 
 /// One setting.
 #[derive(Debug)]
@@ -164,9 +164,10 @@ settings! {
     /// a web page may have sent them.
     Daemon gateway_names: Vec<HostName> = Vec::new();
 
-    /// URL of another tracker, http:// or udp://; may be given several times.
-    /// The gateway announces there the clients that it announces to the DHT, and passes on the peers that it is told.
-    Daemon gateway_upstream: Vec<Upstream> = Vec::new();
+    /// URL of another tracker, udp://, http:// or https://, or of a list of trackers; may be given several times.
+    /// The gateway announces there the clients that it announces to the DHT, and passes on the peers that it is told. Of
+    /// lists (a path that ends in `.txt`, or `list+` before the URL), fetched every day, the trackers that answer best are asked.
+    Daemon gateway_upstream: Vec<Source> = Vec::new();
 
     /// Address of the control interface, HTTP with JSON, for programs and people; `off` for none.
     /// If the address was not chosen and is taken, the node does without. At an address other than the loopback all

@@ -14,7 +14,7 @@ use crate::engine::node::Serve;
 use crate::net::nearness::Range;
 use crate::tracker::broker::Policy;
 use crate::tracker::server::HostName;
-use crate::tracker::upstream::Upstream;
+use crate::tracker::upstream::Source;
 
 /// A type that the value of a setting may have.
 pub trait Value: Sized {
@@ -386,7 +386,7 @@ impl Item for InfoHash {
     }
 }
 
-impl Item for Upstream {
+impl Item for Source {
     const NAME: &'static str = "URL";
     const CURE: &'static str = "give URLs as in udp://tracker.example:6969/announce or http://tracker.example/announce";
 
@@ -560,7 +560,7 @@ mod tests {
         assert!(read::<Vec<Range>>("10.0.0.0/99").unwrap_err().contains("10.0.0.0/99"));
         assert_eq!(read::<Vec<InfoHash>>(&"0f".repeat(20)).unwrap(), ["0f".repeat(20)]);
         let trackers = ["udp://t.example:1/announce", "http://u.example/x?key=1"];
-        assert_eq!(read::<Vec<Upstream>>(&trackers.join(",")).unwrap(), trackers);
-        assert!(read::<Vec<Upstream>>("https://t.example/announce").unwrap_err().contains("https is not spoken"));
+        assert_eq!(read::<Vec<Source>>(&trackers.join(",")).unwrap(), trackers);
+        assert!(read::<Vec<Source>>("wss://t.example/announce").unwrap_err().contains("begins with none of"));
     }
 }

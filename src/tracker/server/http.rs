@@ -51,6 +51,7 @@ async fn answer(shared: &Shared, caller: &Caller, request: Request<Bytes>) -> se
     let (head, _) = request.into_parts();
     let route = Route::of(head.uri.path());
     if let Some(sign) = page::sign_of(&head, |name| shared.is_ours(name, caller.here.ip())) {
+        shared.state().stats.pages_refused += 1;
         debug!(addr = %caller.addr, ?sign, path = head.uri.path(), "a request that a web page may have sent");
         return respond(StatusCode::FORBIDDEN, refuse_page(shared, caller, sign, route));
     }
@@ -61,21 +62,26 @@ async fn answer(shared: &Shared, caller: &Caller, request: Request<Bytes>) -> se
     let body = match route {
         Route::Announce => match http::parse_announce(query) {
             Ok((announce, form)) => http::render_answer(&serve_announce(shared, caller, &head, announce).await, form),
-            Err(failure) => http::render_failure(&failure),
+            Err(failure) => malformed(shared, &failure),
         },
         Route::Scrape => match http::parse_scrape(query) {
             Ok(ids) => http::render_scrape(&serve_scrape(shared, caller, &head, ids).await),
-            Err(failure) => http::render_failure(&failure),
+            Err(failure) => malformed(shared, &failure),
         },
         // An announce whose path is wrong: a client shows the reason, and would take a page for an answer.
         Route::Help | Route::Trackers | Route::Other if http::names_a_torrent(query) => {
-            http::render_failure(&Failure::malformed("announce at /announce, scrape at /scrape"))
+            malformed(shared, &Failure::malformed("announce at /announce, scrape at /scrape"))
         }
         Route::Help => help(shared, caller).into_bytes(),
         Route::Trackers => (urls(shared, caller).join("\n\n") + "\n").into_bytes(),
         Route::Other => return respond(StatusCode::NOT_FOUND, b"there is nothing here; see /\n".to_vec()),
     };
     respond(StatusCode::OK, body)
+}
+
+fn malformed(shared: &Shared, failure: &Failure) -> Vec<u8> {
+    shared.state().stats.malformed += 1;
+    http::render_failure(failure)
 }
 
 fn respond(status: StatusCode, body: Vec<u8>) -> server::Answer {

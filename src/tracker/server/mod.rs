@@ -6,12 +6,15 @@
 mod client;
 mod http;
 mod keep;
+mod names;
 mod news;
 mod probe;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod udp;
 mod upstream;
+mod web;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,9 +33,10 @@ use tokio::task::JoinSet;
 use tracing::info;
 
 use self::news::News;
+pub use self::stats::Stats;
 use super::broker::{Broker, Client, Decision, Files, Load, Order, Policy, ScrapeTicket, Scraping, Ticket, Transport};
 use super::udp::ConnectionIds;
-use super::upstream::Upstream;
+use super::upstream::Source;
 use super::{Announce, Answer};
 use crate::engine::bloom::SwarmFilters;
 use crate::engine::contact::Family;
@@ -92,8 +96,8 @@ pub struct Settings {
     pub site: Site,
     /// Proxies in front of the gateway, whose word on the client's address counts.
     pub trusted_proxies: Vec<nearness::Range>,
-    /// Other trackers that are told of clients, and asked for peers.
-    pub upstream: Vec<Upstream>,
+    /// Other trackers that are told of clients, and asked for peers, and lists of such.
+    pub upstream: Vec<Source>,
     /// Names and addresses by which clients may call the gateway, besides its own addresses and `localhost`.
     pub names: Vec<HostName>,
     /// Memory for all that the gateway remembers, in bytes.
@@ -191,7 +195,7 @@ struct Shared {
     local: SocketAddr,
     site: Site,
     trusted_proxies: Vec<nearness::Range>,
-    upstream: Arc<[upstream::Tracker]>,
+    upstream: Arc<upstream::Trackers>,
     names: Vec<HostName>,
     probes: Mutex<probe::Budget>,
     connection_ids: ConnectionIds,
@@ -206,6 +210,7 @@ struct State {
     waiting: BTreeMap<Ticket, Waiter>,
     scrapes: BTreeMap<ScrapeTicket, ScrapeWaiter>,
     news: News,
+    stats: Stats,
     work: mpsc::UnboundedSender<Order>,
 }
 
@@ -244,6 +249,7 @@ impl<D: Directory> Gateway<D> {
                 waiting: BTreeMap::new(),
                 scrapes: BTreeMap::new(),
                 news: News::default(),
+                stats: Stats::default(),
                 work: sender,
             }),
             earlier: Notify::new(),
@@ -252,7 +258,7 @@ impl<D: Directory> Gateway<D> {
             late,
             site: settings.site,
             trusted_proxies: settings.trusted_proxies,
-            upstream: settings.upstream.into_iter().map(upstream::Tracker::new).collect(),
+            upstream: Arc::new(upstream::Trackers::new(settings.upstream)),
             names: settings.names,
             probes: Mutex::new(probe::Budget::new([local.port()].into_iter().chain(settings.spared_ports))),
             connection_ids: ConnectionIds::new(random.secret_key()),
@@ -290,6 +296,7 @@ impl<D: Directory> Gateway<D> {
         }
         let (for_work, directory_for_work) = (Arc::clone(&shared), directory.clone());
         tasks.spawn(async move { work::perform(&for_work, &directory_for_work, work).await });
+        tasks.spawn(Arc::clone(&shared.upstream).follow_lists());
         if shared.kept.is_some() {
             tasks.spawn(keep::save_for_ever(Arc::clone(&shared)));
         }
@@ -311,6 +318,12 @@ impl Monitor {
     #[must_use]
     pub fn load(&self) -> Load {
         self.0.state().broker.load()
+    }
+
+    /// What it has done and refused.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.0.state().stats
     }
 }
 
@@ -347,6 +360,7 @@ impl Shared {
     /// Gives the answers to those who wait, and the work to those who do it.
     fn hand_out(&self, state: &mut State) {
         while let Some(output) = state.broker.poll_output() {
+            state.stats.note_order(&output);
             match output {
                 Order::Answer(ticket, answer) => {
                     match state.tell(ticket.info_hash(), &answer).waiting.remove(&ticket) {
@@ -402,14 +416,19 @@ impl State {
         request: Announce,
         waiter: impl FnOnce() -> Waiter,
     ) -> Decision {
+        self.stats.note_announce(client.transport, &request);
         if self.news.is_new_client(&client, &request) {
+            self.stats.new_clients += 1;
             let program = news::program(&request.peer_id);
             info!(client = %client.addr.ip(), port = request.port, program, by = ?client.transport, "a client announces here");
         }
         let info_hash = request.info_hash;
         let decision = self.broker.announce(now, client, request);
         match &decision {
-            Decision::Held(ticket) => drop(self.waiting.insert(*ticket, waiter())),
+            Decision::Held(ticket) => {
+                self.stats.held += 1;
+                self.waiting.insert(*ticket, waiter());
+            }
             Decision::Now(answer) => drop(self.tell(info_hash, answer)),
         }
         decision
@@ -417,6 +436,7 @@ impl State {
 
     /// Tells the user why a torrent is not served or not announced, once.
     fn tell(&mut self, info_hash: InfoHash, answer: &Answer) -> &mut Self {
+        self.stats.note_answer(answer);
         if let Some(reason) = self.news.refusal(info_hash, answer) {
             info!(%info_hash, "{reason}");
         }
@@ -430,8 +450,10 @@ impl State {
         ids: Vec<InfoHash>,
         waiter: impl FnOnce() -> ScrapeWaiter,
     ) -> Scraping {
+        self.stats.note_scrape(client.transport);
         let scraping = self.broker.scrape(now, client, ids);
         if let Scraping::Held(ticket) = &scraping {
+            self.stats.held += 1;
             self.scrapes.insert(*ticket, waiter());
         }
         scraping

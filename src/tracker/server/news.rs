@@ -33,7 +33,7 @@ impl News {
     pub(super) fn refusal<'a>(&mut self, info_hash: InfoHash, answer: &'a Answer) -> Option<&'a str> {
         let reason = match answer {
             Err(failure) => Some(&*failure.reason),
-            Ok(reply) => reply.warning.as_deref().filter(|warning| warning.starts_with("not announced")),
+            Ok(reply) => reply.warning.as_deref().filter(|_| reply.is_not_announced()),
         };
         reason.filter(|reason| self.is_new(info_hash, reason))
     }

@@ -441,3 +441,24 @@ async fn the_loopback_of_both_families_is_served() {
     timeout(LONG, stream.read_to_string(&mut response)).await.unwrap().unwrap();
     assert!(response.starts_with("HTTP/1.0 200"), "{response}");
 }
+
+#[tokio::test]
+async fn what_is_done_and_refused_is_counted() {
+    let denied = InfoHash::new([b'd'; 20]);
+    let settings = Settings { policy: Policy::Always, denied: [denied].into(), ..Settings::default() };
+    let gateway = gateway_with("127.0.0.1:0", settings, 9).await;
+    gateway.get(&path('a', "port=1111&left=5&event=started")).await;
+    gateway.get(&path('a', "port=1111&left=5&event=stopped")).await;
+    assert!(gateway.get(&path('d', "port=1111&left=5")).await.contains("told not to serve"));
+    gateway.get("/announce?info_hash=short").await;
+    gateway.get("/scrape?info_hash=aaaaaaaaaaaaaaaaaaaa").await;
+    gateway.request("GET / HTTP/1.0\r\nOrigin: http://evil.example\r\n\r\n").await;
+    let socket = gateway.udp().await;
+    socket.send(b"noise").await.unwrap();
+    socket.send(&datagram(7, b'a', 5)).await.unwrap();
+    receive(&socket).await;
+    let stats = gateway.monitor.stats();
+    assert_eq!((stats.announces_by_http, stats.announces_by_udp, stats.started, stats.stopped), (3, 1, 2, 1));
+    assert_eq!((stats.scrapes_by_http, stats.refused, stats.pages_refused, stats.malformed), (1, 1, 1, 2));
+    assert_eq!((stats.new_clients, stats.lookups, stats.connections_refused), (1, 1, 0));
+}

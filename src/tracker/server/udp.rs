@@ -231,6 +231,7 @@ impl Turn<'_> {
     fn handle(&mut self, datagram: &[u8], client: SocketAddr, here: Option<IpAddr>) {
         let ip = canonical(client).ip();
         let Some(Request { transaction, connection, action }) = udp::parse(datagram) else {
+            self.state.stats.malformed += 1;
             return trace!(%client, length = datagram.len(), "a datagram that is no tracker request");
         };
         let path = Return { way: self.way, client, here, transaction };
@@ -256,6 +257,7 @@ impl Turn<'_> {
 
     /// Clients in our network are told to connect again; others are not, since the address may be a victim's.
     fn reject(&mut self, path: Return) {
+        self.state.stats.connections_refused += 1;
         if is_local(canonical(path.client).ip()) {
             let failure = Failure::malformed("the connection id has expired: connect again");
             self.answers.push(path, |bytes| bytes.extend(udp::render_failure(path.transaction, &failure)));

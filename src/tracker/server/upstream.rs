@@ -1,24 +1,20 @@
-//! Asks other trackers on behalf of a client. What is said is in [`upstream`].
+//! Asks other trackers on behalf of a client. What is said is in [`upstream`], by HTTP it is said by [`Web`].
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::Request;
-use hyper::client::conn::http1;
-use hyper::header::{AUTHORIZATION, HOST, LOCATION, USER_AGENT};
-use hyper_util::rt::TokioIo;
-use tokio::net::{TcpStream, UdpSocket, lookup_host};
+use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, info};
 
+use super::names::Names;
+use super::web::{Got, Web};
 use crate::engine::contact::{Family, is_local};
-use crate::tracker::upstream::{self, Relay, Told, Upstream};
+use crate::tracker::ranking::{Ranking, parse_list};
+use crate::tracker::upstream::{self, Relay, Source, Told, Upstream};
 
 /// How long the trackers may take, all together. The answers that wait for them are given earlier.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -28,21 +24,120 @@ const GRACE: Duration = Duration::from_millis(500);
 const MOST_REDIRECTS: usize = 3;
 /// After this time a datagram is lost and sent again. BEP 15 says 15 s; a client that waits has no such patience.
 const RESEND: Duration = Duration::from_secs(3);
-/// Longest body that is read: 200 peers in the longest form are a fifth of it.
+/// Longest body of an answer that is read, in bytes: 200 peers in the longest form are a fifth of it.
 const MAX_BODY: usize = 64 << 10;
+/// Longest list of trackers that is read, in bytes: four thousand lines.
+const MAX_LIST: usize = 256 << 10;
+/// Lists that are fetched.
+const MOST_LISTS: usize = 16;
+/// Time after which a list is fetched again.
+const LIST_EVERY: Duration = Duration::from_hours(24);
+/// Time after which a list that could not be fetched is tried again, at first; then twice as long each time.
+const LIST_RETRY: Duration = Duration::from_mins(5);
+
+/// The other trackers of a gateway: those that the user names, and the best of the lists that he names.
+#[derive(Debug)]
+pub(super) struct Trackers {
+    named: Vec<Named>,
+    lists: Vec<Upstream>,
+    ranking: Mutex<Ranking>,
+    names: Arc<Names>,
+    web: Web,
+}
+
+/// A tracker that the user names, and whether it works as far as we know.
+#[derive(Debug)]
+struct Named {
+    url: Upstream,
+    works: Mutex<Option<bool>>,
+}
+
+impl Trackers {
+    pub(super) fn new(sources: Vec<Source>) -> Self {
+        let (mut named, mut lists) = (Vec::new(), Vec::new());
+        for source in sources {
+            match source {
+                Source::Tracker(url) => named.push(Named { url, works: Mutex::new(None) }),
+                Source::List(url, _) => lists.push(url),
+            }
+        }
+        lists.truncate(MOST_LISTS);
+        let names = Arc::new(Names::default());
+        Self { named, lists, ranking: Mutex::default(), web: Web::new(Arc::clone(&names)), names }
+    }
+
+    /// Fetches the lists, now and every day; never ends.
+    pub(super) async fn follow_lists(self: Arc<Self>) {
+        let mut fetching: JoinSet<()> = (0..self.lists.len()).map(|list| follow(Arc::clone(&self), list)).collect();
+        while fetching.join_next().await.is_some() {}
+        std::future::pending().await
+    }
+
+    /// Those to be asked now.
+    fn chosen(&self) -> Vec<Upstream> {
+        let listed = self.ranking.lock().expect("nothing panics while it holds the lock").choose();
+        let is_new = |url: &Upstream| self.named.iter().all(|named| named.url != *url);
+        self.named.iter().map(|named| named.url.clone()).chain(listed.into_iter().filter(is_new)).collect()
+    }
+
+    /// Says when a tracker begins or ceases to work; one that refuses a torrent works. Those of lists are ranked by it.
+    fn note(&self, url: &Upstream, answer: &io::Result<Option<Told>>) {
+        let Some(named) = self.named.iter().find(|named| named.url == *url) else {
+            let peers = answer.as_ref().ok().map(|told| told.as_ref().map_or(0, |told| told.peers.len()));
+            return self.ranking.lock().expect("nothing panics while it holds the lock").note(url, peers);
+        };
+        let before = named.works.lock().expect("nothing panics while it holds the lock").replace(answer.is_ok());
+        match answer {
+            Ok(_) if before != Some(true) => info!(tracker = url.label(), "another tracker answers"),
+            Err(error) if before != Some(false) => {
+                info!(tracker = url.label(), %error, "another tracker does not answer; it is asked again with the next client");
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
+/// Fetches one list again and again.
+async fn follow(trackers: Arc<Trackers>, list: usize) {
+    let (url, mut retry) = (&trackers.lists[list], LIST_RETRY);
+    loop {
+        let fetched =
+            timeout(PATIENCE, fetch(&trackers, url)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        match fetched {
+            Ok(found) if !found.is_empty() => {
+                info!(list = url.label(), trackers = found.len(), "a list of trackers was fetched");
+                trackers.ranking.lock().expect("nothing panics while it holds the lock").replace(list, found);
+                retry = LIST_RETRY;
+                sleep(LIST_EVERY).await;
+            }
+            fetched => {
+                let error = fetched.err().unwrap_or_else(|| io::Error::other("it names no tracker that can be asked"));
+                info!(list = url.label(), %error, minutes = retry.as_secs() / 60, "a list of trackers cannot be had; it is tried again");
+                sleep(retry).await;
+                retry = (2 * retry).min(LIST_EVERY);
+            }
+        }
+    }
+}
+
+/// The trackers that the list names.
+async fn fetch(trackers: &Trackers, url: &Upstream) -> io::Result<Vec<Upstream>> {
+    let (addr, body) = get(&trackers.web, url, None, MAX_LIST, |url| url.path().to_owned()).await?;
+    Ok(parse_list(&body, is_local(addr.ip())))
+}
 
 /// Tells every tracker of the client and passes on the peers of each as they come. Returns the longest interval that one
 /// of them asked for; `None` if none of them took the announce.
 pub(super) async fn announce(
-    upstreams: &Arc<[Tracker]>,
+    trackers: &Arc<Trackers>,
     relay: &Relay,
     mut found: impl FnMut(&[SocketAddr]),
 ) -> Option<Duration> {
     let deadline = Instant::now() + PATIENCE + GRACE;
     let mut asked = JoinSet::new();
-    for index in 0..upstreams.len() {
-        let (upstreams, relay) = (Arc::clone(upstreams), relay.clone());
-        asked.spawn(async move { ask(&upstreams[index], &relay).await });
+    for url in trackers.chosen() {
+        let (trackers, relay) = (Arc::clone(trackers), relay.clone());
+        asked.spawn(async move { ask(&trackers, &url, &relay).await });
     }
     let mut interval = None;
     while let Ok(Some(outcome)) = timeout_at(deadline, asked.join_next()).await {
@@ -54,106 +149,53 @@ pub(super) async fn announce(
     interval
 }
 
-async fn ask(tracker: &Tracker, relay: &Relay) -> Option<Told> {
-    let url = &tracker.url;
-    let asking = async { if url.is_udp() { ask_by_udp(url, relay).await } else { ask_by_http(url, relay).await } };
+async fn ask(trackers: &Trackers, url: &Upstream, relay: &Relay) -> Option<Told> {
+    let asking = async {
+        match url.is_udp() {
+            true => ask_by_udp(&trackers.names, url, relay).await,
+            false => ask_by_http(&trackers.web, url, relay).await,
+        }
+    };
     let answer = timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     let outcome = answer.as_ref().map(|told| told.as_ref().map(|told| told.peers.len()));
     debug!(tracker = url.label(), id = %relay.info_hash, ?outcome, "another tracker was asked");
-    tracker.note(&answer);
+    trackers.note(url, &answer);
     answer.ok().flatten()
 }
 
-/// A tracker, and whether it works as far as we know.
-#[derive(Debug)]
-pub(super) struct Tracker {
-    url: Upstream,
-    works: Mutex<Option<bool>>,
+async fn ask_by_http(web: &Web, url: &Upstream, relay: &Relay) -> io::Result<Option<Told>> {
+    // Most that move keep the query; one that drops it wants it again.
+    let target =
+        |url: &Upstream| if url.path().contains("info_hash=") { url.path().to_owned() } else { url.target(relay) };
+    let (addr, body) = get(web, url, Some(relay.family()), MAX_BODY, target).await?;
+    Ok(upstream::parse_body(&body).map(|told| admissible(addr, told)))
 }
 
-impl Tracker {
-    pub(super) const fn new(url: Upstream) -> Self {
-        Self { url, works: Mutex::new(None) }
-    }
-
-    /// Says when the tracker begins or ceases to work. One that refuses a torrent works.
-    fn note(&self, answer: &io::Result<Option<Told>>) {
-        let before = self.works.lock().expect("nothing panics while it holds the lock").replace(answer.is_ok());
-        match answer {
-            Ok(_) if before != Some(true) => info!(tracker = self.url.label(), "another tracker answers"),
-            Err(error) if before != Some(false) => {
-                info!(tracker = self.url.label(), %error, "another tracker does not answer; it is asked again with the next client");
-            }
-            Ok(_) | Err(_) => {}
-        }
-    }
-}
-
-/// The first address of the tracker that belongs to the client's family.
-async fn resolve(tracker: &Upstream, family: Family) -> io::Result<SocketAddr> {
-    let mut addrs = lookup_host((tracker.host(), tracker.port())).await?;
-    addrs.find(|addr| Family::of(addr) == family).ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
-}
-
-/// Asks, at other addresses if the tracker says so.
-async fn ask_by_http(tracker: &Upstream, relay: &Relay) -> io::Result<Option<Told>> {
-    let (mut tracker, mut target) = (tracker.clone(), tracker.target(relay));
+/// The body behind a URL, and the address that gave it, at other URLs if the server says so. A server that is not in a local
+/// network leads to none.
+async fn get(
+    web: &Web,
+    url: &Upstream,
+    family: Option<Family>,
+    most: usize,
+    target: impl Fn(&Upstream) -> String,
+) -> io::Result<(SocketAddr, Vec<u8>)> {
+    let (mut url, mut may_be_local) = (url.clone(), true);
     for _ in 0..=MOST_REDIRECTS {
-        match get(&tracker, &target, relay.family()).await? {
-            Got::Body(addr, body) => return Ok(upstream::parse_body(&body).map(|told| admissible(addr, told))),
-            Got::Moved(location) => {
-                let other =
-                    tracker.redirected(&location).ok_or_else(|| io::Error::other("it moved to no http:// URL"))?;
-                // Most that move keep the query; one that drops it wants it again.
-                target =
-                    if other.path().contains("info_hash=") { other.path().to_owned() } else { other.target(relay) };
-                tracker = other;
+        match web.get(&url, &target(&url), family, may_be_local, most).await? {
+            Got::Body(addr, body) => return Ok((addr, body)),
+            Got::Moved(addr, location) => {
+                may_be_local &= is_local(addr.ip());
+                url =
+                    url.redirected(&location).ok_or_else(|| io::Error::other("it moved to a URL that is not asked"))?;
             }
         }
     }
     Err(io::Error::other("it moves from one URL to the next"))
 }
 
-/// What came of one request.
-enum Got {
-    /// A body, of a tracker at this address.
-    Body(SocketAddr, Bytes),
-    /// Another URL.
-    Moved(String),
-}
-
-async fn get(tracker: &Upstream, target: &str, family: Family) -> io::Result<Got> {
-    let addr = resolve(tracker, family).await?;
-    let stream = TcpStream::connect(addr).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-    let mut request = Request::get(target)
-        .header(HOST, tracker.authority())
-        .header(USER_AGENT, concat!("trackerless/", env!("CARGO_PKG_VERSION")));
-    if let Some(authorization) = tracker.authorization() {
-        request = request.header(AUTHORIZATION, authorization);
-    }
-    let request = request.body(Empty::<Bytes>::new()).map_err(io::Error::other)?;
-    let mut exchange = pin!(async move {
-        let response = sender.send_request(request).await.map_err(io::Error::other)?;
-        if response.status().is_redirection() {
-            let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
-            return Ok(Got::Moved(location.unwrap_or_default().to_owned()));
-        }
-        if !response.status().is_success() {
-            return Err(io::Error::other(format!("HTTP status {}", response.status())));
-        }
-        let body = Limited::new(response.into_body(), MAX_BODY).collect().await.map_err(io::Error::other)?;
-        Ok(Got::Body(addr, body.to_bytes()))
-    });
-    tokio::select! {
-        answer = &mut exchange => answer,
-        // The tracker has closed the connection; what it said before that is still to be read.
-        _ = connection => exchange.await,
-    }
-}
-
-async fn ask_by_udp(tracker: &Upstream, relay: &Relay) -> io::Result<Option<Told>> {
-    let addr = resolve(tracker, relay.family()).await?;
+async fn ask_by_udp(names: &Names, tracker: &Upstream, relay: &Relay) -> io::Result<Option<Told>> {
+    let addr = names.first(tracker.host(), tracker.port(), relay.family()).await?;
     let any: SocketAddr = match relay.family() {
         Family::V4 => (Ipv4Addr::UNSPECIFIED, 0).into(),
         Family::V6 => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -200,38 +242,160 @@ mod tests {
     use super::*;
     use crate::engine::id::InfoHash;
 
-    #[tokio::test]
-    async fn a_tracker_that_has_moved_is_followed_with_its_query_and_password() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
+    /// An answer with the peer 127.0.0.1:5.
+    const BODY: &[u8] = b"d8:intervali9e5:peers6:\x7f\0\0\x01\0\x05e";
+    /// The same, packed (RFC 1952).
+    const PACKED: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\x4b\xb1\xb0\xca\xcc\x2b\x49\x2d\x2a\x4b\xcc\xc9\xb4\x4c\x35\xb5\x2a\x48\x4d\x2d\x2a\x36\xb3\xaa\x67\x60\x60\x64\x60\x4d\x05\x00\x06\xdf\x43\x6c\x1e\x00\x00\x00";
+
+    /// A mebibyte of one letter, packed.
+    fn bomb() -> Vec<u8> {
+        // One block of deflate with fixed codes (RFC 1951): the letter, then runs of 258 of it.
+        let (mut bits, mut count, mut out) = (0u64, 0, b"\x1f\x8b\x08\0\0\0\0\0\0\xff".to_vec());
+        let mut put = |value: u64, length: u32, out: &mut Vec<u8>| {
+            bits |= value << count;
+            count += length;
+            while count >= 8 {
+                out.push(bits as u8);
+                bits >>= 8;
+                count -= 8;
+            }
+        };
+        put(0b011, 3, &mut out);
+        put(u64::from((0x30 + b'd').reverse_bits()), 8, &mut out);
+        for _ in 0..(1 << 20) / 258 {
+            // Length 258 (code 285), distance 1 (code 0).
+            put(u64::from(0b1100_0101u8.reverse_bits()), 8, &mut out);
+            put(0, 5, &mut out);
+        }
+        out
+    }
+
+    fn relay() -> Relay {
         let client = "127.0.0.1:9".parse().unwrap();
         let (info_hash, phase) = (InfoHash::new([7; 20]), crate::tracker::Phase::Started);
-        let relay = Relay { info_hash, peer_id: [8; 20], client, port: 6881, seed: true, phase };
-        let url: Upstream = format!("http://user:pass@{addr}/announce").parse().unwrap();
-        let tracker = async {
-            let mut heads = Vec::new();
-            for answer in [
-                "HTTP/1.1 302 Found\r\nLocation: /moved\r\nContent-Length: 0\r\n\r\n",
-                "HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\nd8:intervali9e5:peers6:\x7f\0\0\x01\0\x05e",
-            ] {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let mut head = Vec::new();
-                while !head.ends_with(b"\r\n\r\n") {
-                    assert_ne!(stream.read_buf(&mut head).await.unwrap(), 0);
-                }
-                stream.write_all(answer.as_bytes()).await.unwrap();
-                heads.push(String::from_utf8(head).unwrap().to_lowercase());
+        Relay { info_hash, peer_id: [8; 20], client, port: 6881, seed: true, phase }
+    }
+
+    fn answer(head: &str, body: &[u8]) -> Vec<u8> {
+        let length = body.len();
+        [format!("HTTP/1.1 200 OK\r\n{head}Content-Length: {length}\r\n\r\n").as_bytes(), body].concat()
+    }
+
+    fn moved(to: &str) -> Vec<u8> {
+        format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n").into_bytes()
+    }
+
+    /// Gives these answers, one to each connection; the heads of the requests, in lower case.
+    async fn serve(listener: &TcpListener, answers: &[Vec<u8>]) -> Vec<String> {
+        let mut heads = Vec::new();
+        for answer in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                assert_ne!(stream.read_buf(&mut head).await.unwrap(), 0);
             }
-            heads
-        };
-        let (told, heads) = tokio::join!(ask_by_http(&url, &relay), tracker);
+            // A client that has had enough of a body closes the connection.
+            let _ = stream.write_all(answer).await;
+            heads.push(String::from_utf8(head).unwrap().to_lowercase());
+        }
+        heads
+    }
+
+    /// What asking the URL with this path comes to, and the heads that the tracker saw.
+    async fn asked(user: &str, answers: &[Vec<u8>]) -> (io::Result<Option<Told>>, SocketAddr, Vec<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let url: Upstream = format!("http://{user}{addr}/announce").parse().unwrap();
+        let (web, relay) = (Web::new(Arc::default()), relay());
+        let (told, heads) = tokio::join!(ask_by_http(&web, &url, &relay), serve(&listener, answers));
+        (told, addr, heads)
+    }
+
+    #[tokio::test]
+    async fn a_tracker_that_has_moved_is_followed_with_its_query_and_password() {
+        let (told, addr, heads) = asked("user:pass@", &[moved("/moved"), answer("", BODY)]).await;
         assert_eq!(told.unwrap().unwrap().peers, ["127.0.0.1:5".parse().unwrap()]);
         assert!(
-            heads[0].starts_with("get /announce?info_hash=%07") && heads[1].starts_with("get /moved?info_hash=%07")
+            heads[0].starts_with("get /announce?info_hash=%07") && heads[1].starts_with("get /moved?info_hash=%07"),
+            "{heads:?}"
         );
         assert!(heads[0].contains(&format!("host: {addr}\r\n")), "{heads:?}");
         assert!(heads[0].contains("authorization: basic dxnlcjpwyxnz\r\n"), "{heads:?}");
         assert!(heads[1].contains("authorization: basic dxnlcjpwyxnz\r\n"), "the same host: {heads:?}");
+    }
+
+    #[tokio::test]
+    async fn packed_answers_are_read_and_bounded_when_unpacked() {
+        let packed = |body| answer("Content-Encoding: gzip\r\n", body);
+        let (told, _, heads) = asked("", &[packed(PACKED)]).await;
+        assert_eq!(told.unwrap().unwrap().peers, ["127.0.0.1:5".parse().unwrap()]);
+        assert!(heads[0].contains("accept-encoding: gzip"), "{heads:?}");
+        let (told, ..) = asked("", &[packed(&PACKED[..PACKED.len() / 2])]).await;
+        told.expect_err("a part of an answer");
+        for long in [answer("", &[b'd'; MAX_BODY + 1]), packed(&bomb())] {
+            let (told, ..) = asked("", &[long]).await;
+            let error = told.expect_err("more than is read").to_string();
+            assert!(error.contains("more than 65536 bytes"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_tracker_that_leads_on_and_on_or_elsewhere_is_left() {
+        for (answers, why) in [
+            (vec![moved("/a"), moved("/b"), moved("/c"), moved("/d")], "from one URL to the next"),
+            (vec![moved("udp://127.0.0.1:1/")], "not asked"),
+            (vec![moved("")], "not asked"),
+            (vec![b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec()], "404"),
+        ] {
+            let (told, ..) = asked("", &answers).await;
+            let error = told.expect_err("no answer").to_string();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+
+    /// A server of the Internet must not make us speak to what is in our network: neither by an address nor by a name.
+    #[tokio::test]
+    async fn what_is_not_local_leads_to_nothing_local() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let web = Web::new(Arc::default());
+        for host in ["127.0.0.1", "localhost"] {
+            let url: Upstream = format!("http://{host}:{port}/announce").parse().unwrap();
+            let got = web.get(&url, "/announce", Some(Family::V4), false, MAX_BODY).await;
+            let error = got.err().expect("not asked").to_string();
+            assert!(error.contains("no address that may be asked"), "{error}");
+        }
+        let (connected, ()) = tokio::join!(timeout(Duration::ZERO, listener.accept()), std::future::ready(()));
+        assert!(connected.is_err(), "nobody has connected");
+    }
+
+    #[tokio::test]
+    async fn the_trackers_of_a_list_are_asked_beside_those_that_are_named() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let sources = [format!("http://{addr}/best.txt"), format!("http://{addr}/named/announce")];
+        let sources = sources.map(|source| source.parse().unwrap()).to_vec();
+        let trackers = Arc::new(Trackers::new(sources));
+        assert_eq!(trackers.chosen().len(), 1);
+        let list = format!("http://{addr}/listed/announce\n\nhttp://{addr}/named/announce\nrubbish\n");
+        let fetched = async {
+            while trackers.chosen().len() < 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let following = tokio::spawn(Arc::clone(&trackers).follow_lists());
+        let answers = [answer("", list.as_bytes())];
+        let (heads, ()) = tokio::join!(serve(&listener, &answers), fetched);
+        assert!(heads[0].starts_with("get /best.txt http"), "{heads:?}");
+        let (answers, mut peers) = ([answer("", BODY), answer("", BODY)], Vec::new());
+        let relay = relay();
+        let asking = announce(&trackers, &relay, |found| peers.extend(found.to_vec()));
+        let (interval, heads) = tokio::join!(asking, serve(&listener, &answers));
+        following.abort();
+        assert_eq!((interval, peers.len()), (Some(Duration::from_secs(9)), 2));
+        let mut paths: Vec<&str> = heads.iter().filter_map(|head| head.split(['?', ' ']).nth(1)).collect();
+        paths.sort_unstable();
+        assert_eq!(paths, ["/listed/announce", "/named/announce"]);
     }
 
     #[test]

@@ -78,7 +78,9 @@ async fn execute(shared: Arc<Shared>, directory: impl Directory, order: Order) {
         }
         Order::Probe { info_hash, peer, complete } => {
             let verdict = ask(&shared, info_hash, peer, complete).await.unwrap_or_else(|why| {
-                if shared.state().news.is_new(info_hash, &why) {
+                let mut state = shared.state();
+                state.stats.metadata_unread += 1;
+                if state.news.is_new(info_hash, &why) {
                     info!(%info_hash, %peer, why, "the metadata of a torrent could not be read, so it is not announced");
                 }
                 Verdict::Unknown
