@@ -2,11 +2,20 @@
 
 #[path = "../fuzz/checks.rs"]
 mod checks;
+#[cfg(feature = "cli")]
+#[path = "../fuzz/config_checks.rs"]
+mod config_checks;
 #[path = "../fuzz/item_checks.rs"]
 mod item_checks;
 #[cfg(feature = "gateway")]
+#[path = "../fuzz/state_checks.rs"]
+mod state_checks;
+#[cfg(feature = "gateway")]
 #[path = "../fuzz/tracker_checks.rs"]
 mod tracker_checks;
+#[cfg(feature = "gateway")]
+#[path = "../fuzz/wire_checks.rs"]
+mod wire_checks;
 
 use std::fs;
 use std::path::Path;
@@ -52,4 +61,34 @@ fn store() {
 #[test]
 fn tracker() {
     replay("tracker", tracker_checks::tracker);
+}
+
+#[cfg(feature = "gateway")]
+#[test]
+fn state() {
+    replay("state", state_checks::state);
+}
+
+#[cfg(feature = "gateway")]
+#[test]
+fn peer() {
+    replay("peer", wire_checks::peer);
+}
+
+#[cfg(feature = "gateway")]
+#[test]
+fn head() {
+    replay("head", wire_checks::head);
+}
+
+#[cfg(feature = "gateway")]
+#[test]
+fn answer() {
+    replay("answer", wire_checks::answer);
+}
+
+#[cfg(feature = "cli")]
+#[test]
+fn config() {
+    replay("config", config_checks::config);
 }

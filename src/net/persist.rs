@@ -37,6 +37,22 @@ pub struct State {
     pub nodes: Vec<SavedNode>,
 }
 
+impl State {
+    /// The bytes of the state file.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        format::encode(self)
+    }
+
+    /// Reads the bytes of a state file at `now`, in seconds since 1970, and leaves out what has expired since it was saved.
+    ///
+    /// # Errors
+    /// They are those of no state, or damaged.
+    pub fn decode(bytes: &[u8], now: u64) -> Result<Self, Unreadable> {
+        format::decode(bytes, now)
+    }
+}
+
 /// One node's share of the state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedNode {
@@ -189,7 +205,7 @@ impl DataDir {
     /// # Errors
     /// The system refuses; the old state is still there then.
     pub fn save(&self, state: &State) -> Result<(), PersistError> {
-        Ok(self.state.replace(&format::encode(state))?)
+        Ok(self.state.replace(&state.encode())?)
     }
 
     /// The folder.
@@ -211,7 +227,7 @@ pub fn look(path: &Path) -> Result<Found, PersistError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
         Err(error) => return Err(io_error("read", &file)(error)),
     };
-    Ok(match format::decode(&bytes, unix_seconds()) {
+    Ok(match State::decode(&bytes, unix_seconds()) {
         Ok(state) => Found::State(state),
         Err(reason) => Found::Damaged { reason, moved_to: None },
     })

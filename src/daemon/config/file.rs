@@ -10,8 +10,13 @@ use super::{Config, ConfigError, Origin, Replaced, Setting};
 pub(super) fn read_into(config: &mut Config, path: &Path) -> Result<(), ConfigError> {
     let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
-    let origin = |offset: usize| Origin::File { path: path.to_owned(), line: line_of(&text, offset) };
-    let table = DeTable::parse(&text).map_err(|error| ConfigError::Syntax {
+    read_text_into(config, &text, path)
+}
+
+/// The same for the text of a file that is, or would be, at `path`.
+pub(super) fn read_text_into(config: &mut Config, text: &str, path: &Path) -> Result<(), ConfigError> {
+    let origin = |offset: usize| Origin::File { path: path.to_owned(), line: line_of(text, offset) };
+    let table = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
         origin: origin(error.span().map_or(0, |span| span.start)),
         message: error.message().to_owned(),
     })?;

@@ -107,6 +107,16 @@ impl Config {
         Ok(config)
     }
 
+    /// The settings of a file with this text, over the defaults.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place and its cure.
+    pub fn of_file(text: &str) -> Result<Self, ConfigError> {
+        let mut config = Self::default();
+        file::read_text_into(&mut config, text, Path::new("trackerless.toml"))?;
+        Ok(config)
+    }
+
     /// The routers to ask: none with `no_bootstrap`, and never a public one in a private network.
     #[must_use]
     pub fn routers(&self) -> Vec<HostPort> {
