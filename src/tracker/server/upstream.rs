@@ -383,7 +383,8 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        let following = tokio::spawn(Arc::clone(&trackers).follow_lists());
+        let mut following = JoinSet::new();
+        following.spawn(Arc::clone(&trackers).follow_lists());
         let answers = [answer("", list.as_bytes())];
         let (heads, ()) = tokio::join!(serve(&listener, &answers), fetched);
         assert!(heads[0].starts_with("get /best.txt http"), "{heads:?}");
@@ -391,7 +392,7 @@ mod tests {
         let relay = relay();
         let asking = announce(&trackers, &relay, |found| peers.extend(found.to_vec()));
         let (interval, heads) = tokio::join!(asking, serve(&listener, &answers));
-        following.abort();
+        drop(following);
         assert_eq!((interval, peers.len()), (Some(Duration::from_secs(9)), 2));
         let mut paths: Vec<&str> = heads.iter().filter_map(|head| head.split(['?', ' ']).nth(1)).collect();
         paths.sort_unstable();
