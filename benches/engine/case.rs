@@ -44,6 +44,11 @@ pub const CASES: &[Case] = &[
     Case { name: "serve get_peers, nothing stored", make: || serve(Ask::GetPeers) },
     Case { name: "serve get_peers, 50 values", make: || serve(Ask::Stored) },
     Case { name: "serve announce_peer", make: || serve(Ask::Announce) },
+    Case { name: "serve ping, in the mainline", make: || serve_in_mainline(Ask::Ping) },
+    Case { name: "serve find_node, in the mainline", make: || serve_in_mainline(Ask::FindNode) },
+    Case { name: "serve get_peers, nothing stored, in the mainline", make: || serve_in_mainline(Ask::GetPeers) },
+    Case { name: "serve get_peers, 50 values, in the mainline", make: || serve_in_mainline(Ask::Stored) },
+    Case { name: "serve announce_peer, in the mainline", make: || serve_in_mainline(Ask::Announce) },
 ];
 
 /// One datagram of each kind of query.
@@ -197,8 +202,16 @@ enum Ask {
 
 /// A whole turn of the node: datagram in, reply out. The queries come from a thousand addresses about many targets.
 fn serve(ask: Ask) -> Box<dyn FnMut()> {
+    serve_in(World::new(false), ask)
+}
+
+/// The same in the mainline, with the budgets and bounds that a node has where nothing else is set.
+fn serve_in_mainline(ask: Ask) -> Box<dyn FnMut()> {
+    serve_in(World::new(true), ask)
+}
+
+fn serve_in(mut world: World, ask: Ask) -> Box<dyn FnMut()> {
     const VARIANTS: usize = 256;
-    let mut world = World::new();
     let mut numbers = Numbers(5);
     let template = match ask {
         Ask::Ping => Template::ping(),
@@ -224,13 +237,14 @@ fn serve(ask: Ask) -> Box<dyn FnMut()> {
             let reply = world.ask(source, &datagram);
             let shape = query::read(&reply).expect("a response").shape;
             assert_eq!(shape.values, if ask == Ask::Stored { query::PEERS } else { 0 });
-            (source_addr(source), datagram)
+            (world.source(source), datagram)
         })
         .collect();
     let mut index = 0;
     Box::new(move || {
         let (from, datagram) = &queries[index % VARIANTS];
         index += 1;
+        world.now += world.pause;
         world.node.handle_datagram(world.now, *from, black_box(datagram));
         while let output @ (Output::Transmit { .. } | Output::Event(_)) = world.node.poll_output() {
             black_box(output);

@@ -20,22 +20,24 @@ pub const STORED: usize = 100;
 pub struct World {
     pub node: Node,
     pub now: Instant,
+    mainline: bool,
+    /// Time between two queries: budgets are never spent.
+    pub pause: Duration,
     /// Of each announce: source, infohash and token.
     pub tokens: Vec<(usize, Id, Vec<u8>)>,
     contacts: Vec<Contact>,
 }
 
 impl World {
-    /// Always the same one.
-    pub fn new() -> Self {
-        let contact = |index: usize| Contact {
-            id: query::id(4, index as u64),
-            addr: SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 2, index as u8, 1)), 6881),
-        };
+    /// Always the same one: of a private network without budgets, or of the mainline with all of them.
+    pub fn new(mainline: bool) -> Self {
+        let contact = |index: usize| Contact { id: query::id(4, index as u64), addr: contact_addr(index, mainline) };
         let now = Instant::from_secs(1);
-        let config = Config { private_network: true, limited: false, ..Config::new(Family::V4) };
+        let config = Config { private_network: !mainline, limited: mainline, ..Config::new(Family::V4) };
         let node = Node::new(config, [7; 32], now);
-        let mut world = Self { node, now, tokens: Vec::new(), contacts: (0..NODES).map(contact).collect() };
+        let pause = if mainline { Duration::from_millis(2) } else { Duration::ZERO };
+        let mut world =
+            Self { node, now, mainline, pause, tokens: Vec::new(), contacts: (0..NODES).map(contact).collect() };
         let router = world.contacts[0].addr;
         world.node.add_routers(now, &[router]);
         world.settle();
@@ -91,9 +93,22 @@ impl World {
         }
     }
 
+    /// Where source `index` asks from.
+    pub fn source(&self, index: usize) -> SocketAddr {
+        let addr = source_addr(index);
+        match addr.ip() {
+            IpAddr::V4(ip) if self.mainline => {
+                let [_, second, third, fourth] = ip.octets();
+                SocketAddr::new(Ipv4Addr::new(60 + third % 60, second, third, fourth).into(), addr.port())
+            }
+            _ => addr,
+        }
+    }
+
     /// Gives the node a query and returns its reply.
     pub fn ask(&mut self, source: usize, datagram: &[u8]) -> Vec<u8> {
-        let from = source_addr(source);
+        let from = self.source(source);
+        self.now += self.pause;
         self.node.handle_datagram(self.now, from, datagram);
         let mut reply = Vec::new();
         loop {
@@ -106,7 +121,13 @@ impl World {
     }
 }
 
-/// Where source `index` asks from.
+/// Where the contacts are: in the mainline each in a network of its own provider.
+fn contact_addr(index: usize, mainline: bool) -> SocketAddr {
+    let [first, second] = if mainline { [20 + (index % 40) as u8, (index / 40) as u8] } else { [127, 2] };
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(first, second, index as u8, 1)), 6881)
+}
+
+/// Where source `index` asks from in a private network.
 pub fn source_addr(index: usize) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(query::source_ip(index)), 6881)
 }

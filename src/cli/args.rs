@@ -63,6 +63,8 @@ pub enum Command {
     Nodes(StateArgs),
     /// Sum up the saved state: ids, age, how many nodes and peers.
     Status(StateArgs),
+    /// Say whether the node works on this host, and if not, the cause and the cure.
+    Doctor(DoctorArgs),
     /// Print the effective configuration, and where each value comes from.
     Config(ConfigArgs),
     /// Show the DHT at work on this machine alone: 50 nodes, one announce, one search.
@@ -229,6 +231,20 @@ impl std::str::FromStr for Experiments {
     }
 }
 
+/// `trackerless doctor`
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    /// Say also what is well.
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// The report as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
+    pub settings: SettingFlags<true>,
+}
+
 /// `trackerless config`
 #[derive(Args, Debug)]
 pub struct ConfigArgs {
@@ -329,6 +345,12 @@ const EXAMPLES: &[(&str, &str)] = &[
         "check",
         "  trackerless check some.torrent
   trackerless check --json 08ada5a7a6183aae1e09d831df6748d566095a10",
+    ),
+    (
+        "doctor",
+        "  trackerless doctor                       with the settings that `run` would use
+  trackerless doctor --verbose             also what is well
+  trackerless doctor --json --bind 10.8.0.2:6880",
     ),
     (
         "announce",

@@ -11,6 +11,7 @@ mod completions;
 mod config;
 mod conform;
 mod demo;
+mod doctor;
 mod failure;
 mod find;
 mod info;
@@ -83,6 +84,7 @@ fn dispatch(command: Command, environment: &[(String, String)]) -> Result<Exit, 
         Command::Ping(args) => ping::run(args, environment),
         Command::Conform(args) => conform::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Doctor(args) => doctor::run(args, environment),
         Command::Config(args) => config::run(args, environment),
         Command::Lab(args) => lab::run(args),
         Command::Completions(args) => completions::run(&args),

@@ -13,6 +13,7 @@ use super::failure::{Exit, Failure};
 use super::logging;
 use super::output::Printer;
 use super::progress::Progress;
+use super::settings::SettingFlags;
 use super::target::Selection;
 use crate::daemon::config::{Config, HostPort};
 use crate::dht::{
@@ -274,6 +275,17 @@ pub(super) fn begin(setup: Setup, environment: &[(String, String)]) -> Result<(C
     let config = Config::load(&setup.settings.into_sources(environment))?;
     logging::start_quiet(&config);
     Ok((config, Printer::new(setup.json)))
+}
+
+/// The same for a command that looks at what `run` would do, and so has all settings.
+pub(super) fn begin_daemon(
+    settings: SettingFlags<true>,
+    json: bool,
+    environment: &[(String, String)],
+) -> Result<(Config, Printer), Failure> {
+    let config = Config::load(&settings.into_sources(environment))?;
+    logging::start_quiet(&config);
+    Ok((config, Printer::new(json)))
 }
 
 /// The torrents that the command line and standard input name, and the keys after them; at least one.

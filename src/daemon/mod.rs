@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod control;
+pub mod doctor;
 pub mod gateway;
 pub mod service;
 pub mod signals;

@@ -1,87 +1,15 @@
 //! Hosts whose addresses change, each a network namespace of its own. Addresses are those that are public in every node's
 //! eyes and on no real network: 198.18.0.0/15 (RFC 2544) and 2001:db8::/32 (RFC 3849).
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-
 use serde_json::Value;
 
-use super::daemon::Daemon;
 use super::harness::Home;
-
-/// A host: a process that does nothing but hold a network namespace.
-struct Host(Child);
-
-impl Host {
-    /// A host with nothing but a loopback device.
-    fn new() -> Option<Self> {
-        let mut command = Command::new("unshare");
-        command.args(["--net", "sh", "-c", "ip link set lo up && echo ready && exec sleep infinity"]);
-        let mut holder = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
-        let mut line = String::new();
-        BufReader::new(holder.stdout.take()?).read_line(&mut line).ok()?;
-        let host = Self(holder);
-        (line == "ready\n").then_some(host)
-    }
-
-    /// The same command on this host.
-    fn on(&self, command: &Command) -> Command {
-        let mut inside = Command::new("nsenter");
-        inside.args(["--target", &self.0.id().to_string(), "--net", "--"]);
-        inside.arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => inside.env(name, value),
-                None => inside.env_remove(name),
-            };
-        }
-        if let Some(folder) = command.get_current_dir() {
-            inside.current_dir(folder);
-        }
-        inside
-    }
-
-    fn ip(&self, arguments: &str) {
-        let mut command = Command::new("ip");
-        command.args(arguments.split_whitespace());
-        let ended = self.on(&command).output().expect("ip starts");
-        assert!(ended.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&ended.stderr));
-    }
-
-    /// Starts a node that stays.
-    fn node(&self, home: &Home, flags: &[&str]) -> Daemon {
-        let command = home.command(&[&["run", "--json", "--gateway", "off"], flags].concat());
-        Daemon::spawn(self.on(&command))
-    }
-
-    /// Pings a node again and again until it answers; its id.
-    fn ping(&self, home: &Home, addr: &str) -> trackerless::Id {
-        for _ in 0..30 {
-            let ended = self.on(&home.command(&["ping", "--json", addr])).output().expect("the program starts");
-            if ended.status.success() {
-                let answer: Value = serde_json::from_slice(&ended.stdout).expect("JSON");
-                return answer["id"].as_str().expect("an id").parse().expect("forty digits");
-            }
-        }
-        panic!("{addr} does not answer");
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use super::host::Host;
 
 /// Two hosts and a cable between their interfaces `net`; the second one has all addresses that it will need.
 fn two_hosts() -> Option<(Host, Host)> {
-    let Some((ours, other)) = Host::new().zip(Host::new()) else {
-        assert!(std::env::var_os("CI").is_none(), "CI needs network namespaces: unshare, nsenter and ip, as root");
-        println!("skipped: no network namespaces here; run as root");
-        return None;
-    };
-    ours.ip(&format!("link add net type veth peer name net netns {}", other.0.id()));
+    let (ours, other) = (Host::new()?, Host::new()?);
+    ours.ip(&format!("link add net type veth peer name net netns {}", other.pid()));
     for (host, last) in [(&ours, "a"), (&other, "b")] {
         host.ip(&format!("address add 198.18.1.{}/24 dev net", if last == "a" { 1 } else { 2 }));
         host.ip(&format!("address add 2001:db8:1::{last}/64 dev net nodad"));

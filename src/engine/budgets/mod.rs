@@ -82,11 +82,15 @@ impl Budget {
     }
 
     fn fill(&mut self, now: Instant) {
+        // A message looks at several budgets more than once.
+        if now <= self.filled {
+            return;
+        }
         // Micros times units a second are millionths of a unit.
-        let earned = (now.since(self.filled).as_micros() as u64).saturating_mul(u64::from(self.rate));
+        let micros = now.as_micros() - self.filled.as_micros();
         let missing = (self.full() - self.level) as u64;
-        self.level += earned.min(missing) as i64;
-        self.filled = self.filled.max(now);
+        self.level += micros.saturating_mul(u64::from(self.rate)).min(missing) as i64;
+        self.filled = now;
     }
 }
 

@@ -55,7 +55,7 @@ impl Samples {
 }
 
 impl Node {
-    pub(super) fn serve_samples(&mut self, now: Instant, asked: Asked<'_>, target: &Id, want: Want) {
+    pub(super) fn serve_samples(&mut self, now: Instant, asked: &Asked<'_>, target: &Id, want: Want) {
         self.stats.samples += 1;
         self.renew_samples(now);
         self.respond(now, asked, |node, response| {

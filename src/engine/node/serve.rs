@@ -38,19 +38,22 @@ impl<'a> Asked<'a> {
 }
 
 impl Node {
-    pub(super) fn serve(&mut self, now: Instant, asked: Asked<'_>, query: &Query<'_>) {
+    pub(super) fn serve(&mut self, now: Instant, mut asked: Asked<'_>, query: &Query<'_>) {
         let from = asked.from;
         if self.is_read_only() {
             self.note_stranger(now, from);
         }
-        if self.is_read_only() || query.id == *self.id() && self.is_our_own(asked.transaction) {
+        let has_our_id = query.id == *self.id();
+        if self.is_read_only() || has_our_id && self.is_our_own(asked.transaction) {
             self.stats.ignored += 1;
             return;
         }
         let asker = Contact { id: query.id, addr: from };
-        let Some(asked) = self.admit(now, asked, Some(&asker)) else { return };
+        let Some(room) = self.admit(now, &asked, Some(&asker)) else { return };
+        asked.room = room;
+        let asked = &asked;
         // BEP 43: a read-only node never enters the table. Any other must first answer a query of ours.
-        if !query.read_only && query.id != *self.id() && !self.table.asked_us(now, &asker) {
+        if !query.read_only && !has_our_id && !self.table.asked_us(now, &asker) {
             self.verify_later(now, asker, HeardFrom::Itself);
         }
         match query.method {
@@ -96,23 +99,24 @@ impl Node {
         }
     }
 
-    pub(super) fn refuse_if_admitted(&mut self, now: Instant, asked: Asked<'_>, fault: Fault) {
+    pub(super) fn refuse_if_admitted(&mut self, now: Instant, mut asked: Asked<'_>, fault: Fault) {
         if self.is_read_only() {
             self.stats.ignored += 1;
-        } else if let Some(asked) = self.admit(now, asked, None) {
-            self.refuse(now, asked, fault);
+        } else if let Some(room) = self.admit(now, &asked, None) {
+            asked.room = room;
+            self.refuse(now, &asked, fault);
         }
     }
 
-    /// The query with how much may be said in answer; `None` if it is not to be answered at all.
-    fn admit<'a>(&mut self, now: Instant, asked: Asked<'a>, asker: Option<&Contact>) -> Option<Asked<'a>> {
-        let Some(budget) = &mut self.reply_budget else { return Some(asked) };
+    /// How much may be said in answer; `None` if the query is not to be answered at all.
+    fn admit(&mut self, now: Instant, asked: &Asked<'_>, asker: Option<&Contact>) -> Option<Room> {
+        let Some(budget) = &mut self.reply_budget else { return Some(Room::Full) };
         let table = &self.table;
         let in_table = || asker.is_some_and(|asker| table.contains(asker));
         match budget.admit(now, asked.from.ip(), asked.bytes, in_table) {
             Ok(room) => {
                 self.stats.short_replies += u64::from(room != Room::Full);
-                Some(Asked { room, ..asked })
+                Some(room)
             }
             Err(spent) => {
                 self.stats.limited += 1;
@@ -175,7 +179,7 @@ impl Node {
         }
     }
 
-    pub(super) fn respond(&mut self, now: Instant, asked: Asked<'_>, write: impl FnOnce(&mut Self, &mut Reply<'_>)) {
+    pub(super) fn respond(&mut self, now: Instant, asked: &Asked<'_>, write: impl FnOnce(&mut Self, &mut Reply<'_>)) {
         self.respond_with(now, asked, None, write);
     }
 
@@ -183,7 +187,7 @@ impl Node {
     fn respond_with(
         &mut self,
         now: Instant,
-        asked: Asked<'_>,
+        asked: &Asked<'_>,
         filters: Option<&SwarmFilters>,
         write: impl FnOnce(&mut Self, &mut Reply<'_>),
     ) {
@@ -201,7 +205,7 @@ impl Node {
     }
 
     /// Answers with an error, unless replies are short: an error brings the other side nothing.
-    pub(super) fn refuse(&mut self, now: Instant, asked: Asked<'_>, fault: Fault) {
+    pub(super) fn refuse(&mut self, now: Instant, asked: &Asked<'_>, fault: Fault) {
         self.stats.refused += 1;
         if asked.room != Room::Full {
             return;

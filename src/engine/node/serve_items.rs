@@ -16,7 +16,7 @@ impl Node {
     pub(super) fn serve_get(
         &mut self,
         now: Instant,
-        asked: Asked<'_>,
+        asked: &Asked<'_>,
         target: &Target,
         known_seq: Option<i64>,
         want: Want,
@@ -40,7 +40,7 @@ impl Node {
         });
     }
 
-    pub(super) fn serve_put(&mut self, now: Instant, asked: Asked<'_>, put: &Put<'_>) {
+    pub(super) fn serve_put(&mut self, now: Instant, asked: &Asked<'_>, put: &Put<'_>) {
         self.stats.puts += 1;
         match self.store_item(now, asked.from, put) {
             Ok(()) => self.respond(now, asked, |_, _| {}),

@@ -1,0 +1,35 @@
+//! Gathers what is known. Takes some seconds: a node of its own asks the network.
+
+use super::evidence::Evidence;
+use super::{host, trial};
+use crate::daemon::config::Config;
+use crate::dht::{Found, holder, look};
+
+/// All that can be known of this host, of the network, and of the node with these settings.
+pub async fn gather(config: &Config) -> Evidence {
+    let running = holder(&config.data_dir);
+    let ours = running.as_deref();
+    let routers = config.routers();
+    let (names, trials) = futures_util::future::join(trial::look_up(&routers), trial::join(config)).await;
+    Evidence {
+        private_network: config.lan,
+        folder: host::folder(&config.data_dir),
+        sockets: config.bind.iter().map(|addr| host::try_udp(*addr, ours)).collect(),
+        gateway: config.gateway.map(|addr| host::try_tcp(addr, ours)),
+        routes: host::routes(),
+        system: host::system(),
+        own_announces: own_announces(config),
+        names,
+        trials,
+        running,
+    }
+}
+
+/// Our own announces in the saved state, and those of them that were seen.
+fn own_announces(config: &Config) -> Option<(usize, usize)> {
+    let Ok(Found::State(state)) = look(&config.data_dir) else { return None };
+    let all: Vec<_> = state.nodes.iter().flat_map(|node| &node.snapshot.own_announces).collect();
+    // Those that were never looked at again say nothing yet.
+    let looked_at = all.iter().filter(|announce| announce.verified_at > 0);
+    Some((looked_at.clone().count(), looked_at.filter(|announce| announce.verified > 0).count()))
+}

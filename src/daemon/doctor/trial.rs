@@ -1,0 +1,96 @@
+//! A node of the doctor's own: it joins the network for some seconds, and tells what came back.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use super::checks::FEW_NODES;
+use super::evidence::{NameTrial, NodeTrial};
+use crate::daemon::config::{Config, HostPort};
+use crate::dht::{Dht, Found, MAINLINE_ROUTERS, SavedNode, State, Status, look};
+use crate::engine::node::{Serve, Snapshot};
+
+/// Longest time for a name, in seconds: a resolver that does not answer by then is broken for our purpose.
+const NAME_TIME: Duration = Duration::from_secs(5);
+/// Longest time for joining, in seconds. With a working link it takes one or two.
+const JOIN_TIME: Duration = Duration::from_secs(10);
+/// Longest time for which a node that has joined goes on, in seconds: until it knows some nodes, and how they see it.
+const SETTLE_TIME: Duration = Duration::from_secs(10);
+/// Time between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Looks up each router's name, side by side. Addresses are no names.
+pub(super) async fn look_up(routers: &[HostPort]) -> Vec<NameTrial> {
+    let names = routers.iter().filter(|router| router.host.parse::<IpAddr>().is_err());
+    futures_util::future::join_all(names.map(look_up_one)).await
+}
+
+async fn look_up_one(router: &HostPort) -> NameTrial {
+    let found = timeout(NAME_TIME, tokio::net::lookup_host((router.host.as_str(), router.port))).await;
+    let (addrs, error) = match found {
+        Ok(Ok(addrs)) => (addrs.map(|addr| addr.ip()).collect(), None),
+        Ok(Err(error)) => (Vec::new(), Some(error.to_string())),
+        Err(_) => (Vec::new(), Some(format!("no answer within {} seconds", NAME_TIME.as_secs()))),
+    };
+    NameTrial { name: router.host.clone(), public: is_public(router), addrs, error }
+}
+
+fn is_public(router: &HostPort) -> bool {
+    MAINLINE_ROUTERS.contains(&router.to_string().as_str())
+}
+
+/// Joins with a node on a free port, and tells what came of it at each of its addresses.
+pub(super) async fn join(config: &Config) -> Vec<NodeTrial> {
+    let saved = saved_contacts(config);
+    let knows_some = |family_is_v4: bool| saved.nodes.iter().any(|node| node.bound.is_ipv4() == family_is_v4);
+    let (some_v4, some_v6) = (knows_some(true), knows_some(false));
+    let has_routers = !config.routers().is_empty();
+    let binds = config.bind.iter().map(|addr| SocketAddr::new(addr.ip(), 0));
+    let builder = binds.fold(config.node().serve(Serve::Never).saved(saved), |builder, addr| builder.bind(addr));
+    let Ok(dht) = builder.start().await else { return Vec::new() };
+    if timeout(JOIN_TIME, dht.bootstrapped()).await.is_ok_and(|contacts| contacts > 0) {
+        let _ = timeout(SETTLE_TIME, settled(&dht)).await;
+    }
+    let trials = dht.status().await;
+    let asked_any = |node: &Status| has_routers || if node.local_addr.is_ipv4() { some_v4 } else { some_v6 };
+    let trials = trials.iter().map(|node| told(node, asked_any(node))).collect();
+    close(dht).await;
+    trials
+}
+
+/// Waits until each node that hears from others knows enough of them, and how they see it.
+async fn settled(dht: &Dht) {
+    let done =
+        |node: &Status| node.datagrams.received == 0 || node.good_contacts >= FEW_NODES && node.external_addr.is_some();
+    while !dht.status().await.iter().all(done) {
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+fn told(node: &Status, asked_any: bool) -> NodeTrial {
+    NodeTrial {
+        local: node.local_addr,
+        external: node.external_addr,
+        good_nodes: node.good_contacts,
+        sent: node.datagrams.sent,
+        refused: node.datagrams.failed,
+        received: node.datagrams.received,
+        asked_any,
+    }
+}
+
+async fn close(dht: Dht) {
+    // It keeps no folder, so there is nothing that could fail to be saved.
+    let _ = dht.shutdown().await;
+}
+
+/// The contacts that the node has saved, and nothing else of it.
+fn saved_contacts(config: &Config) -> State {
+    let Ok(Found::State(state)) = look(&config.data_dir) else { return State::default() };
+    let contacts = |node: SavedNode| SavedNode {
+        snapshot: Snapshot { contacts: node.snapshot.contacts, ..Snapshot::default() },
+        ..node
+    };
+    State { nodes: state.nodes.into_iter().map(contacts).collect(), ..state }
+}
