@@ -55,7 +55,10 @@ fn healthy() -> Evidence {
 }
 
 /// One thing that may be otherwise, and the findings that it must lead to: cause first, then what follows from it.
-type Fault = (&'static str, fn(&mut Evidence), &'static [&'static str]);
+type Fault = (&'static str, Change, &'static [&'static str]);
+
+/// Makes one thing otherwise.
+type Change = fn(&mut Evidence);
 
 const FAULTS: &[Fault] = &[
     ("not started", |host| host.running = None, &["not-running"]),
@@ -140,7 +143,7 @@ fn nothing_is_wrong_with_hosts_that_are_well() {
     assert_eq!(codes(&report), [""; 0]);
     assert_eq!(report.verdict(), Verdict::Well);
     assert!(report.well.len() >= 6, "{:?}", report.well);
-    let others: [(&str, fn(&mut Evidence)); 11] = [
+    let others: [(&str, Change); 11] = [
         ("a host for IPv4 alone", |host| {
             host.routes.v6 = None;
             host.sockets.truncate(1);
