@@ -2,6 +2,7 @@
 //! ready objects when it starts.
 
 mod groups;
+mod index;
 mod items;
 mod swarms;
 
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use self::groups::{Joining, Setup, Swarms};
+pub use self::index::{CarryArgs, ForgetArgs, IndexArgs, IndexCommand, IndexSetup, SearchArgs};
 pub use self::items::{GetArgs, KeyArgs, KeyCommand, PublishArgs, PutArgs, ResolveArgs, SampleArgs, ScrapeArgs};
 pub use self::swarms::{CheckArgs, InfoArgs};
 use super::failure::EXIT_CODES;
@@ -39,6 +41,10 @@ pub enum Command {
     Info(InfoArgs),
     /// Check from outside what others can see of a torrent, step by step.
     Check(CheckArgs),
+    /// Search the index for torrents by their names.
+    Search(SearchArgs),
+    /// The index of torrents: status, forget, export, import.
+    Index(IndexArgs),
     /// Announce that this host has torrents, and check that others can see it.
     Announce(AnnounceArgs),
     /// Count the seeds and peers of torrents, without joining their swarms.
@@ -351,6 +357,16 @@ const EXAMPLES: &[(&str, &str)] = &[
         "  trackerless doctor                       with the settings that `run` would use
   trackerless doctor --verbose             also what is well
   trackerless doctor --json --bind 10.8.0.2:6880",
+        "search",
+        "  trackerless search debian 12
+  trackerless search 'big buck bunny' 'size>1GiB' files:mkv 'seeds>=5' sort:size
+  trackerless search --json '\"the phrase\" -not seen<7d'",
+    ),
+    (
+        "index",
+        "  trackerless index status
+  trackerless index forget some words --yes
+  trackerless index export | zstd > index.jsonl.zst",
     ),
     (
         "announce",

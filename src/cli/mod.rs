@@ -14,6 +14,7 @@ mod demo;
 mod doctor;
 mod failure;
 mod find;
+mod index;
 mod info;
 mod items;
 mod keep;
@@ -28,6 +29,7 @@ mod progress;
 mod run;
 mod sample;
 mod scrape;
+mod search;
 mod session;
 mod settings;
 mod state;
@@ -73,6 +75,8 @@ fn dispatch(command: Command, environment: &[(String, String)]) -> Result<Exit, 
         Command::Find(args) => find::run(args, environment),
         Command::Info(args) => info::run(args, environment),
         Command::Check(args) => check::run(args, environment),
+        Command::Search(args) => search::run(args, environment),
+        Command::Index(args) => index::run(args, environment),
         Command::Announce(args) => announce::run(args, environment),
         Command::Scrape(args) => scrape::run(args, environment),
         Command::Sample(args) => sample::run(args, environment),

@@ -12,6 +12,7 @@ mod faults;
 mod gateway;
 mod harness;
 mod host;
+mod index;
 mod items;
 mod lab;
 mod life;

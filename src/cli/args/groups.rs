@@ -53,7 +53,7 @@ impl Joining {
 }
 
 /// How results are printed, and the settings that matter to every command.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[group(skip)]
 pub struct Setup {
     /// Results as JSON, one object a line.

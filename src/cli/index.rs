@@ -1,0 +1,128 @@
+//! `trackerless index`: status, forget, export, import.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter};
+
+use serde_json::json;
+
+use super::args::{CarryArgs, ForgetArgs, IndexArgs, IndexCommand, IndexSetup};
+use super::failure::{Exit, Failure, eprintln_quietly};
+use super::output::counted;
+use super::search::{line, open, read_query};
+use super::session;
+use super::words::size;
+use crate::engine::id::InfoHash;
+use crate::index::query::Query;
+use crate::index::record::{CarryError, Record, export, import};
+use crate::index::store::sqlite::{Options, Sqlite};
+use crate::index::store::{Mark, Page, Store as _};
+use crate::net::clock::unix_seconds;
+
+/// Most torrents that are forgotten by one search.
+const MOST_FORGOTTEN: usize = 10_000;
+
+pub(super) fn run(args: IndexArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
+    match args.command {
+        IndexCommand::Status(args) => status(args, environment),
+        IndexCommand::Forget(args) => forget(args, environment),
+        IndexCommand::Export(args) => carry_out(args, environment),
+        IndexCommand::Import(args) => carry_in(args, environment),
+    }
+}
+
+fn status(args: IndexSetup, environment: &[(String, String)]) -> Result<Exit, Failure> {
+    let (config, output) = session::begin(args.setup, environment)?;
+    let totals = open(&config)?.totals()?;
+    let per_torrent = totals.used_bytes.checked_div(totals.torrents);
+    let each = per_torrent.map(|bytes| format!(", {bytes} bytes each")).unwrap_or_default();
+    let text = format!(
+        "{} torrents in {}{each}; {} that must not come back",
+        totals.torrents,
+        size(totals.used_bytes),
+        totals.marks
+    );
+    let record = json!({ "torrents": totals.torrents, "used_bytes": totals.used_bytes, "marks": totals.marks });
+    output.result(text, &record)?;
+    Ok(Exit::Done)
+}
+
+fn forget(args: ForgetArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
+    let query = read_query(&args.words)?;
+    let (config, output) = session::begin(args.setup, environment)?;
+    let mut store = open(&config)?;
+    let now = unix_seconds();
+    let found = store.search(&query, Page { skip: 0, most: MOST_FORGOTTEN, now })?;
+    for entry in &found.entries {
+        output.result(line(entry, now), &Record::from(entry))?;
+    }
+    let infohashes = named(&query, found.entries.iter().map(|entry| entry.infohash).collect());
+    if infohashes.is_empty() {
+        eprintln_quietly("nothing in the index fits");
+        return Ok(Exit::Nothing);
+    }
+    if !args.yes {
+        eprintln_quietly(format_args!("{} would be forgotten; --yes does it", counted(infohashes.len(), "torrent")));
+        return Ok(Exit::Done);
+    }
+    let forgotten = store.forget(&infohashes, Mark::Forgotten, now)?;
+    eprintln_quietly(format_args!("{} forgotten; they do not come back", counted(forgotten, "torrent")));
+    Ok(Exit::Done)
+}
+
+/// What is to be forgotten: an infohash that is named also where it is not there, so that it never comes.
+fn named(query: &Query, found: Vec<InfoHash>) -> Vec<InfoHash> {
+    if query.infohashes.is_empty() { found } else { query.infohashes.clone() }
+}
+
+fn carry_out(args: CarryArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
+    let (config, _) = session::begin(args.setup.clone(), environment)?;
+    let mut store = open(&config)?;
+    let written = match &args.file {
+        Some(path) => {
+            File::create(path).map_err(CarryError::File).and_then(|file| export(&mut store, BufWriter::new(file)))
+        }
+        None => export(&mut store, BufWriter::new(io::stdout().lock())),
+    };
+    let count = written.map_err(|error| match error {
+        CarryError::File(error) if args.file.is_none() => Failure::from_stdout(error),
+        error => failed(&args, error),
+    })?;
+    eprintln_quietly(format_args!("{} written", counted(count, "torrent")));
+    Ok(if count > 0 { Exit::Done } else { Exit::Nothing })
+}
+
+fn carry_in(args: CarryArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
+    let (config, output) = session::begin(args.setup.clone(), environment)?;
+    std::fs::create_dir_all(&config.data_dir).map_err(|error| failed(&args, error.into()))?;
+    let mut store = Sqlite::open(&config.data_dir, Options::default())?;
+    let now = unix_seconds();
+    let read = match &args.file {
+        Some(path) => {
+            File::open(path).map_err(CarryError::File).and_then(|file| import(&mut store, BufReader::new(file), now))
+        }
+        None => import(&mut store, io::stdin().lock(), now),
+    };
+    let added = read.map_err(|error| failed(&args, error))?;
+    let text = format!(
+        "{} new, {} known before, {} refused because they were forgotten, {} thrown away for lack of room",
+        added.new, added.renewed, added.marked, added.evicted
+    );
+    let record =
+        json!({ "new": added.new, "renewed": added.renewed, "marked": added.marked, "evicted": added.evicted });
+    output.result(text, &record)?;
+    Ok(if added.new + added.renewed > 0 { Exit::Done } else { Exit::Nothing })
+}
+
+fn failed(args: &CarryArgs, error: CarryError) -> Failure {
+    let file = args.file.as_ref().map_or("standard input".to_owned(), |path| path.display().to_string());
+    match error {
+        CarryError::Store(error) => error.into(),
+        CarryError::File(_) => {
+            Failure::usage(format_args!("{file}: {error}"), "name a file that can be read or written")
+        }
+        CarryError::Line { .. } => Failure::usage(
+            format_args!("{file}, {error}"),
+            "give what `trackerless index export` writes; the lines before it are in",
+        ),
+    }
+}
