@@ -34,7 +34,7 @@ pub use self::builder::DhtBuilder;
 pub use self::items::{ItemFound, ItemStored};
 pub use self::renewal::Renewed;
 pub use self::streams::{PeerStream, Progress, ProgressStream};
-pub use self::survey::{SampleError, Sampled, Scraped};
+pub use self::survey::{PeersAt, SampleError, Sampled, Scraped};
 pub use crate::net::bootstrap::MAINLINE_ROUTERS;
 pub use crate::net::driver::{Known, Status};
 pub use crate::net::news::News;

@@ -360,7 +360,7 @@ const EXAMPLES: &[(&str, &str)] = &[
         "search",
         "  trackerless search debian 12
   trackerless search 'big buck bunny' 'size>1GiB' files:mkv 'seeds>=5' sort:size
-  trackerless search --json '\"the phrase\" -not seen<7d'",
+  trackerless search --json '\"the phrase\" -not seen<7d'     in one pair of quotes",
     ),
     (
         "index",

@@ -83,19 +83,62 @@ impl Dht {
     /// # Errors
     /// It does not answer, does not know the query, or may not be asked yet.
     pub async fn sample(&self, addr: SocketAddr, target: Target) -> Result<Sampled, SampleError> {
+        for _ in 1..super::PING_TRIES {
+            match self.sample_once(addr, target).await {
+                Err(SampleError::NoAnswer) => {}
+                told => return told,
+            }
+        }
+        self.sample_once(addr, target).await
+    }
+}
+
+/// What one node has stored of a swarm.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PeersAt {
+    /// Some of its peers.
+    pub peers: Vec<SocketAddr>,
+    /// Its count (BEP 33), where the node knows that and it can be true. Unknown is not 0.
+    pub count: Option<(Estimate, Estimate)>,
+}
+
+impl Dht {
+    /// The peers of a swarm that the node at `addr` has stored, and their number, seeds first; `None` if it does not
+    /// answer. It is asked once.
+    pub async fn peers_at(&self, addr: SocketAddr, info_hash: InfoHash) -> Option<PeersAt> {
+        let same_family = |node: &&Running| Family::of(&node.handle.local_addr()) == Family::of(&addr);
+        let node = self.inner.nodes.iter().find(same_family)?;
+        let mut events = node.handle.begin(Command::PeersAt { addr, info_hash }).await;
+        let (mut told, mut answered) = (PeersAt::default(), false);
+        while let Some(event) = events.recv().await {
+            match event {
+                Event::Peers { peers, .. } => told.peers.extend(peers),
+                Event::Scraped { filters, reported, .. } => {
+                    answered = true;
+                    told.count = (reported > 0).then(|| (filters.seeds.estimate(), filters.peers.estimate()));
+                }
+                _ => {}
+            }
+        }
+        answered.then_some(told)
+    }
+
+    /// One query for a sample: see [`sample`](Self::sample), which tries several times.
+    ///
+    /// # Errors
+    /// It does not answer, does not know the query, or may not be asked yet.
+    pub async fn sample_once(&self, addr: SocketAddr, target: Target) -> Result<Sampled, SampleError> {
         let same_family = |node: &&Running| Family::of(&node.handle.local_addr()) == Family::of(&addr);
         let node = self.inner.nodes.iter().find(same_family).ok_or(SampleError::NoAnswer)?;
-        for _ in 0..super::PING_TRIES {
-            let mut events = node.handle.begin(Command::Sample { addr, target }).await;
-            while let Some(event) = events.recv().await {
-                match event {
-                    Event::Sampled { contact, sample, contacts, .. } => {
-                        let sample = sample.ok_or(SampleError::Unsupported)?;
-                        return Ok(Sampled { contact, sample, contacts });
-                    }
-                    Event::SampleTooSoon { wait, .. } => return Err(SampleError::TooSoon(wait)),
-                    _ => {}
+        let mut events = node.handle.begin(Command::Sample { addr, target }).await;
+        while let Some(event) = events.recv().await {
+            match event {
+                Event::Sampled { contact, sample, contacts, .. } => {
+                    let sample = sample.ok_or(SampleError::Unsupported)?;
+                    return Ok(Sampled { contact, sample, contacts });
                 }
+                Event::SampleTooSoon { wait, .. } => return Err(SampleError::TooSoon(wait)),
+                _ => {}
             }
         }
         Err(SampleError::NoAnswer)

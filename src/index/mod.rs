@@ -7,14 +7,22 @@
 //! | [`query`] | the query language |
 //! | [`entry`] | what is kept of a torrent |
 //! | [`store`] | where it is kept: a trait, and SQLite behind it |
+//! | [`survey`] | whom to ask next for a sample of its infohashes |
+//! | [`wanted`] | which metadata is fetched next |
+//! | [`filter`] | what must not be kept |
+//! | [`service`] | the index at work: survey, metadata, store, each at its pace |
 //! | [`record`] | a torrent as a line of JSON, export and import |
 //! | [`check`] | one torrent from outside, step by step: what others can see of it, and what a failure means for whom |
 #![forbid(unsafe_code)]
 
 pub mod check;
 pub mod entry;
+pub mod filter;
 pub mod query;
 pub mod record;
 pub mod resolve;
+pub mod service;
 pub mod store;
+pub mod survey;
+pub mod wanted;
 pub mod words;

@@ -24,7 +24,7 @@ fn what_was_imported_is_found_and_unknown_counts_are_no_zeros() {
     let table = home.run(&["search", "big", "--data-dir", "data"]).expect_code(0).stdout;
     assert!(table.contains("    ?     ?") && table.contains("286.1 MiB"), "{table}");
     home.run(&["search", "boy", "--data-dir", "data"]).expect_code(1);
-    home.run(&["search", "bunny", "-buck", "--data-dir", "data"]).expect_code(1);
+    home.run(&["search", "bunny -buck", "--data-dir", "data"]).expect_code(1);
 }
 
 #[test]

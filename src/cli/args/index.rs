@@ -10,7 +10,7 @@ use super::Setup;
 #[derive(Args, Debug)]
 pub struct SearchArgs {
     /// Words, "a phrase", -not, size>1GiB, files:mkv, seeds>=5, sort:size.
-    #[arg(value_name = "WORDS", required = true, allow_hyphen_values = true)]
+    #[arg(value_name = "WORDS", required = true)]
     pub words: Vec<String>,
     /// Most results.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -53,7 +53,7 @@ pub struct IndexSetup {
 #[derive(Args, Debug)]
 pub struct ForgetArgs {
     /// An infohash, or words as in a search.
-    #[arg(value_name = "WORDS", required = true, allow_hyphen_values = true)]
+    #[arg(value_name = "WORDS", required = true)]
     pub words: Vec<String>,
     /// Forget what was found; without it the torrents are shown only.
     #[arg(long)]

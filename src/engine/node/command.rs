@@ -90,6 +90,14 @@ pub enum Command {
         /// Near which contacts are wanted.
         target: Target,
     },
+    /// Ask one node for the peers that it has stored of a swarm, and for their number (BEP 33). The answer arrives as
+    /// [`Event::Peers`](super::Event::Peers) and [`Event::Scraped`](super::Event::Scraped).
+    PeersAt {
+        /// The node.
+        addr: SocketAddr,
+        /// The swarm.
+        info_hash: InfoHash,
+    },
     /// Ping one node. An answer arrives as [`Event::Pong`](super::Event::Pong).
     Ping {
         /// The node.
@@ -122,6 +130,7 @@ impl Node {
             Command::RenewItem { target, salt } => self.begin_renewal(now, target, salt),
             Command::PutItem { item, cas } => self.begin_put(now, item, cas),
             Command::Sample { addr, target } => self.begin_sample(now, addr, target),
+            Command::PeersAt { addr, info_hash } => self.begin_peers_at(now, addr, info_hash),
             Command::Ping { addr } => self.begin_ping(now, addr),
         }
     }
@@ -176,6 +185,11 @@ impl Node {
     /// Begins [`Command::Sample`].
     pub fn sample(&mut self, now: Instant, addr: SocketAddr, target: Target) -> OpId {
         self.begin(now, Command::Sample { addr, target })
+    }
+
+    /// Begins [`Command::PeersAt`].
+    pub fn peers_at(&mut self, now: Instant, addr: SocketAddr, info_hash: InfoHash) -> OpId {
+        self.begin(now, Command::PeersAt { addr, info_hash })
     }
 
     /// Begins [`Command::Ping`].

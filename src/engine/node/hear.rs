@@ -60,6 +60,7 @@ impl Node {
             Purpose::Write { op, .. } => self.written(now, op, contact, message),
             Purpose::Ping(op) => self.ponged(now, op, contact, rtt, message),
             Purpose::Sample(op) => self.sampled(now, op, contact, response),
+            Purpose::PeersAt(op) => self.peers_told(now, op, contact, response),
             Purpose::Verify(op) => self.verified(now, op, message.external, response),
             Purpose::Check => {}
             Purpose::Refresh => {

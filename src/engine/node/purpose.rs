@@ -20,6 +20,8 @@ pub(super) enum Purpose {
     Ping(OpId),
     /// A question for a sample that the caller asked for.
     Sample(OpId),
+    /// A question for the peers and the count of one swarm that the caller asked for.
+    PeersAt(OpId),
     /// Whether a node that stored our announce names us.
     Verify(OpId),
     /// Maintenance: does the contact live?

@@ -64,9 +64,11 @@ impl Node {
                 let to = Contact { id: transaction.expected.unwrap_or_default(), addr: transaction.to };
                 self.write_failed(now, op, to, transaction.sent, attempt);
             }
-            Purpose::Router(op) | Purpose::Ping(op) | Purpose::Sample(op) | Purpose::Verify(op) => {
-                self.settle(now, op, |_| {})
-            }
+            Purpose::Router(op)
+            | Purpose::Ping(op)
+            | Purpose::Sample(op)
+            | Purpose::PeersAt(op)
+            | Purpose::Verify(op) => self.settle(now, op, |_| {}),
             Purpose::Check | Purpose::Refresh => {}
         }
     }

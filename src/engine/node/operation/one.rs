@@ -1,6 +1,7 @@
-//! One query to one node that the caller names: a ping (BEP 5), or a question for a sample of its infohashes (BEP 51).
+//! One query to one node that the caller names: a ping (BEP 5), a question for a sample of its infohashes (BEP 51), or one
+//! for the peers of a swarm and their number (BEP 33).
 //!
-//! Neither needs a lookup, is tried again or is held up by the pace of new destinations.
+//! None needs a lookup, is tried again or is held up by the pace of new destinations.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,8 +10,9 @@ use super::super::Node;
 use super::super::event::{Event, OpId, Sample, Summary};
 use super::super::purpose::Purpose;
 use super::goal::Goal;
+use super::scrape::believable;
 use crate::engine::contact::Contact;
-use crate::engine::id::{Id, Target};
+use crate::engine::id::{Id, InfoHash, Target};
 use crate::engine::krpc::encode::Ask;
 use crate::engine::krpc::{Message, Response};
 use crate::engine::time::Instant;
@@ -55,6 +57,17 @@ impl Node {
         op
     }
 
+    pub(in crate::engine::node) fn begin_peers_at(
+        &mut self,
+        now: Instant,
+        addr: SocketAddr,
+        info_hash: InfoHash,
+    ) -> OpId {
+        let op = self.open_without_lookup(now, *info_hash, One);
+        self.ask_one(now, op, addr, Purpose::PeersAt(op), &Ask::Scrape(info_hash));
+        op
+    }
+
     /// Sends the only query of `op`.
     fn ask_one(&mut self, now: Instant, op: OpId, addr: SocketAddr, purpose: Purpose, ask: &Ask<'_>) {
         let sent = self.operations.contains_key(&op) && self.query(now, addr, None, HARD_TIMEOUT, purpose, ask);
@@ -76,6 +89,23 @@ impl Node {
         if self.operations.contains_key(&op) {
             let version = super::version_of(message);
             self.events.push_back(Event::Pong { op, contact, version, external: message.external, rtt });
+        }
+        self.settle(now, op, |operation| operation.summary.answered += 1);
+    }
+
+    /// Peers as far as we may talk to them; a count only where it can be true.
+    pub(in crate::engine::node) fn peers_told(
+        &mut self,
+        now: Instant,
+        op: OpId,
+        contact: Contact,
+        response: &Response<'_>,
+    ) {
+        if self.operations.contains_key(&op) {
+            let filters = believable(response);
+            let reported = usize::from(filters.is_some());
+            self.report_peers(op, Some(contact), response.values.iter());
+            self.events.push_back(Event::Scraped { op, filters: Box::new(filters.unwrap_or_default()), reported });
         }
         self.settle(now, op, |operation| operation.summary.answered += 1);
     }

@@ -119,7 +119,7 @@ fn is_plausible(sizes: &[f64], place: usize) -> bool {
 }
 
 /// The filters of a response, unless they cannot be true.
-fn believable(response: &Response<'_>) -> Option<SwarmFilters> {
+pub(super) fn believable(response: &Response<'_>) -> Option<SwarmFilters> {
     if response.filters.seeds.is_none() && response.filters.peers.is_none() {
         return None;
     }

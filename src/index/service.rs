@@ -1,0 +1,378 @@
+//! The index at work: it surveys, fetches metadata and stores, inside the future of its caller.
+//!
+//! What happens next is decided by the pure parts: [`Survey`] whom to ask, [`Wanted`] what to fetch, [`Filter`] what not to
+//! keep. This file sends, waits and writes. Everything that it costs others has a pace: queries a second, connections a
+//! second, connections at a time, bytes a day.
+
+mod fetch;
+mod pace;
+mod sweep;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arrayvec::ArrayVec;
+use tokio::time::MissedTickBehavior;
+
+use super::entry::{Entry, Source, UnixSeconds};
+use super::filter::{Filter, FilterError};
+use super::query::Query;
+use super::store::sqlite::{Options, Sqlite};
+use super::store::{Found, Known, Mark, Page, Store, StoreError, Totals};
+use super::wanted::{Want, Wanted};
+use crate::dht::{Dht, State};
+use crate::engine::id::InfoHash;
+use crate::net::clock::unix_seconds;
+use crate::torrent::TorrentFile;
+
+use self::pace::Pace;
+
+/// Time between two looks at what we and others announce, and at the lists of what must not be kept.
+const LOOK_EVERY: Duration = Duration::from_secs(5 * 60);
+/// Swarms of others that are taken in at a time.
+const MOST_AT_ONCE: usize = 20_000;
+
+/// Where torrents come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// There is no index.
+    #[default]
+    Off,
+    /// What this node announces: its own lists and the gateway's clients.
+    Mine,
+    /// That, and what others announced to this node.
+    Passive,
+    /// That, and what a survey of the network finds.
+    Survey,
+}
+
+/// What the index may take, and what it must not keep.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where torrents come from.
+    pub mode: Mode,
+    /// How they are kept.
+    pub options: Options,
+    /// A list of words and phrases that names must not have.
+    pub refused_words: Option<PathBuf>,
+    /// A list of digests of infohashes that must not be kept.
+    pub refused_infohashes: Option<PathBuf>,
+    /// Queries a second to nodes of the DHT.
+    pub queries_per_second: u32,
+    /// Connections to peers at a time.
+    pub connections: usize,
+    /// New connections to peers a second.
+    pub connections_per_second: u32,
+    /// Bytes of metadata a day.
+    pub bytes_per_day: u64,
+    /// Our name among peers (BEP 20).
+    pub our_peer_id: [u8; 20],
+}
+
+/// The index of a running node.
+#[derive(Debug)]
+pub struct Index {
+    settings: Settings,
+    store: Arc<Mutex<Sqlite>>,
+    wanted: Mutex<Wanted>,
+    filter: Mutex<Filter>,
+    counts: Counts,
+    queries: Pace,
+    connects: Pace,
+}
+
+/// What the index has done since it was opened.
+#[derive(Debug, Default)]
+struct Counts {
+    asked: AtomicU64,
+    sampled: AtomicU64,
+    seen: AtomicU64,
+    fetched: AtomicU64,
+    failed: AtomicU64,
+    private: AtomicU64,
+    refused: AtomicU64,
+    bytes: AtomicU64,
+    connected: AtomicU64,
+}
+
+/// The same as plain numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// Queries sent to nodes.
+    pub asked: u64,
+    /// Nodes that gave a sample.
+    pub sampled: u64,
+    /// Infohashes in samples and announces, each time that one was seen.
+    pub seen: u64,
+    /// Torrents whose metadata came and was kept.
+    pub fetched: u64,
+    /// Torrents that no peer gave the metadata of.
+    pub failed: u64,
+    /// Private torrents that were dropped.
+    pub private: u64,
+    /// Torrents that a list refused.
+    pub refused: u64,
+    /// Bytes of metadata.
+    pub bytes: u64,
+    /// Connections to peers that were begun.
+    pub connected: u64,
+    /// Infohashes whose metadata is wanted.
+    pub wanted: u64,
+}
+
+/// Why the index could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Its store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A list cannot be read.
+    #[error("{path} cannot be read: {source}", path = .path.display())]
+    Unreadable {
+        /// The list.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A list has a line that is wrong.
+    #[error("{path}, {error}", path = .path.display())]
+    Line {
+        /// The list.
+        path: PathBuf,
+        /// The line.
+        error: FilterError,
+    },
+}
+
+impl OpenError {
+    /// What the user can do about it.
+    #[must_use]
+    pub const fn cure(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.cure(),
+            Self::Unreadable { .. } => "name a file that exists and can be read",
+            Self::Line { .. } => "mend the line, or take it out",
+        }
+    }
+}
+
+impl Index {
+    /// Opens the index in a data folder.
+    ///
+    /// # Errors
+    /// Its store or a list cannot be used.
+    pub fn open(folder: &Path, settings: Settings) -> Result<Self, OpenError> {
+        let filter = read_filter(&settings)?;
+        let store = Sqlite::open(folder, settings.options)?;
+        Ok(Self {
+            store: Arc::new(Mutex::new(store)),
+            wanted: Mutex::new(Wanted::default()),
+            filter: Mutex::new(filter),
+            counts: Counts::default(),
+            queries: Pace::new(settings.queries_per_second),
+            connects: Pace::new(settings.connections_per_second),
+            settings,
+        })
+    }
+
+    /// Works for ever.
+    pub async fn run(&self, dht: &Dht) {
+        let survey = async {
+            match self.settings.mode {
+                Mode::Survey => self.sweep(dht).await,
+                Mode::Off | Mode::Mine | Mode::Passive => std::future::pending().await,
+            }
+        };
+        tokio::join!(survey, self.fetch(dht), self.look(dht));
+    }
+
+    /// What a query finds.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn search(&self, query: Query, page: Page) -> Result<Found, StoreError> {
+        let found = {
+            let query = query.clone();
+            self.with_store(move |store| store.search(&query, page)).await?
+        };
+        // What somebody searches for and is not there is fetched first.
+        for infohash in query.infohashes {
+            if !found.entries.iter().any(|entry| entry.infohash == infohash) {
+                self.want(infohash, ArrayVec::new(), None, true);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The files of a torrent.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn files(&self, infohash: InfoHash) -> Result<Vec<TorrentFile>, StoreError> {
+        self.with_store(move |store| store.files(infohash)).await
+    }
+
+    /// What is known of infohashes.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn known(&self, infohashes: Vec<InfoHash>) -> Result<Vec<Known>, StoreError> {
+        self.with_store(move |store| store.known(&infohashes)).await
+    }
+
+    /// Forgets torrents for good.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub async fn forget(&self, infohashes: Vec<InfoHash>) -> Result<usize, StoreError> {
+        self.with_store(move |store| store.forget(&infohashes, Mark::Forgotten, unix_seconds())).await
+    }
+
+    /// How much it holds.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn totals(&self) -> Result<Totals, StoreError> {
+        self.with_store(Store::totals).await
+    }
+
+    /// What it has done.
+    #[must_use]
+    pub fn activity(&self) -> Activity {
+        let Counts { asked, sampled, seen, fetched, failed, private, refused, bytes, connected } = &self.counts;
+        let read = |count: &AtomicU64| count.load(Relaxed);
+        Activity {
+            asked: read(asked),
+            sampled: read(sampled),
+            seen: read(seen),
+            fetched: read(fetched),
+            failed: read(failed),
+            private: read(private),
+            refused: read(refused),
+            bytes: read(bytes),
+            connected: read(connected),
+            wanted: lock(&self.wanted).len() as u64,
+        }
+    }
+
+    /// Does something with the store on a thread that may wait.
+    async fn with_store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Sqlite) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let store = Arc::clone(&self.store);
+        let done = tokio::task::spawn_blocking(move || work(&mut lock(&store))).await;
+        match done.map_err(tokio::task::JoinError::try_into_panic) {
+            Ok(done) => done,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            // The runtime ends, and everything with it.
+            Err(Err(_)) => std::future::pending().await,
+        }
+    }
+
+    /// Wants the metadata of an infohash that is not in the store.
+    fn want(
+        &self,
+        infohash: InfoHash,
+        peers: ArrayVec<std::net::SocketAddr, { super::wanted::PEERS_EACH }>,
+        swarm: Option<super::entry::Swarm>,
+        searched: bool,
+    ) {
+        if !lock(&self.filter).refuses_infohash(infohash) {
+            lock(&self.wanted).add(unix_seconds(), Want { infohash, peers, swarm, searched });
+        }
+    }
+
+    /// Looks now and then at what this node and others announce, and at the lists.
+    async fn look(&self, dht: &Dht) {
+        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            match read_filter(&self.settings) {
+                Ok(filter) => *lock(&self.filter) = filter,
+                Err(error) => {
+                    tracing::warn!(%error, "a list of the index cannot be used; the one before stays in force")
+                }
+            }
+            let infohashes = announced(&dht.snapshot().await, self.settings.mode);
+            self.counts.seen.fetch_add(infohashes.len() as u64, Relaxed);
+            if let Err(error) = self.take_in(infohashes).await {
+                tracing::warn!(%error, cure = error.cure(), "the index cannot be read");
+            }
+        }
+    }
+
+    /// Wants the metadata of those that are not in the store.
+    async fn take_in(&self, infohashes: Vec<InfoHash>) -> Result<(), StoreError> {
+        let known = self.known(infohashes.clone()).await?;
+        for (infohash, known) in infohashes.into_iter().zip(known) {
+            if known == Known::No {
+                self.want(infohash, ArrayVec::new(), None, false);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes torrents; that it fails is no reason to stop.
+    async fn write(&self, entries: Vec<Entry>) {
+        if let Err(error) = self.with_store(move |store| store.add(&entries)).await {
+            tracing::warn!(%error, cure = error.cure(), "torrents could not be stored");
+        }
+    }
+
+    /// Leaves a mark; that it fails is no reason to stop.
+    async fn mark(&self, infohash: InfoHash, mark: Mark) {
+        let marked = self.with_store(move |store| store.forget(&[infohash], mark, unix_seconds())).await;
+        if let Err(error) = marked {
+            tracing::warn!(%error, cure = error.cure(), "a torrent that must not be kept could not be marked");
+        }
+    }
+}
+
+/// The infohashes that this node and, where that is wanted, others announced.
+fn announced(state: &State, mode: Mode) -> Vec<InfoHash> {
+    let mut infohashes = std::collections::BTreeSet::new();
+    for node in &state.nodes {
+        infohashes.extend(node.snapshot.own_announces.iter().map(|announce| announce.info_hash));
+        if matches!(mode, Mode::Passive | Mode::Survey) {
+            infohashes.extend(node.snapshot.peers.iter().map(|stored| stored.info_hash));
+        }
+    }
+    infohashes.into_iter().take(MOST_AT_ONCE).collect()
+}
+
+/// Which source a torrent of this mode has.
+const fn source(mode: Mode) -> Source {
+    match mode {
+        Mode::Off | Mode::Mine => Source::Mine,
+        Mode::Passive => Source::Passive,
+        Mode::Survey => Source::Survey,
+    }
+}
+
+fn read_filter(settings: &Settings) -> Result<Filter, OpenError> {
+    let mut filter = Filter::default();
+    let read = |path: &PathBuf| {
+        std::fs::read_to_string(path).map_err(|source| OpenError::Unreadable { path: path.clone(), source })
+    };
+    if let Some(path) = &settings.refused_words {
+        filter.add_words(&read(path)?).map_err(|error| OpenError::Line { path: path.clone(), error })?;
+    }
+    if let Some(path) = &settings.refused_infohashes {
+        filter.add_digests(&read(path)?).map_err(|error| OpenError::Line { path: path.clone(), error })?;
+    }
+    Ok(filter)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The time, as the store and the pure parts are told it.
+fn now() -> UnixSeconds {
+    unix_seconds()
+}

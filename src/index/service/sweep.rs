@@ -1,0 +1,139 @@
+//! The survey at work: one sample at a time is asked for at the pace of queries, several are awaited.
+
+use std::sync::Mutex;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use arrayvec::ArrayVec;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::Instant;
+
+use super::{Index, lock, now};
+use crate::dht::{Dht, PeersAt, SampleError};
+use crate::engine::contact::Contact;
+use crate::engine::id::{Id, InfoHash, Target};
+use crate::index::entry::{Swarm, UnixSeconds};
+use crate::index::store::{Known, StoreError};
+use crate::index::survey::{Question, Reaction, Survey};
+
+/// Questions that are awaited at a time.
+const AWAITED: usize = 64;
+/// Time after which a lookup brings nodes where none may be asked, at most.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// Time between two saves of the sweep.
+const SAVE_EVERY: Duration = Duration::from_secs(60);
+/// Age of a count from which it is made again when its torrent turns up.
+const RECOUNT_AFTER: UnixSeconds = 6 * 3_600;
+/// Infohashes of one sample that are looked at (BEP 51 lets a reply hold about this many).
+const MOST_OF_A_SAMPLE: usize = 64;
+/// The name under which the sweep is saved.
+const SAVED: &str = "sweep";
+
+impl Index {
+    pub(super) async fn sweep(&self, dht: &Dht) {
+        let survey = Mutex::new(self.restored().await);
+        let mut saved = Instant::now();
+        let mut questions = FuturesUnordered::new();
+        loop {
+            while questions.len() < AWAITED {
+                let Some(question) = lock(&survey).next(now()) else { break };
+                questions.push(self.question(dht, &survey, question));
+            }
+            match questions.next().await {
+                Some(()) => {}
+                None => self.find_nodes(dht, &survey).await,
+            }
+            if saved.elapsed() >= SAVE_EVERY {
+                saved = Instant::now();
+                let bytes = lock(&survey).save(now());
+                if let Err(error) =
+                    self.with_store(move |store| crate::index::store::Store::save(store, SAVED, &bytes)).await
+                {
+                    tracing::warn!(%error, "where the survey is could not be saved");
+                }
+            }
+        }
+    }
+
+    async fn restored(&self) -> Survey {
+        let saved = self.with_store(|store| crate::index::store::Store::load(store, SAVED)).await;
+        let bytes = saved.ok().flatten().unwrap_or_default();
+        Survey::restore(&bytes, now())
+    }
+
+    /// Where no node may be asked: looks for more of them, and waits.
+    async fn find_nodes(&self, dht: &Dht, survey: &Mutex<Survey>) {
+        dht.bootstrapped().await;
+        self.queries.turn().await;
+        let place = (lock(survey).place() * 255.0) as u8;
+        let found = dht.find_nodes(Target(Id([place.wrapping_add(1); 20]))).await;
+        let more = found.into_iter().collect::<Vec<Contact>>();
+        let before = lock(survey).len();
+        lock(survey).learn(more);
+        if lock(survey).len() == before {
+            let wait = lock(survey).wait(now()).unwrap_or(LOOK_AGAIN).clamp(Duration::from_secs(1), LOOK_AGAIN);
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn question(&self, dht: &Dht, survey: &Mutex<Survey>, question: Question) {
+        self.queries.turn().await;
+        self.counts.asked.fetch_add(1, Relaxed);
+        let addr = question.contact.addr;
+        match dht.sample_once(addr, question.target).await {
+            Ok(sampled) => {
+                self.counts.sampled.fetch_add(1, Relaxed);
+                let reaction = Reaction::Sample(sampled.sample.interval);
+                lock(survey).heard(now(), addr, reaction);
+                lock(survey).learn(sampled.contacts);
+                if let Err(error) = self.take_sample(dht, sampled.contact, sampled.sample.infohashes).await {
+                    tracing::warn!(%error, cure = error.cure(), "the index cannot be read");
+                }
+            }
+            Err(SampleError::Unsupported) => lock(survey).heard(now(), addr, Reaction::Unsupported),
+            Err(SampleError::TooSoon(wait)) => lock(survey).heard(now(), addr, Reaction::Sample(wait)),
+            Err(SampleError::NoAnswer) => lock(survey).heard(now(), addr, Reaction::Silent),
+        }
+    }
+
+    /// Asks the node that gave a sample for the peers of those swarms that are new, or were counted long ago.
+    async fn take_sample(&self, dht: &Dht, node: Contact, infohashes: Vec<InfoHash>) -> Result<(), StoreError> {
+        let infohashes: Vec<InfoHash> = infohashes.into_iter().take(MOST_OF_A_SAMPLE).collect();
+        self.counts.seen.fetch_add(infohashes.len() as u64, Relaxed);
+        let known = self.known(infohashes.clone()).await?;
+        let mut counts = Vec::new();
+        for (infohash, known) in infohashes.into_iter().zip(known) {
+            let is_new = known == Known::No;
+            let old = matches!(known, Known::Yes(swarm) if swarm.is_none_or(|swarm| swarm.at + RECOUNT_AFTER < now()));
+            if !is_new && !old {
+                continue;
+            }
+            self.queries.turn().await;
+            self.counts.asked.fetch_add(1, Relaxed);
+            let told = dht.peers_at(node.addr, infohash).await.unwrap_or_default();
+            let swarm = counted(&told);
+            match swarm {
+                _ if is_new => self.want(infohash, peers_of(&told), swarm, false),
+                Some(swarm) => counts.push((infohash, swarm)),
+                None => {}
+            }
+        }
+        if counts.is_empty() {
+            return Ok(());
+        }
+        self.with_store(move |store| crate::index::store::Store::count(store, &counts)).await
+    }
+}
+
+/// What one node counted.
+fn counted(told: &PeersAt) -> Option<Swarm> {
+    let (seeds, peers) = told.count?;
+    let whole =
+        |estimate: crate::engine::bloom::Estimate| estimate.count.round().clamp(0.0, f64::from(u32::MAX)) as u32;
+    Some(Swarm { seeds: whole(seeds), peers: whole(peers), at: now() })
+}
+
+fn peers_of(told: &PeersAt) -> ArrayVec<std::net::SocketAddr, { crate::index::wanted::PEERS_EACH }> {
+    told.peers.iter().copied().take(crate::index::wanted::PEERS_EACH).collect()
+}

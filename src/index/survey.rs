@@ -1,0 +1,338 @@
+//! Whom to ask next for a sample of its infohashes (BEP 51): one ordered sweep of the key space.
+//!
+//! The sweep goes from the lowest id to the highest and begins again. Each node that it comes by is asked once, and not
+//! again before the interval that it named has passed, nor within an hour; one that is silent or does not know the query is
+//! left alone for a day. A query also asks for contacts: of the node's own neighbourhood, or, where no node is known for a
+//! long way, of the beginning of that gap.
+//!
+//! Told the time in seconds since 1970, so that a restart changes nothing. Bounded: [`MOST_NODES`], and
+//! [`MOST_OF_AN_OWNER`] of a network, since every id is free for whoever has addresses.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::entry::UnixSeconds;
+use crate::engine::contact::Contact;
+use crate::engine::id::{Id, Target};
+use crate::engine::owner::owner;
+
+/// Most nodes that are remembered.
+pub const MOST_NODES: usize = 200_000;
+/// Most nodes of a /24 or /48 that are remembered.
+pub const MOST_OF_AN_OWNER: u32 = 8;
+/// Least time between two queries to one node, whatever it says.
+pub const LEAST_INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// Longest interval that is believed (BEP 51: from 0 to 21,600 seconds).
+const LONGEST_INTERVAL: Duration = Duration::from_secs(21_600);
+/// Time for which a node is left alone that was silent or does not know the query.
+pub const LEFT_ALONE: Duration = Duration::from_secs(24 * 60 * 60);
+/// A gap is this many times as wide as the mean distance of the nodes that are known.
+const GAP: f64 = 8.0;
+/// Nodes that are looked at for one to forget.
+const LOOKED_AT: usize = 64;
+
+/// The sweep.
+#[derive(Debug, Default)]
+pub struct Survey {
+    nodes: BTreeMap<Id, Known>,
+    /// The id under which each address is known: one address, one id.
+    ids: HashMap<SocketAddr, Id>,
+    owners: HashMap<u64, u32>,
+    /// Where the sweep has come.
+    cursor: Id,
+    /// Sweeps that were finished.
+    sweeps: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    addr: SocketAddr,
+    /// When it may be asked; 0 if it never was.
+    due: UnixSeconds,
+}
+
+/// A query to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// The node.
+    pub contact: Contact,
+    /// Near what contacts are wanted.
+    pub target: Target,
+}
+
+/// What a node said to a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reaction {
+    /// A sample, and an interval.
+    Sample(Duration),
+    /// It does not know the query.
+    Unsupported,
+    /// Nothing.
+    Silent,
+}
+
+impl Survey {
+    /// Nodes that are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether no node is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// Sweeps that were finished.
+    #[must_use]
+    pub const fn sweeps(&self) -> u64 {
+        self.sweeps
+    }
+
+    /// The share of the key space that this sweep has come by.
+    #[must_use]
+    pub fn place(&self) -> f64 {
+        fraction(&self.cursor)
+    }
+
+    /// Takes in contacts that somebody named. Nothing of them is believed before they answer.
+    pub fn learn(&mut self, contacts: impl IntoIterator<Item = Contact>) {
+        for contact in contacts {
+            let known = self.ids.contains_key(&contact.addr) || self.nodes.contains_key(&contact.id);
+            if known || !self.has_room(&contact) {
+                continue;
+            }
+            self.insert(contact, 0);
+        }
+    }
+
+    /// The next question, if a node may be asked. It counts as silent until [`heard`](Self::heard).
+    pub fn next(&mut self, now: UnixSeconds) -> Option<Question> {
+        let ahead = self.due_after(self.cursor, now);
+        let (id, known) = match ahead {
+            Some(found) => found,
+            None => {
+                let again = self.due_after(Id::ZERO, now)?;
+                self.sweeps += 1;
+                self.cursor = Id::ZERO;
+                again
+            }
+        };
+        let target = if self.is_gap(&id) { self.cursor } else { id };
+        self.cursor = id;
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.due = now + LEFT_ALONE.as_secs();
+        }
+        Some(Question { contact: Contact { id, addr: known.addr }, target: Target(target) })
+    }
+
+    /// How long no node may be asked.
+    #[must_use]
+    pub fn wait(&self, now: UnixSeconds) -> Option<Duration> {
+        let due = self.nodes.values().map(|known| known.due).min()?;
+        Some(Duration::from_secs(due.saturating_sub(now)))
+    }
+
+    /// What came of a question. A node that answers under another id has moved.
+    pub fn heard(&mut self, now: UnixSeconds, addr: SocketAddr, reaction: Reaction) {
+        let wait = match reaction {
+            Reaction::Sample(interval) => interval.clamp(LEAST_INTERVAL, LONGEST_INTERVAL),
+            Reaction::Unsupported | Reaction::Silent => LEFT_ALONE,
+        };
+        let Some(id) = self.ids.get(&addr) else { return };
+        if let Some(known) = self.nodes.get_mut(id) {
+            known.due = now + wait.as_secs();
+        }
+    }
+
+    /// All that must survive a restart: where the sweep is, and who must not be asked when. The rest is found again.
+    #[must_use]
+    pub fn save(&self, now: UnixSeconds) -> Vec<u8> {
+        let mut bytes = self.cursor.0.to_vec();
+        for (id, known) in self.nodes.iter().filter(|(_, known)| known.due > now) {
+            bytes.extend(id.0);
+            bytes.extend(known.due.to_be_bytes());
+            match known.addr.ip() {
+                std::net::IpAddr::V4(ip) => bytes.extend([&[4], &ip.octets()[..]].concat()),
+                std::net::IpAddr::V6(ip) => bytes.extend([&[6], &ip.octets()[..]].concat()),
+            }
+            bytes.extend(known.addr.port().to_be_bytes());
+        }
+        bytes
+    }
+
+    /// Takes up what was saved; as much of it as can be read.
+    #[must_use]
+    pub fn restore(bytes: &[u8], now: UnixSeconds) -> Self {
+        let mut survey = Self::default();
+        let Some((cursor, mut rest)) = bytes.split_first_chunk::<20>() else { return survey };
+        survey.cursor = Id(*cursor);
+        while let Some((contact, due)) = read_node(&mut rest) {
+            // No time that was saved lies further away than a day.
+            if survey.has_room(&contact) && !survey.ids.contains_key(&contact.addr) {
+                survey.insert(contact, due.min(now + LEFT_ALONE.as_secs()));
+            }
+        }
+        survey
+    }
+
+    fn insert(&mut self, contact: Contact, due: UnixSeconds) {
+        self.nodes.insert(contact.id, Known { addr: contact.addr, due });
+        self.ids.insert(contact.addr, contact.id);
+        *self.owners.entry(owner(contact.addr.ip())).or_default() += 1;
+    }
+
+    fn has_room(&mut self, contact: &Contact) -> bool {
+        if self.owners.get(&owner(contact.addr.ip())).is_some_and(|count| *count >= MOST_OF_AN_OWNER) {
+            return false;
+        }
+        self.nodes.len() < MOST_NODES || self.forget_one()
+    }
+
+    /// Forgets a node that the sweep comes by last, and that was never asked: it will be found again.
+    fn forget_one(&mut self) -> bool {
+        let behind = self.nodes.range(..self.cursor).rev().chain(self.nodes.iter().rev()).take(LOOKED_AT);
+        let found = behind.filter(|(_, known)| known.due == 0).map(|(id, _)| *id).next();
+        let Some(known) = found.and_then(|id| self.nodes.remove(&id)) else { return false };
+        self.ids.remove(&known.addr);
+        let owner = owner(known.addr.ip());
+        if let Some(count) = self.owners.get_mut(&owner) {
+            *count -= 1;
+            if *count == 0 {
+                self.owners.remove(&owner);
+            }
+        }
+        true
+    }
+
+    fn due_after(&self, cursor: Id, now: UnixSeconds) -> Option<(Id, Known)> {
+        self.nodes.range(cursor..).find(|(_, known)| known.due <= now).map(|(id, known)| (*id, *known))
+    }
+
+    /// Whether the way from the cursor to `id` is so long that there must be nodes that we do not know.
+    fn is_gap(&self, id: &Id) -> bool {
+        (fraction(id) - fraction(&self.cursor)) * self.nodes.len() as f64 > GAP
+    }
+}
+
+/// Where an id lies in the key space, from 0 to 1.
+fn fraction(id: &Id) -> f64 {
+    let head = *id.0.first_chunk::<8>().expect("an id has twenty bytes");
+    u64::from_be_bytes(head) as f64 / u64::MAX as f64
+}
+
+fn read_node(rest: &mut &[u8]) -> Option<(Contact, UnixSeconds)> {
+    let (id, tail) = rest.split_first_chunk::<20>()?;
+    let (due, tail) = tail.split_first_chunk::<8>()?;
+    let (kind, tail) = tail.split_first()?;
+    let (ip, tail): (std::net::IpAddr, _) = match kind {
+        4 => tail.split_first_chunk::<4>().map(|(ip, tail)| ((*ip).into(), tail))?,
+        6 => tail.split_first_chunk::<16>().map(|(ip, tail)| ((*ip).into(), tail))?,
+        _ => return None,
+    };
+    let (port, tail) = tail.split_first_chunk::<2>()?;
+    *rest = tail;
+    let addr = SocketAddr::new(ip, u16::from_be_bytes(*port));
+    Some((Contact { id: Id(*id), addr }, u64::from_be_bytes(*due)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixSeconds = 1_800_000_000;
+    const HOUR: UnixSeconds = 3_600;
+
+    fn contact(number: u32) -> Contact {
+        let mut id = [0; 20];
+        id[..4].copy_from_slice(&number.wrapping_mul(0x9e37_79b1).to_be_bytes());
+        Contact { id: Id(id), addr: SocketAddr::from(((0x0100_0000 + (number << 8)).to_be_bytes(), 6881)) }
+    }
+
+    fn sweep(survey: &mut Survey, now: UnixSeconds) -> Vec<Question> {
+        std::iter::from_fn(|| survey.next(now)).collect()
+    }
+
+    #[test]
+    fn a_sweep_asks_each_node_once_in_the_order_of_ids() {
+        let mut survey = Survey::default();
+        survey.learn((0..1_000).map(contact));
+        let asked = sweep(&mut survey, NOW);
+        assert_eq!(asked.len(), 1_000);
+        assert!(asked.is_sorted_by_key(|question| question.contact.id));
+        assert_eq!(survey.wait(NOW), Some(LEFT_ALONE), "silent until heard");
+    }
+
+    #[test]
+    fn nobody_is_asked_within_its_interval_nor_within_an_hour() {
+        let mut survey = Survey::default();
+        survey.learn((0..4).map(contact));
+        sweep(&mut survey, NOW);
+        let (short, long) = (Duration::from_secs(0), Duration::from_secs(1 << 40));
+        for (number, reaction) in [
+            (0, Reaction::Sample(short)),
+            (1, Reaction::Sample(long)),
+            (2, Reaction::Unsupported),
+            (3, Reaction::Silent),
+        ] {
+            survey.heard(NOW, contact(number).addr, reaction);
+        }
+        let asked = |survey: &mut Survey, now| -> Vec<Contact> {
+            sweep(survey, now).into_iter().map(|question| question.contact).collect()
+        };
+        assert!(asked(&mut survey, NOW + HOUR - 1).is_empty());
+        assert_eq!(asked(&mut survey, NOW + HOUR), [contact(0)]);
+        assert_eq!(asked(&mut survey, NOW + 6 * HOUR), [contact(1)]);
+        assert_eq!(asked(&mut survey, NOW + 24 * HOUR).len(), 2);
+        assert!(survey.sweeps() >= 2);
+    }
+
+    #[test]
+    fn a_gap_is_asked_about_at_its_beginning() {
+        let mut survey = Survey::default();
+        let id = |first: u8| Contact { id: Id([first; 20]), addr: SocketAddr::from(([1, 2, first, 4], 1)) };
+        survey.learn([1, 2, 3, 4, 5, 6, 7, 8, 9, 240].map(id));
+        let asked = sweep(&mut survey, NOW);
+        assert_eq!(*asked[8].target, Id([9; 20]));
+        assert_eq!(*asked[9].target, Id([9; 20]), "what lies between 9 and 240?");
+    }
+
+    #[test]
+    fn one_network_does_not_fill_it_and_one_address_has_one_id() {
+        let mut survey = Survey::default();
+        let of_one = |port| Contact { id: Id([port as u8; 20]), addr: SocketAddr::from(([9, 9, 9, 9], port)) };
+        survey.learn((1..100).map(of_one));
+        assert_eq!(survey.len(), MOST_OF_AN_OWNER as usize);
+        let ids = |id| Contact { id: Id([id; 20]), addr: SocketAddr::from(([8, 8, 8, 8], 1)) };
+        survey.learn((0..100).map(ids));
+        assert_eq!(survey.len(), MOST_OF_AN_OWNER as usize + 1);
+    }
+
+    #[test]
+    fn a_restart_asks_nobody_again() {
+        let mut survey = Survey::default();
+        survey.learn((0..100).map(contact));
+        let asked: Vec<_> = (0..50).map(|_| survey.next(NOW).unwrap().contact).collect();
+        let saved = survey.save(NOW);
+        let mut again = Survey::restore(&saved, NOW + 10);
+        assert_eq!((again.len(), again.place()), (50, survey.place()));
+        again.learn((0..100).map(contact));
+        let later: Vec<_> = sweep(&mut again, NOW + 10).into_iter().map(|question| question.contact).collect();
+        assert_eq!(later.len(), 50);
+        assert!(later.iter().all(|contact| !asked.contains(contact)));
+        assert!(later.is_sorted_by_key(|contact| contact.id), "and goes on where it was");
+        for cut in 0..saved.len() {
+            let _ = Survey::restore(&saved[..cut], NOW);
+        }
+    }
+
+    #[test]
+    fn it_is_bounded() {
+        let mut survey = Survey::default();
+        survey.learn((0..300_000).map(contact));
+        assert_eq!(survey.len(), MOST_NODES);
+        assert!(survey.ids.len() == MOST_NODES && survey.owners.len() <= MOST_NODES);
+    }
+}
