@@ -5,6 +5,7 @@ pub mod config;
 pub mod control;
 pub mod doctor;
 pub mod gateway;
+mod index;
 pub mod service;
 pub mod signals;
 pub mod view;

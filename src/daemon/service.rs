@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 use super::config::Config;
 use super::control::{Bound, ControlError, Shown};
 use super::gateway::{self, GatewayError, Opened};
+use super::index;
 use super::signals::StopSignals;
 use crate::dht::{Dht, DhtBuilder, NodeFailed, PersistError, SaveError, StartError, Status};
 use crate::engine::id::NodeId;
@@ -117,19 +118,21 @@ pub async fn run(config: &Config, mut tell: impl FnMut(Moment)) -> Result<(), Se
     let control = Bound::open(config).await?;
     let gateway =
         gateway::open(config, &dht, control.as_ref().and_then(Bound::local_addr).map(|addr| addr.port())).await?;
+    let index = index::open(config);
     save(&dht).await;
     tell(Moment::Started(Box::new(started(config, &dht, &gateway, control.as_ref()).await)));
     let clients = gateway::monitor(&gateway);
     let services = async {
         let control = async {
             match control {
-                Some(control) => control.serve(config, &dht, clients.clone()).await,
+                Some(control) => control.serve(config, &dht, clients.clone(), index.clone()).await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
             () = gateway::serve(gateway) => {}
             () = control => {}
+            () = index::run(index.clone(), &dht) => {}
         }
     };
     stay(&dht, (services, clients.clone()), signals, began, tell).await

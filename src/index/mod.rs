@@ -11,6 +11,7 @@
 //! | [`wanted`] | which metadata is fetched next |
 //! | [`filter`] | what must not be kept |
 //! | [`service`] | the index at work: survey, metadata, store, each at its pace |
+//! | [`torznab`] | Torznab, OpenSearch and the plug-in for qBittorrent: requests in, texts out |
 //! | [`record`] | a torrent as a line of JSON, export and import |
 //! | [`check`] | one torrent from outside, step by step: what others can see of it, and what a failure means for whom |
 #![forbid(unsafe_code)]
@@ -24,5 +25,6 @@ pub mod resolve;
 pub mod service;
 pub mod store;
 pub mod survey;
+pub mod torznab;
 pub mod wanted;
 pub mod words;

@@ -55,10 +55,10 @@ pub struct Settings {
     pub mode: Mode,
     /// How they are kept.
     pub options: Options,
-    /// A list of words and phrases that names must not have.
-    pub refused_words: Option<PathBuf>,
-    /// A list of digests of infohashes that must not be kept.
-    pub refused_infohashes: Option<PathBuf>,
+    /// Lists of words and phrases that names must not have.
+    pub refused_words: Vec<PathBuf>,
+    /// Lists of digests of infohashes that must not be kept.
+    pub refused_infohashes: Vec<PathBuf>,
     /// Queries a second to nodes of the DHT.
     pub queries_per_second: u32,
     /// Connections to peers at a time.
@@ -359,10 +359,10 @@ fn read_filter(settings: &Settings) -> Result<Filter, OpenError> {
     let read = |path: &PathBuf| {
         std::fs::read_to_string(path).map_err(|source| OpenError::Unreadable { path: path.clone(), source })
     };
-    if let Some(path) = &settings.refused_words {
+    for path in &settings.refused_words {
         filter.add_words(&read(path)?).map_err(|error| OpenError::Line { path: path.clone(), error })?;
     }
-    if let Some(path) = &settings.refused_infohashes {
+    for path in &settings.refused_infohashes {
         filter.add_digests(&read(path)?).map_err(|error| OpenError::Line { path: path.clone(), error })?;
     }
     Ok(filter)

@@ -15,13 +15,15 @@ use std::path::{Path, PathBuf};
 
 use crate::dht::{Dht, DhtBuilder};
 use crate::engine::limits::ITEM_BYTES;
+use crate::index::service::{Mode, Settings as IndexSettings};
+use crate::index::store::sqlite::Options;
 use crate::net::nearness::Site;
 use crate::tracker::server::Settings as GatewaySettings;
 
 pub use error::ConfigError;
 pub use origin::Origin;
 pub use setting::{Origins, REPLACED, Replaced, SETTINGS, Scope, Setting, Settings, nearest_key};
-pub use value::{BasePath, Form, HostPort, LogFilter, Shape, Value};
+pub use value::{BasePath, Form, HostPort, ListFile, LogFilter, Shape, Value};
 
 /// Every environment variable of ours begins so.
 pub const VARIABLE_PREFIX: &str = "TRACKERLESS_";
@@ -158,6 +160,27 @@ impl Config {
             keep_in: Some(self.data_dir.clone()),
             spared_ports: Vec::new(),
         }
+    }
+
+    /// What the index may take, and what it must not keep; nothing where there is none.
+    #[must_use]
+    pub fn index_settings(&self, our_peer_id: [u8; 20]) -> Option<IndexSettings> {
+        let paths = |files: &[ListFile]| files.iter().map(|file| file.0.clone()).collect();
+        (self.index != Mode::Off).then(|| IndexSettings {
+            mode: self.index,
+            options: Options {
+                most_bytes: self.index_max.bytes(),
+                keep_files: self.index_files,
+                file_words: self.index_file_words,
+            },
+            refused_words: paths(&self.index_refused_words),
+            refused_infohashes: paths(&self.index_refused_infohashes),
+            queries_per_second: self.index_queries_per_second.get(),
+            connections: self.index_connections.get() as usize,
+            connections_per_second: self.index_connections_per_second.get(),
+            bytes_per_day: self.index_metadata_per_day.bytes(),
+            our_peer_id,
+        })
     }
 
     /// All settings as they are printed.

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 
 use super::Config;
 use super::origin::Origin;
-use super::value::{BasePath, Count, Form, HostPort, LogFilter, Shape, Size, Value};
+use super::value::{BasePath, Count, Form, HostPort, ListFile, LogFilter, Shape, Size, Value};
 use crate::dht::MAINLINE_ROUTERS;
 use crate::engine::compliance::Compliance;
 use crate::engine::id::InfoHash;
 use crate::engine::limits::{NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES};
 use crate::engine::node::Serve;
+use crate::index::service::Mode;
 use crate::net::nearness::{Range, Site};
 use crate::tracker::broker::Policy;
 use crate::tracker::server::HostName;
@@ -186,6 +187,40 @@ settings! {
     /// Path below which a reverse proxy shows the control interface, as in `/dht`.
     /// Requests are answered with it and without.
     Daemon control_base_path: BasePath = BasePath::default();
+
+    /// Where the index of torrents finds them. `off`: there is none; `mine`: what this node announces;
+    /// `passive`: that, and what others announce to this node; `survey`: that, and what a survey of the whole network
+    /// finds (BEP 51).
+    Daemon index: Mode = Mode::Off;
+
+    /// Disk that the index may take, as in `5 GiB`. When it is full, torrents that nobody seeds are thrown away.
+    Daemon index_max: Size<64, { 1 << 24 }> = Size::mib(5 << 10);
+
+    /// Keep the names and sizes of files in the index, besides the name of the torrent.
+    Daemon index_files: bool = true;
+
+    /// Find torrents by words of their files' names, `files:word`, too. Decided when the index is made.
+    Daemon index_file_words: bool = false;
+
+    /// File with words and phrases, one a line; may be given several times.
+    /// Torrents whose name has one of them are not kept. Whole words count, never parts.
+    Daemon index_refused_words: Vec<ListFile> = Vec::new();
+
+    /// File with the SHA-256 of the 20 bytes of infohashes, one a line; may be given several times.
+    /// These torrents are not kept.
+    Daemon index_refused_infohashes: Vec<ListFile> = Vec::new();
+
+    /// Queries a second that the survey sends to nodes.
+    Daemon index_queries_per_second: Count<1, 1_000> = Count::new(5);
+
+    /// Connections at a time that the index has to peers, for names and files of torrents.
+    Daemon index_connections: Count<4, 1_000> = Count::new(40);
+
+    /// New connections a second that the index makes to peers.
+    Daemon index_connections_per_second: Count<1, 1_000> = Count::new(10);
+
+    /// Bytes of names and files of torrents that the index fetches a day, as in `4 GiB`.
+    Daemon index_metadata_per_day: Size<1, { 1 << 24 }> = Size::mib(4 << 10);
 
     /// Events that are logged on standard error: error, warn, info, debug (each lookup) or trace (each packet).
     /// Parts of the program are set apart as in `info,trackerless::net=debug`.

@@ -11,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 use crate::engine::compliance::Compliance;
 use crate::engine::id::InfoHash;
 use crate::engine::node::Serve;
+use crate::index::service::Mode;
 use crate::net::nearness::Range;
 use crate::tracker::broker::Policy;
 use crate::tracker::server::HostName;
@@ -305,6 +306,11 @@ impl Words for Policy {
         &[("verified-public", Self::VerifiedPublic), ("never", Self::Never), ("always", Self::Always)];
 }
 
+impl Words for Mode {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("off", Self::Off), ("mine", Self::Mine), ("passive", Self::Passive), ("survey", Self::Survey)];
+}
+
 impl<T: Words> Value for T {
     const FORM: Form = Form {
         shape: Shape::Text,
@@ -392,6 +398,25 @@ impl Item for Source {
 
     fn parse(text: &str) -> Result<Self, String> {
         parsed(text)
+    }
+}
+
+/// The path of a list in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListFile(pub PathBuf);
+
+impl Display for ListFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.display().fmt(f)
+    }
+}
+
+impl Item for ListFile {
+    const NAME: &'static str = "FILE";
+    const CURE: &'static str = "give paths of files";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(Self(text.into()))
     }
 }
 

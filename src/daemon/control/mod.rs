@@ -39,6 +39,7 @@ use self::token::Token;
 use super::config::{BasePath, Config};
 use super::view::{Facts, View};
 use crate::dht::Dht;
+use crate::index::service::Index;
 use crate::net::http::{self, Caller, Limits};
 use crate::tracker::server::Monitor;
 
@@ -120,11 +121,12 @@ impl Bound {
     }
 
     /// Serves until the future is dropped.
-    pub async fn serve(self, config: &Config, dht: &Dht, gateway: Option<Monitor>) {
+    pub async fn serve(self, config: &Config, dht: &Dht, gateway: Option<Monitor>, index: Option<Arc<Index>>) {
         let Self { doors, guard } = self;
         let control = Arc::new(Control {
             dht: dht.clone(),
             gateway,
+            index,
             config: Mutex::new(config.clone()),
             lookups: Lookups::default(),
             happenings: events::journal(),
@@ -166,6 +168,7 @@ impl Bound {
 struct Control {
     dht: Dht,
     gateway: Option<Monitor>,
+    index: Option<Arc<Index>>,
     config: Mutex<Config>,
     lookups: Lookups,
     happenings: Feed<Happening>,

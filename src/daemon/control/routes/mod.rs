@@ -6,6 +6,7 @@ mod events;
 mod extract;
 mod items;
 mod lookups;
+mod search;
 mod settings;
 mod state;
 
@@ -24,7 +25,7 @@ use super::problem::{no_such_method, no_such_path};
 #[derive(OpenApi)]
 #[openapi(
     info(title = "trackerless", description = "The control interface of a running node."),
-    tags((name = "state"), (name = "lookups"), (name = "network"), (name = "items"), (name = "settings"), (name = "events"))
+    tags((name = "state"), (name = "lookups"), (name = "network"), (name = "items"), (name = "index"), (name = "settings"), (name = "events"))
 )]
 struct Head;
 
@@ -51,6 +52,10 @@ fn documented() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(ask::scrape))
         .routes(routes!(ask::ping))
         .routes(routes!(ask::sample))
+        .routes(routes!(search::search))
+        .routes(routes!(search::torznab))
+        .routes(routes!(search::opensearch))
+        .routes(routes!(search::plugin))
         .routes(routes!(items::get, items::renew))
         .routes(routes!(items::put))
         .routes(routes!(settings::list, settings::patch))

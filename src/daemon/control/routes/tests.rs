@@ -10,9 +10,12 @@ use tower::ServiceExt as _;
 
 use super::super::{Control, QUESTIONS, STREAMS, events};
 use super::*;
-use crate::daemon::config::Config;
+use crate::daemon::config::{Config, Settings};
 use crate::daemon::control::lookups::Lookups;
 use crate::dht::Dht;
+use crate::index::record::import;
+use crate::index::service::{Index, Mode};
+use crate::index::store::sqlite::{Options, Sqlite};
 
 const HASH: &str = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
 
@@ -25,6 +28,7 @@ async fn two_nodes() -> (Dht, Router) {
     let control = Control {
         dht: second,
         gateway: None,
+        index: Some(Arc::new(index())),
         config: Config::default().into(),
         lookups: Lookups::default(),
         happenings: events::journal(),
@@ -33,6 +37,19 @@ async fn two_nodes() -> (Dht, Router) {
         began: tokio::time::Instant::now(),
     };
     (first, router(Arc::new(control)))
+}
+
+/// An index with one torrent. Its file has lost its name, and lives as long as it is open.
+fn index() -> Index {
+    let folder = tempfile::TempDir::new().unwrap();
+    let line = format!(
+        "{{\"infohash\":\"{HASH}\",\"name\":\"One name\",\"size\":1,\"file_count\":1,\"found\":1,\"seen\":1,\"seeds\":3,\
+         \"peers\":1,\"counted\":1}}\n"
+    );
+    let mut store = Sqlite::open(folder.path(), Options::default()).unwrap();
+    assert_eq!(import(&mut store, line.as_bytes(), 100).unwrap().new, 1);
+    let config = Config { settings: Settings { index: Mode::Mine, ..Settings::default() }, ..Config::default() };
+    Index::open(folder.path(), config.index_settings([0; 20]).unwrap()).unwrap()
 }
 
 async fn send(router: &Router, method: &str, target: &str, headers: &[(&str, &str)], body: &Value) -> Answered {
@@ -70,6 +87,8 @@ fn example(method: &str, path: &str, first: &Dht, lookup: u64) -> (String, Value
     let target = match path {
         "/api/v1/scrape" => format!("{path}?infohash={HASH}"),
         "/api/v1/ping" | "/api/v1/sample" => format!("{path}?address={address}"),
+        "/api/v1/search" => format!("{path}?q=one%20name"),
+        "/torznab/api" => format!("{path}?t=search&q=name"),
         _ => path.replace("{target}", HASH).replace("{id}", &lookup.to_string()),
     };
     let body = match (method, path) {
@@ -110,6 +129,27 @@ async fn every_documented_operation_answers_as_documented_and_there_are_no_other
         }
     }
     assert!(seen >= 19, "the document has {seen} operations only");
+}
+
+#[tokio::test]
+async fn what_is_in_the_index_is_found_by_each_way() {
+    let (_first, router) = two_nodes().await;
+    let found = get(&router, "/api/v1/search?q=name%20seeds%3E2").await.body;
+    assert_eq!(
+        (&found["torrents"][0]["infohash"], &found["torrents"][0]["seeds"]),
+        (&HASH.into(), &3.into()),
+        "{found}"
+    );
+    let wrong = get(&router, "/api/v1/search?q=%22a").await;
+    assert!(wrong.status == StatusCode::BAD_REQUEST && wrong.body["detail"].as_str().unwrap().contains("character 1"));
+    let feed = get(&router, "/torznab/api?t=search&q=name").await;
+    assert!(feed.kind.starts_with("application/xml") && feed.body.as_str().unwrap().contains(HASH), "{feed:?}");
+    let caps = get(&router, "/torznab/api?t=caps").await.body;
+    assert!(caps.as_str().unwrap().contains("<caps>"), "{caps}");
+    let wrong = get(&router, "/torznab/api?t=dance").await.body;
+    assert!(wrong.as_str().unwrap().contains("<error code=\"202\""), "{wrong}");
+    let plugin = get(&router, "/trackerless.py").await.body;
+    assert!(plugin.as_str().unwrap().contains("url = \"http://127.0.0.1\""), "{plugin}");
 }
 
 #[test]

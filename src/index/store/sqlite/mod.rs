@@ -113,7 +113,7 @@ impl Sqlite {
             connection.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;"))?;
         }
         connection.set_prepared_statement_cache_capacity(64);
-        connection.pragma_update(None, "max_page_count", most_pages(options))?;
+        connection.pragma_update(None, "max_page_count", most_pages(options, false))?;
         let options = Options { file_words: file_words(&connection, options.file_words)?, ..options };
         let torrents = connection.query_row("SELECT count(*) FROM torrent", [], |row| row.get::<_, i64>(0))?;
         Ok(Self { connection, options, blocks: Blocks::new(), torrents: torrents.unsigned_abs() })
@@ -130,9 +130,13 @@ impl Sqlite {
     }
 }
 
-/// Most pages that the file may have.
-fn most_pages(options: Options) -> i64 {
-    write::signed((options.most_bytes / PAGE_BYTES).max(64))
+/// Pages of the file that are used for nothing but throwing torrents away, in hundredths.
+const SPARE_PCT: u64 = 3;
+
+/// Most pages that the file may have; while nothing is thrown away, some are kept for that.
+fn most_pages(options: Options, evicting: bool) -> i64 {
+    let all = (options.most_bytes / PAGE_BYTES).max(64);
+    write::signed(if evicting { all } else { all - all * SPARE_PCT / 100 })
 }
 
 /// The schema of a file; 0 for an empty one.

@@ -13,7 +13,7 @@ use crate::index::words::words;
 use crate::torrent::TorrentFile;
 
 /// Share of its size in hundredths that the store may fill before torrents are thrown away.
-const FULL_PCT: u64 = 95;
+const FULL_PCT: u64 = 92;
 /// Torrents that are thrown away at a time: one in this many, and at least the next number.
 const EVICTED_SHARE: u64 = 100;
 const EVICTED_LEAST: u64 = 500;
@@ -176,12 +176,12 @@ impl Sqlite {
         if rows.is_empty() {
             rows = self.victims("ORDER BY seeds, seen", most)?;
         }
-        // Nothing but the room itself is missing: what frees it must not wait for it.
-        self.connection.pragma_update(None, "max_page_count", i64::from(u32::MAX - 1))?;
+        // Taking words out of the full text needs room itself for a moment.
+        self.connection.pragma_update(None, "max_page_count", most_pages(self.options, true))?;
         self.begin()?;
         let done = rows.iter().try_for_each(|row| self.remove(row));
         let ended = self.end(done);
-        self.connection.pragma_update(None, "max_page_count", most_pages(self.options))?;
+        self.connection.pragma_update(None, "max_page_count", most_pages(self.options, false))?;
         ended?;
         self.torrents = self.torrents.saturating_sub(rows.len() as u64);
         Ok(rows.len())

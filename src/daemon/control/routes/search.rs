@@ -1,0 +1,173 @@
+//! The index: search with JSON, Torznab, and what browsers and qBittorrent need to search here.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use axum::http::header::{CONTENT_TYPE, HOST};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::extract::Asked;
+use crate::daemon::control::Control;
+use crate::daemon::control::problem::Problem;
+use crate::index::entry::Entry;
+use crate::index::query::Query;
+use crate::index::service::Index;
+use crate::index::store::{Found, Page, StoreError};
+use crate::index::torznab::{self, Request, Search, TorznabError};
+use crate::net::clock::unix_seconds;
+
+/// Most results of one answer.
+const MOST: u32 = 1_000;
+
+/// What to search for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct SearchQuery {
+    /// Words, "a phrase", -not, size>1GiB, files:mkv, seeds>=5, seen<7d, sort:seeds, infohashes.
+    q: String,
+    /// Most results.
+    #[serde(default = "usual")]
+    limit: u32,
+    /// How many results come before.
+    #[serde(default)]
+    skip: u32,
+}
+
+const fn usual() -> u32 {
+    50
+}
+
+/// What a search found.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SearchRecord {
+    /// The torrents, best first.
+    torrents: Vec<TorrentRecord>,
+    /// Whether there may be more.
+    more: bool,
+}
+
+/// A torrent of the index. What is unknown is absent, never 0.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TorrentRecord {
+    infohash: String,
+    name: String,
+    /// Bytes.
+    size: u64,
+    file_count: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seeds: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peers: Option<u32>,
+    /// When seeds and peers were counted, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counted: Option<u64>,
+    found: u64,
+    seen: u64,
+    /// Where it is known from: mine, passive, survey or import.
+    source: String,
+    magnet: String,
+    /// The kind that its name hints at, as Torznab numbers them.
+    category: u32,
+}
+
+impl From<&Entry> for TorrentRecord {
+    fn from(entry: &Entry) -> Self {
+        Self {
+            infohash: entry.infohash.to_string(),
+            name: entry.name.clone(),
+            size: entry.size_bytes,
+            file_count: entry.file_count,
+            seeds: entry.swarm.map(|swarm| swarm.seeds),
+            peers: entry.swarm.map(|swarm| swarm.peers),
+            counted: entry.swarm.map(|swarm| swarm.at),
+            found: entry.found,
+            seen: entry.seen,
+            source: entry.source.name().to_owned(),
+            magnet: torznab::magnet(entry),
+            category: torznab::category(&entry.name),
+        }
+    }
+}
+
+impl Control {
+    fn index(&self) -> Result<&Arc<Index>, Problem> {
+        let cure = "start the node with --index survey, passive or mine";
+        self.index.as_ref().ok_or_else(|| Problem::not_found("this node has no index", cure))
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, &error, error.cure())
+    }
+}
+
+/// Searches the index.
+#[utoipa::path(get, path = "/api/v1/search", tag = "index", params(SearchQuery), responses(
+    (status = 200, body = SearchRecord), (status = 400, body = Problem), (status = 404, body = Problem),
+    (status = 503, body = Problem)))]
+pub(super) async fn search(
+    State(control): State<Arc<Control>>,
+    Asked(asked): Asked<SearchQuery>,
+) -> Result<Json<SearchRecord>, Problem> {
+    let cure = "see docs/INDEX.md for what a query may hold";
+    let query =
+        Query::parse(&asked.q).map_err(|error| Problem::bad(format_args!("the query is wrong {error}"), cure))?;
+    let page = Page { skip: asked.skip as usize, most: asked.limit.min(MOST) as usize, now: unix_seconds() };
+    let Found { entries, more } = control.index()?.search(query, page).await?;
+    Ok(Json(SearchRecord { torrents: entries.iter().map(TorrentRecord::from).collect(), more }))
+}
+
+/// Searches the index as Torznab has it.
+#[utoipa::path(get, path = "/torznab/api", tag = "index", responses((status = 200, content_type = "application/xml")))]
+pub(super) async fn torznab(
+    State(control): State<Arc<Control>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let body = match Request::parse(query.as_deref().unwrap_or_default()) {
+        Ok(Request::Caps) => torznab::caps(),
+        Ok(Request::Search(search)) => found(control.index()?, &search, &base(&control, &headers)).await?,
+        Err(error) => torznab::error(&error),
+    };
+    Ok(([(CONTENT_TYPE, "application/xml; charset=utf-8")], body).into_response())
+}
+
+async fn found(index: &Index, search: &Search, base: &str) -> Result<String, Problem> {
+    // Kinds are guessed from names, which no store can do: more is read, and what does not fit is left out.
+    let most = if search.categories.is_empty() { search.limit } else { search.limit * 5 };
+    let page = Page { skip: search.offset, most, now: unix_seconds() };
+    match index.search(search.query.clone(), page).await {
+        Ok(Found { mut entries, .. }) => {
+            entries.retain(|entry| search.wants(entry));
+            entries.truncate(search.limit);
+            Ok(torznab::results(base, &entries, search.offset))
+        }
+        Err(error) => Ok(torznab::error(&TorznabError { code: 900, text: error.to_string() })),
+    }
+}
+
+/// How a browser searches here.
+#[utoipa::path(get, path = "/opensearch.xml", tag = "index", responses((status = 200, content_type = "application/xml")))]
+pub(super) async fn opensearch(State(control): State<Arc<Control>>, headers: HeaderMap) -> Response {
+    let kind = "application/opensearchdescription+xml";
+    ([(CONTENT_TYPE, kind)], torznab::opensearch(&base(&control, &headers))).into_response()
+}
+
+/// The search plug-in for qBittorrent.
+#[utoipa::path(get, path = "/trackerless.py", tag = "index", responses((status = 200, content_type = "text/x-python")))]
+pub(super) async fn plugin(State(control): State<Arc<Control>>, headers: HeaderMap) -> Response {
+    let body = torznab::qbittorrent_plugin(&base(&control, &headers));
+    ([(CONTENT_TYPE, "text/x-python; charset=utf-8")], body).into_response()
+}
+
+/// The URL by which the client calls this interface. The guard has let through no name but ours.
+fn base(control: &Control, headers: &HeaderMap) -> String {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
+    format!("http://{host}{}", control.config().control_base_path.as_str())
+}
