@@ -357,6 +357,8 @@ const EXAMPLES: &[(&str, &str)] = &[
         "  trackerless doctor                       with the settings that `run` would use
   trackerless doctor --verbose             also what is well
   trackerless doctor --json --bind 10.8.0.2:6880",
+    ),
+    (
         "search",
         "  trackerless search debian 12
   trackerless search 'big buck bunny' 'size>1GiB' files:mkv 'seeds>=5' sort:size
