@@ -1,4 +1,5 @@
-//! Those who look up: our library in this process, the others as children that read a line and write a line.
+//! Those who look up: our library in this process, by itself and by the control interface of a node that runs, a short-lived node
+//! of it, as a command without a running node has; the others as children that read a line and write a line.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,6 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::task::JoinSet;
+use trackerless::daemon::config::{Config, Settings};
+use trackerless::daemon::control::{Bound, client, record::LookupEvent};
+use trackerless::engine::node::Serve;
 use trackerless::{Dht, InfoHash};
 
 use crate::prepare;
@@ -16,8 +21,21 @@ use crate::prepare;
 pub enum Client {
     /// Our library.
     Own(Dht),
+    /// A node that runs, asked by its control socket as the commands do.
+    Running(Box<Running>),
+    /// A node that joins by this one, looks up and ends, as a command without a running node does.
+    OneShot(SocketAddr),
     /// Another program.
     Other(Box<Program>),
+}
+
+/// A node with a control interface.
+pub struct Running {
+    dht: Dht,
+    control: client::Client,
+    /// The interface ends with this value.
+    _service: JoinSet<()>,
+    _folder: tempfile::TempDir,
 }
 
 /// A child that reads and writes lines.
@@ -38,19 +56,20 @@ pub struct Timing {
 }
 
 impl Client {
-    /// All clients, joined.
-    pub async fn start_all(bootstrap: SocketAddr) -> anyhow::Result<Vec<Self>> {
+    /// All clients, joined; with `own_only` those of this program alone.
+    pub async fn start_all(bootstrap: SocketAddr, own_only: bool) -> anyhow::Result<Vec<Self>> {
         let own = Dht::builder().bind("127.4.0.1:6881".parse()?).private_network(true);
         let own = own.bootstrap([bootstrap.to_string()]).start().await?;
         own.bootstrapped().await;
-        let mainline = Command::new(prepare::rivals()?);
-        let mut libtorrent = Command::new(prepare::python()?);
-        libtorrent.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/servers/libtorrent_lookup.py"));
-        let mut clients = vec![
-            Self::Own(own),
-            Self::start("mainline", mainline, "127.4.0.2:6881", bootstrap).await?,
-            Self::start("libtorrent", libtorrent, "127.4.0.3:6881", bootstrap).await?,
-        ];
+        let running = Running::start(bootstrap).await?;
+        let mut clients = vec![Self::Own(own), Self::Running(Box::new(running)), Self::OneShot(bootstrap)];
+        if !own_only {
+            let mainline = Command::new(prepare::rivals()?);
+            let mut libtorrent = Command::new(prepare::python()?);
+            libtorrent.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/servers/libtorrent_lookup.py"));
+            clients.push(Self::start("mainline", mainline, "127.4.0.2:6881", bootstrap).await?);
+            clients.push(Self::start("libtorrent", libtorrent, "127.4.0.3:6881", bootstrap).await?);
+        }
         // The first lookup of each fills its table.
         for client in &mut clients {
             client.look_up("find", InfoHash::from([0x11; 20])).await?;
@@ -77,6 +96,8 @@ impl Client {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Own(_) => "trackerless",
+            Self::Running(_) => "trackerless, by the control socket",
+            Self::OneShot(_) => "trackerless, a node for one lookup",
             Self::Other(program) => program.name,
         }
     }
@@ -85,6 +106,9 @@ impl Client {
     pub async fn look_up(&mut self, what: &str, info_hash: InfoHash) -> anyhow::Result<Option<Timing>> {
         match self {
             Self::Own(dht) => Ok(look_up(dht, what, info_hash).await),
+            Self::Running(_) | Self::OneShot(_) if what == "announce" => Ok(None),
+            Self::Running(running) => running.look_up(info_hash).await,
+            Self::OneShot(bootstrap) => look_up_once(*bootstrap, info_hash).await,
             // libtorrent does not tell when an announce has come to its end.
             Self::Other(program) if program.name == "libtorrent" && what == "announce" => Ok(None),
             Self::Other(program) => {
@@ -94,6 +118,57 @@ impl Client {
             }
         }
     }
+}
+
+impl Running {
+    async fn start(bootstrap: SocketAddr) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let dht = Dht::builder().bind("127.4.0.4:6881".parse()?).private_network(true).data_dir(folder.path());
+        let dht = dht.bootstrap([bootstrap.to_string()]).start().await?;
+        dht.bootstrapped().await;
+        let settings = Settings {
+            data_dir: folder.path().to_owned(),
+            control: Some("127.0.0.1:0".parse()?),
+            ..Settings::default()
+        };
+        let config = Config { settings, ..Config::default() };
+        let bound = Bound::open(&config).await?.context("it is not off")?;
+        let (served, mut service) = (dht.clone(), JoinSet::new());
+        service.spawn(async move { bound.serve(&config, &served, None, None).await });
+        let control = client::Client::of_folder(folder.path()).await.context("it runs")?;
+        Ok(Self { dht, control, _service: service, _folder: folder })
+    }
+
+    async fn look_up(&self, info_hash: InfoHash) -> anyhow::Result<Option<Timing>> {
+        let sent = sent(&self.dht).await;
+        let start = Instant::now();
+        let millis = || start.elapsed().as_secs_f64() * 1e3;
+        let mut first_peer_ms = None;
+        let mut events = self.control.look_up(info_hash, None).await?;
+        while let Some(event) = events.next().await? {
+            if matches!(event, LookupEvent::Peers { .. }) {
+                first_peer_ms.get_or_insert_with(millis);
+            }
+        }
+        let end_ms = Some(millis());
+        let datagrams_sent = Some((self::sent(&self.dht).await - sent) as f64);
+        Ok(first_peer_ms.map(|_| Timing { first_peer_ms, end_ms, datagrams_sent }))
+    }
+}
+
+async fn look_up_once(bootstrap: SocketAddr, info_hash: InfoHash) -> anyhow::Result<Option<Timing>> {
+    let start = Instant::now();
+    let dht = Dht::builder().bind("127.4.0.5:0".parse()?).private_network(true).serve(Serve::Never);
+    let dht = dht.bootstrap([bootstrap.to_string()]).start().await?;
+    dht.bootstrapped().await;
+    let joined_ms = start.elapsed().as_secs_f64() * 1e3;
+    let timing = look_up(&dht, "find", info_hash).await.map(|timing| Timing {
+        first_peer_ms: timing.first_peer_ms.map(|ms| ms + joined_ms),
+        end_ms: timing.end_ms.map(|ms| ms + joined_ms),
+        ..timing
+    });
+    dht.shutdown().await?;
+    Ok(timing)
 }
 
 fn parse(line: &str) -> Option<Timing> {

@@ -36,6 +36,9 @@ struct Options {
     /// Where the JSON goes.
     #[arg(long, default_value = "target/lookups")]
     out: PathBuf,
+    /// Without the other programs.
+    #[arg(long)]
+    own: bool,
     /// Given by `cargo bench`; without it, as in `cargo test`, nothing is measured.
     #[arg(long)]
     bench: bool,
@@ -61,7 +64,7 @@ async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     std::fs::create_dir_all(&options.out)?;
     let network = network(options.nodes).await?;
-    let mut clients = Client::start_all(node_addr(0)).await?;
+    let mut clients = Client::start_all(node_addr(0), options.own).await?;
     let mut rows = Vec::new();
     println!("| client | what | done | first peer ms | end ms | datagrams sent |\n|---|---|---|---|---|---|");
     for what in ["find", "announce"] {

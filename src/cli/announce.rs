@@ -9,11 +9,11 @@ use serde::Serialize;
 use super::args::AnnounceArgs;
 use super::failure::{Exit, Failure, eprintln_quietly};
 use super::keep;
+use super::network::{self, Base, Network};
 use super::output::{Printer, counted};
 use super::progress::Progress;
 use super::session::{self, AT_ONCE, Session};
 use super::target::{Selection, Target, labelled};
-use crate::daemon::config::Config;
 use crate::engine::id::InfoHash;
 use crate::engine::node::Summary;
 
@@ -24,12 +24,12 @@ const AGAIN_AFTER: Duration = Duration::from_secs(15 * 60);
 pub(super) fn run(args: AnnounceArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
     let selection = session::targets(&args.swarms)?;
     let patience = args.joining.patience();
-    let (config, output) = session::begin(args.setup, environment)?;
+    let (base, output) = network::begin(args.setup, environment)?;
     let output = output.staying(args.keep);
     let plan = Plan { selection, port: args.port, seed: args.seed, patience, output };
     plan.warn_of_private();
     let announced = session::block_on(async {
-        if args.keep { keep::until_stopped(plan.keep(&config)).await } else { plan.just_once(&config).await }
+        if args.keep { keep::until_stopped(plan.keep(&base)).await } else { plan.just_once(&base).await }
     })?;
     Ok(plan.selection.exit(announced))
 }
@@ -45,50 +45,60 @@ struct Plan {
 }
 
 impl Plan {
-    async fn just_once(&self, config: &Config) -> Result<Exit, Failure> {
+    async fn just_once(&self, base: &Base) -> Result<Exit, Failure> {
         let progress = Progress::new("joining the DHT");
-        let session = Session::open(config, self.patience).await?;
-        let announced = self.round(config, &session, progress).await;
-        session.close().await;
-        announced
+        let network = Network::open(base, self.patience).await?;
+        let announced = self.round(base, &network, progress).await?;
+        network.close().await?;
+        Ok(announced)
     }
 
     /// Announces everything again and again until it is stopped.
-    async fn keep(&self, config: &Config) -> Result<Exit, Failure> {
+    async fn keep(&self, base: &Base) -> Result<Exit, Failure> {
         let progress = Progress::new("joining the DHT");
-        let session = Session::open_whenever(config, self.patience, &progress).await?;
+        let network = Network::open_whenever(base, self.patience, &progress).await?;
+        let (renewals, _teller) = network.renewals();
         drop(progress);
         let first = self.selection.targets[0].torrent.infohashes[0];
-        keep::again_and_again(AGAIN_AFTER, *first, session.renewals(), async || {
-            self.round(config, &session, Progress::new("announcing")).await
+        keep::again_and_again(AGAIN_AFTER, *first, renewals, async || {
+            self.round(base, &network, Progress::new("announcing")).await
         })
         .await
     }
 
     /// Announces everything once, and asks whether it shows.
-    async fn round(&self, config: &Config, session: &Session, progress: Progress) -> Result<Exit, Failure> {
+    async fn round(&self, base: &Base, network: &Network, progress: Progress) -> Result<Exit, Failure> {
         progress.say("joining the DHT once more, as the node that looks for what is announced");
         // A node that has heard nothing of the announce: what it finds, others find.
-        let witness = Session::open_beside(config, self.patience).await?;
+        let witness = network.witness(base, self.patience).await?;
         progress.say("announcing");
-        let announces =
-            stream::iter(self.swarms()).map(|(target, infohash)| self.announce(session, &witness, target, infohash));
+        let announces = stream::iter(self.swarms())
+            .map(|(target, infohash)| self.announce(network, witness.as_ref(), target, infohash));
         let mut reports = announces.buffer_unordered(AT_ONCE);
         let mut exit = Exit::Done;
         while let Some(report) = reports.next().await {
+            let report = report?;
             exit = if report.is_stored() { exit } else { Exit::Nothing };
             progress.aside(|| self.output.result(report.text(), &report))?;
         }
         drop(reports);
-        witness.close().await;
+        if let Some(witness) = witness {
+            witness.close().await;
+        }
         Ok(exit)
     }
 
-    async fn announce(&self, session: &Session, witness: &Session, target: &Target, infohash: InfoHash) -> Report {
-        let announced = session.announce(infohash, self.port, self.seed).await;
-        let visible_as = witness.sees(infohash, self.port, &session.external_ips().await).await;
+    async fn announce(
+        &self,
+        network: &Network,
+        witness: Option<&Session>,
+        target: &Target,
+        infohash: InfoHash,
+    ) -> Result<Report, Failure> {
+        let announced = network.announce(infohash, self.port, self.seed).await?;
+        let visible_as = network.sees(witness, infohash, self.port).await?;
         let total = |of: fn(&Summary) -> usize| announced.summaries.iter().map(of).sum();
-        Report {
+        Ok(Report {
             infohash,
             target: target.given.clone(),
             name: target.torrent.name.clone(),
@@ -100,7 +110,7 @@ impl Plan {
             verified: total(|summary| summary.verified),
             visible: visible_as.is_some(),
             visible_as,
-        }
+        })
     }
 
     fn swarms(&self) -> impl Iterator<Item = (&Target, InfoHash)> {

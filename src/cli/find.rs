@@ -12,11 +12,11 @@ use serde::Serialize;
 
 use super::args::FindArgs;
 use super::failure::{Exit, Failure, eprintln_quietly};
+use super::network::{self, Base, Network};
 use super::output::{Printer, counted};
 use super::progress::Progress;
-use super::session::{self, AT_ONCE, Session};
+use super::session::{self, AT_ONCE};
 use super::target::Target;
-use crate::daemon::config::Config;
 use crate::engine::id::InfoHash;
 
 pub(super) fn run(args: FindArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
@@ -26,8 +26,8 @@ pub(super) fn run(args: FindArgs, environment: &[(String, String)]) -> Result<Ex
         timeout: Duration::from_secs(args.timeout.into()),
         join: args.joining.patience_within(args.timeout),
     };
-    let (config, output) = session::begin(args.setup, environment)?;
-    let found = session::block_on(find(&config, &selection.targets, limits, output))?;
+    let (base, output) = network::begin(args.setup, environment)?;
+    let found = session::block_on(find(&base, &selection.targets, limits, output))?;
     Ok(selection.exit(found))
 }
 
@@ -42,12 +42,12 @@ struct Limits {
     join: Duration,
 }
 
-async fn find(config: &Config, targets: &[Target], limits: Limits, output: Printer) -> Result<Exit, Failure> {
+async fn find(base: &Base, targets: &[Target], limits: Limits, output: Printer) -> Result<Exit, Failure> {
     let progress = Progress::new("joining the DHT");
-    let session = Session::open(config, limits.join).await?;
+    let network = Network::open(base, limits.join).await?;
     progress.say("asking the nodes nearest to the torrent");
     let mut tally = Tally { targets, limits, output, counts: vec![0; targets.len()] };
-    let searches = (0..targets.len()).map(|index| Box::pin(search(&session, index, &targets[index], limits)));
+    let searches = (0..targets.len()).map(|index| Box::pin(search(&network, index, &targets[index], limits)));
     let mut steps = stream::iter(searches).flatten_unordered(AT_ONCE);
     while let Some(step) = steps.next().await {
         progress.aside(|| tally.take(&step))?;
@@ -55,7 +55,7 @@ async fn find(config: &Config, targets: &[Target], limits: Limits, output: Print
     }
     drop(steps);
     drop(progress);
-    session.close().await;
+    network.close().await?;
     Ok(if tally.total() > 0 { Exit::Done } else { Exit::Nothing })
 }
 
@@ -66,12 +66,9 @@ enum Step {
 }
 
 /// The peers of one torrent, each once, until there are enough of them; then its end.
-fn search<'a>(session: &'a Session, index: usize, target: &'a Target, limits: Limits) -> impl Stream<Item = Step> + 'a {
+fn search<'a>(network: &'a Network, index: usize, target: &'a Target, limits: Limits) -> impl Stream<Item = Step> + 'a {
     let mut seen = HashSet::new();
-    let lookup = move |infohash: InfoHash| {
-        let peers = stream::once(session.find(infohash)).flatten();
-        Box::pin(peers.map(move |peer| (infohash, peer)))
-    };
+    let lookup = move |infohash: InfoHash| network.find(infohash).map(move |peer| (infohash, peer));
     let timed_out = Rc::new(Cell::new(false));
     let timeout = tokio::time::sleep(limits.timeout).map({
         let timed_out = Rc::clone(&timed_out);

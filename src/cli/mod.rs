@@ -22,6 +22,7 @@ mod lab;
 mod lines;
 mod logging;
 mod man;
+mod network;
 pub mod output;
 mod ping;
 mod printable;

@@ -6,25 +6,26 @@ use serde::Serialize;
 
 use super::args::PingArgs;
 use super::failure::{Exit, Failure};
+use super::network::{self, Base, Network};
 use super::output::Printer;
 use super::progress::Progress;
-use super::session::{self, Session};
-use crate::daemon::config::{Config, HostPort};
+use super::session;
+use crate::daemon::config::HostPort;
 use crate::dht::Pong;
 
 pub(super) fn run(args: PingArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let (config, output) = session::begin(args.setup, environment)?;
-    session::block_on(ping(&config, &args.node, output))
+    let (base, output) = network::begin(args.setup, environment)?;
+    session::block_on(ping(&base, &args.node, output))
 }
 
-async fn ping(config: &Config, node: &HostPort, output: Printer) -> Result<Exit, Failure> {
+async fn ping(base: &Base, node: &HostPort, output: Printer) -> Result<Exit, Failure> {
     let progress = Progress::new(format_args!("waiting for {node}"));
-    let session = Session::open_alone(config).await?;
-    let ask = async |addr| Ok(session.ping(addr).await.map(|pong| Answer::new(addr, &pong)));
+    let network = Network::open_alone(base).await?;
+    let ask = async |addr| Ok(network.ping(addr).await?.map(|pong| Answer::new(addr, &pong)));
     let answer = session::first_answer(node, ask).await?;
     drop(progress);
     output.result(answer.text(), &answer)?;
-    session.close().await;
+    network.close().await?;
     Ok(Exit::Done)
 }
 

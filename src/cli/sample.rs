@@ -6,23 +6,24 @@ use serde::Serialize;
 
 use super::args::SampleArgs;
 use super::failure::{Exit, Failure, eprintln_quietly};
+use super::network::{self, Base, Network};
 use super::output::Printer;
 use super::progress::Progress;
-use super::session::{self, Session};
-use crate::daemon::config::{Config, HostPort};
+use super::session;
+use crate::daemon::config::HostPort;
 use crate::dht::{SampleError, Sampled};
 
 pub(super) fn run(args: SampleArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let (config, output) = session::begin(args.setup, environment)?;
-    session::block_on(sample(&config, &args.node, output))
+    let (base, output) = network::begin(args.setup, environment)?;
+    session::block_on(sample(&base, &args.node, output))
 }
 
-async fn sample(config: &Config, node: &HostPort, output: Printer) -> Result<Exit, Failure> {
+async fn sample(base: &Base, node: &HostPort, output: Printer) -> Result<Exit, Failure> {
     let progress = Progress::new(format_args!("waiting for {node}"));
-    let session = Session::open_alone(config).await?;
-    let answer = session::first_answer(node, async |addr| ask(&session, addr).await).await?;
+    let network = Network::open_alone(base).await?;
+    let answer = session::first_answer(node, async |addr| ask(&network, addr).await).await?;
     drop(progress);
-    session.close().await;
+    network.close().await?;
     if output.is_json() {
         output.result("", &answer)?;
     } else {
@@ -33,8 +34,8 @@ async fn sample(config: &Config, node: &HostPort, output: Printer) -> Result<Exi
 }
 
 /// What the node at `addr` told; nothing where it does not answer.
-async fn ask(session: &Session, addr: SocketAddr) -> Result<Option<Answer>, Failure> {
-    match session.sample(addr).await {
+async fn ask(network: &Network, addr: SocketAddr) -> Result<Option<Answer>, Failure> {
+    match network.sample(addr).await? {
         Ok(sampled) => Ok(Some(Answer::new(addr, &sampled))),
         Err(SampleError::NoAnswer) => Ok(None),
         Err(error) => Err(Failure::usage(format_args!("{addr}: {error}"), "ask another node; libtorrent's know how")),

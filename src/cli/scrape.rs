@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use super::args::ScrapeArgs;
 use super::failure::{Exit, Failure};
+use super::network::{self, Base, Network};
 use super::output::{Printer, counted};
 use super::progress::Progress;
-use super::session::{self, AT_ONCE, Session};
+use super::session::{self, AT_ONCE};
 use super::target::{Target, labelled};
 use super::words::about;
-use crate::daemon::config::Config;
 use crate::dht::Scraped;
 use crate::engine::id::InfoHash;
 
@@ -20,8 +20,8 @@ pub(super) fn run(args: ScrapeArgs, environment: &[(String, String)]) -> Result<
     let selection = session::targets(&args.swarms)?;
     let limits =
         Limits { torrent: Duration::from_secs(args.timeout.into()), join: args.joining.patience_within(args.timeout) };
-    let (config, output) = session::begin(args.setup, environment)?;
-    let counted = session::block_on(scrape(&config, &selection.targets, limits, output))?;
+    let (base, output) = network::begin(args.setup, environment)?;
+    let counted = session::block_on(scrape(&base, &selection.targets, limits, output))?;
     Ok(selection.exit(counted))
 }
 
@@ -34,23 +34,24 @@ struct Limits {
     join: Duration,
 }
 
-async fn scrape(config: &Config, targets: &[Target], limits: Limits, output: Printer) -> Result<Exit, Failure> {
+async fn scrape(base: &Base, targets: &[Target], limits: Limits, output: Printer) -> Result<Exit, Failure> {
     let progress = Progress::new("joining the DHT");
-    let session = Session::open(config, limits.join).await?;
+    let network = Network::open(base, limits.join).await?;
     progress.say("counting");
     let swarms = targets.iter().flat_map(|target| target.infohashes().map(move |infohash| (target, infohash)));
     let scrapes = stream::iter(swarms).map(async |(target, infohash)| {
-        let scraped = tokio::time::timeout(limits.torrent, session.scrape(infohash)).await;
-        Count::new(target, infohash, scraped.ok().as_ref())
+        let scraped = tokio::time::timeout(limits.torrent, network.scrape(infohash)).await;
+        Ok::<_, Failure>(Count::new(target, infohash, scraped.ok().transpose()?.as_ref()))
     });
     let mut counts = scrapes.buffer_unordered(AT_ONCE);
     let mut exit = Exit::Nothing;
     while let Some(count) = counts.next().await {
+        let count = count?;
         exit = if count.is_empty() { exit } else { Exit::Done };
         progress.aside(|| output.result(count.text(), &count))?;
     }
     drop(counts);
-    session.close().await;
+    network.close().await?;
     Ok(exit)
 }
 

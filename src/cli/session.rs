@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::args::{Setup, Swarms};
-use super::failure::{Exit, Failure};
+use super::failure::Failure;
 use super::logging;
 use super::output::Printer;
 use super::progress::Progress;
@@ -329,7 +329,7 @@ pub(super) fn build(runtime: &mut tokio::runtime::Builder) -> Result<tokio::runt
 }
 
 /// Runs a command to its end.
-pub(super) fn block_on(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+pub(super) fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = build(&mut tokio::runtime::Builder::new_current_thread())?;
     let ended = runtime.block_on(command);
     // Look-ups of names that the system has not answered are not waited for.

@@ -1,5 +1,5 @@
-//! `trackerless nodes` and `trackerless status`: what a node has saved last. Both only read, and both say whether the
-//! node runs and how old its file is.
+//! `trackerless nodes` and `trackerless status`: how the running node is, or what a node has saved last. Both only read, and
+//! both say whether the node runs and how old what they tell is.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -10,9 +10,13 @@ use serde::Serialize;
 
 use super::args::StateArgs;
 use super::failure::{Exit, Failure, eprintln_quietly};
+use super::network::{self, Base};
 use super::output::{as_text, counted};
 use super::session;
 use super::words::{estimated, span};
+use crate::daemon::config::Config;
+use crate::daemon::control::record::{OwnAnnounceRecord, OwnAnnouncesRecord};
+use crate::daemon::view::View;
 use crate::dht::{self, Found, SavedNode, State};
 use crate::engine::contact::Family;
 use crate::engine::id::{InfoHash, NodeId};
@@ -20,7 +24,14 @@ use crate::engine::node::OwnAnnounce;
 
 /// `trackerless nodes`
 pub(super) fn nodes(args: StateArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let (config, output) = session::begin(args.setup, environment)?;
+    let (base, output) = network::begin(args.setup, environment)?;
+    if base.may_be_running()
+        && let Some(live) = session::block_on(live_nodes(&base))?
+    {
+        live.iter().try_for_each(|node| output.result(node.text(), node))?;
+        return Ok(if live.is_empty() { Exit::Nothing } else { Exit::Done });
+    }
+    let config: &Config = &base;
     let Some(state) = read(&config.data_dir)? else { return Ok(Exit::Nothing) };
     let age = age(&state);
     eprintln_quietly(format_args!(
@@ -31,18 +42,43 @@ pub(super) fn nodes(args: StateArgs, environment: &[(String, String)]) -> Result
     let contacts: BTreeSet<_> = state.nodes.iter().flat_map(|node| &node.snapshot.contacts).collect();
     for contact in &contacts {
         let record = KnownNode { address: contact.addr, id: NodeId(contact.id), family: family(&contact.addr) };
-        output.result(format_args!("{}  {}", contact.id, contact.addr), &record)?;
+        output.result(record.text(), &record)?;
     }
     Ok(if contacts.is_empty() { Exit::Nothing } else { Exit::Done })
 }
 
 /// `trackerless status`
 pub(super) fn status(args: StateArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let (config, output) = session::begin(args.setup, environment)?;
-    let Some(state) = read(&config.data_dir)? else { return Ok(Exit::Nothing) };
-    let status = Status::new(&config.data_dir, &state);
+    let (base, output) = network::begin(args.setup, environment)?;
+    let live = if base.may_be_running() { session::block_on(live_status(&base))? } else { None };
+    let status = match live {
+        Some(live) => live,
+        None => match read(&base.data_dir)? {
+            Some(state) => Status::new(&base.data_dir, &state),
+            None => return Ok(Exit::Nothing),
+        },
+    };
     output.result(status.text(), &status)?;
     Ok(Exit::Done)
+}
+
+/// The good nodes that the running node knows; nothing where none runs.
+async fn live_nodes(base: &Base) -> Result<Option<Vec<KnownNode>>, Failure> {
+    let Some(client) = base.running().await else { return Ok(None) };
+    let nodes = client.nodes().await?.into_iter().filter(|node| node.state == "good");
+    let known = nodes.filter_map(|node| {
+        Some(KnownNode { id: NodeId(node.id.parse().ok()?), address: node.address, family: family(&node.address) })
+    });
+    let mut known: Vec<KnownNode> = known.collect();
+    known.sort_by_key(|node| (node.id, node.address));
+    Ok(Some(known))
+}
+
+/// How the running node is; nothing where none runs.
+async fn live_status(base: &Base) -> Result<Option<Status>, Failure> {
+    let Some(client) = base.running().await else { return Ok(None) };
+    let (view, announces) = (client.view().await?, client.announces().await?);
+    Ok(Some(Status::live(&view, &announces)))
 }
 
 /// The saved state; where there is none, says so.
@@ -119,7 +155,23 @@ struct Announced {
     verified: usize,
 }
 
+impl KnownNode {
+    fn text(&self) -> String {
+        format!("{}  {}", self.id, self.address)
+    }
+}
+
 impl Announced {
+    fn live(announce: &OwnAnnounceRecord) -> Option<Self> {
+        Some(Self {
+            infohash: announce.infohash.parse().ok()?,
+            age_seconds: announce.age_secs,
+            stored_at: announce.stored_at,
+            verified_at: announce.verified_at,
+            verified: announce.verified,
+        })
+    }
+
     fn new(announce: &OwnAnnounce) -> Self {
         let OwnAnnounce { info_hash, age, stored, verified_at, verified } = *announce;
         Self { infohash: info_hash, age_seconds: age.as_secs(), stored_at: stored, verified_at, verified }
@@ -136,6 +188,31 @@ impl Status {
             saved_at: state.saved_at,
             age_seconds: age(state).as_secs(),
             addresses: state.nodes.iter().map(OwnAddress::new).collect(),
+        }
+    }
+
+    /// How the running node is: what would be saved now.
+    fn live(view: &View, announces: &[OwnAnnouncesRecord]) -> Self {
+        let announced =
+            |address| announces.iter().filter(move |own| own.address == address).flat_map(|own| &own.announces);
+        let addresses = view.nodes.iter().map(|node| OwnAddress {
+            address: node.address,
+            family: family(&node.address),
+            id: Some(node.id.clone()),
+            nodes: node.good_contacts,
+            torrents: node.swarms,
+            peers: node.peers,
+            items: node.items,
+            announced: announced(node.address).filter_map(Announced::live).collect(),
+            network_size: node.network_size.and_then(|size| estimated(size, node.good_contacts)),
+        });
+        Self {
+            data_dir: view.data_dir.clone(),
+            running: true,
+            holder: Some(format!("process {}", view.process)),
+            saved_at: unix_seconds(),
+            age_seconds: 0,
+            addresses: addresses.collect(),
         }
     }
 

@@ -3,9 +3,11 @@
 
 pub mod config;
 pub mod control;
+pub mod dashboard;
 pub mod doctor;
 pub mod gateway;
 mod index;
+pub mod metrics;
 pub mod service;
 pub mod signals;
 pub mod view;

@@ -36,16 +36,23 @@ def build() -> None:
 def start(lab: Lab, host: str, bootstrap: Endpoint | None = None, gateway: bool = False) -> Endpoint:
     """A node on `host`, knowing at most `bootstrap`; returns once it answers, and its gateway if it has one."""
     endpoint = Endpoint(host, PORT)
-    contact = ["--no-bootstrap"] if bootstrap is None else ["--bootstrap", str(bootstrap)]
-    folder = lab.fresh_folder("node")
     served = str(Endpoint(host, GATEWAY_PORT)) if gateway else "off"
-    common = ["--lan", "--bind", str(endpoint), "--gateway", served, "--data-dir", str(folder)]
-    argv = [_binary(), "run", *common, *contact, *_LOG]
-    process = lab.start(f"node {endpoint}", argv)
-    eventually(f"{endpoint} answers a ping", _START_SECONDS, lambda: _alive(process) and answers_ping(endpoint))
+    start_at(lab, endpoint, bootstrap, ["--gateway", served])
     if gateway:
         eventually(f"the gateway of {endpoint} answers", _START_SECONDS, lambda: ask_gateway(host, "/"))
     return endpoint
+
+
+def start_at(lab: Lab, endpoint: Endpoint, bootstrap: Endpoint | None, flags: list[str]) -> None:
+    """A node at this address, knowing at most `bootstrap`; returns once it answers."""
+    contact = ["--no-bootstrap"] if bootstrap is None else ["--bootstrap", str(bootstrap)]
+    folder = lab.fresh_folder("node")
+    common = ["--lan", "--bind", str(endpoint), "--data-dir", str(folder), *flags]
+    if "--gateway" not in flags:
+        common += ["--gateway", "off"]
+    argv = [_binary(), "run", *common, *contact, *_LOG]
+    process = lab.start(f"node {endpoint}", argv)
+    eventually(f"{endpoint} answers a ping", _START_SECONDS, lambda: _alive(process) and answers_ping(endpoint))
 
 
 def find(lab: Lab, info_hash: str, host: str, bootstrap: Endpoint) -> list[str]:

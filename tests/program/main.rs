@@ -21,6 +21,7 @@ mod names;
 mod network;
 mod outputs;
 mod places;
+mod running;
 mod shell;
 mod targets;
 mod unit;

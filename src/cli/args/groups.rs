@@ -59,6 +59,9 @@ pub struct Setup {
     /// Results as JSON, one object a line.
     #[arg(long)]
     pub json: bool,
+    /// Do without the running node: use one of its own.
+    #[arg(long, hide_short_help = true)]
+    pub alone: bool,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
     pub settings: SettingFlags<false>,

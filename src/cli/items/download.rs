@@ -11,11 +11,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::cli::failure::{Exit, Failure};
+use crate::cli::network::{Base, Network};
 use crate::cli::output::{Printer, counted, write_raw};
 use crate::cli::progress::Progress;
-use crate::cli::session::Session;
-use crate::daemon::config::Config;
-use crate::dht::tree::{FileTree, TreeError};
+use crate::dht::tree::{self, FileTree, TreeError};
 use crate::engine::id::Target;
 
 /// A file that is wanted.
@@ -30,13 +29,13 @@ pub(super) struct Download {
 }
 
 impl Download {
-    pub(super) async fn run(&self, config: &Config, output: Printer) -> Result<Exit, Failure> {
+    pub(super) async fn run(&self, base: &Base, output: Printer) -> Result<Exit, Failure> {
         let progress = Progress::new("joining the DHT");
-        let session = Session::open(config, self.patience).await?;
+        let network = Network::open(base, self.patience).await?;
         progress.say("asking for the parts of the file");
-        let fetched = self.fetch(&session, &progress).await;
+        let fetched = self.fetch(&network, &progress).await;
         drop(progress);
-        session.close().await;
+        network.close().await?;
         match fetched? {
             // Bytes of strangers: a terminal must not obey them.
             Fetched::Bytes(bytes) if io::stdout().is_terminal() => output.bytes(&bytes)?,
@@ -50,18 +49,17 @@ impl Download {
         Ok(Exit::Done)
     }
 
-    async fn fetch(&self, session: &Session, progress: &Progress) -> Result<Fetched, Failure> {
-        let dht = session.dht();
-        let tree = dht.find_tree(self.root, self.most).await?;
+    async fn fetch(&self, network: &Network, progress: &Progress) -> Result<Fetched, Failure> {
+        let tree = tree::find(network, self.root, self.most).await?;
         let size = tree.size;
         let say = |done| progress.say(format_args!("{done} of {size} bytes"));
         let Some(out) = self.out.clone() else {
             let mut bytes = Cursor::new(Vec::new());
-            dht.get_tree(&tree, &mut bytes, say).await.map_err(nothing_kept)?;
+            tree::fetch(network, &tree, &mut bytes, say).await.map_err(nothing_kept)?;
             return Ok(Fetched::Bytes(bytes.into_inner()));
         };
         let mut part = Part::open(&out, &tree)?;
-        let resumed = dht.get_tree(&tree, &mut part.file, say).await.map_err(|error| match error {
+        let resumed = tree::fetch(network, &tree, &mut part.file, say).await.map_err(|error| match error {
             TreeError::Io(error) => unwritable(&part.path, &error),
             error => error.into(),
         })?;

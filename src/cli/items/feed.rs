@@ -11,11 +11,11 @@ use super::put::What;
 use super::{check_salt, key, public_key};
 use crate::cli::args::{PublishArgs, ResolveArgs};
 use crate::cli::failure::{Exit, Failure, eprintln_quietly};
+use crate::cli::network::{self, Base, Network};
 use crate::cli::output::{Printer, counted};
 use crate::cli::progress::Progress;
-use crate::cli::session::{self, Session};
+use crate::cli::session;
 use crate::cli::target::Target;
-use crate::daemon::config::Config;
 use crate::dht::ItemStored;
 use crate::engine::id::InfoHash;
 use crate::engine::items::{Item, Value, target_of_key};
@@ -30,7 +30,7 @@ pub(in crate::cli) fn publish(args: PublishArgs, environment: &[(String, String)
     let feed = Feed { key: owner.public_key(), salt: salt.clone() };
     check_salt(&salt)?;
     let what = What { value: value_of(&infohash), owner: Some(owner), salt, seq: args.seq, cas: args.cas, patience };
-    let (config, output) = session::begin(args.setup, environment)?;
+    let (base, output) = network::begin(args.setup, environment)?;
     let output = output.staying(args.keep);
     let report = |item: &Item, stored: &ItemStored| {
         let count = stored.stored_at.len();
@@ -40,25 +40,25 @@ pub(in crate::cli) fn publish(args: PublishArgs, environment: &[(String, String)
         output.result(&feed, &record)?;
         Ok(if count == 0 { Exit::Nothing } else { Exit::Done })
     };
-    session::block_on(what.store(&config, args.keep, report))
+    session::block_on(what.store(&base, args.keep, report))
 }
 
 /// `trackerless resolve`
 pub(in crate::cli) fn resolve(args: ResolveArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
     let feed = Feed::parse(&args.feed, args.salt.as_deref())?;
     let patience = args.joining.patience();
-    let (config, output) = session::begin(args.setup, environment)?;
-    session::block_on(look_up(&config, &feed, patience, output))
+    let (base, output) = network::begin(args.setup, environment)?;
+    session::block_on(look_up(&base, &feed, patience, output))
 }
 
-async fn look_up(config: &Config, feed: &Feed, patience: Duration, output: Printer) -> Result<Exit, Failure> {
+async fn look_up(base: &Base, feed: &Feed, patience: Duration, output: Printer) -> Result<Exit, Failure> {
     let progress = Progress::new("joining the DHT");
-    let session = Session::open(config, patience).await?;
+    let network = Network::open(base, patience).await?;
     progress.say("asking for the torrent of the day");
     // BEP 46: those who follow a feed help it to stay.
-    let found = session.renew_item(target_of_key(&feed.key, &feed.salt), &feed.salt).await;
+    let found = network.renew_item(target_of_key(&feed.key, &feed.salt), &feed.salt).await?;
     drop(progress);
-    session.close().await;
+    network.close().await?;
     let Some(item) = found.item else {
         eprintln_quietly(format_args!(
             "nothing is published under {feed}; {} answered",

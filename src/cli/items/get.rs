@@ -9,24 +9,24 @@ use super::download::{Download, unwritable};
 use super::public_key;
 use crate::cli::args::GetArgs;
 use crate::cli::failure::{Exit, Failure, eprintln_quietly};
+use crate::cli::network::{self, Base, Network};
 use crate::cli::output::{Printer, counted};
 use crate::cli::progress::Progress;
-use crate::cli::session::{self, Session};
-use crate::daemon::config::Config;
+use crate::cli::session;
 use crate::dht::tree::Index;
 use crate::engine::id::Target;
 use crate::engine::items::{Item, target_of_key};
 
 pub(in crate::cli) fn run(args: GetArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
     let wanted = Wanted::new(&args)?;
-    let (config, output) = session::begin(args.setup, environment)?;
+    let (base, output) = network::begin(args.setup, environment)?;
     match wanted {
-        Wanted::Item(item) => session::block_on(item.get(&config, output)),
+        Wanted::Item(item) => session::block_on(item.get(&base, output)),
         Wanted::File(file) if file.out.is_none() && output.is_json() => Err(Failure::usage(
             "--json and the file would both go to standard output",
             "name a file with -o, or leave --json out",
         )),
-        Wanted::File(file) => session::block_on(file.run(&config, output)),
+        Wanted::File(file) => session::block_on(file.run(&base, output)),
     }
 }
 
@@ -75,14 +75,14 @@ fn target(text: &str) -> Result<Target, Failure> {
 }
 
 impl WantedItem {
-    async fn get(&self, config: &Config, output: Printer) -> Result<Exit, Failure> {
+    async fn get(&self, base: &Base, output: Printer) -> Result<Exit, Failure> {
         let target = self.target;
         let progress = Progress::new("joining the DHT");
-        let session = Session::open(config, self.patience).await?;
+        let network = Network::open(base, self.patience).await?;
         progress.say("asking the nodes nearest to the item");
-        let found = session.get_item(target, &self.salt).await;
+        let found = network.get_item(target, &self.salt).await?;
         drop(progress);
-        session.close().await;
+        network.close().await?;
         let Some(item) = found.item else {
             eprintln_quietly(format_args!("no item {target} was found; {} answered", counted(found.answered, "node")));
             return Ok(Exit::Nothing);

@@ -10,10 +10,10 @@ use super::{check_salt, key};
 use crate::cli::args::PutArgs;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::keep;
+use crate::cli::network::{self, Base, Network};
 use crate::cli::output::{Printer, counted};
 use crate::cli::progress::Progress;
-use crate::cli::session::{self, Session};
-use crate::daemon::config::Config;
+use crate::cli::session;
 use crate::dht::ItemStored;
 use crate::dht::tree::Existing;
 use crate::engine::items::{Item, MAX_VALUE, Mutable, Owner, Value, target_of_key};
@@ -23,13 +23,13 @@ pub(in crate::cli) fn run(args: PutArgs, environment: &[(String, String)]) -> Re
     if let Some(file) = &args.file {
         let existing = if args.resume { Existing::LeaveAlone } else { Existing::Renew };
         let upload = Upload::new(file, args.max_size, existing, args.joining.patience())?;
-        let (config, output) = session::begin(args.setup, environment)?;
-        return session::block_on(upload.run(&config, args.keep, output.staying(args.keep)));
+        let (base, output) = network::begin(args.setup, environment)?;
+        return session::block_on(upload.run(&base, args.keep, output.staying(args.keep)));
     }
     let what = What::new(&args)?;
-    let (config, output) = session::begin(args.setup, environment)?;
+    let (base, output) = network::begin(args.setup, environment)?;
     let output = output.staying(args.keep);
-    session::block_on(what.store(&config, args.keep, |item, stored| report(item, stored, output)))
+    session::block_on(what.store(&base, args.keep, |item, stored| report(item, stored, output)))
 }
 
 /// What is to be stored.
@@ -62,35 +62,35 @@ impl What {
     /// newer value. Where every node refuses it for the same reason, that is the failure.
     pub(super) async fn store(
         &self,
-        config: &Config,
+        base: &Base,
         keep: bool,
         report: impl Fn(&Item, &ItemStored) -> Result<Exit, Failure>,
     ) -> Result<Exit, Failure> {
         if keep {
-            return keep::until_stopped(self.keep(config, report)).await;
+            return keep::until_stopped(self.keep(base, report)).await;
         }
         let progress = Progress::new("joining the DHT");
-        let session = Session::open(config, self.patience).await?;
+        let network = Network::open(base, self.patience).await?;
         progress.say("storing");
-        let item = self.item(&session).await?;
-        let stored = session.put_item(item.clone(), self.cas).await;
+        let item = self.item(&network).await?;
+        let stored = network.put_item(item.clone(), self.cas).await?;
         drop(progress);
-        session.close().await;
+        network.close().await?;
         refusal(&item, self.cas, &stored).map_or_else(|| report(&item, &stored), Err)
     }
 
     async fn keep(
         &self,
-        config: &Config,
+        base: &Base,
         report: impl Fn(&Item, &ItemStored) -> Result<Exit, Failure>,
     ) -> Result<Exit, Failure> {
         let progress = Progress::new("joining the DHT");
-        let session = Session::open_whenever(config, self.patience, &progress).await?;
+        let network = Network::open_whenever(base, self.patience, &progress).await?;
         drop(progress);
-        let item = self.item(&session).await?;
+        let item = self.item(&network).await?;
         let mut cas = self.cas;
         let round = async || {
-            let stored = session.put_item(item.clone(), cas).await;
+            let stored = network.put_item(item.clone(), cas).await?;
             if let Some(refusal) = refusal(&item, cas, &stored) {
                 return Err(refusal);
             }
@@ -100,24 +100,25 @@ impl What {
             }
             report(&item, &stored)
         };
-        keep::again_and_again(ITEM_RENEWAL, *item.target(), session.renewals(), round).await
+        let (renewals, _teller) = network.renewals();
+        keep::again_and_again(ITEM_RENEWAL, *item.target(), renewals, round).await
     }
 
     /// The item, signed if it is a mutable one. Without a sequence number it gets the next one.
-    async fn item(&self, session: &Session) -> Result<Item, Failure> {
+    async fn item(&self, network: &Network) -> Result<Item, Failure> {
         let Some(owner) = &self.owner else { return Ok(Item::Immutable(self.value.clone())) };
         let seq = match self.seq {
             Some(seq) => seq,
-            None => next_seq(session, owner, &self.salt).await?,
+            None => next_seq(network, owner, &self.salt).await?,
         };
         Ok(Item::Mutable(Mutable::sign(owner, &self.salt, seq, self.value.clone())?))
     }
 }
 
 /// One more than what the network has; 1 for a new item.
-async fn next_seq(session: &Session, owner: &Owner, salt: &[u8]) -> Result<i64, Failure> {
+async fn next_seq(network: &Network, owner: &Owner, salt: &[u8]) -> Result<i64, Failure> {
     let target = target_of_key(&owner.public_key(), salt);
-    let found = session.get_item(target, salt).await;
+    let found = network.get_item(target, salt).await?;
     match found.item.as_ref().and_then(Item::seq) {
         None => Ok(1),
         Some(i64::MAX) => Err(Failure::usage("the item has the highest sequence number", "use another --salt")),

@@ -10,11 +10,10 @@ use serde_json::json;
 
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::keep;
+use crate::cli::network::{Base, Network};
 use crate::cli::output::{Printer, counted};
 use crate::cli::progress::Progress;
-use crate::cli::session::Session;
-use crate::daemon::config::Config;
-use crate::dht::tree::{Existing, Tree};
+use crate::dht::tree::{self, Existing, Tree};
 use crate::engine::limits::ITEM_RENEWAL;
 
 /// A file that is to be stored.
@@ -36,38 +35,39 @@ impl Upload {
     }
 
     /// Stores all of it; with `keep`, again every hour until it is stopped.
-    pub(super) async fn run(&self, config: &Config, keep: bool, output: Printer) -> Result<Exit, Failure> {
+    pub(super) async fn run(&self, base: &Base, keep: bool, output: Printer) -> Result<Exit, Failure> {
         if keep {
-            return keep::until_stopped(self.keep(config, output)).await;
+            return keep::until_stopped(self.keep(base, output)).await;
         }
         let progress = Progress::new("joining the DHT");
-        let session = Session::open(config, self.patience).await?;
-        let stored = self.store(&session, self.existing, &progress).await;
+        let network = Network::open(base, self.patience).await?;
+        let stored = self.store(&network, self.existing, &progress).await;
         drop(progress);
-        session.close().await;
+        network.close().await?;
         self.report(stored, output)
     }
 
-    async fn keep(&self, config: &Config, output: Printer) -> Result<Exit, Failure> {
+    async fn keep(&self, base: &Base, output: Printer) -> Result<Exit, Failure> {
         let progress = Progress::new("joining the DHT");
-        let session = Session::open_whenever(config, self.patience, &progress).await?;
+        let network = Network::open_whenever(base, self.patience, &progress).await?;
         drop(progress);
         // What is left alone grows old: only at the beginning.
         let mut existing = self.existing;
         let round = async || {
             let progress = Progress::new("storing");
-            let stored = self.store(&session, std::mem::replace(&mut existing, Existing::Renew), &progress).await;
+            let stored = self.store(&network, std::mem::replace(&mut existing, Existing::Renew), &progress).await;
             drop(progress);
             self.report(stored, output)
         };
-        keep::again_and_again(ITEM_RENEWAL, *self.tree.root, session.renewals(), round).await
+        let (renewals, _teller) = network.renewals();
+        keep::again_and_again(ITEM_RENEWAL, *self.tree.root, renewals, round).await
     }
 
     /// Stores every item once; the number of items that some node took.
-    async fn store(&self, session: &Session, existing: Existing, progress: &Progress) -> usize {
+    async fn store(&self, network: &Network, existing: Existing, progress: &Progress) -> usize {
         let items = counted(self.tree.items.len(), "item");
         let say = |stored| progress.say(format_args!("{stored} of {items} stored"));
-        session.dht().put_tree(&self.tree, existing, say).await
+        tree::store(network, &self.tree, existing, say).await
     }
 
     fn report(&self, stored: usize, output: Printer) -> Result<Exit, Failure> {

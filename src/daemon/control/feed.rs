@@ -78,12 +78,14 @@ impl<T: Named + Serialize + Send + 'static> Feed<T> {
         self.0.ended.send_replace(true);
     }
 
-    /// The events after number `since`: as a stream where the request accepts one, otherwise those that are there.
+    /// The events after number `since`: as a stream where the request accepts one, otherwise those that are there. `held` is
+    /// dropped with the stream.
     pub(super) fn answer(
         &self,
         since: u64,
         headers: &HeaderMap,
         streams: &Arc<Semaphore>,
+        held: impl Send + 'static,
     ) -> Result<Response, Problem> {
         if !accepts_stream(headers) {
             let journal = self.journal();
@@ -92,28 +94,23 @@ impl<T: Named + Serialize + Send + 'static> Feed<T> {
             let body = serde_json::json!({ "lost": since.lost, "events": events });
             return Ok(Json(body).into_response());
         }
-        let permit = Arc::clone(streams).try_acquire_owned();
-        let permit = permit.map_err(|_| Problem::busy("as many streams of events are open as there may be"))?;
-        let mut response = Response::new(Body::from_stream(self.clone().follow(since, permit)));
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        Ok(response)
+        let permit = place(streams)?;
+        Ok(streamed(Body::from_stream(self.clone().follow(since, (permit, held)))))
     }
 
-    /// What is written to a reader that has seen the events up to `seen`. The permit is free again when it is dropped.
+    /// What is written to a reader that has seen the events up to `seen`. `held` is dropped with it.
     fn follow(
         self,
         seen: u64,
-        permit: OwnedSemaphorePermit,
+        held: impl Send + 'static,
     ) -> impl Stream<Item = Result<String, std::convert::Infallible>> {
         let changes = self.0.ended.subscribe();
-        stream::unfold((self, seen, changes, permit), async |(feed, mut seen, mut changes, permit)| {
+        stream::unfold((self, seen, changes, held), async |(feed, mut seen, mut changes, held)| {
             loop {
                 let ended = *changes.borrow_and_update();
                 let text = feed.written(&mut seen);
                 if !text.is_empty() {
-                    return Some((Ok(text), (feed, seen, changes, permit)));
+                    return Some((Ok(text), (feed, seen, changes, held)));
                 }
                 if ended {
                     return None;
@@ -121,7 +118,7 @@ impl<T: Named + Serialize + Send + 'static> Feed<T> {
                 match tokio::time::timeout(KEEP_ALIVE, changes.changed()).await {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return None,
-                    Err(_) => return Some((Ok(": still there\n\n".to_owned()), (feed, seen, changes, permit))),
+                    Err(_) => return Some((Ok(": still there\n\n".to_owned()), (feed, seen, changes, held))),
                 }
             }
         })
@@ -145,8 +142,39 @@ impl<T: Named + Serialize + Send + 'static> Feed<T> {
     }
 }
 
+/// A stream that tells the same thing again and again, as it is then.
+pub(super) fn again_and_again<T: Serialize, F: Future<Output = T> + Send + 'static>(
+    name: &'static str,
+    every: Duration,
+    streams: &Arc<Semaphore>,
+    look: impl Fn() -> F + Send + 'static,
+) -> Result<Response, Problem> {
+    let permit = place(streams)?;
+    let ticks = tokio::time::interval(every);
+    let events = stream::unfold((ticks, look, permit), move |(mut ticks, look, permit)| async move {
+        ticks.tick().await;
+        let data = serde_json::to_string(&look().await).expect("events are plain records");
+        Some((Ok::<_, std::convert::Infallible>(format!("event: {name}\ndata: {data}\n\n")), (ticks, look, permit)))
+    });
+    Ok(streamed(Body::from_stream(events)))
+}
+
+/// A place for one more stream.
+fn place(streams: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
+    let place = Arc::clone(streams).try_acquire_owned();
+    place.map_err(|_| Problem::busy("as many streams of events are open as there may be"))
+}
+
+fn streamed(body: Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
 /// Whether the client asks for a stream rather than for what is there.
-fn accepts_stream(headers: &HeaderMap) -> bool {
+pub(super) fn accepts_stream(headers: &HeaderMap) -> bool {
     let accepts = headers.get_all("accept").iter().filter_map(|value| value.to_str().ok());
     accepts.flat_map(|list| list.split(',')).any(|kind| kind.trim().starts_with("text/event-stream"))
 }
@@ -173,15 +201,11 @@ mod tests {
         }
     }
 
-    fn permit() -> OwnedSemaphorePermit {
-        Arc::new(Semaphore::new(1)).try_acquire_owned().expect("one is free")
-    }
-
     #[tokio::test(start_paused = true)]
     async fn a_reader_has_what_it_has_not_seen_then_what_comes_then_the_end() {
         let feed = Feed::new(2);
         (0..4).for_each(|number| feed.push(Tick { number }));
-        let mut reader = Box::pin(feed.clone().follow(1, permit()));
+        let mut reader = Box::pin(feed.clone().follow(1, ()));
         let text = reader.next().await.unwrap().unwrap();
         assert!(
             text.starts_with("event: lost\ndata: {\"event\":\"lost\",\"lost\":1}\n\nid: 3\nevent: tick\ndata: "),

@@ -3,7 +3,8 @@
 //! * The Unix socket is for those whom the system lets into the data folder: they may do everything.
 //! * Web pages of other sites may do nothing ([`page`]).
 //! * With the token everything may be done.
-//! * Without, programs on this host may read, as long as no proxy speaks for somebody else.
+//! * Without, programs on this host may read, as long as no proxy speaks for somebody else, and anybody may have the empty
+//!   page and log in.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -19,6 +20,9 @@ use crate::tracker::server::HostName;
 
 /// The cookie that holds the token of a browser.
 pub(super) const COOKIE_NAME: &str = "trackerless-control";
+
+/// What a browser needs before anybody has logged in. It tells nothing of the node.
+const OF_THE_PAGE: [&str; 6] = ["/", "/dashboard/style.css", "/dashboard/app.js", "/session", "/login", "/logout"];
 
 /// Which way a request came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +55,9 @@ impl Guard {
         if let Some(sign) = page::sign_of_other_site(head, |name| self.is_ours(name, here)) {
             return Err(of_other_site(sign));
         }
+        if OF_THE_PAGE.contains(&head.uri.path()) {
+            return Ok(());
+        }
         match self.token_of(head) {
             Some(true) => return Ok(()),
             Some(false) => return Err(Problem::unauthorized("the token is not the one of this node")),
@@ -81,11 +88,11 @@ impl Guard {
     }
 
     /// Whether the token that the request brings is right; `None` if it brings none.
-    fn token_of(&self, head: &Parts) -> Option<bool> {
+    pub(super) fn token_of(&self, head: &Parts) -> Option<bool> {
         let header = head.headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
         match header {
             Some(value) => Some(bearer(value).is_some_and(|token| self.token.is(token))),
-            None => cookie(head).map(|token| self.token.is(token)),
+            None => cookie(head).map(|token| hex::decode(token).is_ok_and(|token| self.token.is(token))),
         }
     }
 }
@@ -145,7 +152,8 @@ mod tests {
             ("OPTIONS", &[], 401),
             ("POST", &[right], 200),
             ("POST", &[("authorization", "bearer 0123456789abcdef")], 200),
-            ("POST", &[("cookie", "a=b; trackerless-control=0123456789abcdef")], 200),
+            ("POST", &[("cookie", "a=b; trackerless-control=30313233343536373839616263646566")], 200),
+            ("POST", &[("cookie", "trackerless-control=0123456789abcdef")], 401),
             ("POST", &[("cookie", "trackerless-control=x")], 401),
             ("GET", &[("authorization", "Bearer 0123456789abcdee")], 401),
             ("GET", &[("authorization", "Basic 0123456789abcdef")], 401),

@@ -4,6 +4,7 @@
 //! who may do what; `routes` has one file per kind of thing; what is sent and read is in [`record`]. Whatever a client can
 //! grow is bounded: connections, heads and bodies by the accept loop, streams of events, lookups and their events here.
 
+pub mod client;
 mod door;
 mod events;
 mod feed;
@@ -36,7 +37,7 @@ use self::feed::Feed;
 use self::guard::{Guard, Way};
 use self::lookups::Lookups;
 use self::token::Token;
-use super::config::{BasePath, Config};
+use super::config::Config;
 use super::view::{Facts, View};
 use crate::dht::Dht;
 use crate::index::service::Index;
@@ -124,6 +125,7 @@ impl Bound {
     pub async fn serve(self, config: &Config, dht: &Dht, gateway: Option<Monitor>, index: Option<Arc<Index>>) {
         let Self { doors, guard } = self;
         let control = Arc::new(Control {
+            guard,
             dht: dht.clone(),
             gateway,
             index,
@@ -134,8 +136,7 @@ impl Bound {
             questions: Semaphore::new(QUESTIONS),
             began: Instant::now(),
         });
-        let service =
-            Service { router: routes::router(Arc::clone(&control)), guard, base: config.control_base_path.clone() };
+        let service = Service { router: routes::router(Arc::clone(&control)), control: Arc::clone(&control) };
         let (by_tcp, by_unix) = (service.clone(), service);
         let is_proxy = |ip| config.control_trusted_proxies.iter().any(|range| range.contains(ip));
         let tcp = async {
@@ -166,6 +167,7 @@ impl Bound {
 /// What all routes share.
 #[derive(Debug)]
 struct Control {
+    guard: Guard,
     dht: Dht,
     gateway: Option<Monitor>,
     index: Option<Arc<Index>>,
@@ -203,20 +205,19 @@ impl Control {
 #[derive(Clone, Debug)]
 struct Service {
     router: Router,
-    guard: Guard,
-    base: BasePath,
+    control: Arc<Control>,
 }
 
 impl Service {
     async fn answer(self, way: Way, request: Request<Bytes>) -> Response {
         let (mut head, body) = request.into_parts();
-        let mut response = match self.guard.check(way, &head) {
+        head.uri = without_base(&head.uri, self.control.config().control_base_path.as_str());
+        let mut response = match self.control.guard.check(way, &head) {
             Err(problem) => {
                 tracing::debug!(?way, path = head.uri.path(), why = problem.detail, "a request that may not be served");
                 problem.into_response()
             }
             Ok(()) => {
-                head.uri = without_base(&head.uri, self.base.as_str());
                 let answered = self.router.oneshot(Request::from_parts(head, Body::from(body))).await;
                 answered.unwrap_or_else(|never| match never {})
             }

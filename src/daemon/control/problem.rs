@@ -23,6 +23,9 @@ pub struct Problem {
     /// Everything that is wrong, where that may be several things.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldProblem>,
+    /// Time after which it may be tried again, in seconds, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_secs: Option<u64>,
 }
 
 /// What is wrong with one of several values.
@@ -44,6 +47,7 @@ impl Problem {
             detail: detail.to_string(),
             cure: cure.to_string(),
             errors: Vec::new(),
+            retry_secs: None,
         }
     }
 

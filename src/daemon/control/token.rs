@@ -53,7 +53,7 @@ impl Token {
     }
 
     /// Whether `text` is the token. The time taken tells nothing of how near it comes: hashes are compared, as a whole.
-    pub(super) fn is(&self, text: &str) -> bool {
+    pub(super) fn is(&self, text: impl AsRef<[u8]>) -> bool {
         let other: [u8; 32] = Sha256::digest(text).into();
         self.0.iter().zip(other).fold(0, |differences, (ours, theirs)| differences | (ours ^ theirs)) == 0
     }

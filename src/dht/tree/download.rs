@@ -4,7 +4,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use futures_util::{StreamExt, stream};
 
-use super::{AT_ONCE, Index, LEAF, MAX_LEVELS};
+use super::{AT_ONCE, Index, LEAF, MAX_LEVELS, Shelf};
 use crate::dht::Dht;
 use crate::engine::id::Target;
 use crate::engine::items::{Item, Value};
@@ -86,18 +86,7 @@ impl Dht {
     /// # Errors
     /// An index is missing or none, or the file has more than `most` bytes.
     pub async fn find_tree(&self, root: Target, most: u64) -> Result<FileTree, TreeError> {
-        let top = self.index(root, None).await?;
-        let size = top.size;
-        if size > most {
-            return Err(TreeError::TooLarge { size, most });
-        }
-        let mut level = vec![top];
-        for _ in 0..MAX_LEVELS {
-            if level.first().is_some_and(|index| index.levels > 0) {
-                level = self.indices_below(&level).await?;
-            }
-        }
-        Ok(FileTree { root, size, leaves: leaves(&level) })
+        find(self, root, most).await
     }
 
     /// Gets the blocks that `file` lacks, each into its place, and tells `progress` the number of bytes that are there so
@@ -110,52 +99,84 @@ impl Dht {
         &self,
         tree: &FileTree,
         file: &mut (impl Read + Write + Seek),
-        mut progress: impl FnMut(u64),
+        progress: impl FnMut(u64),
     ) -> Result<u64, TreeError> {
-        let missing = tree.missing(file)?;
-        let before = tree.size - missing.iter().map(|leaf| leaf.size).sum::<u64>();
-        let (mut done, mut lost) = (before, 0);
-        let blocks = stream::iter(&missing).map(async |leaf| (leaf, self.immutable(leaf.target).await));
-        let mut blocks = blocks.buffer_unordered(AT_ONCE);
-        while let Some((leaf, value)) = blocks.next().await {
-            match value.as_ref().and_then(Value::contents).filter(|contents| contents.len() as u64 == leaf.size) {
-                Some(contents) => {
-                    file.seek(SeekFrom::Start(leaf.at))?;
-                    file.write_all(contents)?;
-                    done += leaf.size;
-                }
-                None => lost += 1,
+        fetch(self, tree, file, progress).await
+    }
+}
+
+/// [`Dht::find_tree`] on any shelf.
+///
+/// # Errors
+/// An index is missing or none, or the file has more than `most` bytes.
+pub async fn find(shelf: &impl Shelf, root: Target, most: u64) -> Result<FileTree, TreeError> {
+    let top = index(shelf, root, None).await?;
+    let size = top.size;
+    if size > most {
+        return Err(TreeError::TooLarge { size, most });
+    }
+    let mut level = vec![top];
+    for _ in 0..MAX_LEVELS {
+        if level.first().is_some_and(|index| index.levels > 0) {
+            level = indices_below(shelf, &level).await?;
+        }
+    }
+    Ok(FileTree { root, size, leaves: leaves(&level) })
+}
+
+/// [`Dht::get_tree`] on any shelf.
+///
+/// # Errors
+/// A block is missing, or the file cannot be read or written.
+pub async fn fetch(
+    shelf: &impl Shelf,
+    tree: &FileTree,
+    file: &mut (impl Read + Write + Seek),
+    mut progress: impl FnMut(u64),
+) -> Result<u64, TreeError> {
+    let missing = tree.missing(file)?;
+    let before = tree.size - missing.iter().map(|leaf| leaf.size).sum::<u64>();
+    let (mut done, mut lost) = (before, 0);
+    let blocks = stream::iter(&missing).map(async |leaf| (leaf, immutable(shelf, leaf.target).await));
+    let mut blocks = blocks.buffer_unordered(AT_ONCE);
+    while let Some((leaf, value)) = blocks.next().await {
+        match value.as_ref().and_then(Value::contents).filter(|contents| contents.len() as u64 == leaf.size) {
+            Some(contents) => {
+                file.seek(SeekFrom::Start(leaf.at))?;
+                file.write_all(contents)?;
+                done += leaf.size;
             }
-            progress(done);
+            None => lost += 1,
         }
-        if lost > 0 { Err(TreeError::NotFound { lost, total: tree.blocks() }) } else { Ok(before) }
+        progress(done);
     }
+    if lost > 0 { Err(TreeError::NotFound { lost, total: tree.blocks() }) } else { Ok(before) }
+}
 
-    /// The indices under those of `level`, in order. Indices are few: one for 48 leaves.
-    async fn indices_below(&self, level: &[Index]) -> Result<Vec<Index>, TreeError> {
-        let below = level.iter().flat_map(|index| {
-            index.targets.iter().enumerate().map(|(place, target)| (*target, index.levels - 1, index.size_below(place)))
-        });
-        let below: Vec<(Target, u8, u64)> = below.collect();
-        let found = stream::iter(below)
-            .map(async |(target, levels, size)| self.index(target, Some((levels, size))).await)
-            .buffered(AT_ONCE);
-        found.collect::<Vec<_>>().await.into_iter().collect()
-    }
+/// The indices under those of `level`, in order. Indices are few: one for 48 leaves.
+async fn indices_below(shelf: &impl Shelf, level: &[Index]) -> Result<Vec<Index>, TreeError> {
+    let below = level.iter().flat_map(|index| {
+        index.targets.iter().enumerate().map(|(place, target)| (*target, index.levels - 1, index.size_below(place)))
+    });
+    let below: Vec<(Target, u8, u64)> = below.collect();
+    let found = stream::iter(below)
+        .map(async |(target, levels, size)| index(shelf, target, Some((levels, size))).await)
+        .buffered(AT_ONCE);
+    found.collect::<Vec<_>>().await.into_iter().collect()
+}
 
-    /// The index under `target`, of the levels and size that the one above it names.
-    async fn index(&self, target: Target, expected: Option<(u8, u64)>) -> Result<Index, TreeError> {
-        let value = self.immutable(target).await.ok_or(TreeError::NotFound { lost: 1, total: 1 })?;
-        let index = Index::read(&value);
-        let index = index.filter(|index| expected.is_none_or(|expected| expected == (index.levels, index.size)));
-        index.ok_or(TreeError::NoIndex(target))
-    }
+/// The index under `target`, of the levels and size that the one above it names.
+async fn index(shelf: &impl Shelf, target: Target, expected: Option<(u8, u64)>) -> Result<Index, TreeError> {
+    let value = immutable(shelf, target).await.ok_or(TreeError::NotFound { lost: 1, total: 1 })?;
+    let index = Index::read(&value);
+    let index = index.filter(|index| expected.is_none_or(|expected| expected == (index.levels, index.size)));
+    index.ok_or(TreeError::NoIndex(target))
+}
 
-    async fn immutable(&self, target: Target) -> Option<Value> {
-        match self.get_item(target, b"").await.item? {
-            Item::Immutable(value) => Some(value),
-            Item::Mutable(_) => None,
-        }
+async fn immutable(shelf: &impl Shelf, target: Target) -> Option<Value> {
+    match shelf.get_item(target, b"").await.item? {
+        Item::Immutable(value) => Some(value),
+        Item::Mutable(_) => None,
     }
 }
 

@@ -12,11 +12,31 @@ use std::collections::BTreeSet;
 
 use bendy::decoding::Decoder;
 
+use crate::dht::{Dht, ItemFound, ItemStored};
 use crate::engine::id::{Id, Target};
 use crate::engine::items::{Item, MAX_VALUE, Value};
 
-pub use download::{FileTree, TreeError};
-pub use upload::Existing;
+pub use download::{FileTree, TreeError, fetch, find};
+pub use upload::{Existing, store};
+
+/// Where items are stored and found: a node of this program, or one that runs elsewhere.
+pub trait Shelf {
+    /// Looks for the item under `target`.
+    fn get_item(&self, target: Target, salt: &[u8]) -> impl Future<Output = ItemFound>;
+
+    /// Stores an item.
+    fn put_item(&self, item: Item, cas: Option<i64>) -> impl Future<Output = ItemStored>;
+}
+
+impl Shelf for Dht {
+    async fn get_item(&self, target: Target, salt: &[u8]) -> ItemFound {
+        Self::get_item(self, target, salt).await
+    }
+
+    async fn put_item(&self, item: Item, cas: Option<i64>) -> ItemStored {
+        Self::put_item(self, item, cas).await
+    }
+}
 
 /// Bytes of the file in a leaf: a string of them just fills an item.
 pub const LEAF: usize = MAX_VALUE - "996:".len();

@@ -2,7 +2,7 @@
 
 use futures_util::{StreamExt, stream};
 
-use super::{AT_ONCE, Tree};
+use super::{AT_ONCE, Shelf, Tree};
 use crate::dht::Dht;
 use crate::engine::items::Item;
 
@@ -42,14 +42,19 @@ impl Dht {
     /// # Ok(()) }
     /// ```
     pub async fn put_tree(&self, tree: &Tree, existing: Existing, progress: impl FnMut(usize)) -> usize {
-        store_all(&tree.items, |item| self.put_of_tree(item, existing), progress).await
+        store(self, tree, existing, progress).await
     }
+}
 
-    /// Stores one item, unless it should be left alone where it is; whether the network has it then.
-    async fn put_of_tree(&self, item: &Item, existing: Existing) -> bool {
-        existing == Existing::LeaveAlone && self.get_item(item.target(), b"").await.item.is_some()
-            || !self.put_item(item.clone(), None).await.stored_at.is_empty()
-    }
+/// [`Dht::put_tree`] on any shelf.
+pub async fn store(shelf: &impl Shelf, tree: &Tree, existing: Existing, progress: impl FnMut(usize)) -> usize {
+    store_all(&tree.items, |item| put_of_tree(shelf, item, existing), progress).await
+}
+
+/// Stores one item, unless it should be left alone where it is; whether the network has it then.
+async fn put_of_tree(shelf: &impl Shelf, item: &Item, existing: Existing) -> bool {
+    existing == Existing::LeaveAlone && shelf.get_item(item.target(), b"").await.item.is_some()
+        || !shelf.put_item(item.clone(), None).await.stored_at.is_empty()
 }
 
 /// Stores the items, several at a time, and the last one, the root, when all others are there. The number of items that

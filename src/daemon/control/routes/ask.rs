@@ -96,7 +96,7 @@ pub(super) async fn sample(
             Err(Problem::new(StatusCode::NOT_IMPLEMENTED, format_args!("{address}: {error}"), "ask another node"))
         }
         Err(SampleError::TooSoon(wait)) => Err(Problem {
-            status: StatusCode::TOO_MANY_REQUESTS.as_u16(),
+            retry_secs: Some(wait.as_secs()),
             ..Problem::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 SampleError::TooSoon(wait),

@@ -21,5 +21,5 @@ pub(super) async fn events(
     Asked(query): Asked<SinceQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    control.happenings.answer(last_seen(query.since, &headers), &headers, &control.streams)
+    control.happenings.answer(last_seen(query.since, &headers), &headers, &control.streams, ())
 }

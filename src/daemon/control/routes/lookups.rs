@@ -12,7 +12,7 @@ use utoipa::IntoParams;
 
 use super::extract::{Asked, Body, Named};
 use crate::daemon::control::Control;
-use crate::daemon::control::feed::last_seen;
+use crate::daemon::control::feed::{accepts_stream, last_seen};
 use crate::daemon::control::problem::Problem;
 use crate::daemon::control::record::{AnnounceRequest, LookupEvent, LookupRecord, LookupRequest};
 use crate::torrent::Torrent;
@@ -23,13 +23,16 @@ pub(super) async fn list(State(control): State<Arc<Control>>) -> Json<Vec<Lookup
     Json(control.lookups.list())
 }
 
-/// Starts a lookup for the peers of a torrent; with `announce`, it announces at the nodes that it finds.
+/// Starts a lookup for the peers of a torrent; with `announce`, it announces at the nodes that it finds. Those who accept
+/// `text/event-stream` get its events at once, and end it when they leave.
 #[utoipa::path(post, path = "/api/v1/lookups", tag = "lookups", request_body = LookupRequest, responses(
+    (status = 200, body = LookupEvent, content_type = "text/event-stream"),
     (status = 201, body = LookupRecord, headers(("Location", description = "Path of the lookup."))),
     (status = 400, body = Problem), (status = 401, body = Problem), (status = 415, body = Problem),
     (status = 503, body = Problem)))]
 pub(super) async fn start(
     State(control): State<Arc<Control>>,
+    headers: HeaderMap,
     Body(request): Body<LookupRequest>,
 ) -> Result<Response, Problem> {
     let cure = "give an infohash of 40 hexadecimal digits, or a magnet URI";
@@ -38,8 +41,26 @@ pub(super) async fn start(
         return Err(Problem::bad("port 0 is none", "give the port on which the client listens"));
     }
     let lookup = control.lookups.start(control.dht.clone(), torrent.infohashes.to_vec(), request.announce)?;
+    if accepts_stream(&headers)
+        && let Some(feed) = control.lookups.feed(lookup.id)
+    {
+        let reader = Reader { control: Arc::clone(&control), lookup: lookup.id };
+        return feed.answer(0, &headers, &control.streams, reader);
+    }
     let location = format!("{}/api/v1/lookups/{}", control.config().control_base_path.as_str(), lookup.id);
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(lookup)).into_response())
+}
+
+/// The reader of a lookup that nobody else knows of: the lookup ends with it.
+struct Reader {
+    control: Arc<Control>,
+    lookup: u64,
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.control.lookups.cancel(self.lookup);
+    }
 }
 
 /// How far a lookup is.
@@ -80,7 +101,7 @@ pub(super) async fn events(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let feed = control.lookups.feed(id).ok_or_else(|| no_lookup(id))?;
-    feed.answer(last_seen(query.since, &headers), &headers, &control.streams)
+    feed.answer(last_seen(query.since, &headers), &headers, &control.streams, ())
 }
 
 fn no_lookup(id: u64) -> Problem {

@@ -6,6 +6,7 @@ mod events;
 mod extract;
 mod items;
 mod lookups;
+mod page;
 mod search;
 mod settings;
 mod state;
@@ -25,7 +26,7 @@ use super::problem::{no_such_method, no_such_path};
 #[derive(OpenApi)]
 #[openapi(
     info(title = "trackerless", description = "The control interface of a running node."),
-    tags((name = "state"), (name = "lookups"), (name = "network"), (name = "items"), (name = "index"), (name = "settings"), (name = "events"))
+    tags((name = "state"), (name = "lookups"), (name = "network"), (name = "items"), (name = "index"), (name = "settings"), (name = "events"), (name = "page"))
 )]
 struct Head;
 
@@ -34,13 +35,14 @@ pub(super) fn router(control: Arc<Control>) -> Router {
     let (router, document) = documented().split_for_parts();
     let document = Json(finished(document));
     let router = router.route("/api/v1/openapi.json", axum::routing::get(async move || document.clone()));
-    router.fallback(no_such_path).method_not_allowed_fallback(no_such_method).with_state(control)
+    router.merge(page::files()).fallback(no_such_path).method_not_allowed_fallback(no_such_method).with_state(control)
 }
 
 fn documented() -> OpenApiRouter<Arc<Control>> {
     OpenApiRouter::with_openapi(Head::openapi())
         .routes(routes!(state::live))
         .routes(routes!(state::health))
+        .routes(routes!(state::metrics))
         .routes(routes!(state::status))
         .routes(routes!(state::nodes))
         .routes(routes!(state::swarms))
@@ -60,6 +62,9 @@ fn documented() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(items::put))
         .routes(routes!(settings::list, settings::patch))
         .routes(routes!(events::events))
+        .routes(routes!(page::session))
+        .routes(routes!(page::login))
+        .routes(routes!(page::logout))
 }
 
 /// The document with the version of the program.

@@ -1,20 +1,27 @@
 //! How the node is.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::extract::Asked;
 use crate::daemon::control::Control;
+use crate::daemon::control::feed::{accepts_stream, again_and_again};
 use crate::daemon::control::problem::Problem;
 use crate::daemon::control::record::{KnownRecord, OwnAnnounceRecord, OwnAnnouncesRecord, millis};
+use crate::daemon::metrics;
 use crate::daemon::view::{GatewayView, View};
 use crate::engine::routing::Health;
+
+/// Time between two events with all figures.
+const STATUS_EVERY: Duration = Duration::from_secs(2);
 
 /// The program runs: for supervisors.
 #[utoipa::path(get, path = "/live", tag = "state", responses((status = 200, body = str)))]
@@ -39,10 +46,25 @@ pub(super) struct HealthRecord {
     verdict: String,
 }
 
-/// All figures of the node.
-#[utoipa::path(get, path = "/api/v1/status", tag = "state", responses((status = 200, body = View)))]
-pub(super) async fn status(State(control): State<Arc<Control>>) -> Json<View> {
-    Json(control.view().await)
+/// All figures as metrics.
+#[utoipa::path(get, path = "/metrics", tag = "state",
+    responses((status = 200, body = str, content_type = "application/openmetrics-text")))]
+pub(super) async fn metrics(State(control): State<Arc<Control>>) -> Response {
+    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render(control.view().await)).into_response()
+}
+
+/// All figures of the node; to those who accept `text/event-stream`, again and again, as events `status`.
+#[utoipa::path(get, path = "/api/v1/status", tag = "state", responses(
+    (status = 200, content((View = "application/json"), (View = "text/event-stream"))), (status = 503, body = Problem)))]
+pub(super) async fn status(State(control): State<Arc<Control>>, headers: HeaderMap) -> Result<Response, Problem> {
+    if !accepts_stream(&headers) {
+        return Ok(Json(control.view().await).into_response());
+    }
+    let streams = Arc::clone(&control.streams);
+    again_and_again("status", STATUS_EVERY, &streams, move || {
+        let control = Arc::clone(&control);
+        async move { control.view().await }
+    })
 }
 
 /// The contacts of its routing tables.

@@ -11,7 +11,9 @@ use tower::ServiceExt as _;
 use super::super::{Control, QUESTIONS, STREAMS, events};
 use super::*;
 use crate::daemon::config::{Config, Settings};
+use crate::daemon::control::guard::Guard;
 use crate::daemon::control::lookups::Lookups;
+use crate::daemon::control::token::Token;
 use crate::dht::Dht;
 use crate::index::record::import;
 use crate::index::service::{Index, Mode};
@@ -26,6 +28,7 @@ async fn two_nodes() -> (Dht, Router) {
     let second = loopback().bootstrap([first.local_addrs()[0].to_string()]).start().await.unwrap();
     second.bootstrapped().await;
     let control = Control {
+        guard: Guard { token: Token::new("a token"), names: Vec::new(), local: None },
         dht: second,
         gateway: None,
         index: Some(Arc::new(index())),
@@ -94,6 +97,7 @@ fn example(method: &str, path: &str, first: &Dht, lookup: u64) -> (String, Value
     let body = match (method, path) {
         ("POST", "/api/v1/lookups") => json!({ "target": HASH }),
         ("PUT", "/api/v1/items") => json!({ "item": { "value": hex::encode("5:hello") } }),
+        ("POST", "/login") => json!({ "token": "a token" }),
         ("PATCH", _) => json!({ "new_destinations_burst": 300 }),
         _ => Value::Null,
     };
@@ -190,7 +194,9 @@ async fn what_is_wrong_is_told_with_its_cure() {
     let (_first, router) = two_nodes().await;
     let long = "x".repeat(500);
     for (method, target, headers, body, status) in [
-        ("GET", "/", &[][..], Value::Null, 404),
+        ("GET", "/nothing", &[][..], Value::Null, 404),
+        ("POST", "/login", &JSON, json!({ "token": "another" }), 401),
+        ("POST", "/login", &JSON, json!({}), 400),
         ("GET", "/api/v2/status", &[], Value::Null, 404),
         ("GET", "/api/v1/lookups/77", &[], Value::Null, 404),
         ("DELETE", "/api/v1/lookups/77", &[], Value::Null, 404),
@@ -294,4 +300,24 @@ async fn streams_of_events_are_bounded() {
     assert_eq!(open().await.status(), StatusCode::SERVICE_UNAVAILABLE);
     streams.pop();
     assert_eq!(open().await.status(), StatusCode::OK, "a reader that leaves makes room");
+}
+
+#[tokio::test]
+async fn the_page_is_served_under_a_strict_policy_and_its_cookie_is_for_it_alone() {
+    let (_first, router) = two_nodes().await;
+    for file in crate::daemon::dashboard::FILES {
+        let answer = router.clone().oneshot(Request::get(file.path).body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.headers()["content-type"], file.kind);
+        let policy = answer.headers()["content-security-policy"].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none'; ") && !policy.contains("unsafe"), "{policy}");
+    }
+    let body = Body::from(json!({ "token": "a token" }).to_string());
+    let login = Request::post("/login").header("content-type", "application/json").body(body).unwrap();
+    let answer = router.clone().oneshot(login).await.unwrap();
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap().to_owned();
+    assert!(cookie.contains("; HttpOnly; SameSite=Strict; Path=/; ") && !cookie.contains("a token"), "{cookie}");
+    let cookie = cookie.split(';').next().unwrap();
+    let session = send(&router, "GET", "/session", &[("cookie", cookie)], &Value::Null).await;
+    assert_eq!(session.body["logged_in"], true, "{session:?}");
+    assert_eq!(get(&router, "/session").await.body["logged_in"], false);
 }

@@ -1,0 +1,310 @@
+//! The metrics: the figures of a [`View`] in OpenMetrics, for Prometheus and whatever reads its text.
+//!
+//! [`METRICS`] is the one list: the answer of `/metrics` and docs/METRICS.md are made from it. Labels have few values:
+//! addresses of ours, families, and words of the program, never anything that a remote chooses.
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::view::{HistogramView, Named, NodeView, View};
+
+/// What every name begins with.
+pub const PREFIX: &str = "trackerless";
+
+/// The type of the text (OpenMetrics 1.0).
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// One metric.
+#[derive(Debug)]
+pub struct Metric {
+    /// Its name, without the prefix, the unit and the `_total` of counters.
+    pub name: &'static str,
+    /// What it counts or measures.
+    pub meaning: &'static str,
+    /// Its unit; empty for numbers of things.
+    pub unit: &'static str,
+    /// What kind of number it is.
+    pub kind: Kind,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+    samples: fn(&View) -> Vec<Sample>,
+}
+
+/// What kind of number a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A number that only grows, from 0 at the start.
+    Counter,
+    /// A number that comes and goes.
+    Gauge,
+    /// How many things took how long.
+    Histogram,
+}
+
+/// One value of a metric, with the values of its labels in their order.
+struct Sample {
+    labels: Vec<String>,
+    value: Value,
+}
+
+enum Value {
+    Count(u64),
+    Level(f64),
+    Histogram(HistogramView),
+}
+
+/// Makes of each row an element of [`METRICS`]: the meaning as a comment, the kind, the name, the unit, the labels, and how
+/// the values follow from a view.
+macro_rules! metrics {
+    ($( #[doc = $meaning:literal] $kind:ident $name:ident($unit:literal) $labels:tt = $samples:expr; )+) => {
+        /// All metrics, in the order in which they are told.
+        pub static METRICS: [Metric; [$( stringify!($name), )+].len()] = [$( Metric {
+            name: stringify!($name),
+            meaning: $meaning.trim_ascii(),
+            unit: $unit,
+            kind: Kind::$kind,
+            labels: &$labels,
+            samples: $samples,
+        }, )+];
+    };
+}
+
+metrics! {
+    /// 1 for the version that runs
+    Gauge build("") ["version"] = |view| vec![Sample { labels: vec![view.version.clone()], value: Value::Level(1.0) }];
+    /// Time since the node was started
+    Gauge uptime("seconds") [] = |view| level(view.uptime_secs);
+    /// 1 if the node has joined the network and other nodes answer, otherwise 0
+    Gauge ready("") [] = |view| level(f64::from(u8::from(view.ready)));
+    /// Contacts in the routing table: `all` of them, and those that are `good` (BEP 5)
+    Gauge contacts("") ["address", "family", "state"] = |view| of_states(view, |node| {
+        vec![("all", node.contacts), ("good", node.good_contacts)]
+    });
+    /// Estimated number of nodes in the network
+    Gauge network_size("nodes") ["address", "family"] = |view| {
+        let known = view.nodes.iter().filter_map(|node| Some((node, node.network_size?)));
+        known.map(|(node, size)| Sample { labels: place(node), value: Value::Level(size as f64) }).collect()
+    };
+    /// Infohashes that others store with the node
+    Gauge swarms("") ["address", "family"] = |view| of_nodes(view, |node| node.swarms);
+    /// Peers that others store with the node
+    Gauge peers("") ["address", "family"] = |view| of_nodes(view, |node| node.peers);
+    /// Items that others store with the node (BEP 44)
+    Gauge items("") ["address", "family"] = |view| of_nodes(view, |node| node.items);
+    /// Announces of the node's own that live: `all` of them, and those that another query has `seen`
+    Gauge own_announces("") ["address", "family", "state"] = |view| of_states(view, |node| {
+        vec![("all", node.own_announces), ("seen", node.own_announces_seen)]
+    });
+    /// Datagrams that were received and sent
+    Counter datagrams("") ["address", "family", "direction"] = |view| of_directions(view, |node| {
+        [node.traffic.received, node.traffic.sent]
+    });
+    /// Bytes of those datagrams, without headers
+    Counter datagrams("bytes") ["address", "family", "direction"] = |view| of_directions(view, |node| {
+        [node.traffic.received_bytes, node.traffic.sent_bytes]
+    });
+    /// Queries that the node sent
+    Counter queries_sent("") ["address", "family"] = |view| counts(view, |node| node.traffic.queries_sent);
+    /// Replies to queries of others that the node sent, errors among them
+    Counter replies_sent("") ["address", "family"] = |view| counts(view, |node| node.traffic.replies_sent);
+    /// Queries of others that were answered
+    Counter queries_served("") ["address", "family", "method"] = |view| named(view, |node| &node.served);
+    /// What was not done for others, or not taken from them
+    Counter refused("") ["address", "family", "reason"] = |view| named(view, |node| &node.refused);
+    /// What became of the node's own queries
+    Counter own_queries("") ["address", "family", "outcome"] = |view| named(view, |node| &node.own_queries);
+    /// Time from the begin of a lookup for peers to its first peer; lookups without any are not counted
+    Histogram lookup_first_peer("seconds") [] = |view| histogram(&view.lookups.first_peer);
+    /// Time from the begin of a lookup for peers to its end
+    Histogram lookup("seconds") [] = |view| histogram(&view.lookups.end);
+    /// Infohashes that the gateway remembers
+    Gauge gateway_torrents("") [] = |view| gateway(view, |gateway| gateway.torrents);
+    /// Answers of the gateway that wait for peers
+    Gauge gateway_held_answers("") [] = |view| gateway(view, |gateway| gateway.held);
+    /// Memory that the gateway's torrents take
+    Gauge gateway_memory("bytes") [] = |view| gateway(view, |gateway| gateway.bytes);
+    /// Memory that the program may take, as configured
+    Gauge memory_limit("bytes") [] = |view| level(view.memory_limit_bytes as f64);
+}
+
+/// The text of all metrics.
+#[must_use]
+pub fn render(view: View) -> String {
+    let mut registry = Registry::with_prefix(PREFIX);
+    registry.register_collector(Box::new(Snapshot(view)));
+    let mut text = String::new();
+    encode(&mut text, &registry).expect("a string takes all");
+    text
+}
+
+impl Metric {
+    /// The name as it is scraped; of a histogram, what its three names begin with.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        let unit = if self.unit.is_empty() { String::new() } else { format!("_{}", self.unit) };
+        let total = if self.kind == Kind::Counter { "_total" } else { "" };
+        format!("{PREFIX}_{}{unit}{total}", self.name)
+    }
+}
+
+#[derive(Debug)]
+struct Snapshot(View);
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        for metric in &METRICS {
+            let samples = (metric.samples)(&self.0);
+            if samples.is_empty() {
+                continue;
+            }
+            let unit = (!metric.unit.is_empty()).then(|| Unit::Other(metric.unit.to_owned()));
+            let kind = match metric.kind {
+                Kind::Counter => MetricType::Counter,
+                Kind::Gauge => MetricType::Gauge,
+                Kind::Histogram => MetricType::Histogram,
+            };
+            let mut family = encoder.encode_descriptor(metric.name, metric.meaning, unit.as_ref(), kind)?;
+            for Sample { labels, value } in samples {
+                let labels: Vec<(&str, String)> = metric.labels.iter().copied().zip(labels).collect();
+                if labels.is_empty() {
+                    write(&mut family, &value)?;
+                } else {
+                    write(&mut family.encode_family(&labels)?, &value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write(encoder: &mut MetricEncoder<'_>, value: &Value) -> Result<(), fmt::Error> {
+    match value {
+        Value::Count(count) => encoder.encode_counter::<NoLabelSet, _, u64>(count, None),
+        Value::Level(level) => encoder.encode_gauge(level),
+        Value::Histogram(histogram) => {
+            // Theirs are the things of one bucket, ours those of the buckets before as well.
+            let mut before = 0;
+            let mut alone = |up_to, count| (up_to, count - std::mem::replace(&mut before, count));
+            let mut buckets: Vec<(f64, u64)> =
+                histogram.buckets.iter().map(|bucket| alone(bucket.up_to_secs, bucket.count)).collect();
+            buckets.push(alone(f64::INFINITY, histogram.count));
+            encoder.encode_histogram::<NoLabelSet>(histogram.sum_secs, histogram.count, &buckets, None)
+        }
+    }
+}
+
+/// The first two labels of what concerns one node.
+fn place(node: &NodeView) -> Vec<String> {
+    vec![node.address.to_string(), node.family.clone()]
+}
+
+fn with(node: &NodeView, more: &str) -> Vec<String> {
+    let mut labels = place(node);
+    labels.push(more.to_owned());
+    labels
+}
+
+fn level(level: f64) -> Vec<Sample> {
+    vec![Sample { labels: Vec::new(), value: Value::Level(level) }]
+}
+
+fn histogram(histogram: &HistogramView) -> Vec<Sample> {
+    vec![Sample { labels: Vec::new(), value: Value::Histogram(histogram.clone()) }]
+}
+
+fn of_nodes(view: &View, of: fn(&NodeView) -> usize) -> Vec<Sample> {
+    let sample = |node: &NodeView| Sample { labels: place(node), value: Value::Level(of(node) as f64) };
+    view.nodes.iter().map(sample).collect()
+}
+
+fn of_states(view: &View, of: fn(&NodeView) -> Vec<(&'static str, usize)>) -> Vec<Sample> {
+    let states = view.nodes.iter().flat_map(|node| of(node).into_iter().map(move |state| (node, state)));
+    let sample = |(node, (state, count))| Sample { labels: with(node, state), value: Value::Level(count as f64) };
+    states.map(sample).collect()
+}
+
+fn counts(view: &View, of: fn(&NodeView) -> u64) -> Vec<Sample> {
+    let sample = |node: &NodeView| Sample { labels: place(node), value: Value::Count(of(node)) };
+    view.nodes.iter().map(sample).collect()
+}
+
+fn of_directions(view: &View, of: fn(&NodeView) -> [u64; 2]) -> Vec<Sample> {
+    let both =
+        view.nodes.iter().flat_map(|node| ["received", "sent"].into_iter().zip(of(node)).map(move |way| (node, way)));
+    both.map(|(node, (way, count))| Sample { labels: with(node, way), value: Value::Count(count) }).collect()
+}
+
+fn named(view: &View, of: fn(&NodeView) -> &Vec<Named>) -> Vec<Sample> {
+    let all = view.nodes.iter().flat_map(|node| of(node).iter().map(move |named| (node, named)));
+    all.map(|(node, named)| Sample { labels: with(node, &named.name), value: Value::Count(named.count) }).collect()
+}
+
+fn gateway(view: &View, of: fn(&super::view::GatewayView) -> usize) -> Vec<Sample> {
+    view.gateway.iter().flat_map(|gateway| level(of(gateway) as f64)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::daemon::view::Facts;
+    use crate::dht::Dht;
+
+    const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/METRICS.md");
+    const BEGIN: &str = "<!-- metrics: written by the test, do not edit -->\n";
+
+    async fn view() -> View {
+        let dht = Dht::builder().private_network(true).bind("127.0.0.1:0".parse().unwrap()).start().await.unwrap();
+        View::new(&Facts {
+            data_dir: "data".into(),
+            uptime: Duration::from_millis(1500),
+            ready: true,
+            nodes: dht.status().await,
+            gateway: Some(crate::tracker::broker::Load { torrents: 1, held: 2, bytes: 3 }),
+            memory_limit_bytes: 1 << 20,
+        })
+    }
+
+    #[tokio::test]
+    async fn every_metric_is_told_under_its_name_with_its_labels() {
+        let view = view().await;
+        let text = render(view);
+        // A node that is alone cannot say how large the network is.
+        for metric in METRICS.iter().filter(|metric| metric.name != "network_size") {
+            let name = metric.full_name();
+            let line =
+                text.lines().find(|line| line.starts_with(&name)).unwrap_or_else(|| panic!("{name} is not in {text}"));
+            let labels = metric.labels.iter().all(|label| line.contains(&format!("{label}=\"")));
+            assert!(labels, "{line} has not all of {:?}", metric.labels);
+        }
+        assert!(text.contains("\ntrackerless_uptime_seconds 1.5\n") && text.ends_with("# EOF\n"), "{text}");
+        assert!(text.contains("trackerless_lookup_seconds_bucket{le=\"+Inf\"} 0\n"), "{text}");
+    }
+
+    #[test]
+    fn the_page_of_metrics_has_all_of_them() {
+        let page = std::fs::read_to_string(PAGE).unwrap();
+        let (head, _) = page.split_once(BEGIN).expect("the page has the mark");
+        let rows = METRICS.iter().map(|metric| {
+            let kind = format!("{:?}", metric.kind).to_lowercase();
+            let labels = metric.labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
+            format!("| `{}` | {kind} | {labels} | {} |\n", metric.full_name(), metric.meaning)
+        });
+        let table =
+            "\n| metric | kind | labels | what it is |\n|---|---|---|---|\n".to_owned() + &rows.collect::<String>();
+        let expected = format!("{head}{BEGIN}{table}");
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(PAGE, &expected).unwrap();
+        }
+        assert!(
+            std::fs::read_to_string(PAGE).unwrap() == expected,
+            "docs/METRICS.md is behind: BLESS=1 cargo test metrics"
+        );
+    }
+}
