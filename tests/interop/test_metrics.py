@@ -44,7 +44,7 @@ class TestMetrics(InteropCase):
         endpoint = addresses.fresh_endpoint(Ground.LOOPBACK)
         capture = self.lab.folder / "packets.pcap"
         arguments = ["-i", "lo", "-n", "-U", "-B", "16384", "-s", str(_SNAPLEN), "-w", str(capture)]
-        only = f"udp and host {endpoint.host} and port {endpoint.port}"
+        only = f"(udp and host {endpoint.host} and port {endpoint.port}) or (icmp and host {endpoint.host})"
         tcpdump = self.lab.start("tcpdump", ["tcpdump", *arguments, only])
         self._require(_begins(tcpdump), "tcpdump may not capture here; run it as root")
         first, control = self._start(endpoint)
@@ -86,6 +86,9 @@ class TestMetrics(InteropCase):
             elif target == endpoint:
                 figures["received"] += 1
                 figures["received_bytes"] += len(payload)
+            elif target is None and source == endpoint:  # it came before the node was there
+                figures["received"] -= 1
+                figures["received_bytes"] -= len(payload)
         return figures
 
 
@@ -119,7 +122,8 @@ def _begins(tcpdump) -> bool:
 
 
 def _datagrams(capture: bytes):
-    """Source, target and payload of each UDP datagram over IPv4 in a capture file (pcap(3), Ethernet or loopback)."""
+    """Source, target and payload of each UDP datagram over IPv4 in a capture file (pcap(3)). For one that was refused (ICMP,
+    port unreachable), where it should have gone, nothing, and its payload."""
     magic = capture[:4]
     assert magic in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1"), "a capture file, little endian"
     assert struct.unpack("<I", capture[20:24])[0] == 1, "Ethernet, as the loopback of Linux says it is"
@@ -130,13 +134,13 @@ def _datagrams(capture: bytes):
         if len(packet) < length or packet[12:14] != b"\x08\x00":
             continue
         ip = packet[14:]
+        refused = ip[9] == 1
+        if refused:
+            ip = ip[(ip[0] & 15) * 4 + 8 :]
         udp = ip[(ip[0] & 15) * 4 :]
         source, target, size = struct.unpack(">HHH", udp[:6])
-        yield (
-            Endpoint(socket.inet_ntoa(ip[12:16]), source),
-            Endpoint(socket.inet_ntoa(ip[16:20]), target),
-            udp[8:size],
-        )
+        ends = Endpoint(socket.inet_ntoa(ip[12:16]), source), Endpoint(socket.inet_ntoa(ip[16:20]), target)
+        yield (ends[1], None, udp[8:size]) if refused else (*ends, udp[8:size])
 
 
 def _plain(text: str) -> str:
