@@ -43,10 +43,12 @@ def start(lab: Lab, host: str, bootstrap: Endpoint | None = None, gateway: bool 
     return endpoint
 
 
-def start_at(lab: Lab, endpoint: Endpoint, bootstrap: Endpoint | None, flags: list[str]) -> None:
-    """A node at this address, knowing at most `bootstrap`; returns once it answers."""
+def start_at(
+    lab: Lab, endpoint: Endpoint, bootstrap: Endpoint | None, flags: list[str], folder: Path | None = None
+) -> None:
+    """A node at this address, knowing at most `bootstrap`, its data in `folder`; returns once it answers."""
     contact = ["--no-bootstrap"] if bootstrap is None else ["--bootstrap", str(bootstrap)]
-    folder = lab.fresh_folder("node")
+    folder = folder or lab.fresh_folder("node")
     common = ["--lan", "--bind", str(endpoint), "--data-dir", str(folder), *flags]
     if "--gateway" not in flags:
         common += ["--gateway", "off"]
@@ -67,6 +69,16 @@ def announce(lab: Lab, info_hash: str, at: Endpoint, bootstrap: Endpoint) -> str
     result = _one_shot(lab, ["announce", info_hash, "--port", str(at.port)], at.host, bootstrap)
     assert result.returncode == 0, f"announce: exit status {result.returncode}"
     return result.stdout
+
+
+def by_running_node(lab: Lab, arguments: list[str], folder: Path) -> str:
+    """What a command prints that uses the node which runs with this folder."""
+    argv = [_binary(), *arguments, "--data-dir", str(folder)]
+    done = subprocess.run(
+        argv, cwd=lab.folder, env=lab.environment(), capture_output=True, text=True, timeout=_COMMAND_SECONDS
+    )
+    assert done.returncode == 0 and "via the running node" in done.stderr, f"{arguments[0]}: {done.stderr}"
+    return done.stdout
 
 
 def command(lab: Lab, arguments: list[str], host: str, bootstrap: Endpoint) -> dict:

@@ -25,6 +25,7 @@ const shape = (tag, fields, text = '') => {
   return element;
 };
 const tile = (value, name) => make('div', { class: 'tile' }, make('b', {}, value), make('span', {}, name));
+const counted = (count, thing) => `${numbers.format(count)} ${thing}${count === 1 ? '' : 's'}`;
 const span = seconds =>
   seconds < 120 ? `${Math.floor(seconds)} s` : seconds < 7200 ? `${Math.floor(seconds / 60)} min`
   : seconds < 172800 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86400)} d`;
@@ -167,8 +168,8 @@ function drawRows() {
     const seen = one.verified > 0;
     const row = make('div', { class: 'row', role: 'row', 'aria-rowindex': index + 2 },
       make('span', { role: 'cell', class: 'mono', title: one.infohash }, one.infohash),
-      make('span', { role: 'cell' }, `${one.stored_at} nodes`),
-      make('span', { role: 'cell', class: seen ? 'seen' : 'unseen' }, seen ? `yes, at ${one.verified} of ${one.verified_at}` : 'no'),
+      make('span', { role: 'cell' }, numbers.format(one.stored_at)),
+      make('span', { role: 'cell', class: seen ? 'seen' : 'unseen' }, seen ? `${one.verified} of ${one.verified_at}` : 'not seen'),
       make('span', { role: 'cell' }, span(one.age_secs)));
     row.style.top = `${index * ROW}px`;
     rows.push(row);
@@ -211,11 +212,13 @@ function watch({ id, infohashes }) {
   const picture = $('lookup-picture');
   picture.replaceChildren(shape('line', { class: 'axis', x1: 40, y1: 200, x2: 790, y2: 200 }),
     shape('text', { x: 4, y: 16 }, 'far'), shape('text', { x: 4, y: 204 }, 'near'));
-  picture.hidden = $('lookup-legend').hidden = false;
+  // Elements of SVG have no property of this name.
+  picture.removeAttribute('hidden');
+  $('lookup-legend').hidden = false;
   $('peers').replaceChildren();
   $('stop').disabled = false;
   const say = end => {
-    $('lookup-said').textContent = `${numbers.format(state.answered)} nodes answered, ${numbers.format(state.peers.size)} peers found${end}`;
+    $('lookup-said').textContent = `${counted(state.answered, 'node')} answered, ${counted(state.peers.size, 'peer')} found${end}`;
   };
   source.addEventListener('answered', event => {
     const { by, peers, rtt_ms } = JSON.parse(event.data);
@@ -281,7 +284,7 @@ function bucketRow(bits, nodes, size) {
   const there = size === null ? '' : ` of ${numbers.format(Math.max(nodes.length, Math.round(size / 2 ** (bits + 1))))}`;
   return make('div', { class: 'bucket' },
     make('span', {}, `${bits} bits`),
-    make('span', { class: 'squares', role: 'img', 'aria-label': `${nodes.length} nodes` }, ...squares),
+    make('span', { class: 'squares', role: 'img', 'aria-label': counted(nodes.length, 'node') }, ...squares),
     make('span', { class: 'quiet' }, `${nodes.length}${there}, ${decimals.format(rtts[rtts.length >> 1])} ms`));
 }
 
