@@ -75,6 +75,7 @@ $('logout').addEventListener('click', async () => {
 // ---- the figures ----
 
 let before = null;
+let known = 0; // nodes of the network, by its estimated size
 
 function show(view) {
   $('verdict').textContent = view.verdict;
@@ -82,6 +83,7 @@ function show(view) {
   document.title = `${view.ready ? '' : '! '}trackerless`;
   $('about').textContent = `version ${view.version}, running for ${span(view.uptime_secs)}, data in ${view.data_dir}`;
   $('families').replaceChildren(...view.nodes.flatMap(family));
+  known = Math.max(...view.nodes.map(node => node.network_size ?? node.contacts), 1);
   showTraffic(view);
   $('gateway').replaceChildren(...(view.gateway
     ? [tile(numbers.format(view.gateway.torrents), 'torrents of clients'),
@@ -254,7 +256,9 @@ function commonBits(a, b) {
 function point(state, picture, by, peers, rtt) {
   const bits = commonBits(by.id, state.target);
   const x = 48 + (state.points.size * 12) % 740;
-  const y = 12 + Math.min(bits, 30) / 30 * 185;
+  // The nearest of so many nodes has about that many bits in common; a few have more.
+  const most = Math.max(8, Math.ceil(Math.log2(known)) + 4);
+  const y = 12 + Math.min(bits, most) / most * 185;
   const circle = shape('circle', { cx: x, cy: y, r: peers > 0 ? 5 : 4, class: peers > 0 ? 'peers' : 'plain' });
   circle.append(shape('title', {}, `${by.address}: ${bits} bits in common, ${decimals.format(rtt)} ms, ${peers} peers`));
   state.points.set(by.id, circle);
