@@ -39,7 +39,7 @@
 #![deny(unsafe_code, missing_docs, rustdoc::broken_intra_doc_links)]
 #![warn(unreachable_pub)]
 
-#[cfg(feature = "announcer")]
+#[cfg(any(feature = "announcer", feature = "lab"))]
 pub mod announcer;
 #[cfg(feature = "cli")]
 pub mod cli;

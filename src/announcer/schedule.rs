@@ -20,10 +20,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::copies::StoredCopy;
-use super::entry::{AnnounceError, Entry, Place, Rank, Wanted, Withheld};
+use super::entry::{AnnounceError, Entry, ListedBy, Place, Rank, Wanted, Withheld};
+use super::record::Record;
 use super::source::{Listed, Listing};
 use super::spending::{Kind, Spending};
-use super::store::Record;
 use super::view::{Announcement, Counters, SourceStatus, State, Totals};
 use crate::engine::contact::Family;
 use crate::engine::id::InfoHash;
@@ -41,9 +41,9 @@ const LOOKS_AT_ONCE: usize = 8;
 /// While announces wait, one start in this many is a look.
 const LOOK_EVERY: u32 = 8;
 /// Time from one look to the next, in seconds: at the least and at the most. Within the hour, a look that waits included.
-const LOOK_AFTER_SECS: (usize, usize) = (46 * 60, 54 * 60);
+const LOOK_AFTER_SECS: (usize, usize) = (51 * 60, 58 * 60);
 /// Time from the first announce to the first look, in seconds: at the least and at the most.
-const FIRST_LOOK_AFTER_SECS: (usize, usize) = (30, 180);
+const FIRST_LOOK_AFTER_SECS: (usize, usize) = (2, 12);
 /// Time until what no node stored is announced again; twice as long for each failure more.
 const RETRY: Duration = Duration::from_mins(1);
 /// Longest time until what failed is tried again.
@@ -89,6 +89,8 @@ pub struct Schedule {
     random: Random,
     /// Entries that differ from what was taken by [`Self::take_changed`].
     changed: BTreeSet<InfoHash>,
+    /// The sources differ from what was taken by [`Self::take_sources`].
+    sources_changed: bool,
     since_look: u32,
     silence: Option<Silence>,
     counters: Counters,
@@ -126,6 +128,7 @@ impl Schedule {
             spending: Spending::new(terms.new_destinations_per_second),
             random: Random::new(terms.seed),
             changed: BTreeSet::new(),
+            sources_changed: false,
             since_look: 0,
             silence: None,
             counters: Counters::default(),
@@ -135,13 +138,16 @@ impl Schedule {
 
     // What is told from outside.
 
-    /// Takes what an earlier run has kept. Copies that live are not announced again before their time.
-    pub fn restore(&mut self, now: Instant, records: impl IntoIterator<Item = Record>) {
+    /// Takes what an earlier run has kept, of the sources that go on. Copies that live are not announced again before their
+    /// time.
+    pub fn restore(&mut self, now: Instant, records: impl IntoIterator<Item = Record>, goes_on: impl Fn(&str) -> bool) {
         for mut record in records {
+            let info_hash = record.info_hash;
+            record.listed.retain(|by| goes_on(&by.source));
             if self.entries.len() >= self.terms.max || record.listed.is_empty() {
+                self.changed.insert(info_hash);
                 continue;
             }
-            let info_hash = record.info_hash;
             for by in &mut record.listed {
                 // One text for all entries of a source.
                 let known = self.sources.get_key_value(&by.source).map(|(name, _)| Arc::clone(name));
@@ -178,12 +184,42 @@ impl Schedule {
             status.listed = Some(now);
         }
         self.sources.insert(source, status);
+        self.sources_changed = true;
+    }
+
+    /// A source lists one infohash more, or another way; whether there was room for it.
+    pub fn list_more(&mut self, now: Instant, source: &Arc<str>, listed: &Listed) -> bool {
+        let is_known = self.listed_by(&listed.infohash, source).is_some();
+        let taken = self.list_one(now, source, false, listed);
+        self.sources.entry(Arc::clone(source)).or_default().torrents += usize::from(taken && !is_known);
+        self.sources_changed |= taken && !is_known;
+        taken
+    }
+
+    /// A source lists one infohash no longer; whether it did.
+    pub fn list_no_more(&mut self, now: Instant, source: &str, info_hash: InfoHash) -> bool {
+        let is_known = self.listed_by(&info_hash, source).is_some();
+        if is_known {
+            self.unlist(now, source, |other| *other == info_hash);
+            self.sources_changed = true;
+        }
+        if let Some(status) = self.sources.get_mut(source).filter(|_| is_known) {
+            status.torrents = status.torrents.saturating_sub(1);
+        }
+        is_known
+    }
+
+    /// What a source says of an infohash.
+    #[must_use]
+    pub fn listed_by(&self, info_hash: &InfoHash, source: &str) -> Option<ListedBy> {
+        self.entries.get(info_hash)?.listed.iter().find(|by| *by.source == *source).cloned()
     }
 
     /// A source is no more.
     pub fn forget_source(&mut self, now: Instant, source: &str) {
         self.unlist(now, source, |_| true);
         self.sources.remove(source);
+        self.sources_changed = true;
     }
 
     /// This host has another address, or has slept: what others hold is not ours any more, or gone.
@@ -434,9 +470,21 @@ impl Schedule {
         taken
     }
 
-    /// These could not be kept: they are named again.
-    pub fn changed_again(&mut self, info_hashes: impl IntoIterator<Item = InfoHash>) {
+    /// The sources, if one has changed since the last call.
+    pub fn take_sources(&mut self) -> Option<BTreeMap<Arc<str>, SourceStatus>> {
+        std::mem::take(&mut self.sources_changed).then(|| self.sources.clone())
+    }
+
+    /// Whether there is something to take.
+    #[must_use]
+    pub fn has_changed(&self) -> bool {
+        self.sources_changed || !self.changed.is_empty()
+    }
+
+    /// These could not be kept, and perhaps the sources neither: they are named again.
+    pub fn not_kept(&mut self, info_hashes: impl IntoIterator<Item = InfoHash>, sources: bool) {
         self.changed.extend(info_hashes);
+        self.sources_changed |= sources;
     }
 }
 

@@ -1,7 +1,6 @@
 //! What is kept for another run, behind a trait: in one SQLite file ([`SqliteStore`]), or in memory alone ([`MemoryStore`]).
 
 mod memory;
-mod record;
 mod sqlite;
 mod watched;
 
@@ -12,10 +11,10 @@ use std::sync::Arc;
 use super::view::SourceStatus;
 use crate::engine::id::InfoHash;
 
+pub use super::record::Record;
 pub use memory::MemoryStore;
-pub use record::Record;
 pub use sqlite::{FILE, Opened, SqliteStore};
-pub use watched::{WatchList, Watched};
+pub use watched::{WatchList, Watched, WrongTarget};
 
 /// An infohash with all that is to be kept of it; `None` once it is gone.
 pub type Change = (InfoHash, Option<Record>);

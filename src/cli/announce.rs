@@ -1,10 +1,12 @@
 //! `trackerless announce`: tells the DHT that this host has torrents, then asks, as another node, whether it shows.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
+use tokio::sync::broadcast::error::RecvError;
 
 use super::args::AnnounceArgs;
 use super::failure::{Exit, Failure, eprintln_quietly};
@@ -14,11 +16,16 @@ use super::output::{Printer, counted};
 use super::progress::Progress;
 use super::session::{self, AT_ONCE, Session};
 use super::target::{Selection, Target, labelled};
+use crate::announcer::store::MemoryStore;
+use crate::announcer::view::{Announcement, State};
+use crate::announcer::{Announcer, News, Settings};
+use crate::daemon::config::Config;
 use crate::engine::id::InfoHash;
 use crate::engine::node::Summary;
+use crate::engine::time::Instant;
 
-/// Time between two announces of a torrent. Nodes forget a peer after 30 to 45 minutes; twice as often survives the loss
-/// of one announce.
+/// Time between two announces of a torrent through the running node. Nodes forget a peer after 30 to 45 minutes; twice as often
+/// survives the loss of one announce.
 const AGAIN_AFTER: Duration = Duration::from_secs(15 * 60);
 
 pub(super) fn run(args: AnnounceArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
@@ -53,10 +60,13 @@ impl Plan {
         Ok(announced)
     }
 
-    /// Announces everything again and again until it is stopped.
+    /// Announces everything until it is stopped: through the running node again and again, or else as an announcer does.
     async fn keep(&self, base: &Base) -> Result<Exit, Failure> {
         let progress = Progress::new("joining the DHT");
-        let network = Network::open_whenever(base, self.patience, &progress).await?;
+        let network = match Network::open_whenever(base, self.patience, &progress).await? {
+            Network::Own(session) => return self.keep_alone(base, &session, progress).await,
+            network => network,
+        };
         let (renewals, _teller) = network.renewals();
         drop(progress);
         let first = self.selection.targets[0].torrent.infohashes[0];
@@ -64,6 +74,44 @@ impl Plan {
             self.round(base, &network, Progress::new("announcing")).await
         })
         .await
+    }
+
+    /// Keeps everything announced until it is stopped, and says each time that it was looked for what came of it.
+    async fn keep_alone(&self, config: &Config, session: &Session, progress: Progress) -> Result<Exit, Failure> {
+        progress.say("joining the DHT once more, as the node that looks for what is announced");
+        let witness = Session::open_beside(config, self.patience).await?;
+        drop(progress);
+        let targets: BTreeMap<InfoHash, &Target> = self.swarms().map(|(target, infohash)| (infohash, target)).collect();
+        let settings = Settings {
+            port: Some(self.port),
+            max: targets.len(),
+            new_destinations_per_second: if config.no_limits {
+                u32::MAX
+            } else {
+                config.new_destinations_per_second.get()
+            },
+            ..Settings::default()
+        };
+        let announcer = Announcer::start(session.dht().clone(), MemoryStore::default(), settings).await;
+        let announcer = announcer.map_err(|error| Failure::no_network(error, "try again"))?;
+        announcer.set_witness(witness.dht().clone());
+        let mut news = announcer.subscribe();
+        for (infohash, target) in &targets {
+            let added = announcer.add(*infohash, target.torrent.name.as_deref(), None, self.seed);
+            added.expect("there is room for each");
+        }
+        loop {
+            let infohash = match news.recv().await {
+                Ok(News::Looked(infohash) | News::Announced(infohash)) => infohash,
+                Ok(_) | Err(RecvError::Lagged(_)) => continue,
+                Err(RecvError::Closed) => return Ok(Exit::Done),
+            };
+            let known = announcer.announcement(infohash).filter(|known| is_worth_telling(known, announcer.now()));
+            if let (Some(known), Some(target)) = (known, targets.get(&infohash)) {
+                let report = Kept::new(&known, target, self.port);
+                self.output.result(report.text(), &report)?;
+            }
+        }
     }
 
     /// Announces everything once, and asks whether it shows.
@@ -156,15 +204,63 @@ impl Report {
     }
 
     fn text(&self) -> String {
-        let Self { infohash, port, stored_at, .. } = self;
-        let label = labelled(&self.label);
-        let outcome = match (self.is_stored(), self.visible_as) {
-            (true, Some(addr)) => {
-                format!("stored at {}, visible as {addr} from another node", counted(*stored_at, "node"))
-            }
-            (true, None) => format!("stored at {}, not visible yet", counted(*stored_at, "node")),
-            (false, _) => "not stored: no node took it".to_owned(),
-        };
-        format!("{infohash}{label}  port {port}  {outcome}")
+        outcome(self.infohash, &self.label, self.port, self.stored_at, self.visible_as)
     }
+}
+
+/// Whether something was learned just now: it was looked for, or no node stored it.
+fn is_worth_telling(known: &Announcement, now: Instant) -> bool {
+    known.state == State::Failing || known.looked.is_some_and(|looked| now.since(looked) < Duration::from_secs(1))
+}
+
+/// What is known of a torrent that is kept announced.
+#[derive(Serialize)]
+struct Kept {
+    #[serde(serialize_with = "super::output::as_text")]
+    infohash: InfoHash,
+    target: String,
+    name: Option<String>,
+    #[serde(skip)]
+    label: String,
+    port: u16,
+    /// Number of nodes that hold it.
+    stored_at: usize,
+    /// Whether another node of ours has found it.
+    visible: bool,
+    /// The address under which it did.
+    visible_as: Option<SocketAddr>,
+    /// Seeds and other peers of its swarm.
+    seeds: Option<u32>,
+    peers: Option<u32>,
+}
+
+impl Kept {
+    fn new(known: &Announcement, target: &Target, port: u16) -> Self {
+        Self {
+            infohash: known.info_hash,
+            target: target.given.clone(),
+            name: target.torrent.name.clone(),
+            label: target.label(),
+            port,
+            stored_at: known.stored_at,
+            visible: known.seen_as.is_some(),
+            visible_as: known.seen_as,
+            seeds: known.swarm.map(|(seeds, _)| seeds),
+            peers: known.swarm.map(|(_, peers)| peers),
+        }
+    }
+
+    fn text(&self) -> String {
+        outcome(self.infohash, &self.label, self.port, self.stored_at, self.visible_as)
+    }
+}
+
+/// What came of an announce, in one line.
+fn outcome(infohash: InfoHash, label: &str, port: u16, stored_at: usize, visible_as: Option<SocketAddr>) -> String {
+    let outcome = match visible_as {
+        _ if stored_at == 0 => "not stored: no node took it".to_owned(),
+        Some(addr) => format!("stored at {}, visible as {addr} from another node", counted(stored_at, "node")),
+        None => format!("stored at {}, not visible yet", counted(stored_at, "node")),
+    };
+    format!("{infohash}{}  port {port}  {outcome}", labelled(label))
 }

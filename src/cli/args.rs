@@ -5,6 +5,7 @@ mod groups;
 mod index;
 mod items;
 mod swarms;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ pub use self::groups::{Joining, Setup, Swarms};
 pub use self::index::{CarryArgs, ForgetArgs, IndexArgs, IndexCommand, IndexSetup, SearchArgs};
 pub use self::items::{GetArgs, KeyArgs, KeyCommand, PublishArgs, PutArgs, ResolveArgs, SampleArgs, ScrapeArgs};
 pub use self::swarms::{CheckArgs, InfoArgs};
+pub use self::watch::{WatchAddArgs, WatchArgs, WatchCommand, WatchListArgs, WatchRemoveArgs};
 use super::failure::EXIT_CODES;
 use super::settings::SettingFlags;
 use crate::daemon::config::HostPort;
@@ -47,6 +49,8 @@ pub enum Command {
     Index(IndexArgs),
     /// Announce that this host has torrents, and check that others can see it.
     Announce(AnnounceArgs),
+    /// Keep torrents announced by the node that runs, and show that they are.
+    Watch(WatchArgs),
     /// Count the seeds and peers of torrents, without joining their swarms.
     Scrape(ScrapeArgs),
     /// Ask one node for some of the infohashes that it stores.
@@ -126,7 +130,7 @@ pub struct AnnounceArgs {
     /// Say that this host has the whole torrent (BEP 33).
     #[arg(long)]
     pub seed: bool,
-    /// Stay, and announce again every 15 minutes until stopped.
+    /// Stay, keep it announced and look for it until stopped.
     #[arg(long)]
     pub keep: bool,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
@@ -199,7 +203,7 @@ pub struct DemoArgs {
 /// `trackerless lab`
 #[derive(Args, Debug)]
 pub struct LabArgs {
-    /// hops, failures, geometry, churn, or all of them.
+    /// hops, failures, geometry, churn, announcer, or all.
     #[arg(value_name = "EXPERIMENT")]
     pub experiment: Experiments,
     /// The seed: the same gives the same files.
@@ -291,13 +295,18 @@ pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Comma
 #[must_use]
 pub fn command() -> clap::Command {
     let command = short_help(CommandLine::command().after_help(help_tail("trackerless")));
-    command.mut_subcommands(|command| {
-        let tail = help_tail(command.get_name());
-        let settings = |arg: &clap::Arg| arg.is_hide_short_help_set();
-        // `--help-settings` prints the long help, which is for settings alone.
-        let command = command.mut_args(|arg| if settings(&arg) { arg } else { arg.hide_long_help(true) });
-        short_help(command.after_help(tail).after_long_help(SETTINGS_TAIL))
+    command.mut_subcommands(|command| match command.get_name() {
+        "watch" => with_help(command).mut_subcommands(with_help),
+        _ => with_help(command),
     })
+}
+
+fn with_help(command: clap::Command) -> clap::Command {
+    let tail = help_tail(command.get_name());
+    let settings = |arg: &clap::Arg| arg.is_hide_short_help_set();
+    // `--help-settings` prints the long help, which is for settings alone.
+    let command = command.mut_args(|arg| if settings(&arg) { arg } else { arg.hide_long_help(true) });
+    short_help(command.after_help(tail).after_long_help(SETTINGS_TAIL))
 }
 
 /// `--help` in its short form, as `-h`: a line for each argument, so that it fits a screen.
@@ -378,6 +387,22 @@ const EXAMPLES: &[(&str, &str)] = &[
   ls *.torrent | trackerless announce - --port 6881 --json
   find . -name '*.torrent' -print0 | trackerless announce - --port 6881",
     ),
+    (
+        "watch",
+        "  trackerless watch add ~/torrents --port 6881
+  trackerless watch list --not-visible",
+    ),
+    (
+        "add",
+        "  trackerless watch add ~/torrents --recursive --port 6881 --seed
+  trackerless watch add 'magnet:?xt=urn:btih:BCW2LJ5GDA5K4HQJ3AY56Z2I2VTASWQQ'",
+    ),
+    (
+        "list",
+        "  trackerless watch list
+  trackerless watch list --not-visible --json",
+    ),
+    ("remove", "  trackerless watch remove ~/torrents"),
     (
         "scrape",
         "  trackerless scrape debian.torrent

@@ -35,6 +35,7 @@ mod session;
 mod settings;
 mod state;
 pub mod target;
+mod watch;
 mod words;
 
 use std::ffi::OsString;
@@ -79,6 +80,7 @@ fn dispatch(command: Command, environment: &[(String, String)]) -> Result<Exit, 
         Command::Search(args) => search::run(args, environment),
         Command::Index(args) => index::run(args, environment),
         Command::Announce(args) => announce::run(args, environment),
+        Command::Watch(args) => watch::run(args, environment),
         Command::Scrape(args) => scrape::run(args, environment),
         Command::Sample(args) => sample::run(args, environment),
         Command::Put(args) => items::put::run(args, environment),

@@ -121,6 +121,7 @@ impl From<ServiceError> for Failure {
             ),
             ServiceError::NotSaved(ref cause) => Self::usage(&error, cause.cure()),
             ServiceError::NodeFailed(_) => Self::failed(error, "start it again, and please report this"),
+            ServiceError::Announcer(_) => Self::usage(error, "see that the data folder can be read and written"),
             ServiceError::Signals(_) => Self::usage(error, "start it where programs may receive signals"),
         }
     }

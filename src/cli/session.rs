@@ -17,12 +17,12 @@ use super::settings::SettingFlags;
 use super::target::Selection;
 use crate::daemon::config::{Config, HostPort};
 use crate::dht::{
-    self, Announced, Dht, DhtBuilder, Found, ItemFound, ItemStored, PeerStream, Pong, SampleError, Sampled, SavedNode,
-    Scraped, StartError, State,
+    self, Announced, Dht, DhtBuilder, ItemFound, ItemStored, PeerStream, Pong, SampleError, Sampled, Scraped,
+    StartError,
 };
 use crate::engine::id::{Id, InfoHash, Target};
 use crate::engine::items::Item;
-use crate::engine::node::{Serve, Snapshot};
+use crate::engine::node::Serve;
 use crate::net::bootstrap::look_up;
 use crate::net::resources;
 
@@ -95,7 +95,7 @@ impl Session {
     }
 
     async fn start(config: &Config, binds: &[SocketAddr]) -> Result<Self, Failure> {
-        Ok(Self { dht: builder(config, binds).saved(saved_contacts(config)).start().await? })
+        Ok(Self { dht: builder(config, binds).saved(dht::saved_contacts(&config.data_dir)).start().await? })
     }
 
     /// Waits until it has joined, for `patience` at most.
@@ -245,17 +245,6 @@ fn binds(config: &Config) -> Vec<SocketAddr> {
 
 fn builder(config: &Config, binds: &[SocketAddr]) -> DhtBuilder {
     binds.iter().fold(config.node().serve(Serve::Never), |builder, &addr| builder.bind(addr))
-}
-
-/// The contacts that a running node has saved, and nothing else of it: neither its id nor its port is ours.
-fn saved_contacts(config: &Config) -> State {
-    let Ok(Found::State(state)) = dht::look(&config.data_dir) else { return State::default() };
-    let contacts = |node: SavedNode| SavedNode {
-        asked: node.bound,
-        snapshot: Snapshot { contacts: node.snapshot.contacts, ..Snapshot::default() },
-        ..node
-    };
-    State { nodes: state.nodes.into_iter().map(contacts).collect(), ..state }
 }
 
 impl From<StartError> for Failure {

@@ -1,6 +1,7 @@
 //! The long-running service: its configuration, and the program that it is.
 #![forbid(unsafe_code)]
 
+pub mod announcing;
 pub mod config;
 pub mod control;
 pub mod dashboard;

@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
+use super::announcing;
 use super::config::Config;
 use super::control::{Bound, ControlError, Shown};
 use super::gateway::{self, GatewayError, Opened};
 use super::index;
 use super::signals::StopSignals;
+use crate::announcer::{self, Announcer};
 use crate::dht::{Dht, DhtBuilder, NodeFailed, PersistError, SaveError, StartError, Status};
 use crate::engine::id::NodeId;
 use crate::tracker::server::Monitor;
@@ -87,6 +89,9 @@ pub enum ServiceError {
     /// The address chosen for the control interface cannot be had, or its token.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// What is announced cannot be.
+    #[error(transparent)]
+    Announcer(#[from] announcer::StartError),
     /// The system does not deliver signals.
     #[error("signals cannot be heard: {0}")]
     Signals(std::io::Error),
@@ -119,13 +124,15 @@ pub async fn run(config: &Config, mut tell: impl FnMut(Moment)) -> Result<(), Se
     let gateway =
         gateway::open(config, &dht, control.as_ref().and_then(Bound::local_addr).map(|addr| addr.port())).await?;
     let index = index::open(config);
+    let announcing = announcing::open(config, &dht).await?;
     save(&dht).await;
     tell(Moment::Started(Box::new(started(config, &dht, &gateway, control.as_ref()).await)));
     let clients = gateway::monitor(&gateway);
+    let beside = Beside { clients: clients.clone(), announcer: Some(announcing.announcer()) };
     let services = async {
         let control = async {
             match control {
-                Some(control) => control.serve(config, &dht, clients.clone(), index.clone()).await,
+                Some(control) => control.serve(config, &dht, clients, index.clone()).await,
                 None => std::future::pending().await,
             }
         };
@@ -133,15 +140,31 @@ pub async fn run(config: &Config, mut tell: impl FnMut(Moment)) -> Result<(), Se
             () = gateway::serve(gateway) => {}
             () = control => {}
             () = index::run(index.clone(), &dht) => {}
+            () = announcing.run(config, &dht) => {}
         }
     };
-    stay(&dht, (services, clients.clone()), signals, began, tell).await
+    stay(&dht, (services, beside), signals, began, tell).await
+}
+
+/// What has something to keep when it ends, before the node does.
+struct Beside {
+    clients: Option<Monitor>,
+    announcer: Option<Announcer>,
+}
+
+impl Beside {
+    async fn close(self) {
+        gateway::save(self.clients).await;
+        if let Some(announcer) = self.announcer {
+            announcer.shutdown().await;
+        }
+    }
 }
 
 /// Serves until a signal or a failure ends it.
 async fn stay(
     dht: &Dht,
-    (services, clients): (impl Future<Output = ()>, Option<Monitor>),
+    (services, beside): (impl Future<Output = ()>, Beside),
     mut signals: StopSignals,
     began: Instant,
     mut tell: impl FnMut(Moment),
@@ -154,7 +177,7 @@ async fn stay(
     }
     tell(Moment::Stopping);
     exit_on_next(signals);
-    gateway::save(clients).await;
+    beside.close().await;
     // Where a node has failed this says so.
     dht.shutdown().await?;
     tell(Moment::Stopped);
@@ -264,8 +287,9 @@ mod tests {
         let failed = dht.make_fail(1).await;
         let signals = StopSignals::listen().expect("signals");
         let mut told = Vec::new();
+        let beside = Beside { clients: None, announcer: None };
         let ended =
-            stay(&dht, (std::future::pending(), None), signals, Instant::now(), |moment| told.push(moment)).await;
+            stay(&dht, (std::future::pending(), beside), signals, Instant::now(), |moment| told.push(moment)).await;
         assert!(matches!(ended, Err(ServiceError::NodeFailed(again)) if again == failed));
         assert!(!told.iter().any(|moment| matches!(moment, Moment::Stopped)), "{told:?}");
     }

@@ -13,8 +13,10 @@
 //! | what still works when many nodes die at once? | [`failures`] |
 //! | which shape of a network leaves the most ways? | [`geometry`] |
 //! | do lookups succeed while nodes come and go? | [`churn`] |
+//! | what does it cost to keep infohashes announced? | [`announcer`] |
 #![forbid(unsafe_code)]
 
+pub mod announcer;
 pub mod churn;
 pub mod experiment;
 pub mod failures;

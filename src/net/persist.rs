@@ -233,6 +233,19 @@ pub fn look(path: &Path) -> Result<Found, PersistError> {
     })
 }
 
+/// What a state file knows of other nodes, and nothing else of it: for a node beside the one that keeps the folder, whose id and
+/// port are its own.
+#[must_use]
+pub fn saved_contacts(path: &Path) -> State {
+    let Ok(Found::State(state)) = look(path) else { return State::default() };
+    let contacts = |node: SavedNode| SavedNode {
+        asked: node.bound,
+        snapshot: Snapshot { contacts: node.snapshot.contacts, ..Snapshot::default() },
+        ..node
+    };
+    State { nodes: state.nodes.into_iter().map(contacts).collect(), ..state }
+}
+
 /// The bytes of a state file, unless its first ones or its length show that it is none.
 fn read_state(path: &Path) -> io::Result<Result<Vec<u8>, Unreadable>> {
     let about = fs::metadata(path)?;

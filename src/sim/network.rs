@@ -273,12 +273,19 @@ impl Network {
         self.note_reports();
     }
 
-    /// `host` looks for peers of `key` until it has the first, and then lets the rest be.
-    pub fn find_first_peers(&mut self, host: HostId, key: Id) {
-        if let Some(op) = self.begin(host, key, Command::FindPeers { info_hash: InfoHash(key) }) {
-            self.impatient.insert((host, op));
-            self.note_reports();
-        }
+    /// `host` looks for peers of `key` until it has the first, and then lets the rest be; `None` if there is no such node.
+    pub fn find_first_peers(&mut self, host: HostId, key: Id) -> Option<OpId> {
+        let op = self.begin(host, key, Command::FindPeers { info_hash: InfoHash(key) })?;
+        self.impatient.insert((host, op));
+        self.note_reports();
+        Some(op)
+    }
+
+    /// `host` begins any operation; `None` if there is no such node.
+    pub fn operate(&mut self, host: HostId, target: Id, command: Command) -> Option<OpId> {
+        let op = self.begin(host, target, command);
+        self.note_reports();
+        op
     }
 
     /// `host` announces its client at `port` under `key`.
@@ -313,6 +320,27 @@ impl Network {
         self.running = 0;
         self.impatient.clear();
         std::mem::take(&mut self.tasks).into_values().collect()
+    }
+
+    /// Takes the notes of those operations of `host` that have ended, in the order of beginning.
+    pub fn take_ended(&mut self, host: HostId) -> Vec<(OpId, Task)> {
+        let of_host = self.tasks.iter().filter(|((whose, _), task)| *whose == host && task.is_over());
+        let ended: Vec<OpId> = of_host.map(|((_, op), _)| *op).collect();
+        ended.into_iter().filter_map(|op| Some((op, self.take_task(host, op).ok()?))).collect()
+    }
+
+    /// Takes the notes of an operation that has ended.
+    ///
+    /// # Errors
+    /// Whether it is still under way: otherwise its node was ended, or its notes were taken before.
+    pub fn take_task(&mut self, host: HostId, op: OpId) -> Result<Task, bool> {
+        match self.tasks.get(&(host, op)) {
+            Some(task) if task.is_over() => {
+                self.impatient.remove(&(host, op));
+                self.tasks.remove(&(host, op)).ok_or(false)
+            }
+            task => Err(task.is_some()),
+        }
     }
 
     // Who is there.

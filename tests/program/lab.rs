@@ -34,7 +34,11 @@ fn programs_read_verdicts_and_files() {
 fn a_wrong_name_is_answered_with_those_that_exist() {
     let home = Home::new();
     let ended = home.run(&["lab", "foo"]).expect_code(2);
-    assert!(ended.stderr.contains("there are hops, failures, geometry, churn, and `all` of them"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("there are hops, failures, geometry, churn, announcer, and `all` of them"),
+        "{}",
+        ended.stderr
+    );
     let ended = home.run(&["lab", "hops", "--systems", "foo"]).expect_code(2);
     assert!(ended.stderr.contains("there are chord, chord6, kademlia"), "{}", ended.stderr);
     assert!(!home.path().join("lab").exists());

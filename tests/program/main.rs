@@ -25,3 +25,4 @@ mod running;
 mod shell;
 mod targets;
 mod unit;
+mod watch;

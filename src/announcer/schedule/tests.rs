@@ -147,7 +147,7 @@ fn seeds_of_small_swarms_go_first_and_each_once_before_any_twice() {
         evidence: crate::announcer::entry::Evidence { swarm: swarm(number), ..Default::default() },
         announced_port: 6881,
     };
-    schedule.restore(now, (0..200).map(record));
+    schedule.restore(now, (0..200).map(record), |_| true);
     // The budget is far too small for 200 of them in 45 minutes: the first are due again before the last had their turn.
     let done = run(&mut schedule, &mut now, START + Duration::from_hours(2));
     let order: Vec<InfoHash> = done.iter().map(|(_, info_hash)| *info_hash).take(200).collect();
@@ -309,7 +309,7 @@ fn a_restart_announces_nothing_before_its_time_and_a_clock_set_back_everything()
     assert_eq!(records.len(), 50);
     let restored = |at| {
         let mut again = Schedule::new(Terms { seed: [8; 32], ..terms(1_000) });
-        again.restore(at, records.clone());
+        again.restore(at, records.clone(), |_| true);
         again
     };
     let mut again = restored(now);

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, Row, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::{Change, Record, Store, StoreError};
@@ -62,6 +62,10 @@ const STEPS: [&str; 1] = ["
         port INTEGER,
         recursive INTEGER NOT NULL,
         seed INTEGER NOT NULL
+    );
+    CREATE TABLE node (
+        id INTEGER PRIMARY KEY CHECK (id = 0),
+        port INTEGER
     );
 "];
 
@@ -129,12 +133,30 @@ impl SqliteStore {
         read().map_err(|source| error(&self.path, source))
     }
 
+    /// Keeps the port that the node announces where no source knows one.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn write_port(&self, port: Option<u16>) -> Result<(), StoreError> {
+        let written = self.connection.execute("INSERT OR REPLACE INTO node VALUES (0, ?1)", [port]);
+        written.map(drop).map_err(|source| error(&self.path, source))
+    }
+
+    /// The port that the node announced where no source knew one, when it ran last.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn port(&self) -> Result<Option<u16>, StoreError> {
+        let port = self.connection.query_row("SELECT port FROM node", [], |row| row.get(0)).optional();
+        port.map(Option::flatten).map_err(|source| error(&self.path, source))
+    }
+
     /// Whether all that was kept can be read.
     fn check(&mut self) -> Result<(), StoreError> {
         let verdict = self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
         let verdict = verdict.map_err(|source| error(&self.path, source))?;
         match verdict.as_str() {
-            "ok" => Ok(()),
+            "ok" => self.load().map(drop),
             _ => Err(StoreError::Damaged { path: self.path.clone(), reason: verdict }),
         }
     }

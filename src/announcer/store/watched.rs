@@ -1,12 +1,15 @@
 //! What people told the program to watch, as one table of the file: a command adds to it, and the running node sees it
 //! there within a second, or when it is started next.
 
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use rusqlite::{Connection, params};
 
 use super::sqlite::{self, FILE};
 use super::{Opened, StoreError};
+use crate::torrent::Torrent;
 
 /// Something that is watched.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,21 +25,61 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// A target with nothing else said. A path that ends in `/**` stands for a folder with those in it.
-    #[must_use]
-    pub fn new(target: &str) -> Self {
-        let folder = target.strip_suffix("/**");
-        let (target, recursive) =
-            folder.map_or((target, false), |folder| (if folder.is_empty() { "/" } else { folder }, true));
-        Self { target: target.to_owned(), port: None, recursive, seed: false }
+    /// A target with nothing else said: the name of a torrent stays as it is, anything else is a path, which is made
+    /// absolute. A path that ends in `/**` stands for a folder with those in it.
+    ///
+    /// # Errors
+    /// It is empty, or an address on the web.
+    pub fn new(target: &str) -> Result<Self, WrongTarget> {
+        let target = target.trim();
+        let named = |target: &str, recursive| Self { target: target.to_owned(), port: None, recursive, seed: false };
+        if Torrent::parse(target).is_ok() {
+            return Ok(named(target, false));
+        }
+        if target.contains("://") || target.starts_with("magnet:") {
+            return Err(WrongTarget::Url);
+        }
+        let folder = target.strip_suffix("/**").map(|folder| if folder.is_empty() { "/" } else { folder });
+        let path = std::path::absolute(folder.unwrap_or(target)).map_err(|_| WrongTarget::Empty)?;
+        // Where a path is no text, the settings and the table cannot name it.
+        Ok(named(path.to_str().ok_or(WrongTarget::NoText)?, folder.is_some()))
     }
+}
+
+impl FromStr for Watched {
+    type Err = WrongTarget;
+    fn from_str(text: &str) -> Result<Self, WrongTarget> {
+        Self::new(text)
+    }
+}
+
+impl fmt::Display for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.target)?;
+        if self.recursive { f.write_str("/**") } else { Ok(()) }
+    }
+}
+
+/// Why a text names nothing that could be watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WrongTarget {
+    /// Nothing.
+    #[error("it is empty")]
+    Empty,
+    /// An address, or a magnet URI that cannot be used.
+    #[error("it is neither a path nor a magnet URI that can be used")]
+    Url,
+    /// Bytes that are no text.
+    #[error("its path is not Unicode text")]
+    NoText,
 }
 
 /// The table, in a connection of its own: several programs may use it at once.
 #[derive(Debug)]
 pub struct WatchList {
     connection: Connection,
-    path: std::path::PathBuf,
+    path: PathBuf,
     version: i64,
 }
 
@@ -46,6 +89,7 @@ impl WatchList {
     /// # Errors
     /// The system refuses, or the file is damaged.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        make_folder(folder).map_err(|source| StoreError::Io { path: folder.to_owned(), source })?;
         let path = folder.join(FILE);
         let connection = sqlite::connect(&path)?;
         Ok(Self { connection, path, version: -1 })
@@ -112,5 +156,31 @@ impl Opened {
     #[must_use]
     pub fn damage(&self) -> Option<(&str, &Path)> {
         self.set_aside.as_ref().map(|(reason, path)| (reason.as_str(), path.as_path()))
+    }
+}
+
+/// A folder that only its owner may use. One that is there already stays as it is.
+fn make_folder(path: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_the_name_of_a_torrent_or_a_path() {
+        let hash = "a".repeat(40);
+        assert_eq!(Watched::new(&format!(" {hash}\n")).unwrap().target, hash);
+        assert_eq!(Watched::new("/srv/**").unwrap().to_string(), "/srv/**");
+        assert_eq!(Watched::new("/**").unwrap().target, "/");
+        let relative = Watched::new("some/folder").unwrap();
+        assert!(Path::new(&relative.target).is_absolute() && !relative.recursive, "{relative}");
+        for wrong in ["", " ", "https://example.org/a.torrent", "magnet:?xt=urn:btih:no"] {
+            assert!(Watched::new(wrong).is_err(), "{wrong}");
+        }
     }
 }

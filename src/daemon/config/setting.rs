@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use super::Config;
 use super::origin::Origin;
 use super::value::{BasePath, Count, Form, HostPort, ListFile, LogFilter, Shape, Size, Value};
+use crate::announcer;
+use crate::announcer::store::Watched;
 use crate::dht::MAINLINE_ROUTERS;
 use crate::engine::compliance::Compliance;
 use crate::engine::id::InfoHash;
@@ -221,6 +223,17 @@ settings! {
 
     /// Bytes of names and files of torrents that the index fetches a day, as in `4 GiB`.
     Daemon index_metadata_per_day: Size<1, { 1 << 24 }> = Size::mib(4 << 10);
+
+    /// What is kept announced: a folder of torrent files, a list, a torrent file, an infohash or a magnet URI; may be given
+    /// several times. A folder and `/**` stand for the folder with those in it. `trackerless watch` adds more.
+    Daemon watch: Vec<Watched> = Vec::new();
+
+    /// Most infohashes that are kept announced, all sources together.
+    Daemon watch_max: Count<1, 1_000_000> = Count::new(announcer::MAX as u32);
+
+    /// Port at which others reach the torrent client of this host, for what is kept announced and has no other port;
+    /// 0 for none.
+    Daemon announce_port: Count<0, 65_535> = Count::new(0);
 
     /// Events that are logged on standard error: error, warn, info, debug (each lookup) or trace (each packet).
     /// Parts of the program are set apart as in `info,trackerless::net=debug`.

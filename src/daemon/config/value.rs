@@ -8,6 +8,7 @@ use std::str::FromStr;
 use toml::de::DeValue;
 use tracing_subscriber::EnvFilter;
 
+use crate::announcer::store::Watched;
 use crate::engine::compliance::Compliance;
 use crate::engine::id::InfoHash;
 use crate::engine::node::Serve;
@@ -377,6 +378,16 @@ impl Item for Range {
 impl Item for HostName {
     const NAME: &'static str = "HOST";
     const CURE: &'static str = "give names or addresses without a port, as in tracker.example";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        parsed(text)
+    }
+}
+
+impl Item for Watched {
+    const NAME: &'static str = "TARGET";
+    const CURE: &'static str =
+        "give paths of folders, lists and torrent files, infohashes or magnet URIs; no commas in them";
 
     fn parse(text: &str) -> Result<Self, String> {
         parsed(text)

@@ -134,6 +134,11 @@ fn sources_are_kept_as_they_are() {
     let sources = BTreeMap::from([("/srv".into(), status)]);
     store.write_sources(&sources).unwrap();
     assert_eq!(open(folder.path()).sources().unwrap(), sources);
+    assert_eq!(store.port().unwrap(), None);
+    store.write_port(Some(7)).unwrap();
+    assert_eq!(open(folder.path()).port().unwrap(), Some(7));
+    store.write_port(None).unwrap();
+    assert_eq!(store.port().unwrap(), None);
     store.write_sources(&BTreeMap::new()).unwrap();
     assert_eq!(SqliteStore::look(folder.path()).unwrap().unwrap().sources().unwrap(), BTreeMap::new());
 }
@@ -145,7 +150,7 @@ fn what_one_program_watches_another_sees() {
     let (command, mut node) = (WatchList::open(folder.path()).unwrap(), WatchList::open(folder.path()).unwrap());
     assert!(node.has_changed().unwrap());
     assert!(!node.has_changed().unwrap());
-    let folder = Watched { port: Some(5), ..Watched::new("/srv/torrents/**") };
+    let folder = Watched { port: Some(5), ..Watched::new("/srv/torrents/**").unwrap() };
     assert_eq!((folder.target.as_str(), folder.recursive), ("/srv/torrents", true));
     assert!(command.add(&folder).unwrap());
     assert!(!command.add(&Watched { seed: true, ..folder.clone() }).unwrap());

@@ -1,0 +1,232 @@
+//! Reads what a target lists: files, folders of them, lists of infohashes and magnet URIs. It blocks.
+//!
+//! A file is read again only when its size or its time of change has changed. One that cannot be used is named and leaves the
+//! others alone; a target that is gone keeps what it listed last.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, Metadata};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::announcer::source::{LeftOut, Listed, ListedState, Listing};
+use crate::announcer::store::Watched;
+use crate::engine::id::InfoHash;
+use crate::torrent::{MAX_FILE_BYTES, Metainfo, MetainfoError, Torrent, printable};
+
+/// Longest list that is read, in bytes.
+const MAX_LIST_BYTES: u64 = 64 << 20;
+/// Most files that are read below one folder.
+const MAX_FILES: usize = 200_000;
+/// Most folders inside each other.
+const MAX_DEPTH: usize = 32;
+
+/// Where news of a target come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) folder: PathBuf,
+    pub(super) recursive: bool,
+    /// What the system calls the folder: another one under the same name is another place.
+    number: u64,
+}
+
+/// A file as it was when it was read.
+#[derive(Debug)]
+struct Seen {
+    len: u64,
+    modified: Option<SystemTime>,
+    torrents: Vec<Listed>,
+    left_out: Vec<LeftOut>,
+}
+
+/// The reader of one target.
+#[derive(Debug)]
+pub(super) struct Reader {
+    watched: Watched,
+    /// What it names, where it is no path.
+    named: Option<Torrent>,
+    seen: BTreeMap<PathBuf, Seen>,
+    /// What it listed last, once it could be read.
+    last: Option<Vec<Listed>>,
+}
+
+impl Reader {
+    pub(super) fn new(watched: Watched) -> Self {
+        let named = Torrent::parse(&watched.target).ok();
+        Self { watched, named, seen: BTreeMap::new(), last: None }
+    }
+
+    /// Whether it can never list anything else.
+    pub(super) const fn is_fixed(&self) -> bool {
+        self.named.is_some()
+    }
+
+    /// Where to look for news; `None` while there is no such place.
+    pub(super) fn place(&self) -> Option<Place> {
+        if self.is_fixed() {
+            return None;
+        }
+        let path = Path::new(&self.watched.target);
+        let is_folder = path.is_dir();
+        // Editors put another file in the place of the one that they change.
+        let folder = if is_folder { path } else { path.parent()? };
+        let number = number(&fs::metadata(folder).ok()?);
+        Some(Place { folder: folder.to_owned(), recursive: is_folder && self.watched.recursive, number })
+    }
+
+    /// What it lists now.
+    pub(super) fn read(&mut self) -> Listing {
+        if let Some(torrent) = &self.named {
+            let name = torrent.name.clone();
+            let torrents = self.listed(&torrent.infohashes, name, ListedState::Active);
+            return self.listing(Some(torrents), Vec::new(), None);
+        }
+        match self.read_path() {
+            Ok((torrents, left_out)) => {
+                self.last = Some(torrents.clone());
+                self.listing(Some(torrents), left_out, None)
+            }
+            Err(error) => {
+                let cure = "what it listed last goes on; it is looked for every few seconds";
+                let trouble = format!("{}: {error}; {cure}", self.watched.target);
+                self.listing(self.last.clone(), Vec::new(), Some(trouble))
+            }
+        }
+    }
+
+    fn read_path(&mut self) -> std::io::Result<(Vec<Listed>, Vec<LeftOut>)> {
+        let path = PathBuf::from(&self.watched.target);
+        let about = fs::metadata(&path)?;
+        let (mut files, mut left_out) = (BTreeMap::new(), Vec::new());
+        if about.is_dir() {
+            self.find_files(&path, 0, &mut files, &mut left_out)?;
+        } else {
+            files.insert(path.clone(), about);
+        }
+        self.seen.retain(|path, _| files.contains_key(path));
+        let mut torrents = Vec::new();
+        for (file, about) in files {
+            let (len, modified) = (about.len(), about.modified().ok());
+            let is_known = self.seen.get(&file).is_some_and(|seen| (seen.len, seen.modified) == (len, modified));
+            if !is_known {
+                let name = file.strip_prefix(&path).ok().filter(|name| !name.as_os_str().is_empty()).unwrap_or(&file);
+                let (torrents, left_out) = self.read_file(&file, name);
+                self.seen.insert(file.clone(), Seen { len, modified, torrents, left_out });
+            }
+            let seen = &self.seen[&file];
+            torrents.extend(seen.torrents.iter().cloned());
+            left_out.extend(seen.left_out.iter().cloned());
+        }
+        Ok((torrents, left_out))
+    }
+
+    /// The torrent files and lists of magnet URIs in a folder. That of the target must be readable; one in it is left out
+    /// where it is not. Links to folders are not followed: they may lead in a circle.
+    fn find_files(
+        &self,
+        folder: &Path,
+        depth: usize,
+        found: &mut BTreeMap<PathBuf, Metadata>,
+        left_out: &mut Vec<LeftOut>,
+    ) -> std::io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let path = entry.path();
+            let shown = || printable(path.as_os_str().as_encoded_bytes());
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                if !self.watched.recursive || depth >= MAX_DEPTH {
+                    continue;
+                }
+                if let Err(error) = self.find_files(&path, depth + 1, found, left_out) {
+                    left_out.push(LeftOut { entry: shown(), reason: error.to_string() });
+                }
+            } else if is_of_a_torrent(&path) {
+                if found.len() >= MAX_FILES {
+                    let reason = format!("there are more than {MAX_FILES} files; watch smaller folders");
+                    left_out.push(LeftOut { entry: shown(), reason });
+                    return Ok(());
+                }
+                match fs::metadata(&path) {
+                    Ok(about) => drop(found.insert(path, about)),
+                    Err(error) => left_out.push(LeftOut { entry: shown(), reason: error.to_string() }),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read_file(&self, path: &Path, name: &Path) -> (Vec<Listed>, Vec<LeftOut>) {
+        let entry = printable(name.as_os_str().as_encoded_bytes());
+        let left_out = |reason: String| (Vec::new(), vec![LeftOut { entry: entry.clone(), reason }]);
+        let limit = if is_torrent(path) { MAX_FILE_BYTES } else { MAX_LIST_BYTES };
+        let mut bytes = Vec::new();
+        let read = File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes));
+        if let Err(error) = read {
+            return left_out(MetainfoError::Unreadable(error).to_string());
+        }
+        if bytes.len() as u64 > limit {
+            return left_out(format!("it is larger than {} MiB", limit >> 20));
+        }
+        if !is_torrent(path) && bytes.first() != Some(&b'd') {
+            return self.read_list(&String::from_utf8_lossy(&bytes));
+        }
+        match Metainfo::parse(&bytes) {
+            Ok(metainfo) => {
+                let state = if metainfo.info.private { ListedState::Private } else { ListedState::Active };
+                (self.listed(&metainfo.info.infohashes(), metainfo.info.name.clone(), state), Vec::new())
+            }
+            Err(error) => left_out(error.to_string()),
+        }
+    }
+
+    /// One infohash or magnet URI a line; blank lines and those that begin with `#` are no entries.
+    fn read_list(&self, text: &str) -> (Vec<Listed>, Vec<LeftOut>) {
+        let (mut torrents, mut left_out) = (Vec::new(), Vec::new());
+        for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            match Torrent::parse(line) {
+                Ok(torrent) => torrents.extend(self.listed(&torrent.infohashes, torrent.name, ListedState::Active)),
+                Err(error) => {
+                    let entry = format!("line {}", number + 1);
+                    left_out.push(LeftOut { entry, reason: error.to_string() });
+                }
+            }
+        }
+        (torrents, left_out)
+    }
+
+    fn listed(&self, infohashes: &[InfoHash], name: Option<String>, state: ListedState) -> Vec<Listed> {
+        let name: Option<std::sync::Arc<str>> = name.map(Into::into);
+        let Watched { port, seed, .. } = self.watched;
+        let one = |infohash: &InfoHash| Listed { infohash: *infohash, name: name.clone(), port, complete: seed, state };
+        infohashes.iter().map(one).collect()
+    }
+
+    fn listing(&self, torrents: Option<Vec<Listed>>, left_out: Vec<LeftOut>, trouble: Option<String>) -> Listing {
+        Listing { source: self.watched.target.as_str().into(), torrents, ipv4_only: false, left_out, trouble }
+    }
+}
+
+fn is_torrent(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end.eq_ignore_ascii_case("torrent"))
+}
+
+fn is_of_a_torrent(path: &Path) -> bool {
+    is_torrent(path) || path.extension().is_some_and(|end| end.eq_ignore_ascii_case("magnet"))
+}
+
+#[cfg(unix)]
+fn number(about: &Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(about)
+}
+
+#[cfg(not(unix))]
+fn number(_: &Metadata) -> u64 {
+    0
+}
+
+#[cfg(test)]
+mod tests;
