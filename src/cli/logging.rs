@@ -9,7 +9,7 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use super::lines;
 use super::printable::printable;
-use crate::daemon::config::Config;
+use crate::daemon::config::{Config, LogFormat};
 
 /// What commands that only print results log, unless a flag or a variable says otherwise.
 const QUIET: &str = "warn";
@@ -18,23 +18,25 @@ const QUIET: &str = "warn";
 pub(super) fn start_quiet(config: &Config) {
     let origin = &config.origins.log;
     let filter = if origin.is_flag() || origin.is_variable() { config.log.as_str() } else { QUIET };
-    start(filter, BoxMakeWriter::new(|| Forgiving(stderr())));
+    start(filter, config.log_format, BoxMakeWriter::new(|| Forgiving(stderr())));
 }
 
 /// Starts the logs of the node that stays: it must not wait for them either.
 pub(super) fn start_talkative(config: &Config) {
-    start(config.log.as_str(), BoxMakeWriter::new(lines::stderr));
+    start(config.log.as_str(), config.log_format, BoxMakeWriter::new(lines::stderr));
 }
 
-fn start(filter: &str, writer: BoxMakeWriter) {
+fn start(filter: &str, format: LogFormat, writer: BoxMakeWriter) {
     let colours = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let filter = EnvFilter::try_new(filter).expect("checked when the configuration was read");
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours);
-    let subscriber = subscriber.fmt_fields(fields());
     // By default tracing-subscriber reports a failed write by `eprintln!`, which panics where standard error is gone.
-    let subscriber = subscriber.with_target(false).log_internal_errors(false);
+    let subscriber = subscriber.log_internal_errors(false);
     // A second start, as in a test that calls two commands, keeps the first.
-    let _ = subscriber.try_init();
+    let _ = match format {
+        LogFormat::Text => subscriber.with_target(false).fmt_fields(fields()).try_init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
+    };
 }
 
 /// The message and the fields of a line, without the control characters of strangers.

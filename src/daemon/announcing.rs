@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::config::Config;
+use super::following;
 use crate::announcer::store::{MemoryStore, SqliteStore, Store, StoreError, WatchList, Watched};
 use crate::announcer::{Announcer, Settings, StartError, watch};
 use crate::dht::{self, Dht};
@@ -25,7 +26,8 @@ pub(super) async fn open(config: &Config, dht: &Dht) -> Result<Announcing, Start
     let list = WatchList::open(&config.data_dir);
     let list = list.inspect_err(|error| tell(error, "`trackerless watch` is not heard")).ok();
     let named = list.as_ref().and_then(|list| list.all().ok()).unwrap_or_default();
-    let sources: BTreeSet<String> = config.watch.iter().chain(&named).map(|watched| watched.target.clone()).collect();
+    let watched = config.watch.iter().chain(&named).map(|watched| watched.target.clone());
+    let sources: BTreeSet<String> = watched.chain(following::sources(config)).collect();
     let settings = Settings {
         new_destinations_per_second: if config.no_limits { u32::MAX } else { config.new_destinations_per_second.get() },
         port: port(config),

@@ -13,8 +13,11 @@ use tokio::time::{Instant, timeout};
 use super::announcing;
 use super::config::Config;
 use super::control::{Bound, ControlError, Shown};
+use super::following;
 use super::gateway::{self, GatewayError, Opened};
 use super::index;
+use super::manager::{self, News};
+use super::mapping::Mapping;
 use super::signals::StopSignals;
 use crate::announcer::{self, Announcer};
 use crate::dht::{Dht, DhtBuilder, NodeFailed, PersistError, SaveError, StartError, Status};
@@ -127,8 +130,12 @@ pub async fn run(config: &Config, mut tell: impl FnMut(Moment)) -> Result<(), Se
     let announcing = announcing::open(config, &dht).await?;
     save(&dht).await;
     tell(Moment::Started(Box::new(started(config, &dht, &gateway, control.as_ref()).await)));
+    manager::tell(News::Up);
     let clients = gateway::monitor(&gateway);
-    let beside = Beside { clients: clients.clone(), announcer: Some(announcing.announcer()) };
+    let mapping = Mapping::start(config, &dht.local_addrs());
+    let (ports, announcer) = (mapping.as_ref().map(Mapping::ports), announcing.announcer());
+    let listings = announcer.listings();
+    let beside = Beside { clients: clients.clone(), announcer: Some(announcer), mapping };
     let services = async {
         let control = async {
             match control {
@@ -141,6 +148,7 @@ pub async fn run(config: &Config, mut tell: impl FnMut(Moment)) -> Result<(), Se
             () = control => {}
             () = index::run(index.clone(), &dht) => {}
             () = announcing.run(config, &dht) => {}
+            () = following::follow(config, &dht, ports, listings) => {}
         }
     };
     stay(&dht, (services, beside), signals, began, tell).await
@@ -150,6 +158,7 @@ pub async fn run(config: &Config, mut tell: impl FnMut(Moment)) -> Result<(), Se
 struct Beside {
     clients: Option<Monitor>,
     announcer: Option<Announcer>,
+    mapping: Option<Mapping>,
 }
 
 impl Beside {
@@ -157,6 +166,9 @@ impl Beside {
         gateway::save(self.clients).await;
         if let Some(announcer) = self.announcer {
             announcer.shutdown().await;
+        }
+        if let Some(mapping) = self.mapping {
+            mapping.close().await;
         }
     }
 }
@@ -172,9 +184,11 @@ async fn stay(
     tokio::select! {
         () = live(dht, began, &mut tell) => {}
         () = services => {}
+        () = manager::feed_watchdog(dht) => {}
         () = signals.next() => {}
         _ = dht.failed() => {}
     }
+    manager::tell(News::Stops);
     tell(Moment::Stopping);
     exit_on_next(signals);
     beside.close().await;
@@ -213,6 +227,7 @@ async fn started(config: &Config, dht: &Dht, gateway: &Opened, control: Option<&
 async fn live(dht: &Dht, began: Instant, tell: &mut impl FnMut(Moment)) {
     let contacts = joined(dht).await;
     tell(Moment::Ready { contacts, after: began.elapsed() });
+    manager::tell(News::Joined(contacts));
     save(dht).await;
     let mut hours = tokio::time::interval(REPORT_EVERY);
     hours.tick().await;
@@ -287,7 +302,7 @@ mod tests {
         let failed = dht.make_fail(1).await;
         let signals = StopSignals::listen().expect("signals");
         let mut told = Vec::new();
-        let beside = Beside { clients: None, announcer: None };
+        let beside = Beside { clients: None, announcer: None, mapping: None };
         let ended =
             stay(&dht, (std::future::pending(), beside), signals, Instant::now(), |moment| told.push(moment)).await;
         assert!(matches!(ended, Err(ServiceError::NodeFailed(again)) if again == failed));

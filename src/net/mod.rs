@@ -11,6 +11,8 @@ pub mod entropy;
 pub mod http;
 pub mod latency;
 pub mod listeners;
+#[cfg(feature = "announcer")]
+pub mod mapping;
 pub mod nearness;
 pub mod news;
 pub mod peers;

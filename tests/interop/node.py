@@ -57,6 +57,16 @@ def start_at(
     eventually(f"{endpoint} answers a ping", _START_SECONDS, lambda: _alive(process) and answers_ping(endpoint))
 
 
+def follow(lab: Lab, host: str, bootstrap: Endpoint, client: str) -> Process:
+    """A node on `host` that follows a client there."""
+    endpoint = Endpoint(host, PORT)
+    common = ["--lan", "--bind", str(endpoint), "--gateway", "off", "--data-dir", str(lab.fresh_folder("node"))]
+    argv = [_binary(), "run", *common, "--bootstrap", str(bootstrap), "--client", client]
+    process = lab.start(f"node {endpoint}", [*argv, "--log", "info,trackerless::announcer=debug"])
+    eventually(f"{endpoint} answers a ping", _START_SECONDS, lambda: _alive(process) and answers_ping(endpoint))
+    return process
+
+
 def find(lab: Lab, info_hash: str, host: str, bootstrap: Endpoint) -> list[str]:
     """The peers that `trackerless find` prints, as `ip:port`."""
     result = _one_shot(lab, ["find", info_hash, "--timeout", "10"], host, bootstrap)

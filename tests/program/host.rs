@@ -61,10 +61,16 @@ impl Host {
 
     /// Runs a line of the shell on this host.
     pub fn sh(&self, line: &str) {
+        drop(self.told_by(line));
+    }
+
+    /// What a line of the shell on this host prints.
+    pub fn told_by(&self, line: &str) -> String {
         let mut command = Command::new("sh");
         command.args(["-c", line]);
         let ended = self.on(&command).output().expect("sh starts");
         assert!(ended.status.success(), "{line}: {}", String::from_utf8_lossy(&ended.stderr));
+        String::from_utf8(ended.stdout).expect("text")
     }
 
     /// Starts a node that stays.

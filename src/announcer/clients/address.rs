@@ -4,7 +4,7 @@
 //! that people see never has the password in it.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use reqwest::Url;
@@ -283,6 +283,18 @@ impl ClientAddress {
         if options.is_empty() { self.to_string() } else { format!("{self}?{options}") }
     }
 
+    /// The same client, with a password file and a port file for those that its address does not give.
+    #[must_use]
+    pub fn with_defaults(mut self, password_file: Option<&Path>, port_file: Option<&Path>) -> Self {
+        if let (Password::None, Some(file)) = (&self.password, password_file) {
+            self.password = Password::File(file.to_owned());
+        }
+        if self.options.port_file.is_none() && self.options.announce_port.is_none() {
+            self.options.port_file = port_file.map(Path::to_owned);
+        }
+        self
+    }
+
     fn take_option(&mut self, name: &str, value: &str) -> Result<(), AddressError> {
         let path = |name, value: &str| match value {
             "" => Err(AddressError::WrongOption { name, why: "names no file" }),
@@ -395,6 +407,23 @@ mod tests {
             for told in [address.to_string(), format!("{address:?}"), address.text()] {
                 assert!(!told.contains("secret") && !told.contains("hunter"), "{told}");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_all_clients_counts_where_an_address_is_silent() {
+        let (secret, port) = (Path::new("/secret"), Path::new("/port"));
+        let text = |text: &str| parse(text).with_defaults(Some(secret), Some(port)).text();
+        for (given, meant) in [
+            ("deluge+http://h:1", "deluge+http://h:1?password_file=/secret&port_file=/port"),
+            ("deluge+http://:p@h:1?announce_port=7", "deluge+http://h:1?announce_port=7"),
+            (
+                "deluge+http://h:1?password_variable=A&port_file=/b",
+                "deluge+http://h:1?password_variable=A&port_file=/b",
+            ),
+        ] {
+            assert_eq!(text(given), meant);
+            assert_eq!(parse(given).with_defaults(None, None), parse(given));
         }
     }
 

@@ -1,12 +1,13 @@
 //! The task of one client: asks it when the plan says so, follows its port, and tells what has changed.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::address::{ClientAddress, Kind, Password, Way};
 use super::answer::{Answer, Whereabouts};
@@ -16,14 +17,19 @@ use super::guard::{self, Bound, Elsewhere, Sight};
 use super::listing::{Known, listing};
 use super::plan::{Plan, Step};
 use super::port_file::{self, Forwarded};
+use super::privacy::{self, Checks};
 use super::qbittorrent::Qbittorrent;
 use super::rtorrent::Rtorrent;
 use super::secret::Secret;
 use super::transmission::Transmission;
 use super::trouble::Trouble;
-use crate::announcer::source::Listing;
+use crate::announcer::source::{ListedState, Listing};
 use crate::engine::contact::Family;
+use crate::engine::id::InfoHash;
+use crate::engine::time::Instant;
 use crate::net::clock::Clock;
+use crate::net::entropy;
+use crate::net::mapping::{Ports, Transport, Wish};
 use crate::net::nearness::{Nearness, Site};
 use crate::net::{listeners, place};
 
@@ -37,6 +43,8 @@ pub struct World {
     pub site: Site,
     /// The addresses at which the world sees us, as they become known.
     pub external: watch::Receiver<Vec<IpAddr>>,
+    /// The ports that are opened at the router, if any are.
+    pub ports: Option<Ports>,
 }
 
 /// Follows one client.
@@ -46,6 +54,17 @@ pub struct Follower {
     source: Arc<str>,
     world: World,
 }
+
+/// Where the client is reached, if not at the port that it listens on.
+struct Port {
+    /// By a VPN.
+    forwarded: Forwarded,
+    /// Through the router.
+    opened: Option<u16>,
+}
+
+/// Whether torrents are private of which their client cannot say so.
+type Checked = BTreeMap<InfoHash, bool>;
 
 /// What asking the client has come to.
 #[derive(Clone, Debug, Default)]
@@ -75,6 +94,7 @@ impl Follower {
     pub async fn run(self, tell: mpsc::Sender<Listing>) {
         let (news, heard) = watch::channel(News::default());
         let (port, forwarded) = watch::channel(Forwarded::default());
+        let (checked, checks) = watch::channel(BTreeMap::new());
         let port_file = async {
             match &self.address.options.port_file {
                 Some(path) => port_file::follow(path.clone(), port).await,
@@ -84,7 +104,8 @@ impl Follower {
         tokio::select! {
             () = self.ask_for_ever(&news) => {}
             () = port_file => {}
-            () = self.tell_for_ever(heard, forwarded, &tell) => {}
+            () = check_for_ever(heard.clone(), &checked) => {}
+            () = self.tell_for_ever(heard, (forwarded, checks), &tell) => {}
         }
     }
 
@@ -172,10 +193,11 @@ impl Follower {
     async fn tell_for_ever(
         &self,
         mut heard: watch::Receiver<News>,
-        mut forwarded: watch::Receiver<Forwarded>,
+        (mut forwarded, mut checks): (watch::Receiver<Forwarded>, watch::Receiver<Checked>),
         tell: &mpsc::Sender<Listing>,
     ) {
         let mut external = self.world.external.clone();
+        let mut open = self.ports().map_or_else(|| watch::channel(BTreeMap::new()).1, Ports::open);
         let (mut last, mut last_place) = (None, Ok(false));
         loop {
             let news = heard.borrow_and_update().clone();
@@ -183,8 +205,13 @@ impl Follower {
                 let port = forwarded.borrow_and_update().clone();
                 let place = self.place(&news, &port, &external.borrow_and_update());
                 self.say(&place, &mut last_place);
-                let new = self.listing(&news, &port, place);
+                let port = Port { forwarded: port, opened: self.opened(&news, &open.borrow_and_update()) };
+                let new = self.listing(&news, &port, place, &checks.borrow_and_update());
                 if last.as_ref() != Some(&new) {
+                    let all = new.torrents.iter().flatten();
+                    let (torrents, active) =
+                        (all.clone().count(), all.filter(|one| one.state == ListedState::Active).count());
+                    debug!(client = %self.source, torrents, active, "the client's list has changed");
                     last = Some(new.clone());
                     if tell.send(new).await.is_err() {
                         return;
@@ -194,22 +221,44 @@ impl Follower {
             tokio::select! {
                 changed = heard.changed() => if changed.is_err() { return },
                 Ok(()) = forwarded.changed() => {}
+                Ok(()) = checks.changed() => {}
+                Ok(()) = open.changed() => {}
                 Ok(()) = external.changed() => {}
             }
         }
     }
 
-    fn listing(&self, news: &News, forwarded: &Forwarded, place: Result<bool, Elsewhere>) -> Listing {
+    /// The ports at the router, if the client's is to be opened there.
+    fn ports(&self) -> Option<&Ports> {
+        self.world.ports.as_ref().filter(|_| self.address.options.map_port)
+    }
+
+    /// Wishes for the client's port at the router; the port at which the world reaches it there.
+    fn opened(&self, news: &News, open: &BTreeMap<Wish, u16>) -> Option<u16> {
+        let port = news.answer.as_ref().and_then(|answer| answer.port)?;
+        let wish = |transport| Wish { transport, port };
+        self.ports()?.wish(&self.source, vec![wish(Transport::Tcp), wish(Transport::Udp)]);
+        open.get(&wish(Transport::Tcp)).copied()
+    }
+
+    fn listing(
+        &self,
+        news: &News,
+        Port { forwarded, opened }: &Port,
+        place: Result<bool, Elsewhere>,
+        checked: &Checked,
+    ) -> Listing {
         let options = &self.address.options;
         let of_client = news.answer.as_ref().and_then(|answer| answer.port);
         let by_file = options.port_file.is_some();
-        let port = options.announce_port.or(if by_file { forwarded.port } else { of_client });
+        let port = options.announce_port.or(if by_file { forwarded.port } else { opened.or(of_client) });
         let elsewhere = place.as_ref().err().map(|why| format!("not announced: {why}; {}", why.cure()));
         let troubles = [news.trouble.clone(), forwarded.trouble.clone().filter(|_| by_file), elsewhere];
         let troubles = troubles.into_iter().flatten().collect::<Vec<_>>().join("; ");
         listing(&Known {
             source: &self.source,
             answer: news.answer.as_deref(),
+            checked,
             outdated: news.outdated,
             place,
             port,
@@ -254,6 +303,47 @@ impl Follower {
         }
         last.clone_from(place);
     }
+}
+
+/// Asks the client for the metadata of torrents of which it cannot say whether they are private, one after the other, for
+/// ever.
+async fn check_for_ever(mut heard: watch::Receiver<News>, tell: &watch::Sender<Checked>) {
+    let clock = Clock::new();
+    let mut checks = Checks::default();
+    loop {
+        let news = heard.borrow_and_update().clone();
+        if let Some(answer) = &news.answer {
+            checks.take(clock.now(), answer);
+        }
+        let peer = peer_of(&news);
+        if let Some((infohash, peer)) = checks.next(clock.now()).zip(peer) {
+            let private = privacy::ask(infohash, peer, peer_id()).await;
+            checks.note(clock.now(), infohash, private);
+            tell.send_replace(checks.known());
+            continue;
+        }
+        let due = checks.due().filter(|_| peer.is_some()).unwrap_or(Instant::FAR_FUTURE);
+        tokio::select! {
+            changed = heard.changed() => if changed.is_err() { return },
+            () = sleep_until(clock.deadline(due)) => {}
+        }
+    }
+}
+
+/// Where the client listens for peers, as far as it tells.
+fn peer_of(news: &News) -> Option<SocketAddr> {
+    let answer = news.answer.as_ref()?;
+    let bound = answer.place.bound.first().copied().or(news.interface);
+    Some(SocketAddr::new(bound.unwrap_or(Ipv4Addr::LOCALHOST.into()), answer.port?))
+}
+
+/// A name of ours for peers (BEP 20).
+fn peer_id() -> [u8; 20] {
+    let mut id = *b"-TL0001-000000000000";
+    if let Ok(seed) = entropy::seed() {
+        id[8..].iter_mut().zip(seed).for_each(|(digit, byte)| *digit = b'a' + byte % 26);
+    }
+    id
 }
 
 /// What a client on this host is bound to, as this host sees it.

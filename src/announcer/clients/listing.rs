@@ -1,10 +1,12 @@
 //! What is told of a client: its answer, the port at which it is reached, and whether it may be announced from here. Pure.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::answer::{Answer, Reported};
 use super::guard::Elsewhere;
 use crate::announcer::source::{Listed, ListedState, Listing};
+use crate::engine::id::InfoHash;
 
 /// What is known of a client.
 #[derive(Clone, Debug)]
@@ -13,6 +15,8 @@ pub struct Known<'a> {
     pub source: &'a Arc<str>,
     /// What it answered last; `None` before the first answer.
     pub answer: Option<&'a Answer>,
+    /// Whether torrents are private of which it cannot say so.
+    pub checked: &'a BTreeMap<InfoHash, bool>,
     /// Its answer is too old to be believed.
     pub outdated: bool,
     /// Whether it may be announced from here, and whether over IPv4 only.
@@ -40,7 +44,8 @@ pub fn listing(known: &Known<'_>) -> Listing {
 }
 
 fn listed(known: &Known<'_>, torrent: &Reported) -> impl Iterator<Item = Listed> {
-    let state = match torrent.private {
+    let checked = || torrent.infohashes.first().and_then(|infohash| known.checked.get(infohash)).copied();
+    let state = match torrent.private.or_else(checked) {
         // What is private stays so, wherever its client is.
         Some(true) => ListedState::Private,
         _ if known.place.is_err() => ListedState::Elsewhere,
@@ -70,19 +75,22 @@ mod tests {
         torrents.answer(Some(1), Whereabouts::default())
     }
 
+    static NOTHING: BTreeMap<InfoHash, bool> = BTreeMap::new();
+
+    fn known<'a>(source: &'a Arc<str>, answer: &'a Answer) -> Known<'a> {
+        let (answer, checked, place, port) = (Some(answer), &NOTHING, Ok(false), Some(6881));
+        Known { source, answer, checked, outdated: false, place, port, trouble: None, waits: false }
+    }
+
     fn told(change: impl FnOnce(&mut Known<'_>)) -> Listing {
         let (source, answer) = ("client".into(), answer());
-        let mut known = Known {
-            source: &source,
-            answer: Some(&answer),
-            outdated: false,
-            place: Ok(false),
-            port: Some(6881),
-            trouble: None,
-            waits: false,
-        };
+        let mut known = known(&source, &answer);
         change(&mut known);
         listing(&known)
+    }
+
+    fn told_with(checked: &BTreeMap<InfoHash, bool>) -> Listing {
+        listing(&Known { checked, ..known(&"client".into(), &answer()) })
     }
 
     fn states(listing: &Listing) -> Vec<ListedState> {
@@ -98,6 +106,12 @@ mod tests {
         assert_eq!(states(&told(|known| known.place = Err(Elsewhere::Proxied))), [Away, Away, Private, Away]);
         assert_eq!(states(&told(|known| known.waits = true)), [Paused, Paused, Private, Paused]);
         assert!(told(|known| known.place = Ok(true)).ipv4_only);
+        let checked = |private| BTreeMap::from([0xaa, 0xdd].map(|byte| (InfoHash::new([byte; 20]), private)));
+        let (public, private) = (checked(false), checked(true));
+        for (checked, state) in [(&public, Active), (&private, Private)] {
+            let listing = told_with(checked);
+            assert_eq!(states(&listing), [Active, Paused, Private, state], "what a client says itself counts first");
+        }
     }
 
     #[test]

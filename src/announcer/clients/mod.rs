@@ -9,6 +9,7 @@
 //! | what one client's interface says, and what that means | [`qbittorrent`], [`transmission`], [`deluge`], [`rtorrent`], [`aria2`] |
 //! | what all of them come to | [`answer`] |
 //! | when a client is asked, and what is told of one that does not answer | [`plan`], pure; [`trouble`] |
+//! | whether a torrent is private whose client cannot say so | [`privacy`] |
 //! | whether a client may be announced from here | [`guard`], pure |
 //! | the port at which it is announced | [`port_file`], [`listing`], pure |
 //! | the task of one client | [`follow`] |
@@ -25,6 +26,7 @@ pub mod http;
 pub mod listing;
 pub mod plan;
 pub mod port_file;
+pub mod privacy;
 pub mod qbittorrent;
 pub mod rtorrent;
 pub mod scgi;

@@ -5,6 +5,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::{Config, ConfigError, Origin, Replaced, Setting};
+use crate::announcer::clients::without_password;
 
 /// Reads the file at `path` over `config`.
 pub(super) fn read_into(config: &mut Config, path: &Path) -> Result<(), ConfigError> {
@@ -47,7 +48,7 @@ fn texts(
     setting.form.shape.texts_of(value).map_err(|why| ConfigError::WrongValue {
         origin: origin.clone(),
         key: setting.key,
-        value: written.to_owned(),
+        value: without_password(written),
         why,
         cure: (setting.form.cure)(),
     })

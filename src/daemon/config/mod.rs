@@ -13,6 +13,7 @@ mod value;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
+use crate::announcer::clients::{ClientAddress, without_password};
 use crate::dht::{Dht, DhtBuilder};
 use crate::engine::limits::ITEM_BYTES;
 use crate::index::service::{Mode, Settings as IndexSettings};
@@ -23,7 +24,7 @@ use crate::tracker::server::Settings as GatewaySettings;
 pub use error::ConfigError;
 pub use origin::Origin;
 pub use setting::{Origins, REPLACED, Replaced, SETTINGS, Scope, Setting, Settings, nearest_key};
-pub use value::{BasePath, Form, HostPort, ListFile, LogFilter, Shape, Value};
+pub use value::{BasePath, Form, HostPort, ListFile, LogFilter, LogFormat, PortMapping, Shape, Value};
 
 /// Every environment variable of ours begins so.
 pub const VARIABLE_PREFIX: &str = "TRACKERLESS_";
@@ -152,7 +153,7 @@ impl Config {
         GatewaySettings {
             policy: self.gateway_announce,
             denied: self.gateway_deny.iter().copied().collect(),
-            site: Site::new(self.gateway_lan.clone()).in_private_network(self.lan),
+            site: self.site(),
             trusted_proxies: self.gateway_trusted_proxies.clone(),
             upstream: self.gateway_upstream.clone(),
             memory_bytes: self.memory().gateway,
@@ -183,6 +184,21 @@ impl Config {
         })
     }
 
+    /// The hosts that share our address.
+    #[must_use]
+    pub fn site(&self) -> Site {
+        Site::new(self.gateway_lan.clone()).in_private_network(self.lan)
+    }
+
+    /// The torrent clients to follow, each with what the settings say of all of them.
+    #[must_use]
+    pub fn clients(&self) -> Vec<ClientAddress> {
+        let with_common = |address: &ClientAddress| {
+            address.clone().with_defaults(self.password_file.as_deref(), self.port_file.as_deref())
+        };
+        self.client.iter().map(with_common).collect()
+    }
+
     /// All settings as they are printed.
     pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         SETTINGS.iter().map(|setting| Entry {
@@ -211,7 +227,7 @@ impl Config {
         (setting.set)(self, texts, origin).map_err(|why| ConfigError::WrongValue {
             origin: origin.clone(),
             key: setting.key,
-            value: format!("{:?}", texts.join(",")),
+            value: format!("{:?}", without_password(&texts.join(","))),
             why,
             cure: (setting.form.cure)(),
         })

@@ -30,8 +30,9 @@ fn comment(text: &mut String, words: &str) {
     for word in words.split_whitespace() {
         if line.chars().count() + 1 + word.chars().count() > WIDTH {
             text.push_str(&line);
-            text.push_str("\n#");
+            text.push('\n');
             line.clear();
+            line.push('#');
         }
         line.push(' ');
         line.extend(word.chars().filter(|c| !c.is_control()));

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use super::Config;
 use super::origin::Origin;
-use super::value::{BasePath, Count, Form, HostPort, ListFile, LogFilter, Shape, Size, Value};
+use super::value::{BasePath, Count, Form, HostPort, ListFile, LogFilter, LogFormat, PortMapping, Shape, Size, Value};
 use crate::announcer;
+use crate::announcer::clients::ClientAddress;
 use crate::announcer::store::Watched;
 use crate::dht::MAINLINE_ROUTERS;
 use crate::engine::compliance::Compliance;
@@ -235,10 +236,31 @@ settings! {
     /// 0 for none.
     Daemon announce_port: Count<0, 65_535> = Count::new(0);
 
+    /// Torrent client whose torrents are kept announced, as in `qbittorrent+http://user:password@127.0.0.1:8080`; may be given
+    /// several times. Known are qbittorrent, transmission, deluge, rtorrent and aria2: see docs/CLIENTS.md, also for what
+    /// may follow a question mark. Passwords are not printed.
+    Daemon client: Vec<ClientAddress> = Vec::new();
+
+    /// File whose first line is the password of the clients, for those whose address has none; empty for none.
+    Daemon password_file: Option<PathBuf> = None;
+
+    /// File that holds the port at which the clients are reached, as VPN programs write it (gluetun:
+    /// `/tmp/gluetun/forwarded_port`); empty for none. It is read again whenever it changes, and everything is then announced
+    /// at the new port.
+    Daemon port_file: Option<PathBuf> = None;
+
+    /// Ports that are opened at the router by PCP, NAT-PMP or UPnP: `auto`: the UDP port of this node, where the way into the
+    /// world leads through a private address, and those of clients whose address says `map_port=yes`; `off`: none.
+    /// With `lan` and on addresses that were named there is no router to ask.
+    Daemon port_mapping: PortMapping = PortMapping::Auto;
+
     /// Events that are logged on standard error: error, warn, info, debug (each lookup) or trace (each packet).
     /// Parts of the program are set apart as in `info,trackerless::net=debug`.
     /// Commands other than `run` log warnings only unless the flag or the variable is given.
     Every log: LogFilter = LogFilter::INFO;
+
+    /// Form of the log lines: `text` for people, `json` for programs: one object a line.
+    Every log_format: LogFormat = LogFormat::Text;
 }
 
 /// A setting of earlier versions.

@@ -90,6 +90,25 @@ fn a_wrong_value_names_key_value_place_and_cure() {
 }
 
 #[test]
+fn no_password_of_a_client_is_shown_whatever_is_wrong_with_it() {
+    for wrong in [
+        "client = \"utorrent+http://u:hunter2@h:1\"",
+        "client = [\"qbittorrent+http://u:hunter2@h:1\", \"qbittorrent+http://u:hunt/er2@h:1\"]",
+        "client = [\"qbittorrent+http://u:hunter2@h:1\", 7]",
+        "lan = \"qbittorrent+http://u:hunter2@h:1\"",
+    ] {
+        let (what, cure) = error(wrong);
+        assert!(!format!("{what} {cure}").contains("hunt"), "{what} {cure}");
+    }
+    assert!(error("client = \"utorrent+http://h:1\"").0.contains("no client is called \"utorrent\""));
+    let config =
+        load(None, &[("TRACKERLESS_CLIENT", "qbittorrent+http://u:hunter2@h:1,aria2+http://:x@h:2")], &[]).unwrap();
+    assert!(!format!("{config:?}{}", config.to_toml()).contains("hunter2"));
+    assert!(config.to_toml().contains("client = [\"qbittorrent+http://u@h:1\", \"aria2+http://h:2\"]"));
+    assert_eq!(config.clients().len(), 2);
+}
+
+#[test]
 fn broken_toml_and_missing_files_are_told_apart() {
     assert!(error("lan = true\nlog = \n").0.starts_with("FILE, line 2: this is not TOML"));
     let sources = Sources { file: Some("/no/such/file".into()), ..Sources::default() };

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use toml::de::DeValue;
 use tracing_subscriber::EnvFilter;
 
+use crate::announcer::clients::{AddressError, ClientAddress};
 use crate::announcer::store::Watched;
 use crate::engine::compliance::Compliance;
 use crate::engine::id::InfoHash;
@@ -251,6 +252,23 @@ impl Value for BasePath {
     }
 }
 
+/// The path of a file, or none.
+impl Value for Option<PathBuf> {
+    const FORM: Form = Form {
+        shape: Shape::Text,
+        value_name: "FILE",
+        cure: || "give the path of a file, or \"\" for none".to_owned(),
+    };
+
+    fn read(texts: &[String]) -> Result<Self, String> {
+        Ok(Some(single(texts)).filter(|text| !text.is_empty()).map(PathBuf::from))
+    }
+
+    fn texts(&self) -> Vec<String> {
+        vec![self.as_ref().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default()]
+    }
+}
+
 /// A filter of log lines, valid for [`EnvFilter`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogFilter(std::borrow::Cow<'static, str>);
@@ -302,6 +320,32 @@ impl Words for Serve {
         &[("always", Self::Always), ("once-reached", Self::OnceReached), ("never", Self::Never)];
 }
 
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Words for LogFormat {
+    const WORDS: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
+}
+
+/// Whether ports are opened at the router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortMapping {
+    /// Where there is a router.
+    Auto,
+    /// Never.
+    Off,
+}
+
+impl Words for PortMapping {
+    const WORDS: &'static [(&'static str, Self)] = &[("auto", Self::Auto), ("off", Self::Off)];
+}
+
 impl Words for Policy {
     const WORDS: &'static [(&'static str, Self)] =
         &[("verified-public", Self::VerifiedPublic), ("never", Self::Never), ("always", Self::Always)];
@@ -345,6 +389,11 @@ pub trait Item: Display + Sized {
     /// # Errors
     /// The text is no item.
     fn parse(text: &str) -> Result<Self, String>;
+
+    /// The text that it is printed as.
+    fn shown(&self) -> String {
+        self.to_string()
+    }
 }
 
 impl Item for SocketAddr {
@@ -403,6 +452,19 @@ impl Item for InfoHash {
     }
 }
 
+impl Item for ClientAddress {
+    const NAME: &'static str = "CLIENT";
+    const CURE: &'static str = "give addresses as in qbittorrent+http://user:password@127.0.0.1:8080 (docs/CLIENTS.md)";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: AddressError| error.to_string())
+    }
+
+    fn shown(&self) -> String {
+        self.text()
+    }
+}
+
 impl Item for Source {
     const NAME: &'static str = "URL";
     const CURE: &'static str = "give URLs as in udp://tracker.example:6969/announce or http://tracker.example/announce";
@@ -446,7 +508,7 @@ impl<T: Item> Value for Vec<T> {
     }
 
     fn texts(&self) -> Vec<String> {
-        self.iter().map(ToString::to_string).collect()
+        self.iter().map(T::shown).collect()
     }
 }
 
@@ -562,6 +624,8 @@ mod tests {
         }
         check::<Compliance>();
         check::<Policy>();
+        check::<PortMapping>();
+        check::<LogFormat>();
         check::<Serve>();
     }
 

@@ -1,0 +1,51 @@
+//! What the manager of services (systemd) is told, and logs for programs.
+
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+use super::daemon::Daemon;
+use super::harness::Home;
+
+/// Longer than any step takes on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is told until a message has `last` in it, all of it in one text.
+fn told_until(socket: &UnixDatagram, last: &str) -> String {
+    let (mut all, mut buffer) = (String::new(), [0; 4096]);
+    while !all.contains(last) {
+        let length = socket.recv(&mut buffer).unwrap_or_else(|error| panic!("no {last} came ({error}): {all}"));
+        all.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
+    }
+    all
+}
+
+#[test]
+fn a_manager_hears_that_the_node_is_up_lives_and_stops() {
+    let home = Home::new();
+    let path = home.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let flags = ["run", "--json", "--lan", "--gateway", "off", "--bind", "127.0.0.1:0", "--data-dir", "data"];
+    let mut command = home.command(&flags);
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "300000").env_remove("WATCHDOG_PID");
+    let mut node = Daemon::spawn(command);
+    let first = told_until(&socket, "WATCHDOG=1");
+    assert!(first.contains("READY=1"), "{first}");
+    node.wait_for("ready");
+    told_until(&socket, "STATUS=joined the network; nodes known then: 0");
+    assert_eq!(node.stop("TERM").0, Some(0));
+    told_until(&socket, "STOPPING=1");
+}
+
+#[test]
+fn logs_for_programs_are_one_json_object_a_line() {
+    let home = Home::new();
+    let flags = ["--bind", "127.0.0.1:0", "--gateway", "off", "--log", "debug", "--log-format", "json"];
+    let mut node = Daemon::start_with(&home, "data", &[], &flags);
+    node.wait_for("ready");
+    let (code, log) = node.stop("TERM");
+    assert_eq!(code, Some(0), "{log}");
+    let records: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    assert!(!records.is_empty(), "something is logged at this level");
+    assert!(records.iter().all(|record| record["level"].is_string() && record["message"].is_string()), "{log}");
+}
