@@ -40,12 +40,12 @@ fn a_manager_hears_that_the_node_is_up_lives_and_stops() {
 #[test]
 fn logs_for_programs_are_one_json_object_a_line() {
     let home = Home::new();
-    let flags = ["--bind", "127.0.0.1:0", "--gateway", "off", "--log", "debug", "--log-format", "json"];
+    let flags = ["--bind", "127.0.0.1:0", "--gateway", "off", "--log", "trace", "--log-format", "json"];
     let mut node = Daemon::start_with(&home, "data", &[], &flags);
     node.wait_for("ready");
     let (code, log) = node.stop("TERM");
     assert_eq!(code, Some(0), "{log}");
     let records: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     assert!(!records.is_empty(), "something is logged at this level");
-    assert!(records.iter().all(|record| record["level"].is_string() && record["message"].is_string()), "{log}");
+    assert!(records.iter().all(|record| record["level"].is_string() && record["target"].is_string()), "{log}");
 }
