@@ -108,3 +108,31 @@ fn an_address_that_comes_later_is_waited_for() {
     other.ping(&home, "198.18.1.77:7000");
     other.ping(&home, "[2001:db8:1::77]:7000");
 }
+
+/// IPv6 is switched off at the start, and no IPv4 address is there yet.
+#[test]
+fn a_family_that_is_absent_at_the_start_is_served_when_it_appears() {
+    let Some((ours, other)) = two_hosts() else { return };
+    let home = Home::new();
+    ours.ip("address flush dev net");
+    let switch = |off: u8| {
+        let mut shell = Command::new("sh");
+        shell.args([
+            "-c",
+            &format!("for name in all default net; do echo {off} >/proc/sys/net/ipv6/conf/$name/disable_ipv6; done"),
+        ]);
+        assert!(ours.on(&shell).status().expect("a shell").success());
+    };
+    switch(1);
+    let node = ours.node(&home, &["--data-dir", "ours", "--bind", "[::]:7000", "--bind", "0.0.0.0:7000"]);
+    assert_eq!(node.started["without"].as_array().map(Vec::len), Some(0), "{}", node.started);
+    ours.ip("address add 198.18.1.1/24 dev net");
+    other.ping(&home, "198.18.1.1:7000");
+    switch(0);
+    ours.ip("address add 2001:db8:1::a/64 dev net nodad");
+    ours.ip("-6 route replace default via 2001:db8:1::b");
+    // It answers on the wildcard before it knows that its id should be another one.
+    let fitting = (0..100).find(|_| fits(other.ping(&home, "[2001:db8:1::a]:7000"), "2001:db8:1::a"));
+    assert!(fitting.is_some(), "its id does not fit");
+    drop(node);
+}

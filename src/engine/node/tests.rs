@@ -15,6 +15,7 @@ mod changes;
 mod compliance;
 mod hostile;
 mod items;
+mod limits;
 mod patience;
 mod renewal;
 mod replies;

@@ -1,0 +1,94 @@
+//! What the memory of the process grows by, whatever strangers announce: the bounds of `memory_limit` hold for what the system
+//! gives, not only for what is counted. A program of its own, with one test: the memory is the process's.
+#![cfg(all(target_os = "linux", feature = "gateway"))]
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use trackerless::engine::contact::Family;
+use trackerless::engine::id::{Id, InfoHash, NodeId};
+use trackerless::engine::peers::{PeerStore, StoredPeer};
+use trackerless::engine::random::Random;
+use trackerless::engine::rules::Rules;
+use trackerless::engine::time::Instant;
+use trackerless::net::nearness::Nearness;
+use trackerless::tracker::broker::{Broker, Client, Policy, Transport};
+use trackerless::tracker::http;
+
+/// Shares of the default `memory_limit` of 128 MiB.
+const PEERS: usize = 64 << 20;
+const GATEWAY: usize = 24 << 20;
+/// What the allocator keeps beside what is asked of it, as a part of it: a heap in which torrents come and go has holes. The
+/// quarter of the limit that no share has is more than that.
+const OVERHEAD: f64 = 0.35;
+
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+}
+
+/// Asserts that `fill` takes no more than `budget` of the system, and gives back what it made.
+fn within<T>(budget: usize, what: &str, fill: impl FnOnce() -> T) -> T {
+    let before = resident();
+    let made = fill();
+    let grown = resident().saturating_sub(before);
+    println!("{what}: {:.1} MiB of {:.1}", grown as f64 / 1048576.0, budget as f64 / 1048576.0);
+    assert!(grown as f64 <= budget as f64 * (1.0 + OVERHEAD), "{what}: {grown} bytes, {budget} are allowed");
+    made
+}
+
+/// Each from an address of its own to an infohash of its own, which is what takes most memory.
+fn spoofed_announcers(count: u32) -> PeerStore {
+    let mut random = Random::new([7; 32]);
+    let mut store = PeerStore::new(Family::V4, PEERS, &Rules::MAINLINE, &mut random);
+    let (own, mut now) = (NodeId(Id([0x55; 20])), Instant::from_secs(9000));
+    for index in 0..count {
+        now += Duration::from_micros(100);
+        let [_, a, b, c] = index.to_be_bytes();
+        let peer: SocketAddr = ([60 + (index % 97) as u8, c, b, a], 6881).into();
+        let info_hash = InfoHash(random.wire_id());
+        store.announce(now, &own, &StoredPeer { info_hash, peer, seed: false, age: Duration::ZERO });
+    }
+    store
+}
+
+/// Clients of local networks, who are bounded least, at most as many as one torrent remembers of one address.
+fn clients(torrents: u32, of_each: u32) -> Broker {
+    let mut broker = Broker::new(Policy::Never, std::iter::empty().collect(), [7; 32]);
+    broker.set_memory(GATEWAY);
+    let here: IpAddr = [192, 168, 1, 1].into();
+    let mut request =
+        http::parse_announce(b"info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=-XX0000-abcdefghijkl&left=5&port=1").unwrap().0;
+    let mut now = Instant::from_secs(9000);
+    for number in 0..of_each {
+        let [.., a, b] = number.to_be_bytes();
+        for torrent in 0..torrents {
+            now += Duration::from_micros(10);
+            let mut info_hash = [0; 20];
+            info_hash[..4].copy_from_slice(&torrent.to_be_bytes());
+            (request.info_hash, request.port) = (InfoHash::new(info_hash), 2000 + number as u16);
+            let client = Client {
+                addr: ([192, 168, 2 + a, b], 7000).into(),
+                here,
+                nearness: Nearness::Lan,
+                transport: Transport::Udp,
+            };
+            let _ = broker.announce(now, client, request.clone());
+            while broker.poll_output().is_some() {}
+        }
+    }
+    broker
+}
+
+#[test]
+fn what_strangers_announce_takes_no_more_of_the_system_than_its_share() {
+    let store = within(PEERS, "a million spoofed announcers", || spoofed_announcers(1_000_000));
+    assert!(store.swarms() > 300_000, "{} swarms are kept", store.swarms());
+    drop(store);
+    for (torrents, of_each) in [(20_000, 8), (1_000, 200)] {
+        let what = format!("{torrents} torrents of {of_each} clients each");
+        let broker = within(GATEWAY, &what, || clients(torrents, of_each));
+        assert!(broker.load().torrents > 500, "{:?}", broker.load());
+    }
+}
