@@ -1,6 +1,8 @@
 //! Hosts whose addresses change, each a network namespace of its own. Addresses are those that are public in every node's
 //! eyes and on no real network: 198.18.0.0/15 (RFC 2544) and 2001:db8::/32 (RFC 3849).
 
+use std::process::Command;
+
 use serde_json::Value;
 
 use super::harness::Home;
