@@ -113,7 +113,10 @@ impl World {
         let mut reply = Vec::new();
         loop {
             match self.node.poll_output() {
-                Output::Transmit { to, payload } if to == from => reply = payload.to_vec(),
+                // A newcomer may be pinged at the same time.
+                Output::Transmit { to, payload } if to == from && payload.ends_with(b"1:y1:re") => {
+                    reply = payload.to_vec()
+                }
                 Output::Wait(..) => return reply,
                 _ => {}
             }
