@@ -5,6 +5,9 @@ mod checks;
 #[cfg(feature = "cli")]
 #[path = "../fuzz/config_checks.rs"]
 mod config_checks;
+#[cfg(feature = "index")]
+#[path = "../fuzz/index_checks.rs"]
+mod index_checks;
 #[path = "../fuzz/item_checks.rs"]
 mod item_checks;
 #[cfg(feature = "gateway")]
@@ -45,6 +48,12 @@ fn scanner() {
 #[test]
 fn node() {
     replay("node", checks::node);
+}
+
+#[cfg(feature = "index")]
+#[test]
+fn index() {
+    replay("index", index_checks::index);
 }
 
 #[test]

@@ -69,6 +69,8 @@ pub struct Settings {
     pub bytes_per_day: u64,
     /// Our name among peers (BEP 20).
     pub our_peer_id: [u8; 20],
+    /// Whether the network is a private one, in which many nodes share an address.
+    pub private_network: bool,
 }
 
 /// The index of a running node.

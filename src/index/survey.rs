@@ -1,14 +1,15 @@
 //! Whom to ask next for a sample of its infohashes (BEP 51): one ordered sweep of the key space.
 //!
-//! The sweep goes from the lowest id to the highest and begins again. Each node that it comes by is asked once, and not
-//! again before the interval that it named has passed, nor within an hour; one that is silent or does not know the query is
-//! left alone for a day. A query also asks for contacts: of the node's own neighbourhood, or, where no node is known for a
+//! The sweep goes from the lowest id to the highest and begins again. It asks every [`STRIDE`]th node that may be asked: an
+//! infohash is stored with the eight nodes nearest to it, so that a quarter of them, evenly spread, hold nearly all there
+//! are; the others have their turn in the next rounds. A node is not asked again before the interval that it named has
+//! passed, nor within an hour; one that is silent or does not know the query is left alone for a day. A query also asks for contacts: of the node's own neighbourhood, or, where no node is known for a
 //! long way, of the beginning of that gap.
 //!
 //! Told the time in seconds since 1970, so that a restart changes nothing. Bounded: [`MOST_NODES`], and
 //! [`MOST_OF_AN_OWNER`] of a network, since every id is free for whoever has addresses.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -27,8 +28,10 @@ pub const LEAST_INTERVAL: Duration = Duration::from_secs(60 * 60);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(21_600);
 /// Time for which a node is left alone that was silent or does not know the query.
 pub const LEFT_ALONE: Duration = Duration::from_secs(24 * 60 * 60);
+/// One of this many nodes is asked in each round.
+pub const STRIDE: usize = 4;
 /// A gap is this many times as wide as the mean distance of the nodes that are known.
-const GAP: f64 = 8.0;
+const GAP: f64 = 16.0;
 /// Nodes that are looked at for one to forget.
 const LOOKED_AT: usize = 64;
 
@@ -36,9 +39,15 @@ const LOOKED_AT: usize = 64;
 #[derive(Debug, Default)]
 pub struct Survey {
     nodes: BTreeMap<Id, Known>,
+    /// Those that may be asked.
+    ready: BTreeSet<Id>,
+    /// The others, by the time when they may be.
+    later: BTreeSet<(UnixSeconds, Id)>,
     /// The id under which each address is known: one address, one id.
     ids: HashMap<SocketAddr, Id>,
     owners: HashMap<u64, u32>,
+    /// Whether many nodes may share a network, as in a private one.
+    private_network: bool,
     /// Where the sweep has come.
     cursor: Id,
     /// Sweeps that were finished.
@@ -73,6 +82,12 @@ pub enum Reaction {
 }
 
 impl Survey {
+    /// A sweep that knows no node yet. In a private network one /24 may hold them all.
+    #[must_use]
+    pub fn new(private_network: bool) -> Self {
+        Self { private_network, ..Self::default() }
+    }
+
     /// Nodes that are remembered.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -110,40 +125,36 @@ impl Survey {
 
     /// The next question, if a node may be asked. It counts as silent until [`heard`](Self::heard).
     pub fn next(&mut self, now: UnixSeconds) -> Option<Question> {
-        let ahead = self.due_after(self.cursor, now);
-        let (id, known) = match ahead {
-            Some(found) => found,
-            None => {
-                let again = self.due_after(Id::ZERO, now)?;
-                self.sweeps += 1;
-                self.cursor = Id::ZERO;
-                again
-            }
-        };
-        let target = if self.is_gap(&id) { self.cursor } else { id };
+        self.wake(now);
+        let ring = self.ready.range(self.cursor..).chain(self.ready.range(..self.cursor));
+        let id = *ring.take(STRIDE).last()?;
+        let round = id < self.cursor;
+        self.sweeps += u64::from(round);
+        let from = if round { Id::ZERO } else { self.cursor };
+        let target = if self.is_gap(&from, &id) { from } else { id };
         self.cursor = id;
-        if let Some(node) = self.nodes.get_mut(&id) {
-            node.due = now + LEFT_ALONE.as_secs();
-        }
-        Some(Question { contact: Contact { id, addr: known.addr }, target: Target(target) })
+        let addr = self.nodes.get(&id)?.addr;
+        self.put_off(id, now + LEFT_ALONE.as_secs());
+        Some(Question { contact: Contact { id, addr }, target: Target(target) })
     }
 
-    /// How long no node may be asked.
+    /// How long no node may be asked; nothing where none is known.
     #[must_use]
     pub fn wait(&self, now: UnixSeconds) -> Option<Duration> {
-        let due = self.nodes.values().map(|known| known.due).min()?;
-        Some(Duration::from_secs(due.saturating_sub(now)))
+        match (self.ready.is_empty(), self.later.first()) {
+            (false, _) => Some(Duration::ZERO),
+            (true, first) => first.map(|(due, _)| Duration::from_secs(due.saturating_sub(now))),
+        }
     }
 
-    /// What came of a question. A node that answers under another id has moved.
+    /// What came of a question.
     pub fn heard(&mut self, now: UnixSeconds, addr: SocketAddr, reaction: Reaction) {
         let wait = match reaction {
             Reaction::Sample(interval) => interval.clamp(LEAST_INTERVAL, LONGEST_INTERVAL),
             Reaction::Unsupported | Reaction::Silent => LEFT_ALONE,
         };
-        let Some(id) = self.ids.get(&addr) else { return };
-        if let Some(known) = self.nodes.get_mut(id) {
-            known.due = now + wait.as_secs();
+        if let Some(id) = self.ids.get(&addr) {
+            self.put_off(*id, now + wait.as_secs());
         }
     }
 
@@ -165,8 +176,8 @@ impl Survey {
 
     /// Takes up what was saved; as much of it as can be read.
     #[must_use]
-    pub fn restore(bytes: &[u8], now: UnixSeconds) -> Self {
-        let mut survey = Self::default();
+    pub fn restore(bytes: &[u8], now: UnixSeconds, private_network: bool) -> Self {
+        let mut survey = Self::new(private_network);
         let Some((cursor, mut rest)) = bytes.split_first_chunk::<20>() else { return survey };
         survey.cursor = Id(*cursor);
         while let Some((contact, due)) = read_node(&mut rest) {
@@ -182,10 +193,32 @@ impl Survey {
         self.nodes.insert(contact.id, Known { addr: contact.addr, due });
         self.ids.insert(contact.addr, contact.id);
         *self.owners.entry(owner(contact.addr.ip())).or_default() += 1;
+        match due {
+            0 => drop(self.ready.insert(contact.id)),
+            due => drop(self.later.insert((due, contact.id))),
+        }
+    }
+
+    /// From when on the node may be asked.
+    fn put_off(&mut self, id: Id, due: UnixSeconds) {
+        let Some(known) = self.nodes.get_mut(&id) else { return };
+        self.ready.remove(&id);
+        self.later.remove(&(known.due, id));
+        known.due = due;
+        self.later.insert((due, id));
+    }
+
+    /// Those whose time has come may be asked.
+    fn wake(&mut self, now: UnixSeconds) {
+        while let Some(&(due, id)) = self.later.first().filter(|(due, _)| *due <= now) {
+            self.later.remove(&(due, id));
+            self.ready.insert(id);
+        }
     }
 
     fn has_room(&mut self, contact: &Contact) -> bool {
-        if self.owners.get(&owner(contact.addr.ip())).is_some_and(|count| *count >= MOST_OF_AN_OWNER) {
+        let of_owner = self.owners.get(&owner(contact.addr.ip())).copied().unwrap_or_default();
+        if of_owner >= MOST_OF_AN_OWNER && !self.private_network {
             return false;
         }
         self.nodes.len() < MOST_NODES || self.forget_one()
@@ -193,9 +226,10 @@ impl Survey {
 
     /// Forgets a node that the sweep comes by last, and that was never asked: it will be found again.
     fn forget_one(&mut self) -> bool {
-        let behind = self.nodes.range(..self.cursor).rev().chain(self.nodes.iter().rev()).take(LOOKED_AT);
-        let found = behind.filter(|(_, known)| known.due == 0).map(|(id, _)| *id).next();
-        let Some(known) = found.and_then(|id| self.nodes.remove(&id)) else { return false };
+        let behind = self.ready.range(..self.cursor).rev().chain(self.ready.iter().rev()).take(LOOKED_AT);
+        let found = behind.copied().find(|id| self.nodes.get(id).is_some_and(|known| known.due == 0));
+        let Some((id, known)) = found.and_then(|id| self.nodes.remove_entry(&id)) else { return false };
+        self.ready.remove(&id);
         self.ids.remove(&known.addr);
         let owner = owner(known.addr.ip());
         if let Some(count) = self.owners.get_mut(&owner) {
@@ -207,13 +241,9 @@ impl Survey {
         true
     }
 
-    fn due_after(&self, cursor: Id, now: UnixSeconds) -> Option<(Id, Known)> {
-        self.nodes.range(cursor..).find(|(_, known)| known.due <= now).map(|(id, known)| (*id, *known))
-    }
-
-    /// Whether the way from the cursor to `id` is so long that there must be nodes that we do not know.
-    fn is_gap(&self, id: &Id) -> bool {
-        (fraction(id) - fraction(&self.cursor)) * self.nodes.len() as f64 > GAP
+    /// Whether the way from one id to another is so long that there must be nodes that we do not know.
+    fn is_gap(&self, from: &Id, to: &Id) -> bool {
+        (fraction(to) - fraction(from)) * self.nodes.len() as f64 > GAP
     }
 }
 
@@ -256,13 +286,33 @@ mod tests {
     }
 
     #[test]
-    fn a_sweep_asks_each_node_once_in_the_order_of_ids() {
+    fn each_round_asks_one_of_a_few_in_the_order_of_ids_and_each_node_once() {
         let mut survey = Survey::default();
         survey.learn((0..1_000).map(contact));
-        let asked = sweep(&mut survey, NOW);
-        assert_eq!(asked.len(), 1_000);
-        assert!(asked.is_sorted_by_key(|question| question.contact.id));
+        let first: Vec<Question> = std::iter::from_fn(|| survey.next(NOW)).take(1_000 / STRIDE).collect();
+        assert!(first.is_sorted_by_key(|question| question.contact.id));
+        let mut all: Vec<_> = first.iter().chain(&sweep(&mut survey, NOW)).map(|question| question.contact).collect();
+        assert_eq!(all.len(), 1_000);
+        all.sort_by_key(|contact| contact.id);
+        all.dedup();
+        assert_eq!(all.len(), 1_000);
         assert_eq!(survey.wait(NOW), Some(LEFT_ALONE), "silent until heard");
+    }
+
+    #[test]
+    fn a_quarter_of_the_nodes_hold_nearly_all_infohashes() {
+        let mut survey = Survey::default();
+        survey.learn((0..1_000).map(contact));
+        let asked: BTreeSet<Id> = (0..250).map(|_| survey.next(NOW).unwrap().contact.id).collect();
+        let ids: Vec<Id> = (0..1_000).map(|number| contact(number).id).collect();
+        let seen = (0..100).filter(|number| {
+            let key = contact(1_000_000 + number * 77).id;
+            let mut nearest = ids.clone();
+            nearest.sort_by_key(|id| id.distance(&key));
+            nearest[..8].iter().any(|id| asked.contains(id))
+        });
+        let seen = seen.count();
+        assert!(seen >= 90, "{seen} of 100");
     }
 
     #[test]
@@ -286,17 +336,19 @@ mod tests {
         assert_eq!(asked(&mut survey, NOW + HOUR), [contact(0)]);
         assert_eq!(asked(&mut survey, NOW + 6 * HOUR), [contact(1)]);
         assert_eq!(asked(&mut survey, NOW + 24 * HOUR).len(), 2);
-        assert!(survey.sweeps() >= 2);
+        assert!(survey.sweeps() >= 1);
     }
 
     #[test]
     fn a_gap_is_asked_about_at_its_beginning() {
         let mut survey = Survey::default();
         let id = |first: u8| Contact { id: Id([first; 20]), addr: SocketAddr::from(([1, 2, first, 4], 1)) };
-        survey.learn([1, 2, 3, 4, 5, 6, 7, 8, 9, 240].map(id));
-        let asked = sweep(&mut survey, NOW);
-        assert_eq!(*asked[8].target, Id([9; 20]));
-        assert_eq!(*asked[9].target, Id([9; 20]), "what lies between 9 and 240?");
+        survey.learn((1..=28).chain(225..=228).map(id));
+        let asked: Vec<Question> = (0..8).map(|_| survey.next(NOW).unwrap()).collect();
+        assert_eq!(asked[6].contact.id, Id([28; 20]));
+        assert_eq!(*asked[6].target, Id([28; 20]));
+        assert_eq!(asked[7].contact.id, Id([228; 20]));
+        assert_eq!(*asked[7].target, Id([28; 20]), "what lies between 28 and 225?");
     }
 
     #[test]
@@ -316,15 +368,14 @@ mod tests {
         survey.learn((0..100).map(contact));
         let asked: Vec<_> = (0..50).map(|_| survey.next(NOW).unwrap().contact).collect();
         let saved = survey.save(NOW);
-        let mut again = Survey::restore(&saved, NOW + 10);
+        let mut again = Survey::restore(&saved, NOW + 10, false);
         assert_eq!((again.len(), again.place()), (50, survey.place()));
         again.learn((0..100).map(contact));
         let later: Vec<_> = sweep(&mut again, NOW + 10).into_iter().map(|question| question.contact).collect();
         assert_eq!(later.len(), 50);
         assert!(later.iter().all(|contact| !asked.contains(contact)));
-        assert!(later.is_sorted_by_key(|contact| contact.id), "and goes on where it was");
         for cut in 0..saved.len() {
-            let _ = Survey::restore(&saved[..cut], NOW);
+            let _ = Survey::restore(&saved[..cut], NOW, false);
         }
     }
 

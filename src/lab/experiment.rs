@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::outcome::Outcome;
 use super::plan::{Plan, Progress};
-use super::{announcer, churn, failures, geometry, hops};
+use super::{announcer, churn, failures, geometry, hops, survey};
 
 /// The experiments, in the order of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,11 +20,14 @@ pub enum Experiment {
     Churn,
     /// Packets that it takes to keep infohashes announced, and the share of them that is visible.
     Announcer,
+    /// Infohashes that a survey sees over the queries that it sends.
+    Survey,
 }
 
 impl Experiment {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Hops, Self::Failures, Self::Geometry, Self::Churn, Self::Announcer];
+    pub const ALL: [Self; 6] =
+        [Self::Hops, Self::Failures, Self::Geometry, Self::Churn, Self::Announcer, Self::Survey];
 
     /// Its name in commands and files.
     #[must_use]
@@ -35,6 +38,7 @@ impl Experiment {
             Self::Geometry => "geometry",
             Self::Churn => "churn",
             Self::Announcer => "announcer",
+            Self::Survey => "survey",
         }
     }
 
@@ -47,6 +51,7 @@ impl Experiment {
             Self::Geometry => "which shape of a network leaves the most ways when nodes die?",
             Self::Announcer => "what does it cost to keep infohashes announced, and are they visible?",
             Self::Churn => "do lookups succeed while nodes come and go all the time?",
+            Self::Survey => "how many of all infohashes does a survey see, and at what cost?",
         }
     }
 
@@ -60,6 +65,7 @@ impl Experiment {
             Self::Geometry => geometry::jobs(plan).iter().map(geometry::Job::seconds).collect(),
             Self::Announcer => announcer::jobs(plan).iter().flat_map(announcer::Job::seconds).collect(),
             Self::Churn => churn::jobs(plan).iter().flat_map(churn::Job::seconds).collect(),
+            Self::Survey => survey::jobs(plan).iter().map(survey::Job::seconds).collect(),
         }
     }
 
@@ -81,6 +87,7 @@ impl Experiment {
             Self::Geometry => geometry::run(plan, progress),
             Self::Churn => churn::run(plan, progress),
             Self::Announcer => announcer::run(plan, progress),
+            Self::Survey => survey::run(plan, progress),
         }
     }
 }
@@ -113,7 +120,7 @@ mod tests {
         let error = "foo".parse::<Experiment>().expect_err("no such experiment").to_string();
         assert_eq!(
             error,
-            "no experiment is called `foo`; there are hops, failures, geometry, churn, announcer, and `all` of them"
+            "no experiment is called `foo`; there are hops, failures, geometry, churn, announcer, survey, and `all` of them"
         );
         let error = "foo".parse::<System>().expect_err("no such system").to_string();
         assert!(System::ALL.iter().all(|system| error.contains(system.name())), "{error}");

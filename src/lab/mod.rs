@@ -14,6 +14,7 @@
 //! | which shape of a network leaves the most ways? | [`geometry`] |
 //! | do lookups succeed while nodes come and go? | [`churn`] |
 //! | what does it cost to keep infohashes announced? | [`announcer`] |
+//! | how much does a survey of all infohashes see, and at what cost? | [`survey`] |
 #![forbid(unsafe_code)]
 
 pub mod announcer;
@@ -29,6 +30,7 @@ pub mod parallel;
 pub mod plan;
 pub mod plot;
 pub mod statistics;
+pub mod survey;
 pub mod systems;
 pub mod table;
 

@@ -294,6 +294,12 @@ impl Network {
         self.note_reports();
     }
 
+    /// `host` asks one node for a sample of its infohashes (BEP 51).
+    pub fn sample(&mut self, host: HostId, addr: SocketAddr, target: Target) {
+        self.begin(host, *target, Command::Sample { addr, target });
+        self.note_reports();
+    }
+
     /// `host` looks for the nodes closest to `target`.
     pub fn find_node(&mut self, host: HostId, target: Id) {
         self.begin(host, target, Command::FindNode { target: Target(target) });

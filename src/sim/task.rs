@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::host::HostId;
 use crate::engine::contact::Contact;
 use crate::engine::id::Id;
-use crate::engine::node::{Event, OpId, Summary};
+use crate::engine::node::{Event, OpId, Sample, Summary};
 use crate::engine::time::Instant;
 
 /// The notes on an operation that a node was told to begin.
@@ -28,6 +28,10 @@ pub struct Task {
     pub peers: Vec<SocketAddr>,
     /// Who stored the announce.
     pub stored_at: Vec<Contact>,
+    /// A sample of infohashes, and the node that gave it.
+    pub sampled: Option<(Contact, Sample)>,
+    /// The contacts that came with it.
+    pub contacts: Vec<Contact>,
     /// What the node said of it in the end.
     pub summary: Option<Summary>,
 }
@@ -43,6 +47,8 @@ impl Task {
             first_peers: None,
             peers: Vec::new(),
             stored_at: Vec::new(),
+            sampled: None,
+            contacts: Vec::new(),
             summary: None,
         }
     }
@@ -73,6 +79,10 @@ impl Task {
                 self.peers.extend(peers);
             }
             Event::Stored { at, .. } => self.stored_at.push(at),
+            Event::Sampled { contact, sample, contacts, .. } => {
+                self.sampled = sample.map(|sample| (contact, sample));
+                self.contacts = contacts;
+            }
             Event::Done { summary, .. } => self.summary = Some(summary),
             _ => {}
         }

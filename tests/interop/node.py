@@ -12,6 +12,7 @@ import os
 import socket
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 import torrent
 from addresses import Endpoint
@@ -20,6 +21,7 @@ from process import Process
 
 PORT = 6881
 GATEWAY_PORT = 6969
+CONTROL_PORT = 6970
 _START_SECONDS = 30
 _COMMAND_SECONDS = 60
 _LOG = ["--log", "trackerless=trace"]
@@ -65,6 +67,28 @@ def follow(lab: Lab, host: str, bootstrap: Endpoint, client: str) -> Process:
     process = lab.start(f"node {endpoint}", [*argv, "--log", "info,trackerless::announcer=debug"])
     eventually(f"{endpoint} answers a ping", _START_SECONDS, lambda: _alive(process) and answers_ping(endpoint))
     return process
+class Index(NamedTuple):
+    """A node with an index: its folder, and its control interface."""
+
+    lab: Lab
+    folder: Path
+    base: str
+
+    def search(self, word: str) -> dict | None:
+        """The first torrent with this word in its name, as `trackerless search` finds it beside the running node."""
+        argv = [_binary(), "search", word, "--json", "--data-dir", str(self.folder)]
+        result = subprocess.run(argv, env=self.lab.environment(), capture_output=True, text=True, timeout=_COMMAND_SECONDS)
+        return json.loads(result.stdout.splitlines()[0]) if result.stdout else None
+
+
+def start_index(lab: Lab, host: str, bootstrap: Endpoint) -> Index:
+    """A node that surveys the network of `bootstrap`."""
+    endpoint, folder = Endpoint(host, PORT), lab.fresh_folder("index")
+    common = ["--lan", "--bind", str(endpoint), "--gateway", "off", "--data-dir", str(folder), "--bootstrap", str(bootstrap)]
+    index = ["--index", "survey", "--control", str(Endpoint(host, CONTROL_PORT))]
+    process = lab.start(f"index {endpoint}", [_binary(), "run", *common, *index, *_LOG])
+    eventually(f"{endpoint} answers a ping", _START_SECONDS, lambda: _alive(process) and answers_ping(endpoint))
+    return Index(lab, folder, f"http://{Endpoint(host, CONTROL_PORT)}")
 
 
 def find(lab: Lab, info_hash: str, host: str, bootstrap: Endpoint) -> list[str]:

@@ -181,6 +181,7 @@ impl Config {
             connections_per_second: self.index_connections_per_second.get(),
             bytes_per_day: self.index_metadata_per_day.bytes(),
             our_peer_id,
+            private_network: self.lan,
         })
     }
 

@@ -59,7 +59,7 @@ impl Index {
     async fn restored(&self) -> Survey {
         let saved = self.with_store(|store| crate::index::store::Store::load(store, SAVED)).await;
         let bytes = saved.ok().flatten().unwrap_or_default();
-        Survey::restore(&bytes, now())
+        Survey::restore(&bytes, now(), self.settings.private_network)
     }
 
     /// Where no node may be asked: looks for more of them, and waits.
