@@ -92,7 +92,9 @@ fn search(options: &Options, law: &Law, folder: &Path) {
         drop_caches();
         let mut store = open(options, folder);
         let (cold, _) = timed(&mut store, &make(law, u64::MAX));
-        queries[..options.searches].iter().for_each(|query| drop(timed(&mut store, query)));
+        for query in &queries[..options.searches] {
+            timed(&mut store, query);
+        }
         let mut times = Vec::new();
         let mut results = 0;
         for query in &queries[options.searches..] {
@@ -151,5 +153,5 @@ fn drop_caches() {
 fn resident_mib() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
-    pages.unwrap_or(0) * 4096 >> 20
+    (pages.unwrap_or(0) * 4096) >> 20
 }
