@@ -26,8 +26,7 @@ pub enum Experiment {
 
 impl Experiment {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Hops, Self::Failures, Self::Geometry, Self::Churn, Self::Announcer, Self::Survey];
+    pub const ALL: [Self; 6] = [Self::Hops, Self::Failures, Self::Geometry, Self::Churn, Self::Announcer, Self::Survey];
 
     /// Its name in commands and files.
     #[must_use]
