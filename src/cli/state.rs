@@ -153,6 +153,8 @@ struct Announced {
     /// Of those, the ones that another query asked for it, and of those the ones that named us.
     verified_at: usize,
     verified: usize,
+    /// Nodes crowded around the key: it was announced to its whole region.
+    alarm: bool,
 }
 
 impl KnownNode {
@@ -173,8 +175,17 @@ impl Announced {
     }
 
     fn new(announce: &OwnAnnounce) -> Self {
-        let OwnAnnounce { info_hash, age, stored, verified_at, verified } = *announce;
-        Self { infohash: info_hash, age_seconds: age.as_secs(), stored_at: stored, verified_at, verified }
+        let OwnAnnounce { info_hash, age, stored, verified_at, verified, alarm } = *announce;
+        Self { infohash: info_hash, age_seconds: age.as_secs(), stored_at: stored, verified_at, verified, alarm }
+    }
+}
+
+impl Announced {
+    /// That a key is under alarm, and what was done.
+    fn alarm_text(&self) -> String {
+        let Self { infohash, stored_at, .. } = self;
+        let stored = counted(*stored_at, "node");
+        format!("\n    alarm  nodes crowd around {infohash}: announced to its whole region, stored on {stored}")
     }
 }
 
@@ -249,9 +260,10 @@ impl OwnAddress {
             0 => String::new(),
             all => format!("\n    own    {} announced, {seen} seen by another query", counted(all, "torrent")),
         };
+        let alarms: String = announced.iter().filter(|announce| announce.alarm).map(Announced::alarm_text).collect();
         format!(
             "\n  {family}  {address}\n    id     {id}\n    nodes  {nodes}{size}\n    peers  {peers} of {torrents}, for others\n    \
-             items  {items}, for others{own}"
+             items  {items}, for others{own}{alarms}"
         )
     }
 }

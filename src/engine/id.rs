@@ -91,6 +91,13 @@ impl Id {
         self.0[index / 8] & (0x80 >> (index % 8)) != 0
     }
 
+    /// The same id with bit `index` of 160 flipped.
+    #[must_use]
+    pub const fn flipping(mut self, index: usize) -> Self {
+        self.0[index / 8] ^= 0x80 >> (index % 8);
+        self
+    }
+
     fn set_bit(&mut self, index: usize, value: bool) {
         let mask = 0x80 >> (index % 8);
         if value {

@@ -46,11 +46,30 @@ pub const QUERIES_PER_LOOKUP: usize = 256;
 pub const LOOKUP_SHARE: Allowance = Allowance { site: 1, owner: 1, provider: 2 };
 /// Candidates of one owner that one lookup asks, one after the other.
 pub const TRIES_PER_OWNER: usize = 2;
-/// Nodes that an announce or an item is written to: the [`K`] closest, and where ids that fit their addresses come
-/// first, the [`K`] closest of those (BEP 42).
-pub const PLACES: usize = 2 * K;
 /// Times that an operation goes on to farther nodes in place of those that had no room for what it writes.
 pub const ROUNDS_OF_WRITES: usize = 6;
+/// Copies of an announce or an item that do not go to the closest nodes but to others near by, of [`K`]: whoever has the
+/// closest places has not all copies.
+pub const FAR_COPIES: usize = 2;
+/// Queries that are spent on one part of the region of a key, of eight: to learn who is there ...
+pub const FINDS_PER_CELL: usize = 3;
+/// ... and to ask those.
+pub const GETS_PER_CELL: usize = 6;
+/// Nodes of one part of the region of a key that store a copy under alarm.
+pub const COPIES_PER_CELL: usize = 3;
+/// Parts of the region of a key.
+pub const CELLS: usize = 8;
+/// Queries of the search of a region.
+pub const QUERIES_PER_REGION: usize = CELLS * (FINDS_PER_CELL + GETS_PER_CELL);
+/// Nodes that an announce or an item is written to at the most. [`K`] are usual, and where ids that fit their addresses come
+/// first (BEP 42), as many of those; under suspicion twice as many; under alarm some of each part of the region, too.
+pub const PLACES: usize = 4 * K + CELLS * COPIES_PER_CELL;
+/// Contacts that are remembered of one part of a region.
+pub const MEMBERS_PER_CELL: usize = 32;
+/// Contacts that were silent, of those that one node alone has named, from which on the rest of what it named is asked last.
+pub const SILENT_PER_TELLER: usize = 4;
+/// Random targets whose surroundings the estimate of the network's size rests on.
+pub const SIZE_SAMPLES: usize = 32;
 /// Distinct peers that one lookup reports. A swarm of more is not needed by any client.
 pub const PEERS_PER_LOOKUP: usize = 2000;
 

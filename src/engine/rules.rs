@@ -23,6 +23,8 @@ pub struct Rules {
     pub limited: bool,
     /// Whether ids can be expected to fit addresses (BEP 42, which exempts local ones).
     pub ids_fit: bool,
+    /// Whether keys are guarded: copies beside the closest nodes, an alarm where nodes crowd, a search all around.
+    pub guards_keys: bool,
     /// Whether the routers that a node joins through stay out of its table: public ones serve the start of all nodes and
     /// should serve nothing else.
     pub keeps_routers_out: bool,
@@ -57,6 +59,7 @@ impl Rules {
         diverse: true,
         limited: true,
         ids_fit: true,
+        guards_keys: true,
         keeps_routers_out: true,
         address_quorum: 10,
         settling_votes: 24,
@@ -76,6 +79,7 @@ impl Rules {
         diverse: false,
         limited: false,
         ids_fit: false,
+        guards_keys: false,
         keeps_routers_out: false,
         address_quorum: 3,
         settling_votes: 3,

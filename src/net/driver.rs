@@ -20,14 +20,14 @@ use super::news::{News, Voices};
 use super::socket::{Counters, Socket};
 use crate::engine::contact::{Contact, Family};
 use crate::engine::id::NodeId;
-use crate::engine::limits::{PLACES, QUERIES_PER_LOOKUP};
+use crate::engine::limits::{PLACES, QUERIES_PER_LOOKUP, QUERIES_PER_REGION};
 use crate::engine::node::{Command, Event, Node, OpId, Output, OwnAnnounce, SlicedSnapshot, Stats};
 use crate::engine::routing::{Entry, Health};
 use crate::engine::time::Instant;
 
 /// More than the events of any operation: each query may bring an answer and peers, and each place
 /// stores or refuses; twice if it is retried.
-const EVENTS: usize = 2 * (2 * QUERIES_PER_LOOKUP + PLACES) + 8;
+const EVENTS: usize = 2 * (2 * (QUERIES_PER_LOOKUP + QUERIES_PER_REGION) + PLACES) + 8;
 /// Most commands, and most requests, that wait.
 const WAITING: usize = 256;
 /// Batches of datagrams between two looks at commands and timers.

@@ -172,6 +172,12 @@ pub struct SummaryRecord {
     pub verified_at: usize,
     /// Of those, the ones that named us.
     pub verified: usize,
+    /// Whether nodes crowd around the key, so that its whole region was asked and written to.
+    #[serde(default)]
+    pub alarm: bool,
+    /// Queries of the search of that region.
+    #[serde(default)]
+    pub swept: usize,
     /// The closest nodes that answered, closest first.
     pub closest: Vec<NodeRecord>,
     /// From the command to the end, in milliseconds.
@@ -187,6 +193,8 @@ impl From<&Summary> for SummaryRecord {
             stored: summary.stored,
             verified_at: summary.verified_at,
             verified: summary.verified,
+            alarm: summary.alarm,
+            swept: summary.swept,
             closest: summary.closest.iter().map(Into::into).collect(),
             elapsed_ms: millis(summary.elapsed),
         }
@@ -202,6 +210,8 @@ impl SummaryRecord {
             stored: self.stored,
             verified_at: self.verified_at,
             verified: self.verified,
+            alarm: self.alarm,
+            swept: self.swept,
             closest: self.closest.iter().map(NodeRecord::contact).collect::<Result<_, _>>()?,
             elapsed: of_millis(self.elapsed_ms),
         })
@@ -578,6 +588,9 @@ pub struct OwnAnnounceRecord {
     pub verified_at: usize,
     /// Of those, the ones that named us.
     pub verified: usize,
+    /// Whether nodes crowded around the key, so that it was announced to its whole region.
+    #[serde(default)]
+    pub alarm: bool,
 }
 
 /// Milliseconds, to a thousandth.

@@ -7,13 +7,14 @@
 //!
 //! Invariants: sorted by distance, at most [`CANDIDATES`]; an endpoint occurs once; no id answers twice, nor those heard of
 //! that have one owner, nor those of one provider (a /16 or /32) more than twice, so that no network fills the head of a lookup.
+//! Where most of those that one node alone has named are silent, the rest of them is asked when no others are left.
 
 use std::net::{IpAddr, SocketAddr};
 
 use crate::engine::compliance::Compliance;
 use crate::engine::contact::Contact;
 use crate::engine::id::Id;
-use crate::engine::limits::{CANDIDATES, LOOKUP_SHARE, TRIES_PER_OWNER};
+use crate::engine::limits::{CANDIDATES, LOOKUP_SHARE, SILENT_PER_TELLER, TRIES_PER_OWNER};
 use crate::engine::owner::{Level, network, owner};
 use crate::engine::rules::Rules;
 
@@ -76,9 +77,16 @@ pub(super) struct Candidate {
     pub(super) is_substitute: bool,
     /// It is not asked: what it stores is young enough.
     pub(super) is_held: bool,
+    /// The only node that has named it, by its place among the tellers; `None` for our own, and for those that several named.
+    teller: Option<usize>,
 }
 
 impl Candidate {
+    /// Whether it was only heard of: nothing was asked of it.
+    pub(super) fn is_unasked(&self) -> bool {
+        self.state == State::Fresh && !self.renamed
+    }
+
     /// Whether the others of its owner wait for it.
     const fn has_turn(&self) -> bool {
         !self.waits && !matches!(self.state, State::Slow | State::Again | State::Failed)
@@ -90,25 +98,38 @@ impl Candidate {
     }
 }
 
+/// A node that has named others, and what became of those that it alone has named.
+#[derive(Clone, Debug)]
+struct Teller {
+    addr: SocketAddr,
+    silent: usize,
+    answered: usize,
+}
+
 /// All candidates of one lookup.
 #[derive(Clone, Debug)]
 pub(super) struct Candidates {
     pub(super) target: Id,
     /// The closest first.
     pub(super) list: Vec<Candidate>,
-    rules: &'static Rules,
+    tellers: Vec<Teller>,
+    pub(super) rules: &'static Rules,
     pub(super) compliance: Compliance,
 }
 
 impl Candidates {
     pub(super) const fn new(target: Id, rules: &'static Rules) -> Self {
-        Self { target, list: Vec::new(), rules, compliance: Compliance::Off }
+        Self { target, list: Vec::new(), tellers: Vec::new(), rules, compliance: Compliance::Off }
     }
 
     /// See [`Lookup::add`](super::Lookup::add).
-    pub(super) fn add(&mut self, contact: Contact, origin: Origin) {
+    pub(super) fn add(&mut self, contact: Contact, origin: Origin, teller: Option<&SocketAddr>) {
+        let teller = teller.map(|addr| self.teller(addr));
         if let Some(index) = self.list.iter().position(|other| other.contact.addr == contact.addr) {
-            let known = &self.list[index];
+            let known = &mut self.list[index];
+            if known.contact.id == contact.id && known.teller != teller {
+                known.teller = None;
+            }
             let closer = self.target.closer(&contact.id, &known.contact.id).is_lt();
             if known.state != State::Fresh || known.renamed || !closer {
                 return;
@@ -120,13 +141,13 @@ impl Candidates {
             own.origin == Origin::Own && own.contact.id == contact.id && own.contact.addr.ip() == contact.addr.ip()
         };
         if origin == Origin::Own || !self.list.iter().any(is_ours) {
-            self.insert(contact, origin, false);
+            self.insert(contact, origin, false, teller);
         }
     }
 
     /// See [`Lookup::add_holder`](super::Lookup::add_holder).
     pub(super) fn add_holder(&mut self, contact: Contact) {
-        self.add(contact, HOLDER);
+        self.add(contact, HOLDER, None);
         if let Some(index) = self.place_of(&contact) {
             self.list[index].is_substitute = true;
         }
@@ -134,7 +155,7 @@ impl Candidates {
 
     /// See [`Lookup::hold`](super::Lookup::hold).
     pub(super) fn hold(&mut self, contact: Contact) {
-        self.add(contact, HOLDER);
+        self.add(contact, HOLDER, None);
         if let Some(index) = self.place_of(&contact)
             && self.list[index].state == State::Fresh
             && !self.has_answer_like(index)
@@ -148,7 +169,25 @@ impl Candidates {
         self.list.iter().position(|other| other.contact == *contact)
     }
 
-    fn insert(&mut self, contact: Contact, origin: Origin, renamed: bool) {
+    /// The place of the one at `addr` among the tellers.
+    fn teller(&mut self, addr: &SocketAddr) -> usize {
+        let known = self.tellers.iter().position(|teller| teller.addr == *addr);
+        known.unwrap_or_else(|| {
+            self.tellers.push(Teller { addr: *addr, silent: 0, answered: 0 });
+            self.tellers.len() - 1
+        })
+    }
+
+    /// Whether the only one that has named `candidate` has named mostly such as do not answer: a liar costs no more than
+    /// some queries.
+    pub(super) fn is_doubted(&self, candidate: &Candidate) -> bool {
+        candidate.teller.is_some_and(|teller| {
+            let teller = &self.tellers[teller];
+            teller.silent >= SILENT_PER_TELLER && teller.silent > 2 * teller.answered
+        })
+    }
+
+    fn insert(&mut self, contact: Contact, origin: Origin, renamed: bool, teller: Option<usize>) {
         let place = self.list.partition_point(|other| self.target.closer(&other.contact.id, &contact.id).is_lt());
         if place >= CANDIDATES {
             return;
@@ -165,6 +204,7 @@ impl Candidates {
             waits: false,
             is_substitute: false,
             is_held: false,
+            teller,
         };
         self.list.insert(place, candidate);
         self.wait_for_turn(place);
@@ -199,7 +239,10 @@ impl Candidates {
     }
 
     /// The one at `index` is slow: the next of its owner gets its turn.
-    pub(super) fn give_turn_of(&mut self, index: usize) {
+    pub(super) fn note_silence(&mut self, index: usize) {
+        if let Some(teller) = self.list[index].teller {
+            self.tellers[teller].silent += 1;
+        }
         self.give_turn_to_next_of(self.list[index].heard_owner());
     }
 
@@ -239,6 +282,11 @@ impl Candidates {
 
     /// The one at `index` has answered. Where that is the last answer of its provider that counts, no other is asked.
     pub(super) fn note_answer(&mut self, index: usize) {
+        if let Some(teller) = self.list[index].teller {
+            let was_silent = usize::from(matches!(self.list[index].state, State::Slow | State::Again));
+            self.tellers[teller].silent -= was_silent;
+            self.tellers[teller].answered += 1;
+        }
         self.list[index].state = State::Answered;
         if !self.has_enough_answers_of_provider(index) {
             return;
@@ -269,11 +317,14 @@ impl Candidates {
             return self.fail(index);
         }
         let Candidate { contact, origin, .. } = self.remove(index);
-        self.insert(Contact { id, ..contact }, origin, true);
+        self.insert(Contact { id, ..contact }, origin, true, None);
     }
 
     pub(super) fn fail(&mut self, index: usize) {
         let candidate = &mut self.list[index];
+        if let Some(teller) = candidate.teller.filter(|_| candidate.state == State::Asked) {
+            self.tellers[teller].silent += 1;
+        }
         let (had_turn, owner) = (candidate.has_turn(), candidate.heard_owner());
         candidate.state = State::Failed;
         if had_turn {

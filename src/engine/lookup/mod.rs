@@ -10,15 +10,19 @@
 //!   asked at once (the end-game);
 //! * it ends when the [`K`] closest that live have answered, and one more for each timeout seen; late answers of
 //!   close nodes are awaited for [`GRACE`] first, and the two closest of those are asked once more;
-//! * of candidates that share as many bits with the target, those whose id fits their address are asked first (BEP 42);
+//! * of candidates that share as many bits with the target, those whose id fits their address are asked first, and the
+//!   others end no lookup (BEP 42);
 //! * when the candidates run out before that, it asks for more: the whole routing table is the fallback. Textbook BEP 5
 //!   stops there and fails twice as often as it must when half of the nodes die.
 //!
 //! Invariant: it asks at most [`QUERIES_PER_LOOKUP`] times, whatever it is told. Which candidates it asks at all is decided in
-//! `candidates.rs`.
+//! `candidates.rs`, where something is stored in `places.rs`. Whether the nodes that it has found crowd around the target,
+//! `region.rs` judges, and `sweep.rs` then searches all around.
 
 mod candidates;
 mod places;
+mod region;
+mod sweep;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -26,12 +30,15 @@ use std::time::Duration;
 use super::compliance::Compliance;
 use super::contact::Contact;
 use super::id::Id;
+use super::keyed_hash::KeyedHash;
 use super::limits::{K, QUERIES_PER_LOOKUP};
 use super::rules::Rules;
 use super::time::Instant;
 use candidates::{Candidate, Candidates, State};
 
 pub use candidates::Origin;
+pub use region::Crowding;
+pub use sweep::{Probe, Sweep};
 
 /// Queries outstanding at once.
 pub const ALPHA: usize = 4;
@@ -39,6 +46,8 @@ pub const ALPHA: usize = 4;
 const END_GAME_ALPHA: usize = 24;
 /// Most places by which timeouts widen a lookup: where half and more are dead it would otherwise ask every contact.
 const WIDENING: usize = 2 * K;
+/// Closest nodes that must have answered before it is over where something is to be stored.
+const BREADTH_OF_WRITERS: usize = K + K / 2;
 /// Most silent candidates that are asked once more at the end: datagrams get lost, one in a hundred. Where more are silent,
 /// they are dead.
 const ASKED_AGAIN: usize = 2;
@@ -62,6 +71,10 @@ pub enum Step {
 #[derive(Clone, Debug)]
 pub struct Lookup {
     candidates: Candidates,
+    /// Closest nodes that must have answered before it is over.
+    breadth: usize,
+    /// Draws the nodes beside the closest that store something; `None` where only the closest do.
+    lots: Option<KeyedHash>,
     /// Share of the key space around the target in which the closest nodes are expected; 0 for unknown.
     radius: f64,
     asked: usize,
@@ -78,6 +91,8 @@ impl Lookup {
         let radius = network_size.map_or(0.0, |nodes| (2 * K) as f64 / nodes.max(1.0));
         Self {
             candidates: Candidates::new(target, rules),
+            breadth: K,
+            lots: None,
             radius,
             asked: 0,
             asked_again: 0,
@@ -94,6 +109,15 @@ impl Lookup {
         self
     }
 
+    /// The same lookup, which also finds nodes beside the [`K`] closest: some of those that store what it looks for are drawn
+    /// from them.
+    #[must_use]
+    pub const fn spreading(mut self, lots: KeyedHash) -> Self {
+        self.breadth = BREADTH_OF_WRITERS;
+        self.lots = Some(lots);
+        self
+    }
+
     /// What it looks for.
     #[must_use]
     pub const fn target(&self) -> &Id {
@@ -103,7 +127,12 @@ impl Lookup {
     /// Adds a candidate unless it is known or too far away to matter. Of the ids that an endpoint is said to have, the one
     /// closest to the target stands until it has been asked.
     pub fn add(&mut self, contact: Contact, origin: Origin) {
-        self.candidates.add(contact, origin);
+        self.candidates.add(contact, origin, None);
+    }
+
+    /// The same for a candidate that `teller` has named.
+    pub fn hear(&mut self, contact: Contact, origin: Origin, teller: &SocketAddr) {
+        self.candidates.add(contact, origin, Some(teller));
     }
 
     /// Adds a node that stored before what is now stored again. It is asked in its turn as any other; that it is silent
@@ -186,7 +215,7 @@ impl Lookup {
     pub fn slow(&mut self, from: &SocketAddr) {
         if let Some(index) = self.change(from, State::Asked, State::Slow) {
             self.timeouts += usize::from(!self.candidates.list[index].is_substitute);
-            self.candidates.give_turn_of(index);
+            self.candidates.note_silence(index);
         }
     }
 
@@ -216,25 +245,41 @@ impl Lookup {
         self.answers().map(|candidate| &candidate.contact)
     }
 
+    /// Those that answered and that count, closest first: where it matters, none whose id does not fit its address (BEP 42).
+    pub fn closest_that_count(&self) -> impl Iterator<Item = &Contact> {
+        self.answers().filter(|candidate| candidate.compliant).map(|candidate| &candidate.contact)
+    }
+
+    /// Whether those that count are nearer to the target than they should be in a network of this size.
+    #[must_use]
+    pub fn crowding(&self, network_size: f64) -> Crowding {
+        let distance = |contact: &Contact| contact.id.distance(self.target()).fraction();
+        let distances: Vec<f64> = self.closest_that_count().map(distance).collect();
+        Crowding::of(&distances, network_size)
+    }
+
     fn answers(&self) -> impl Iterator<Item = &Candidate> {
         self.candidates.list.iter().filter(|candidate| candidate.state == State::Answered)
     }
 
-    /// The [`K`] closest candidates that may live, and one more for each timeout seen: slow ones do not fill a place.
+    /// The closest candidates that may live, as many as wanted, and one more for each timeout seen: slow ones do not fill a
+    /// place.
     fn head(&self) -> Head {
         // Candidates stand in the order of distance. A place is taken by one that answered, is being asked, or may still
         // be asked; the dead, the slow and those that wait for their turn take none. Past `wanted` places no candidate
         // matters: what lies farther out is neither asked nor awaited.
-        let wanted = K + self.timeouts.min(WIDENING);
+        let wanted = self.breadth + self.timeouts.min(WIDENING);
         let outstanding = self.candidates.list.iter().filter(|candidate| candidate.state == State::Asked).count();
         let mut head = Head { outstanding, ..Head::default() };
-        let mut places = 0;
+        let (mut places, mut misfits) = (0, 0);
         for (index, candidate) in self.candidates.list.iter().enumerate() {
             match candidate.state {
                 State::Failed => continue,
-                State::Fresh if candidate.waits => continue,
+                State::Fresh if candidate.waits || (!self.starved && self.candidates.is_doubted(candidate)) => continue,
                 // The budget is spent: what was not asked by now will not be.
                 State::Fresh if self.asked >= QUERIES_PER_LOOKUP => continue,
+                // BEP 42: of those whose id does not fit, some are asked, and none ends the lookup.
+                State::Fresh if !candidate.compliant && misfits >= K => continue,
                 State::Slow => {
                     head.slow = head.slow.or(Some(index));
                     continue;
@@ -246,16 +291,12 @@ impl Lookup {
                 State::Fresh if head.fresh.is_none_or(|fresh| self.goes_before(index, fresh)) => {
                     head.fresh = Some(index)
                 }
-                State::Fresh => {}
                 State::Asked => head.asked = true,
-                // BEP 42: while ids are enforced, the answer of another node does not count.
-                State::Answered if self.candidates.compliance == Compliance::Enforce && !candidate.compliant => {
-                    continue;
-                }
                 State::Answered if !candidate.has_room => continue,
-                State::Answered => {}
+                State::Fresh | State::Answered => {}
             }
-            places += 1;
+            misfits += usize::from(!candidate.compliant);
+            places += usize::from(candidate.compliant);
             if places == wanted {
                 head.complete = true;
                 break;

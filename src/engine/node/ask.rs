@@ -8,9 +8,9 @@ use super::event::OpId;
 use super::operation::Operation;
 use super::purpose::Purpose;
 use crate::engine::contact::Contact;
-use crate::engine::id::Id;
+use crate::engine::id::{Id, Target};
 use crate::engine::krpc::encode::{self, Ask};
-use crate::engine::lookup::{Lookup, Origin, Step};
+use crate::engine::lookup::{Lookup, Origin, Probe, Step};
 use crate::engine::time::Instant;
 use crate::engine::transactions::HARD_TIMEOUT;
 
@@ -47,6 +47,29 @@ impl Node {
                 Step::Done => return true,
             }
         }
+    }
+
+    /// Takes every step that the search of a region can take now; whether it is over.
+    pub(super) fn step_sweep(&mut self, now: Instant, op: OpId, operation: &mut Operation) -> bool {
+        let Operation { attempt, ref goal, .. } = *operation;
+        let (basic, key) = (goal.is_basic(), *operation.lookup.target());
+        let Some(sweep) = &mut operation.sweep else { return true };
+        while let Some((contact, probe, target)) = sweep.next() {
+            let admitted = self.pace.as_mut().is_none_or(|pace| pace.admits(now, &contact.addr));
+            let soft = self.soft_timeout(&contact);
+            let purpose = Purpose::Sweep { op, attempt, basic: basic || probe != Probe::Get, probe };
+            let ask = match probe {
+                Probe::Find(_) => Ask::FindNode(Target(target)),
+                Probe::Get => operation.goal.query(key),
+            };
+            if admitted && self.query(now, contact.addr, Some(contact.id), soft, purpose, &ask) {
+                operation.summary.asked += 1;
+                operation.summary.swept += 1;
+            } else {
+                sweep.not_asked(&contact.addr, probe);
+            }
+        }
+        sweep.is_over()
     }
 
     fn ask_contact(&mut self, now: Instant, op: OpId, operation: &mut Operation, contact: Contact) -> bool {

@@ -204,6 +204,10 @@ pub struct Summary {
     pub verified: usize,
     /// The closest nodes that answered, closest first, at most K.
     pub closest: Vec<Contact>,
+    /// Whether nodes crowd around the key as honest ones do not, so that the whole region around it was asked and written to.
+    pub alarm: bool,
+    /// Queries of the search of that region; also without alarm, where the closest nodes had nothing.
+    pub swept: usize,
     /// From command to end.
     pub elapsed: Duration,
 }

@@ -56,6 +56,9 @@ impl Node {
         self.note_contact(now, contact, rtt);
         match transaction.purpose {
             Purpose::Lookup { op, .. } => self.lookup_answered(now, op, contact, rtt, response),
+            Purpose::Sweep { op, attempt, probe, .. } => {
+                self.sweep_answered(now, (op, attempt), contact, probe, rtt, response);
+            }
             Purpose::Router(op) => self.router_answered(now, op, response),
             Purpose::Write { op, .. } => self.written(now, op, contact, message),
             Purpose::Ping(op) => self.ponged(now, op, contact, rtt, message),
@@ -145,17 +148,31 @@ impl Node {
             self.stats.answers_not_counted += 1;
             return self.drive(now, op);
         };
+        let target = *operation.lookup.target();
+        let hops = origin.hops();
+        let contacts = self.hand_over(op, Origin::Heard { hops: hops.saturating_add(1) }, Some(&contact), response);
+        self.look_for_namesake(now, &target, response);
+        self.take_news(now, op, contact, (hops, contacts), rtt, response);
+    }
+
+    /// What an answer for the key of `op` says, by a node that is `hops` away and named this number of contacts.
+    pub(super) fn take_news(
+        &mut self,
+        now: Instant,
+        op: OpId,
+        contact: Contact,
+        (hops, contacts): (u8, usize),
+        rtt: Duration,
+        response: &Response<'_>,
+    ) {
+        let Some(operation) = self.operations.get_mut(&op) else { return };
         operation.summary.answered += 1;
         let target = *operation.lookup.target();
-        let news = operation.goal.hear(op, &target, contact, response);
-        let (hops, over, reported) = (origin.hops(), operation.goal.is_satisfied(), operation.goal.is_reported());
-        let contacts = self.hand_over(op, Origin::Heard { hops: hops.saturating_add(1) }, response);
-        self.look_for_namesake(now, &target, response);
-        self.events.extend(news);
-        if over {
+        self.events.extend(operation.goal.hear(op, &target, contact, response));
+        if operation.goal.is_satisfied() {
             return self.finish(now, op);
         }
-        if reported {
+        if operation.goal.is_reported() {
             let peers = response.values.iter().count();
             self.events.push_back(Event::Answered { op, contact, hops, rtt, contacts, peers });
             self.report_peers(op, Some(contact), response.values.iter());
@@ -164,12 +181,21 @@ impl Node {
     }
 
     /// Gives the contacts of a response to the lookup of `op`; how many there were.
-    pub(super) fn hand_over(&mut self, op: OpId, origin: Origin, response: &Response<'_>) -> usize {
+    pub(super) fn hand_over(
+        &mut self,
+        op: OpId,
+        origin: Origin,
+        by: Option<&Contact>,
+        response: &Response<'_>,
+    ) -> usize {
         let contacts = self.contacts_in(response);
         let Some(operation) = self.operations.get_mut(&op) else { return 0 };
         let mut count = 0;
         for contact in contacts {
-            operation.lookup.add(contact, origin);
+            match by {
+                Some(teller) => operation.lookup.hear(contact, origin, &teller.addr),
+                None => operation.lookup.add(contact, origin),
+            }
             count += 1;
         }
         count

@@ -179,6 +179,7 @@ impl Node {
                 self.stats.expired_peers += self.peers.sweep(now, slice) as u64;
                 self.keep_sweeping(now);
             }
+            Timer::Measure => self.measure_one(now),
             Timer::SweepItems => {
                 self.stats.expired_items += self.items.sweep(now) as u64;
                 self.keep_sweeping_items(now);

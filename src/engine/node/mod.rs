@@ -227,6 +227,8 @@ pub struct Node {
     items: ItemStore,
     /// How many nodes the network has, by the distances of those closest to the targets of our lookups.
     size: SizeEstimate,
+    /// When the last operation for a key that is guarded began.
+    last_key: Option<Instant>,
     /// What came of our own announces.
     own_announces: OwnAnnounces,
     /// Strangers that have asked us; `None` once it is known that we can be reached, or where that does not matter.
@@ -261,6 +263,7 @@ impl Node {
             tokens: saved.secrets.map_or_else(|| Tokens::new(&mut random), Tokens::restore),
             peers: PeerStore::new(config.family, config.peer_memory_bytes, rules, &mut random),
             items: ItemStore::new(config.item_memory_bytes),
+            last_key: None,
             own_announces: OwnAnnounces::default(),
             reach: (config.serve == Serve::OnceReached).then(|| Reach::new(rules, &mut random)),
             reply_budget: limited.then(|| ReplyBudget::new(&mut random)),

@@ -22,6 +22,8 @@ pub struct OwnAnnounce {
     pub verified_at: usize,
     /// Of those, the ones that named us.
     pub verified: usize,
+    /// Whether nodes crowded around the key, so that it was announced to the whole region.
+    pub alarm: bool,
 }
 
 /// Our announces that live: others forget them after 45 minutes, and so do we. At most [`OWN_ANNOUNCES`].
@@ -46,8 +48,8 @@ impl OwnAnnounces {
 
     /// An announce of ours has come to its end.
     pub(super) fn note_announced(&mut self, now: Instant, info_hash: InfoHash, summary: &Summary) {
-        let Summary { stored, verified_at, verified, .. } = *summary;
-        self.note(now, OwnAnnounce { info_hash, age: Duration::ZERO, stored, verified_at, verified });
+        let Summary { stored, verified_at, verified, alarm, .. } = *summary;
+        self.note(now, OwnAnnounce { info_hash, age: Duration::ZERO, stored, verified_at, verified, alarm });
     }
 
     /// Those that live.
@@ -78,7 +80,7 @@ mod tests {
             let mut info_hash = [0; 20];
             info_hash[..8].copy_from_slice(&number.to_be_bytes());
             let info_hash = info_hash.into();
-            OwnAnnounce { info_hash, age: Duration::ZERO, stored: 8, verified_at: 2, verified: 1 }
+            OwnAnnounce { info_hash, age: Duration::ZERO, stored: 8, verified_at: 2, verified: 1, alarm: false }
         };
         for number in 0..=OWN_ANNOUNCES {
             announces.note(now, announce(number));

@@ -1,6 +1,7 @@
 //! What a query was sent for: each transaction carries it, and its response or its timeout goes where it says.
 
 use super::event::OpId;
+use crate::engine::lookup::Probe;
 
 /// What a transaction is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +12,14 @@ pub(super) enum Purpose {
         attempt: Attempt,
         /// Every deployed node answers this method: silence says something about the node.
         basic: bool,
+    },
+    /// A step of the search of a whole region, for an operation.
+    Sweep {
+        op: OpId,
+        attempt: Attempt,
+        /// Every deployed node answers this method.
+        basic: bool,
+        probe: Probe,
     },
     /// A step of joining, to a router whose id is unknown.
     Router(OpId),

@@ -47,6 +47,10 @@ pub struct Stats {
     pub newcomers_dropped: u64,
     /// Answers that did not count in their lookup: given under another id, or their network has its share.
     pub answers_not_counted: u64,
+    /// Keys that nodes crowded around, so that their whole region was searched.
+    pub keys_under_alarm: u64,
+    /// Searches of the region of a key, because of an alarm or because the closest nodes had nothing.
+    pub regions_searched: u64,
     /// Votes on our address that did not count.
     pub votes_refused: u64,
     /// Operations that were refused because too many ran.

@@ -21,6 +21,9 @@ impl Node {
                         self.drive(now, op);
                     }
                 }
+                Expired::Slow(Transaction { purpose: Purpose::Sweep { op, attempt, probe, .. }, to, .. }) => {
+                    self.sweep_unanswered(now, op, attempt, &to, probe);
+                }
                 Expired::Slow(_) => {}
                 Expired::Failed(transaction) => {
                     self.stats.timeouts += 1;
@@ -31,12 +34,13 @@ impl Node {
     }
 
     /// The operation whose lookup asked in this attempt: one that has begun anew has timeouts of its own.
-    fn in_attempt(&mut self, op: OpId, attempt: Attempt) -> Option<&mut Operation> {
+    pub(super) fn in_attempt(&mut self, op: OpId, attempt: Attempt) -> Option<&mut Operation> {
         self.operations.get_mut(&op).filter(|operation| operation.attempt == attempt)
     }
 
     pub(super) fn transaction_failed(&mut self, now: Instant, transaction: &Transaction<Purpose>) {
-        let is_failure = !matches!(transaction.purpose, Purpose::Lookup { basic: false, .. });
+        let is_failure =
+            !matches!(transaction.purpose, Purpose::Lookup { basic: false, .. } | Purpose::Sweep { basic: false, .. });
         // Silence is not death while nothing at all arrives: then it is our own link that is down.
         if let Some(id) = transaction.expected.filter(|_| is_failure)
             && now.since(self.heard) < LINK_DOWN_AFTER
@@ -59,6 +63,9 @@ impl Node {
                     operation.lookup.failed(&transaction.to);
                     self.drive(now, op);
                 }
+            }
+            Purpose::Sweep { op, attempt, probe, .. } => {
+                self.sweep_unanswered(now, op, attempt, &transaction.to, probe);
             }
             Purpose::Write { op, attempt } => {
                 let to = Contact { id: transaction.expected.unwrap_or_default(), addr: transaction.to };

@@ -23,10 +23,12 @@ pub enum Timer {
     SweepPeers,
     /// Forget old items.
     SweepItems,
+    /// Look at the surroundings of a random target, to know how many nodes there are.
+    Measure,
 }
 
 impl Timer {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Verify,
         Self::Check,
         Self::Refresh,
@@ -35,6 +37,7 @@ impl Timer {
         Self::RotateTokens,
         Self::SweepPeers,
         Self::SweepItems,
+        Self::Measure,
     ];
 }
 
@@ -67,6 +70,15 @@ pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(5);
 pub(super) const SWEEP_ITEMS_EVERY: Duration = Duration::from_mins(5);
 /// Slices of a whole sweep.
 pub(super) const SWEEP_SLICES: usize = 60;
+
+/// Time between two random targets while the size of the network is not known ...
+pub(super) const MEASURE_FIRST_EVERY: Duration = Duration::from_secs(5);
+/// ... while it rests on fewer of them than are kept ...
+pub(super) const MEASURE_EVERY: Duration = Duration::from_secs(20);
+/// ... and after that.
+pub(super) const MEASURE_SETTLED_EVERY: Duration = Duration::from_mins(5);
+/// Time after the last command for a key for which random targets are looked at: nodes that only serve have no use for it.
+pub(super) const MEASURE_FOR: Duration = Duration::from_mins(30);
 
 /// Time without any datagram after which our own link counts as down: failures of others then mean nothing.
 pub(super) const LINK_DOWN_AFTER: Duration = Duration::from_mins(1);

@@ -5,7 +5,8 @@
 //! node = { "announced": own announces, "asked": compact address, "bound": compact address,
 //!          "contacts": compact contacts, "id": 20 bytes, "items": [ item... ], "peers": { infohash: records },
 //!          "rotated": seconds since 1970 of the newer secret, "secrets": 32 bytes, "size": estimated nodes }
-//! own announce = infohash, 4 bytes: seconds since 1970, 3 bytes: nodes that stored it, that were asked for it, that named us
+//! own announce = infohash, 4 bytes: seconds since 1970, 3 bytes: nodes that stored it, that were asked for it, that named us; the
+//!       highest bit of the last: nodes crowded around the key
 //! item = { "by": subnet, "until": seconds since 1970, "v": string of bencode } and, if it is mutable, "k", "salt", "seq", "sig"
 //! record = compact peer, 4 bytes: seconds since 1970 of its announce, 1 byte: 1 for a seed
 //! ```
@@ -38,6 +39,8 @@ pub(super) const HEAD_BYTES: u64 = 32;
 const TAIL: usize = 5;
 /// Bytes of an announce of our own.
 const OWN_ANNOUNCE: usize = 27;
+/// The bit of its last byte that says that nodes crowded around the key.
+const ALARM: u8 = 0x80;
 
 /// Why a file is no state.
 #[derive(Debug, thiserror::Error)]
@@ -163,8 +166,10 @@ fn own_announces(announces: &[OwnAnnounce], now: u64) -> Vec<u8> {
     for announce in announces {
         bytes.extend_from_slice(announce.info_hash.as_bytes());
         bytes.extend_from_slice(&seconds(now.saturating_sub(announce.age.as_secs())));
-        let counts = [announce.stored, announce.verified_at, announce.verified];
-        bytes.extend(counts.map(|count| u8::try_from(count).unwrap_or(u8::MAX)));
+        let counts = [announce.stored, announce.verified_at].map(|count| u8::try_from(count).unwrap_or(u8::MAX));
+        let verified = u8::try_from(announce.verified).unwrap_or(u8::MAX).min(!ALARM);
+        bytes.extend(counts);
+        bytes.push(verified | if announce.alarm { ALARM } else { 0 });
     }
     bytes
 }
@@ -318,9 +323,9 @@ fn decode_own_announces(bytes: &[u8], now: u64) -> impl Iterator<Item = OwnAnnou
     bytes.chunks_exact(OWN_ANNOUNCE).filter_map(move |record| {
         let at = u32::from_be_bytes(record[20..24].try_into().ok()?);
         let age = Duration::from_secs(now.saturating_sub(u64::from(at)));
-        let [stored, verified_at, verified] = [record[24], record[25], record[26]].map(usize::from);
-        let announce =
-            OwnAnnounce { info_hash: InfoHash::from_bytes(&record[..20])?, age, stored, verified_at, verified };
+        let [stored, verified_at, verified] = [record[24], record[25], record[26] & !ALARM].map(usize::from);
+        let (info_hash, alarm) = (InfoHash::from_bytes(&record[..20])?, record[26] & ALARM != 0);
+        let announce = OwnAnnounce { info_hash, age, stored, verified_at, verified, alarm };
         (age < PEER_LIFETIME).then_some(announce)
     })
 }
@@ -354,7 +359,8 @@ mod tests {
                 StoredPeer { info_hash: info_hash.into(), peer, seed, age: Duration::from_secs(age) }
             });
             let announce =
-                (bytes(), 0u64..2700, any::<(u8, u8, u8)>()).prop_map(|(info_hash, age, (stored, at, by))| {
+                (bytes(), 0u64..2700, (any::<u8>(), any::<u8>(), 0..ALARM, any::<bool>())).prop_map(
+                    |(info_hash, age, (stored, at, by, alarm))| {
                     let (stored, verified_at, verified) = (stored.into(), at.into(), by.into());
                     OwnAnnounce {
                         info_hash: info_hash.into(),
@@ -362,6 +368,7 @@ mod tests {
                         stored,
                         verified_at,
                         verified,
+                        alarm,
                     }
                 });
             let secrets = any::<([u8; 16], [u8; 16])>().prop_map(|(current, previous)| Secrets { current, previous });
@@ -441,6 +448,7 @@ mod tests {
             stored: 8,
             verified_at: 2,
             verified: 1,
+            alarm: true,
         };
         let snapshot = Snapshot {
             peers: vec![peer(0), peer(2000)],

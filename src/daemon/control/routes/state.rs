@@ -129,6 +129,7 @@ pub(super) async fn announces(
             stored_at: announce.stored,
             verified_at: announce.verified_at,
             verified: announce.verified,
+            alarm: announce.alarm,
         });
         OwnAnnouncesRecord { address, announces: announces.filter(wanted).collect() }
     });

@@ -55,6 +55,10 @@ impl Goal for Announce {
         None
     }
 
+    fn is_keyed(&self) -> bool {
+        true
+    }
+
     fn writes(&self) -> bool {
         true
     }

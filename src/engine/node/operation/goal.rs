@@ -25,6 +25,16 @@ pub(in crate::engine::node) trait Goal {
         true
     }
 
+    /// Whether something is stored under its target: attackers may want to be all who are asked for it.
+    fn is_keyed(&self) -> bool {
+        false
+    }
+
+    /// Whether it found nothing, and would like to know whether that is true.
+    fn found_nothing(&self, _summary: &Summary) -> bool {
+        false
+    }
+
     /// Whether answers and peers are reported as they come.
     fn is_reported(&self) -> bool {
         true

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::super::Node;
-use super::super::event::{Event, OpId};
+use super::super::event::{Event, OpId, Summary};
 use super::goal::Goal;
 use crate::engine::contact::Contact;
 use crate::engine::id::{Id, Target};
@@ -57,6 +57,14 @@ impl Goal for ItemSearch {
 
     fn is_basic(&self) -> bool {
         false
+    }
+
+    fn is_keyed(&self) -> bool {
+        true
+    }
+
+    fn found_nothing(&self, _summary: &Summary) -> bool {
+        self.newest.is_none() && !matches!(self.then, Then::Put { .. })
     }
 
     fn hear(&mut self, op: OpId, target: &Id, from: Contact, response: &Response<'_>) -> Option<Event> {

@@ -63,7 +63,7 @@ impl Node {
     }
 
     pub(in crate::engine::node) fn router_answered(&mut self, now: Instant, op: OpId, response: &Response<'_>) {
-        self.hand_over(op, Origin::Heard { hops: 1 }, response);
+        self.hand_over(op, Origin::Heard { hops: 1 }, None, response);
         self.settle(now, op, |_| {});
     }
 }

@@ -1,8 +1,8 @@
 //! Operations: what a caller asked for, carried out by a lookup and by queries beside it.
 //!
-//! Every operation goes the same way: it *searches* (a lookup asks node after node), it *writes* to the closest nodes
-//! that gave a token, and it *verifies* what was written; each phase begins when nothing of the one before is
-//! outstanding. One that came to nothing goes this way a second time. Whatever happens, it ends with one
+//! Every operation goes the same way: it *searches* (a lookup asks node after node), it *sweeps* the region of its key where
+//! the closest nodes are not to be trusted alone (`guard.rs`), it *writes* to the closest nodes that gave a token, and it
+//! *verifies* what was written; each phase begins when nothing of the one before is outstanding. One that came to nothing goes this way a second time. Whatever happens, it ends with one
 //! [`Event::Done`].
 //!
 //! What is asked, heard, written and said differs by kind, and each kind is one file: it implements [`Goal`] and begins
@@ -10,8 +10,10 @@
 
 mod announce;
 mod goal;
+mod guard;
 mod item;
 mod join;
+mod measure;
 mod nodes;
 mod one;
 mod peers;
@@ -25,6 +27,7 @@ use self::announce::Announce;
 pub(super) use self::goal::Goal;
 use self::item::ItemSearch;
 use self::join::Join;
+use self::measure::Measure;
 use self::nodes::Nodes;
 use self::one::One;
 use self::peers::Peers;
@@ -34,9 +37,10 @@ use super::event::{Event, OpId, Summary};
 use super::purpose::{Attempt, Purpose};
 use crate::engine::contact::Contact;
 use crate::engine::id::Id;
+use crate::engine::keyed_hash::KeyedHash;
 use crate::engine::krpc::{Message, Response};
 use crate::engine::limits::{K, ROUNDS_OF_WRITES};
-use crate::engine::lookup::Lookup;
+use crate::engine::lookup::{Crowding, Lookup, Sweep};
 use crate::engine::time::Instant;
 use crate::engine::transactions::HARD_TIMEOUT;
 
@@ -73,13 +77,15 @@ macro_rules! goals {
     };
 }
 
-goals!(Announce, ItemSearch, Join, Nodes, One, Peers, Scrape);
+goals!(Announce, ItemSearch, Join, Measure, Nodes, One, Peers, Scrape);
 
 /// How far an operation has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Its lookup asks node after node.
     Searching,
+    /// The whole region of its key is searched.
+    Sweeping,
     /// The closest nodes are written to.
     Writing,
     /// Some of those that stored it are asked whether it shows.
@@ -91,7 +97,8 @@ enum Phase {
 impl Phase {
     fn next(self, goal: &AnyGoal) -> Option<Self> {
         match self {
-            Self::Searching => goal.writes().then_some(Self::Writing),
+            Self::Searching => Some(Self::Sweeping),
+            Self::Sweeping => goal.writes().then_some(Self::Writing),
             Self::Writing => Some(Self::Verifying),
             Self::Verifying | Self::Asking => None,
         }
@@ -104,6 +111,12 @@ pub(super) struct Operation {
     pub(super) goal: AnyGoal,
     /// Whom it asks next.
     pub(super) lookup: Lookup,
+    /// Draws by lot for a key that is guarded.
+    lots: Option<KeyedHash>,
+    /// How near the closest nodes are, once the lookup is over.
+    crowding: Crowding,
+    /// The search of the region of its key.
+    pub(super) sweep: Option<Box<Sweep>>,
     phase: Phase,
     pub(super) attempt: Attempt,
     started: Instant,
@@ -131,6 +144,9 @@ impl Operation {
         Self {
             goal,
             lookup,
+            lots: None,
+            crowding: Crowding::Calm,
+            sweep: None,
             phase,
             attempt: Attempt::First,
             started,
@@ -181,8 +197,9 @@ impl Node {
         let op = OpId(self.next_op);
         self.next_op += 1;
         if has_room {
-            let lookup = self.new_lookup(now, target);
-            self.operations.insert(op, Operation::new(goal, phase, lookup, now));
+            let lots = self.lots_for(now, &goal);
+            let lookup = self.lookup_for(now, target, &goal, lots);
+            self.operations.insert(op, Operation { lots, ..Operation::new(goal, phase, lookup, now) });
         } else {
             self.stats.operations_refused += 1;
             self.events.push_back(Event::Done { op, summary: Summary::default() });
@@ -197,7 +214,11 @@ impl Node {
         let Some(mut operation) = self.operations.remove(&op) else { return };
         operation.wake = None;
         let (waited, asked) = (std::mem::take(&mut operation.paced), operation.summary.asked);
-        let over = operation.phase != Phase::Searching || self.step_lookup(now, op, &mut operation);
+        let over = match operation.phase {
+            Phase::Searching => self.step_lookup(now, op, &mut operation),
+            Phase::Sweeping => self.step_sweep(now, op, &mut operation),
+            _ => true,
+        };
         let waits = operation.outstanding > 0;
         // A query that is put off is counted once, however often it is tried.
         self.stats.paced += u64::from(operation.paced && !(waited && operation.summary.asked == asked));
@@ -223,7 +244,12 @@ impl Node {
             }
             let Some(next) = operation.phase.next(&operation.goal) else { return self.retry_or_finish(now, op) };
             operation.phase = next;
-            let sent = if next == Phase::Writing { self.write_to_places(now, op) } else { self.verify(now, op) };
+            let sent = match next {
+                Phase::Sweeping if self.begin_sweep(op) => return self.drive(now, op),
+                Phase::Writing => self.write_to_places(now, op),
+                Phase::Verifying => self.verify(now, op),
+                _ => 0,
+            };
             if sent > 0 {
                 return;
             }
@@ -243,8 +269,8 @@ impl Node {
     /// Writes to each node where it belongs and that was not written to; how many were written to.
     fn write_to_places(&mut self, now: Instant, op: OpId) -> usize {
         let Some(operation) = self.operations.get(&op) else { return 0 };
-        let is_new = |place: &&Contact| !operation.written_to.contains(place);
-        let places: Vec<Contact> = operation.lookup.places(self.config.copies).filter(is_new).copied().collect();
+        let mut places = operation.places(self.config.copies);
+        places.retain(|place| !operation.written_to.contains(place));
         let mut sent = 0;
         for place in places {
             sent += usize::from(self.write(now, op, place, Attempt::First));
@@ -256,7 +282,7 @@ impl Node {
     fn write(&mut self, now: Instant, op: OpId, to: Contact, attempt: Attempt) -> bool {
         let Some(mut operation) = self.operations.remove(&op) else { return false };
         let (target, purpose) = (*operation.lookup.target(), Purpose::Write { op, attempt });
-        let token = operation.lookup.token_of(&to).map(<[u8]>::to_vec);
+        let token = operation.token_of(&to).map(<[u8]>::to_vec);
         let ask = token.as_ref().and_then(|token| operation.goal.write(target, &to.addr, token));
         let sent = ask.is_some_and(|ask| self.query(now, to.addr, Some(to.id), HARD_TIMEOUT, purpose, &ask));
         operation.summary.asked += usize::from(sent);
@@ -333,9 +359,10 @@ impl Node {
         if !again {
             return self.finish(now, op);
         }
-        let lookup = self.new_lookup(now, *operation.lookup.target());
+        let lookup = self.lookup_for(now, *operation.lookup.target(), &operation.goal, operation.lots);
         if let Some(operation) = self.operations.get_mut(&op) {
             operation.lookup = lookup;
+            operation.sweep = None;
             operation.attempt = Attempt::Second;
             (operation.written_to, operation.goes_on, operation.rounds) = (Vec::new(), false, 0);
             operation.phase = Phase::Searching;
@@ -343,13 +370,24 @@ impl Node {
         self.drive(now, op);
     }
 
+    /// What a lookup says of the size of the network.
+    fn note_size(&mut self, operation: &Operation) {
+        let (target, closest) = (operation.lookup.target(), operation.lookup.closest_that_count());
+        if matches!(operation.goal, AnyGoal::Measure(_)) {
+            self.size.note_random(target, closest);
+        } else {
+            self.size.note(target, closest);
+        }
+    }
+
     pub(super) fn finish(&mut self, now: Instant, op: OpId) {
         let Some(mut operation) = self.operations.remove(&op) else { return };
+        self.note_size(&operation);
         let target = *operation.lookup.target();
         let mut summary = operation.summary;
         summary.closest = operation.lookup.closest().take(K).copied().collect();
         summary.elapsed = now.since(operation.started);
-        self.size.note(&target, operation.lookup.closest());
+        self.stats.keys_under_alarm += u64::from(summary.alarm);
         tracing::debug!(
             goal = operation.goal.name(),
             %target,
@@ -357,6 +395,7 @@ impl Node {
             answered = summary.answered,
             peers = summary.peers,
             stored = summary.stored,
+            alarm = summary.alarm,
             elapsed = ?summary.elapsed,
             "an operation is over"
         );

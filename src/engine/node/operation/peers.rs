@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use super::super::Node;
-use super::super::event::OpId;
+use super::super::event::{OpId, Summary};
 use super::goal::Goal;
 use crate::engine::contact::decode_addr;
 use crate::engine::id::{Id, InfoHash};
@@ -25,6 +25,14 @@ impl Goal for Peers {
 
     fn query(&self, target: Id) -> Ask<'static> {
         Ask::GetPeers(InfoHash(target))
+    }
+
+    fn is_keyed(&self) -> bool {
+        true
+    }
+
+    fn found_nothing(&self, summary: &Summary) -> bool {
+        summary.peers == 0
     }
 }
 

@@ -44,6 +44,10 @@ impl Goal for Scrape {
         Ask::Scrape(InfoHash(target))
     }
 
+    fn is_keyed(&self) -> bool {
+        true
+    }
+
     fn hear(&mut self, _op: OpId, target: &Id, _from: Contact, response: &Response<'_>) -> Option<Event> {
         self.add(target, response);
         None
