@@ -22,12 +22,17 @@ impl Id {
     /// An id for a node whose external address is `ip` (BEP 42, Node ID).
     #[must_use]
     pub fn for_address(ip: IpAddr, rng: &mut Random) -> Self {
-        let mut id = rng.wire_id();
-        let crc = address_crc(ip, id.0[19]);
-        id.0[0] = (crc >> 24) as u8;
-        id.0[1] = (crc >> 16) as u8;
-        id.0[2] = ((crc >> 8) as u8 & 0xf8) | (id.0[2] & 0x07);
-        id
+        rng.wire_id().fitted_to(ip)
+    }
+
+    /// The id with these free bits, the last three of which are the `r` of BEP 42, for a node whose external address is `ip`.
+    #[must_use]
+    pub fn fitted_to(mut self, ip: IpAddr) -> Self {
+        let crc = address_crc(ip, self.0[19]);
+        self.0[0] = (crc >> 24) as u8;
+        self.0[1] = (crc >> 16) as u8;
+        self.0[2] = ((crc >> 8) as u8 & 0xf8) | (self.0[2] & 0x07);
+        self
     }
 
     /// Whether a node at `ip` may carry this id (BEP 42): its first 21 bits follow from the address. Addresses

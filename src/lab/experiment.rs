@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::outcome::Outcome;
 use super::plan::{Plan, Progress};
-use super::{announcer, churn, failures, geometry, hops, survey};
+use super::{announcer, churn, eclipse, failures, geometry, hops, survey};
 
 /// The experiments, in the order of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,11 +22,13 @@ pub enum Experiment {
     Announcer,
     /// Infohashes that a survey sees over the queries that it sends.
     Survey,
+    /// Lookups that find while attackers sit beside the key.
+    Eclipse,
 }
 
 impl Experiment {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Hops, Self::Failures, Self::Geometry, Self::Churn, Self::Announcer, Self::Survey];
+    pub const ALL: [Self; 7] = [Self::Hops, Self::Failures, Self::Geometry, Self::Churn, Self::Announcer, Self::Survey, Self::Eclipse];
 
     /// Its name in commands and files.
     #[must_use]
@@ -38,6 +40,7 @@ impl Experiment {
             Self::Churn => "churn",
             Self::Announcer => "announcer",
             Self::Survey => "survey",
+            Self::Eclipse => "eclipse",
         }
     }
 
@@ -51,6 +54,7 @@ impl Experiment {
             Self::Announcer => "what does it cost to keep infohashes announced, and are they visible?",
             Self::Churn => "do lookups succeed while nodes come and go all the time?",
             Self::Survey => "how many of all infohashes does a survey see, and at what cost?",
+            Self::Eclipse => "can nodes beside a key take it?",
         }
     }
 
@@ -65,6 +69,7 @@ impl Experiment {
             Self::Announcer => announcer::jobs(plan).iter().flat_map(announcer::Job::seconds).collect(),
             Self::Churn => churn::jobs(plan).iter().flat_map(churn::Job::seconds).collect(),
             Self::Survey => survey::jobs(plan).iter().map(survey::Job::seconds).collect(),
+            Self::Eclipse => eclipse::jobs(plan).iter().map(eclipse::Job::seconds).collect(),
         }
     }
 
@@ -87,6 +92,7 @@ impl Experiment {
             Self::Churn => churn::run(plan, progress),
             Self::Announcer => announcer::run(plan, progress),
             Self::Survey => survey::run(plan, progress),
+            Self::Eclipse => eclipse::run(plan, progress),
         }
     }
 }
@@ -119,7 +125,7 @@ mod tests {
         let error = "foo".parse::<Experiment>().expect_err("no such experiment").to_string();
         assert_eq!(
             error,
-            "no experiment is called `foo`; there are hops, failures, geometry, churn, announcer, survey, and `all` of them"
+            "no experiment is called `foo`; there are hops, failures, geometry, churn, announcer, survey, eclipse, and `all` of them"
         );
         let error = "foo".parse::<System>().expect_err("no such system").to_string();
         assert!(System::ALL.iter().all(|system| error.contains(system.name())), "{error}");
@@ -132,8 +138,8 @@ mod tests {
         let full = Plan::new(1);
         let only = |system| Plan { systems: Some(vec![system]), ..Plan::new(1) };
         // As measured at full size: 355, 450, 2 and 520 s, and of the announcer as estimated.
-        assert!((2_000.0..3_500.0).contains(&all(&full)), "{}", all(&full));
-        assert!(all(&Plan { quick: true, ..Plan::new(1) }) < 90.0);
+        assert!((2_000.0..9_000.0).contains(&all(&full)), "{}", all(&full));
+        assert!(all(&Plan { quick: true, ..Plan::new(1) }) < 120.0);
         let failures = seconds(Experiment::Failures, &full);
         let ten = seconds(Experiment::Failures, &Plan { trials: Some(10), ..Plan::new(1) });
         assert!((failures / ten - 2.0).abs() < 1e-9);

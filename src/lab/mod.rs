@@ -13,12 +13,14 @@
 //! | what still works when many nodes die at once? | [`failures`] |
 //! | which shape of a network leaves the most ways? | [`geometry`] |
 //! | do lookups succeed while nodes come and go? | [`churn`] |
+//! | can a key be taken? | [`eclipse`] |
 //! | what does it cost to keep infohashes announced? | [`announcer`] |
 //! | how much does a survey of all infohashes see, and at what cost? | [`survey`] |
 #![forbid(unsafe_code)]
 
 pub mod announcer;
 pub mod churn;
+pub mod eclipse;
 pub mod experiment;
 pub mod failures;
 pub mod geometry;
@@ -33,6 +35,7 @@ pub mod statistics;
 pub mod survey;
 pub mod systems;
 pub mod table;
+pub mod throng;
 
 pub use experiment::Experiment;
 pub use outcome::{LEGEND, Outcome, Verdict};

@@ -15,6 +15,7 @@
 //! | delay, loss, duplicates, reordering, MTU, rate, partition | [`link`] |
 //! | address translators and their mappings | [`nat`] |
 //! | who lives where: addresses, BEP 42 ids, sessions | [`population`] |
+//! | hundreds of thousands of nodes that are only answers | [`crowd`] |
 //! | members that leave and are replaced | [`churn`] |
 //! | attackers | [`adversary`] |
 //! | what must always hold | [`invariant`], of routing tables [`sound_tables`] |
@@ -26,6 +27,7 @@
 
 pub mod adversary;
 pub mod churn;
+pub mod crowd;
 pub mod dual_stack;
 pub mod host;
 pub mod invariant;

@@ -15,6 +15,7 @@ use trackerless::engine::contact::{Contact, Family};
 use trackerless::engine::id::Id;
 use trackerless::engine::node::{Config, Node, Stats};
 use trackerless::engine::random::Random;
+use trackerless::engine::rules::Rules;
 use trackerless::sim::adversary::{Adversary, Attack, Brief};
 use trackerless::sim::random::Dice;
 use trackerless::sim::task::Task;
@@ -294,8 +295,8 @@ fn how_many_sybils_own_a_key() {
             admit_attackers(&mut network, Attack::Sybil, sybils);
             network.run_for(ATTACK_LASTS);
             let at_key = AtKey::of(&mut network);
-            // An announce is stored on eight: as many sybils can leave it no honest place.
-            assert!(at_key.pairs > 0.95 || (compliance != Compliance::Enforce && sybils >= 8));
+            // Where ids that fit come first, those that do not fit take no key, however many they are.
+            assert!(at_key.pairs > 0.95 || (compliance == Compliance::Off && sybils >= 8));
             rows.push([format!("{compliance:?}"), sybils.to_string()].into_iter().chain(at_key.cells()).collect());
         }
     }
@@ -397,4 +398,46 @@ fn eight_nodes_of_one_ipv6_customer_whose_ids_fit_do_not_own_a_key() {
         assert_eq!((held, served), (ANNOUNCERS, READERS), "{compliance:?}");
         assert!(pairs > 0.95, "{compliance:?}: {pairs} of all pairs met");
     }
+}
+
+/// Contacts whose ids fit their addresses (BEP 42) and lie beside the key, each of a network of its own.
+fn fitting_sybils_apart(count: usize) -> Vec<Contact> {
+    let mut dice = Dice::new(11);
+    let contacts = std::iter::repeat_with(|| {
+        let ip = IpAddr::from((dice.bits() as u32).to_be_bytes());
+        Contact { id: dice.id().fitted_to(ip), addr: SocketAddr::new(ip, 6881) }
+    });
+    let is_beside =
+        |contact: &Contact| Rules::MAINLINE.admits(&contact.addr) && contact.id.common_prefix_len(&key()) >= 12;
+    contacts.filter(is_beside).take(count).collect()
+}
+
+/// They answer, name only each other and hand out no peer: before announces went to others than the eight closest and
+/// searches looked beyond them, eight of these owned the key under every setting, and no reader found anybody.
+#[test]
+fn nodes_of_many_networks_whose_ids_fit_do_not_own_a_key() {
+    let calm_network = network_of(HONEST, calm());
+    let mut rows = Vec::new();
+    for (sybils, measured) in [(8, false), (8, true), (20, true), (40, true)] {
+        let mut network = copy_of(&calm_network);
+        if measured {
+            // A node that has keys of its own has measured the network after some minutes.
+            for member in network.members().to_vec() {
+                network.find_peers(member, Dice::new(12).id());
+            }
+            network.run_for(Duration::from_mins(4));
+            network.take_tasks();
+        }
+        admit(&mut network, Attack::Sybil, &fitting_sybils_apart(sybils), Dice::new(7));
+        network.run_for(ATTACK_LASTS);
+        let at_key = AtKey::of(&mut network);
+        let alarms = honest(&network).filter(|node| node.stats().keys_under_alarm > 0).count();
+        assert_eq!((at_key.held, at_key.served), (ANNOUNCERS, READERS), "{sybils} sybils, {measured}");
+        assert!(!measured || (at_key.pairs > 0.95 && alarms > HONEST / 2), "{sybils}: {alarms} alarms");
+        let start =
+            [sybils.to_string(), if measured { "known" } else { "unknown" }.into(), format!("{alarms}/{HONEST}")];
+        rows.push(start.into_iter().chain(at_key.cells()).collect());
+    }
+    let head: Vec<&str> = ["sybils", "size", "alarmed"].into_iter().chain(AtKey::COLUMNS).collect();
+    insta::assert_snapshot!(table(&head, &rows));
 }

@@ -214,8 +214,9 @@ impl Lookup {
     /// `from` is past its soft timeout.
     pub fn slow(&mut self, from: &SocketAddr) {
         if let Some(index) = self.change(from, State::Asked, State::Slow) {
-            self.timeouts += usize::from(!self.candidates.list[index].is_substitute);
             self.candidates.note_silence(index);
+            let candidate = &self.candidates.list[index];
+            self.timeouts += usize::from(!candidate.is_substitute && !self.candidates.is_doubted(candidate));
         }
     }
 

@@ -82,10 +82,15 @@ impl Region {
         }
     }
 
+    /// Whether `id` lies in it.
+    pub(super) fn contains(&self, id: &Id) -> bool {
+        self.key.common_prefix_len(id) >= self.depth
+    }
+
     /// The cell in which `id` lies, if it lies in any.
     pub(super) fn cell(&self, id: &Id) -> Option<usize> {
         let differs = |bit: usize| usize::from(self.key.bit(self.depth + bit) != id.bit(self.depth + bit)) << bit;
-        if self.key.common_prefix_len(id) < self.depth {
+        if !self.contains(id) {
             return None;
         }
         match (0..EIGHTH_BITS).map(differs).sum::<usize>() {

@@ -22,6 +22,9 @@ use crate::engine::limits::{CELLS, COPIES_PER_CELL, FINDS_PER_CELL, GETS_PER_CEL
 use crate::engine::owner::{Level, network};
 use crate::engine::rules::Rules;
 
+/// Cells for which one contact is asked who lives there, before others have their turn: one liar does not speak for all.
+const CELLS_PER_ASKER: usize = 2;
+
 /// What a contact is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probe {
@@ -49,6 +52,8 @@ struct Cell {
     /// Whom its finds went to, and those of them that are outstanding.
     found_by: Vec<SocketAddr>,
     finding: Vec<SocketAddr>,
+    /// A node that lives in the region, and so knows who lives around, has answered a find.
+    is_told: bool,
 }
 
 /// A contact that lives in a cell.
@@ -80,12 +85,9 @@ impl Sweep {
             lots,
         };
         for candidate in lookup.answers() {
-            sweep.askers.push(candidate.contact);
-            let answered = Member {
-                contact: candidate.contact,
-                state: State::Answered,
-                token: candidate.token.clone(),
-            };
+            sweep.note_asker(candidate.contact);
+            let answered =
+                Member { contact: candidate.contact, state: State::Answered, token: candidate.token.clone() };
             sweep.add(answered);
         }
         let heard = lookup.candidates.list.iter().filter(|candidate| candidate.is_unasked());
@@ -101,9 +103,11 @@ impl Sweep {
     /// `contact` answered a find with these contacts.
     pub fn found(&mut self, cell: u8, by: Contact, contacts: impl Iterator<Item = Contact>) {
         self.find_ended(cell, &by.addr);
-        if !self.askers.contains(&by) {
-            self.askers.push(by);
+        let is_neighbour = self.region.cell(&by.id).is_some();
+        if let Some(cell) = self.cells.get_mut(usize::from(cell)) {
+            cell.is_told |= is_neighbour;
         }
+        self.note_asker(by);
         contacts.for_each(|contact| self.hear(contact));
     }
 
@@ -116,7 +120,7 @@ impl Sweep {
         member.state = State::Answered;
         member.token = token.map(Box::from);
         let contact = member.contact;
-        self.askers.push(contact);
+        self.note_asker(contact);
         true
     }
 
@@ -142,7 +146,8 @@ impl Sweep {
     /// Whether nothing is outstanding; ask [`next`](Self::next) first.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        let waits = |cell: &Cell| !cell.finding.is_empty() || cell.members.iter().any(|member| member.state == State::Asked);
+        let waits =
+            |cell: &Cell| !cell.finding.is_empty() || cell.members.iter().any(|member| member.state == State::Asked);
         !self.cells.iter().any(waits)
     }
 
@@ -163,13 +168,13 @@ impl Sweep {
         { members }.find(|member| member.contact == *contact)?.token.as_deref()
     }
 
-    /// Of those that have answered, the closest to the middle of the cell that was not asked yet. The first finds go out at
-    /// once; the last only where hardly anybody is known.
+    /// The closest to the middle of the cell that was not asked yet, and not for many other cells: one that has answered, or that
+    /// was heard of in the region. The first find goes out at once, and others until a neighbour has told of some members.
     fn next_find(&mut self, index: usize) -> Option<(Contact, Probe, Id)> {
         let (cell, target) = (&self.cells[index], self.region.target(index));
         let sent = cell.found_by.len();
-        let is_known = cell.members.iter().filter(|member| member.state != State::Silent).count() >= COPIES_PER_CELL;
-        if sent >= FINDS_PER_CELL || (sent + 1 == FINDS_PER_CELL && (is_known || !cell.finding.is_empty())) {
+        let members = cell.members.iter().filter(|member| member.state != State::Silent).count();
+        if sent >= FINDS_PER_CELL || !cell.finding.is_empty() || (cell.is_told && members >= COPIES_PER_CELL) {
             return None;
         }
         let provider = |addr: &SocketAddr| network(addr.ip(), Level::Provider);
@@ -177,7 +182,13 @@ impl Sweep {
             let like = |other: &SocketAddr| *other == asker.addr || provider(other) == provider(&asker.addr);
             !cell.found_by.iter().any(|other| if self.rules.diverse { like(other) } else { *other == asker.addr })
         };
-        let asker = *self.askers.iter().filter(is_new).min_by_key(|asker| asker.id.distance(&target))?;
+        let is_busy = |asker: &Contact| {
+            self.cells.iter().filter(|cell| cell.found_by.contains(&asker.addr)).count() >= CELLS_PER_ASKER
+        };
+        let worth = |asker: &&Contact| (self.is_in_crowd(asker), is_busy(asker), asker.id.distance(&target));
+        let heard = self.cells.iter().flat_map(|cell| &cell.members).filter(|member| member.state == State::Heard);
+        let askers = self.askers.iter().chain(heard.map(|member| &member.contact));
+        let asker = *askers.filter(is_new).min_by_key(worth)?;
         let cell = &mut self.cells[index];
         cell.found_by.push(asker.addr);
         cell.finding.push(asker.addr);
@@ -206,6 +217,17 @@ impl Sweep {
         let members = self.cells.iter().flat_map(|cell| &cell.members).filter(|_| self.rules.diverse);
         let taken = members.filter(|member| matches!(member.state, State::Asked | State::Answered));
         taken.map(|member| network(member.contact.addr.ip(), Level::Provider)).collect()
+    }
+
+    /// Whether it lies where attackers crowd: right beside the key.
+    fn is_in_crowd(&self, contact: &Contact) -> bool {
+        self.region.contains(&contact.id) && self.region.cell(&contact.id).is_none()
+    }
+
+    fn note_asker(&mut self, contact: Contact) {
+        if !self.askers.contains(&contact) {
+            self.askers.push(contact);
+        }
     }
 
     fn hear(&mut self, contact: Contact) {

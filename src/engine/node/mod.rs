@@ -103,6 +103,8 @@ pub struct Config {
     pub verify_announces: bool,
     /// What it makes of nodes whose id does not fit their address (BEP 42).
     pub compliance: Compliance,
+    /// Guards the keys of operations against nodes that crowd around them; see `operation/guard.rs`. Off only for experiments.
+    pub guard_keys: bool,
     /// New destinations a second, sustained, and their burst.
     pub new_destinations: (u32, u32),
     /// Memory for stored peers, in bytes.
@@ -130,6 +132,7 @@ impl Config {
             limited: true,
             verify_announces: false,
             compliance: Compliance::Prefer,
+            guard_keys: true,
             new_destinations: (NEW_DESTINATIONS_PER_SECOND, NEW_DESTINATIONS_BURST),
             peer_memory_bytes: PEER_MEMORY_BYTES,
             item_memory_bytes: ITEM_BYTES,

@@ -358,9 +358,8 @@ mod tests {
             let peer = (bytes(), addr(v6), any::<bool>(), 0u64..2700).prop_map(|(info_hash, peer, seed, age)| {
                 StoredPeer { info_hash: info_hash.into(), peer, seed, age: Duration::from_secs(age) }
             });
-            let announce =
-                (bytes(), 0u64..2700, (any::<u8>(), any::<u8>(), 0..ALARM, any::<bool>())).prop_map(
-                    |(info_hash, age, (stored, at, by, alarm))| {
+            let announce = (bytes(), 0u64..2700, (any::<u8>(), any::<u8>(), 0..ALARM, any::<bool>())).prop_map(
+                |(info_hash, age, (stored, at, by, alarm))| {
                     let (stored, verified_at, verified) = (stored.into(), at.into(), by.into());
                     OwnAnnounce {
                         info_hash: info_hash.into(),
@@ -370,7 +369,8 @@ mod tests {
                         verified,
                         alarm,
                     }
-                });
+                },
+            );
             let secrets = any::<([u8; 16], [u8; 16])>().prop_map(|(current, previous)| Secrets { current, previous });
             let secrets = (secrets, 0u64..600).prop_map(|(secrets, age)| (secrets, Duration::from_secs(age)));
             (
