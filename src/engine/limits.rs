@@ -52,7 +52,7 @@ pub const ROUNDS_OF_WRITES: usize = 6;
 /// closest places has not all copies.
 pub const FAR_COPIES: usize = 2;
 /// Queries that are spent on one part of the region of a key, of eight: to learn who is there ...
-pub const FINDS_PER_CELL: usize = 4;
+pub const FINDS_PER_CELL: usize = 3;
 /// ... and to ask those.
 pub const GETS_PER_CELL: usize = 5;
 /// Nodes of one part of the region of a key that store a copy under alarm.

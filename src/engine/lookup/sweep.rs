@@ -9,7 +9,7 @@
 //! Invariants: at most [`FINDS_PER_CELL`] and [`GETS_PER_CELL`] queries for each cell, whatever is named; a contact that was
 //! only heard of is asked once; of one provider (a /16 or /32) one is asked in the whole region, and another if it is silent.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use super::Lookup;
@@ -24,6 +24,9 @@ use crate::engine::rules::Rules;
 
 /// Cells for which one contact is asked who lives there, before others have their turn: one liar does not speak for all.
 const CELLS_PER_ASKER: usize = 2;
+
+/// Contacts that are remembered outside the region.
+const STEPS: usize = 64;
 
 /// What a contact is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +44,8 @@ pub struct Sweep {
     cells: [Cell; CELLS],
     /// Contacts that have answered, and may be asked who lives in a cell.
     askers: Vec<Contact>,
+    /// Contacts outside the region that were heard of on the way to it, the latest ones.
+    steps: VecDeque<Contact>,
     rules: &'static Rules,
     compliance: Compliance,
     lots: KeyedHash,
@@ -52,7 +57,7 @@ struct Cell {
     /// Whom its finds went to, and those of them that are outstanding.
     found_by: Vec<SocketAddr>,
     finding: Vec<SocketAddr>,
-    /// A node that lives in the region, and so knows who lives around, has answered a find.
+    /// A node that lives in it, and so knows who lives around, has answered a find.
     is_told: bool,
 }
 
@@ -80,6 +85,7 @@ impl Sweep {
             region: Region::around(*lookup.target(), network_size),
             cells: Default::default(),
             askers: Vec::new(),
+            steps: VecDeque::new(),
             rules: lookup.candidates.rules,
             compliance: lookup.candidates.compliance,
             lots,
@@ -103,7 +109,7 @@ impl Sweep {
     /// `contact` answered a find with these contacts.
     pub fn found(&mut self, cell: u8, by: Contact, contacts: impl Iterator<Item = Contact>) {
         self.find_ended(cell, &by.addr);
-        let is_neighbour = self.region.cell(&by.id).is_some();
+        let is_neighbour = self.region.cell(&by.id) == Some(cell.into());
         if let Some(cell) = self.cells.get_mut(usize::from(cell)) {
             cell.is_told |= is_neighbour;
         }
@@ -169,7 +175,7 @@ impl Sweep {
     }
 
     /// The closest to the middle of the cell that was not asked yet, and not for many other cells: one that has answered, or that
-    /// was heard of in the region. The first find goes out at once, and others until a neighbour has told of some members.
+    /// was heard of. The first find goes out at once, and others until one who lives there has told of some.
     fn next_find(&mut self, index: usize) -> Option<(Contact, Probe, Id)> {
         let (cell, target) = (&self.cells[index], self.region.target(index));
         let sent = cell.found_by.len();
@@ -185,9 +191,12 @@ impl Sweep {
         let is_busy = |asker: &Contact| {
             self.cells.iter().filter(|cell| cell.found_by.contains(&asker.addr)).count() >= CELLS_PER_ASKER
         };
-        let worth = |asker: &&Contact| (self.is_in_crowd(asker), is_busy(asker), asker.id.distance(&target));
+        // The first is one from outside: attackers in the region name each other.
+        let is_inside = |asker: &Contact| sent == 0 && self.region.contains(&asker.id);
+        let worth =
+            |asker: &&Contact| (self.is_in_crowd(asker), is_inside(asker), is_busy(asker), asker.id.distance(&target));
         let heard = self.cells.iter().flat_map(|cell| &cell.members).filter(|member| member.state == State::Heard);
-        let askers = self.askers.iter().chain(heard.map(|member| &member.contact));
+        let askers = self.askers.iter().chain(heard.map(|member| &member.contact)).chain(&self.steps);
         let asker = *askers.filter(is_new).min_by_key(worth)?;
         let cell = &mut self.cells[index];
         cell.found_by.push(asker.addr);
@@ -230,9 +239,20 @@ impl Sweep {
         }
     }
 
+    /// One outside the region knows the way to it.
+    fn note_step(&mut self, contact: Contact) {
+        if !self.region.contains(&contact.id) && !self.steps.contains(&contact) {
+            self.steps.push_back(contact);
+            if self.steps.len() > STEPS {
+                self.steps.pop_front();
+            }
+        }
+    }
+
     fn hear(&mut self, contact: Contact) {
         // BEP 42: the size of the network is counted in nodes whose ids fit, and so is what a region holds.
         if self.compliance == Compliance::Off || contact.is_compliant() {
+            self.note_step(contact);
             self.add(Member { contact, state: State::Heard, token: None });
         }
     }

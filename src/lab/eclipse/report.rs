@@ -130,8 +130,9 @@ fn add_lines(chart: &mut Chart, rows: &[Row], placement: Placement) {
 
 fn verdicts(rows: &[Row]) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
-    verdicts.extend(hidden(rows, 20));
-    verdicts.extend(hidden(rows, 64));
+    verdicts.extend(hidden(rows, 20, "", |_| true));
+    let is_alarmed = |tally: &Tally| tally.percent(tally.alarms.0.min(tally.alarms.1)) > 90.0;
+    verdicts.extend(hidden(rows, 64, ", under alarm", is_alarmed));
     verdicts.extend(BOUNDS.iter().filter_map(|&bound| unseen(rows, bound)));
     verdicts.extend(false_alarms(rows));
     verdicts.extend(messages(rows));
@@ -145,12 +146,13 @@ fn guarded(rows: &[Row]) -> impl Iterator<Item = &Row> {
 }
 
 /// The worst of the rows with as many attackers that hide or are silent, wherever they have their addresses.
-fn hidden(rows: &[Row], attackers: usize) -> Option<Verdict> {
+fn hidden(rows: &[Row], attackers: usize, when: &str, counts: impl Fn(&Tally) -> bool) -> Option<Verdict> {
     let of = guarded(rows).filter(|row| row.scene.attackers == attackers && row.scene.manner != Manner::Inventing);
+    let of = of.filter(|row| counts(&row.tally));
     let worst = of.min_by(|a, b| a.tally.percent(a.tally.found).total_cmp(&b.tally.percent(b.tally.found)))?;
     let (found, scene) = (worst.tally.percent(worst.tally.found), &worst.scene);
     let text = format!(
-        "both guarded, {attackers} attackers that hide or are silent: in the worst row ({} nodes, {} {}, {}, {}) {found:.1} % \
+        "both guarded, {attackers} attackers that hide or are silent{when}: in the worst row ({} nodes, {} {}, {}, {}) {found:.1} % \
          of lookups find, must be at least 99 %",
         scene.n,
         scene.addresses.name(),
