@@ -171,6 +171,7 @@ impl Announced {
             stored_at: announce.stored_at,
             verified_at: announce.verified_at,
             verified: announce.verified,
+            alarm: announce.alarm,
         })
     }
 
@@ -178,9 +179,7 @@ impl Announced {
         let OwnAnnounce { info_hash, age, stored, verified_at, verified, alarm } = *announce;
         Self { infohash: info_hash, age_seconds: age.as_secs(), stored_at: stored, verified_at, verified, alarm }
     }
-}
 
-impl Announced {
     /// That a key is under alarm, and what was done.
     fn alarm_text(&self) -> String {
         let Self { infohash, stored_at, .. } = self;
