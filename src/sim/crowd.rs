@@ -248,6 +248,9 @@ fn nearest<'a>(nodes: impl Iterator<Item = &'a Extra>, target: &Id) -> Vec<Conta
     all
 }
 
+/// When a datagram arrives, in which order, from where, and its bytes.
+type Arrival = (Instant, u64, SocketAddr, Vec<u8>);
+
 /// A production node alone in a crowd.
 #[derive(Clone, Debug)]
 pub struct Stage {
@@ -257,7 +260,7 @@ pub struct Stage {
     router: SocketAddr,
     node: Node,
     /// What is under way to the node: when, in which order, from where, what.
-    arriving: BinaryHeap<Reverse<(Instant, u64, SocketAddr, Vec<u8>)>>,
+    arriving: BinaryHeap<Reverse<Arrival>>,
     events: Vec<(Instant, Event)>,
     sent: u64,
     dice: Dice,

@@ -102,7 +102,7 @@ impl Sweep {
     }
 
     /// Whom to ask next, for what, and the target of a find.
-    pub fn next(&mut self) -> Option<(Contact, Probe, Id)> {
+    pub fn next_probe(&mut self) -> Option<(Contact, Probe, Id)> {
         (0..CELLS).find_map(|cell| self.next_find(cell).or_else(|| self.next_get(cell)))
     }
 
@@ -149,7 +149,7 @@ impl Sweep {
         self.silent(to, probe);
     }
 
-    /// Whether nothing is outstanding; ask [`next`](Self::next) first.
+    /// Whether nothing is outstanding; ask [`next_probe`](Self::next_probe) first.
     #[must_use]
     pub fn is_over(&self) -> bool {
         let waits =

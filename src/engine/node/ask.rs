@@ -54,7 +54,7 @@ impl Node {
         let Operation { attempt, ref goal, .. } = *operation;
         let (basic, key) = (goal.is_basic(), *operation.lookup.target());
         let Some(sweep) = &mut operation.sweep else { return true };
-        while let Some((contact, probe, target)) = sweep.next() {
+        while let Some((contact, probe, target)) = sweep.next_probe() {
             let admitted = self.pace.as_mut().is_none_or(|pace| pace.admits(now, &contact.addr));
             let soft = self.soft_timeout(&contact);
             let purpose = Purpose::Sweep { op, attempt, basic: basic || probe != Probe::Get, probe };

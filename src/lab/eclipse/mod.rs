@@ -112,7 +112,7 @@ impl Job {
 }
 
 pub(super) fn jobs(plan: &Plan) -> Vec<Job> {
-    let keys = plan.trials_or(20, 100);
+    let keys = plan.trials_or(10, 100);
     let sizes = plan.nodes_or(&[5_000], &[5_000, 50_000]);
     let mut jobs = Vec::new();
     for n in sizes {

@@ -58,7 +58,7 @@ impl Operation {
 impl Node {
     /// What draws by lot for an operation whose key is guarded.
     pub(super) fn lots_for(&mut self, now: Instant, goal: &AnyGoal) -> Option<KeyedHash> {
-        if !(self.rules.guards_keys && self.config.guard_keys) || !goal.is_keyed() {
+        if !(self.rules.guards_keys && self.config.guard_keys && goal.is_keyed()) {
             return None;
         }
         self.last_key = Some(now);
