@@ -28,7 +28,8 @@ pub enum Experiment {
 
 impl Experiment {
     /// All of them.
-    pub const ALL: [Self; 7] = [Self::Hops, Self::Failures, Self::Geometry, Self::Churn, Self::Announcer, Self::Survey, Self::Eclipse];
+    pub const ALL: [Self; 7] =
+        [Self::Hops, Self::Failures, Self::Geometry, Self::Churn, Self::Announcer, Self::Survey, Self::Eclipse];
 
     /// Its name in commands and files.
     #[must_use]
