@@ -7,7 +7,7 @@
 //! Those that no node holds go first, seeds of small swarms before others, each once before any goes twice; then those whose
 //! copies are due, the longest overdue first. An announce begins with the nodes that held it last time; copies that are
 //! young enough are left alone. Every infohash is looked for within an hour; looks wait for announces, except that one
-//! start in [`LOOK_EVERY`] is a look.
+//! start in `LOOK_EVERY` is a look.
 //!
 //! Invariants: at most `max` entries; a private, paused or unlisted infohash is never named for an announce; an infohash is
 //! announced by one operation at a time; what is begun stays within the budget (`spending.rs`). Nothing here reads a clock:
