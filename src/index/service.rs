@@ -1,8 +1,8 @@
 //! The index at work: it surveys, fetches metadata and stores, inside the future of its caller.
 //!
 //! What happens next is decided by the pure parts: [`Survey`](super::survey::Survey) whom to ask, [`Wanted`] what to
-//! fetch, [`Filter`] what not to keep. This file sends, waits and writes. Everything that it costs others has a pace: queries a second, connections a
-//! second, connections at a time, bytes a day.
+//! fetch, [`Filter`] what not to keep. This file sends, waits and writes. Everything that it costs others has a pace: queries
+//! a second, connections a second, connections at a time, bytes a day.
 
 mod fetch;
 mod pace;
