@@ -128,6 +128,22 @@ metrics! {
     Gauge gateway_held_answers("") [] = |view| gateway(view, |gateway| gateway.held);
     /// Memory that the gateway's torrents take
     Gauge gateway_memory("bytes") [] = |view| gateway(view, |gateway| gateway.bytes);
+    /// Infohashes that are kept announced, by their state
+    Gauge announcer_infohashes("") ["state"] = |view| {
+        let sample = |named: &Named| Sample { labels: vec![named.name.clone()], value: Value::Level(named.count as f64) };
+        view.announcer.states.iter().map(sample).collect()
+    };
+    /// Infohashes whose turn to be announced it is: they wait for the budget
+    Gauge announcer_behind("") [] = |view| level(view.announcer.behind as f64);
+    /// Copies that live, of all infohashes that are kept announced
+    Gauge announcer_copies("") [] = |view| level(view.announcer.copies as f64);
+    /// Infohashes kept announced that another node found within the last hour
+    Gauge announcer_seen_within_hour("") [] = |view| level(view.announcer.seen_within_hour as f64);
+    /// Queries sent to announce what is kept announced, and to look for it
+    Counter announcer_queries("") ["purpose"] = |view| {
+        let sample = |named: &Named| Sample { labels: vec![named.name.clone()], value: Value::Count(named.count) };
+        view.announcer.queries.iter().map(sample).collect()
+    };
     /// Memory that the program may take, as configured
     Gauge memory_limit("bytes") [] = |view| level(view.memory_limit_bytes as f64);
 }
@@ -253,6 +269,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::announcer::view::{State, Totals};
     use crate::daemon::view::Facts;
     use crate::dht::Dht;
 
@@ -267,6 +284,7 @@ mod tests {
             ready: true,
             nodes: dht.status().await,
             gateway: Some(crate::tracker::broker::Load { torrents: 1, held: 2, bytes: 3 }),
+            announcer: Totals { states: [(State::Visible, 1)].into(), ..Totals::default() },
             memory_limit_bytes: 1 << 20,
         })
     }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use super::announcing;
 use super::config::Config;
-use super::control::{Bound, ControlError, Shown};
+use super::control::{self, Bound, ControlError, Shown};
 use super::following;
 use super::gateway::{self, GatewayError, Opened};
 use super::index;
@@ -135,11 +135,12 @@ pub async fn run(config: &Config, mut tell: impl FnMut(Moment)) -> Result<(), Se
     let mapping = Mapping::start(config, &dht.local_addrs());
     let (ports, announcer) = (mapping.as_ref().map(Mapping::ports), announcing.announcer());
     let listings = announcer.listings();
-    let beside = Beside { clients: clients.clone(), announcer: Some(announcer), mapping };
+    let shown = control::Beside { gateway: clients.clone(), index: index.clone(), announcer: announcer.clone() };
+    let beside = Beside { clients, announcer: Some(announcer), mapping };
     let services = async {
         let control = async {
             match control {
-                Some(control) => control.serve(config, &dht, clients, index.clone()).await,
+                Some(control) => control.serve(config, &dht, shown).await,
                 None => std::future::pending().await,
             }
         };

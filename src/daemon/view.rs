@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::announcer::view::Totals;
 use crate::dht::Status;
 use crate::engine::contact::Family;
 use crate::engine::node::Stats;
@@ -29,6 +30,8 @@ pub struct Facts {
     pub nodes: Vec<Status>,
     /// What the gateway holds, where there is one.
     pub gateway: Option<Load>,
+    /// How what is kept announced is.
+    pub announcer: Totals,
     /// The most bytes that the program may take, as configured.
     pub memory_limit_bytes: u64,
 }
@@ -52,6 +55,8 @@ pub struct View {
     pub nodes: Vec<NodeView>,
     /// The gateway, where there is one.
     pub gateway: Option<GatewayView>,
+    /// What is kept announced.
+    pub announcer: AnnouncerView,
     /// The most bytes that the program may take, as configured.
     pub memory_limit_bytes: u64,
     /// How long lookups took.
@@ -134,6 +139,35 @@ pub struct GatewayView {
     pub bytes: usize,
 }
 
+/// What is kept announced, in figures.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AnnouncerView {
+    /// Infohashes.
+    pub infohashes: usize,
+    /// Of those, the ones that are to be announced.
+    pub wanted: usize,
+    /// Infohashes in each state; none that is 0.
+    pub states: Vec<Named>,
+    /// Infohashes whose turn it is: they wait for the budget.
+    pub behind: usize,
+    /// Time in which those are announced, about, in seconds.
+    pub catches_up_in_secs: u64,
+    /// Copies that live, of all infohashes together.
+    pub copies: usize,
+    /// Infohashes that another node found within the last hour.
+    pub seen_within_hour: usize,
+    /// Announces since the start that came to their end.
+    pub announces: u64,
+    /// Of those, the ones that no node stored.
+    pub failed: u64,
+    /// Looks along another path since the start that got an answer.
+    pub looks: u64,
+    /// Of those, the ones that did not find it.
+    pub not_seen: u64,
+    /// Queries since the start, by what they were for.
+    pub queries: Vec<Named>,
+}
+
 /// How long lookups for peers took, those of announces among them.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct LookupsView {
@@ -179,9 +213,35 @@ impl View {
             ready: facts.ready && (good > 0 || known == 0),
             verdict: verdict(facts.ready, good, known),
             gateway: facts.gateway.map(|Load { torrents, held, bytes }| GatewayView { torrents, held, bytes }),
+            announcer: AnnouncerView::new(&facts.announcer),
             memory_limit_bytes: facts.memory_limit_bytes,
             lookups: LookupsView::new(facts.nodes.iter().map(|node| &node.latencies)),
             nodes,
+        }
+    }
+}
+
+impl AnnouncerView {
+    /// The figures of this moment.
+    #[must_use]
+    pub fn new(totals: &Totals) -> Self {
+        let states = totals.states.iter();
+        let counters = &totals.counters;
+        Self {
+            infohashes: totals.infohashes(),
+            wanted: totals.wanted(),
+            states: states
+                .map(|(state, &count)| Named { name: state.name().to_owned(), count: count as u64 })
+                .collect(),
+            behind: totals.behind,
+            catches_up_in_secs: totals.catches_up_in.as_secs(),
+            copies: totals.copies,
+            seen_within_hour: totals.seen_within_hour,
+            announces: counters.announces,
+            failed: counters.failed,
+            looks: counters.looks,
+            not_seen: counters.not_seen,
+            queries: named([("announce", counters.announce_queries), ("look", counters.look_queries)]),
         }
     }
 }

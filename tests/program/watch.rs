@@ -21,9 +21,13 @@ fn start(home: &Home, routers: &[&str], flags: &[&str]) -> Daemon {
     Daemon::start_with(home, "watching", routers, &[&usual[..], flags].concat())
 }
 
-/// What `watch list` says of each infohash.
+/// What `watch list` says of each infohash, by what the node has kept.
 fn list(home: &Home) -> Vec<Value> {
-    let ended = home.run(&["watch", "list", "--json", "--data-dir", "watching"]);
+    list_with(home, &["--alone"])
+}
+
+fn list_with(home: &Home, flags: &[&str]) -> Vec<Value> {
+    let ended = home.run(&[&["watch", "list", "--json", "--data-dir", "watching"], flags].concat());
     ended.json().into_iter().filter(|record| record["infohash"].is_string()).collect()
 }
 
@@ -102,6 +106,16 @@ fn what_is_added_and_removed_by_commands_is_seen_by_the_running_node() {
     wait_for(&home, |listed| listed.len() == 2);
     let listed = wait_for(&home, |listed| count(listed, "visible") == 2);
     assert_eq!((&listed[1]["name"], &listed[1]["port"]), (&"m".into(), &4321.into()));
+    let live = home.run(&[&["watch", "list"], &at[..]].concat()).expect_code(0);
+    assert!(
+        live.stderr.contains("via the running node") && live.stderr.contains("2 infohashes: 2 visible"),
+        "{live:?}"
+    );
+    let same = |mut listed: Vec<Value>| {
+        listed.iter_mut().for_each(|record| record["next_in_seconds"] = Value::Null);
+        listed
+    };
+    assert_eq!(same(list_with(&home, &[])), same(list(&home)), "the node tells what it keeps");
     home.run(&[&["watch", "remove", &magnet, &hash], &at[..]].concat()).expect_code(0);
     wait_for(&home, |listed| listed.is_empty());
     home.run(&[&["watch", "remove", &hash], &at[..]].concat()).expect_code(1);

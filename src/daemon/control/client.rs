@@ -18,6 +18,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::announcements::{AnnouncementsRecord, UnwatchRecord, WatchRecord, WatchedRecord, WatchingRecord};
 use super::door::SOCKET_FILE;
 use super::problem::Problem;
 use super::record::{
@@ -133,6 +134,44 @@ impl Client {
     /// The node cannot be reached, or its answer not be read.
     pub async fn announces(&self) -> Result<Vec<OwnAnnouncesRecord>, ClientError> {
         self.get("/api/v1/announces").await
+    }
+
+    /// Some of what it keeps announced: those after `after`; `not_visible`: only those that should be visible and are not.
+    ///
+    /// # Errors
+    /// The node cannot be reached, or its answer not be read.
+    pub async fn announcements(
+        &self,
+        not_visible: bool,
+        after: Option<&str>,
+    ) -> Result<AnnouncementsRecord, ClientError> {
+        let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
+        self.get(&format!("/api/v1/announcements?limit=1000&not_visible={not_visible}{after}")).await
+    }
+
+    /// What it watches.
+    ///
+    /// # Errors
+    /// The node cannot be reached, or its answer not be read.
+    pub async fn watched(&self) -> Result<WatchingRecord, ClientError> {
+        self.get("/api/v1/watched").await
+    }
+
+    /// Has it watch something from now on.
+    ///
+    /// # Errors
+    /// The node cannot be reached, or refuses.
+    pub async fn watch(&self, watched: &WatchedRecord) -> Result<WatchRecord, ClientError> {
+        self.send("POST", "/api/v1/watched", watched).await
+    }
+
+    /// Has it watch something no longer.
+    ///
+    /// # Errors
+    /// The node cannot be reached, or its answer not be read.
+    pub async fn unwatch(&self, target: &str) -> Result<UnwatchRecord, ClientError> {
+        let path = format!("/api/v1/watched?target={}", in_query(target));
+        self.send("DELETE", &path, &Value::Null).await
     }
 
     /// Has it ping `addr`; `None` if that does not answer.
@@ -344,6 +383,20 @@ impl<T: DeserializeOwned> Events<T> {
     }
 }
 
+/// A text as it stands in a query (RFC 3986, 2.1).
+fn in_query(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut query, byte| {
+        match byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            true => query.push(byte.into()),
+            false => {
+                query.push('%');
+                query.push_str(&hex::encode_upper([byte]));
+            }
+        }
+        query
+    })
+}
+
 /// The next block of lines, up to the empty line after it.
 fn take_block(waiting: &mut Vec<u8>) -> Option<String> {
     let end = waiting.windows(2).position(|pair| pair == b"\n\n")?;
@@ -360,6 +413,11 @@ fn data_of(block: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_in_a_query_is_escaped_byte_by_byte() {
+        assert_eq!(in_query("/a b&c=ü.~"), "%2Fa%20b%26c%3D%C3%BC.~");
+    }
 
     #[test]
     fn events_are_read_block_by_block_and_comments_are_not() {

@@ -4,6 +4,7 @@
 //! who may do what; `routes` has one file per kind of thing; what is sent and read is in [`record`]. Whatever a client can
 //! grow is bounded: connections, heads and bodies by the accept loop, streams of events, lookups and their events here.
 
+pub mod announcements;
 pub mod client;
 mod door;
 mod events;
@@ -39,6 +40,7 @@ use self::lookups::Lookups;
 use self::token::Token;
 use super::config::Config;
 use super::view::{Facts, View};
+use crate::announcer::Announcer;
 use crate::dht::Dht;
 use crate::index::service::Index;
 use crate::net::http::{self, Caller, Limits};
@@ -70,6 +72,17 @@ const QUESTIONS: usize = 64;
 pub struct Bound {
     doors: Doors,
     guard: Guard,
+}
+
+/// What runs beside the node, and is shown and steered with it.
+#[derive(Debug)]
+pub struct Beside {
+    /// What the gateway holds, where there is one.
+    pub gateway: Option<Monitor>,
+    /// The index, where there is one.
+    pub index: Option<Arc<Index>>,
+    /// What is kept announced.
+    pub announcer: Announcer,
 }
 
 /// What a control interface shows, and what it does without.
@@ -122,13 +135,15 @@ impl Bound {
     }
 
     /// Serves until the future is dropped.
-    pub async fn serve(self, config: &Config, dht: &Dht, gateway: Option<Monitor>, index: Option<Arc<Index>>) {
+    pub async fn serve(self, config: &Config, dht: &Dht, beside: Beside) {
         let Self { doors, guard } = self;
+        let Beside { gateway, index, announcer } = beside;
         let control = Arc::new(Control {
             guard,
             dht: dht.clone(),
             gateway,
             index,
+            announcer,
             config: Mutex::new(config.clone()),
             lookups: Lookups::default(),
             happenings: events::journal(),
@@ -171,6 +186,7 @@ struct Control {
     dht: Dht,
     gateway: Option<Monitor>,
     index: Option<Arc<Index>>,
+    announcer: Announcer,
     config: Mutex<Config>,
     lookups: Lookups,
     happenings: Feed<Happening>,
@@ -197,6 +213,7 @@ impl Control {
             ready: self.dht.is_ready(),
             nodes: self.dht.status().await,
             gateway: self.gateway.as_ref().map(Monitor::load),
+            announcer: self.announcer.totals(),
         })
     }
 }

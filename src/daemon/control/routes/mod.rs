@@ -1,6 +1,7 @@
 //! The routes: one file for each kind of thing. Each route is described where it is written, so that the document at
 //! `/api/v1/openapi.json` cannot name another.
 
+mod announcements;
 mod ask;
 mod events;
 mod extract;
@@ -10,6 +11,7 @@ mod page;
 mod search;
 mod settings;
 mod state;
+mod watched;
 
 use std::sync::Arc;
 
@@ -26,7 +28,7 @@ use super::problem::{no_such_method, no_such_path};
 #[derive(OpenApi)]
 #[openapi(
     info(title = "trackerless", description = "The control interface of a running node."),
-    tags((name = "state"), (name = "lookups"), (name = "network"), (name = "items"), (name = "index"), (name = "settings"), (name = "events"), (name = "page"))
+    tags((name = "state"), (name = "lookups"), (name = "network"), (name = "items"), (name = "announcements"), (name = "index"), (name = "settings"), (name = "events"), (name = "page"))
 )]
 struct Head;
 
@@ -48,6 +50,9 @@ fn documented() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(state::swarms))
         .routes(routes!(state::announces))
         .routes(routes!(state::clients))
+        .routes(routes!(announcements::list, announcements::add))
+        .routes(routes!(announcements::show, announcements::patch, announcements::remove))
+        .routes(routes!(watched::list, watched::add, watched::remove))
         .routes(routes!(lookups::list, lookups::start))
         .routes(routes!(lookups::show, lookups::cancel))
         .routes(routes!(lookups::events))

@@ -10,6 +10,8 @@ use tower::ServiceExt as _;
 
 use super::super::{Control, QUESTIONS, STREAMS, events};
 use super::*;
+use crate::announcer::Announcer;
+use crate::announcer::store::MemoryStore;
 use crate::daemon::config::{Config, Settings};
 use crate::daemon::control::guard::Guard;
 use crate::daemon::control::lookups::Lookups;
@@ -21,25 +23,43 @@ use crate::index::store::sqlite::{Options, Sqlite};
 
 const HASH: &str = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
 
+/// The first of two nodes, and the data folder of the second.
+struct First {
+    dht: Dht,
+    folder: tempfile::TempDir,
+}
+
+impl std::ops::Deref for First {
+    type Target = Dht;
+
+    fn deref(&self) -> &Dht {
+        &self.dht
+    }
+}
+
 /// The routes of the second of two nodes that know each other.
-async fn two_nodes() -> (Dht, Router) {
+async fn two_nodes() -> (First, Router) {
+    let folder = tempfile::TempDir::new().unwrap();
+    let settings = Settings { data_dir: folder.path().to_owned(), ..Settings::default() };
     let loopback = || Dht::builder().private_network(true).bind("127.0.0.1:0".parse().unwrap());
     let first = loopback().start().await.unwrap();
     let second = loopback().bootstrap([first.local_addrs()[0].to_string()]).start().await.unwrap();
     second.bootstrapped().await;
+    let announcer = Announcer::new(second.clone(), MemoryStore::default()).await.unwrap();
     let control = Control {
         guard: Guard { token: Token::new("a token"), names: Vec::new(), local: None },
         dht: second,
         gateway: None,
         index: Some(Arc::new(index())),
-        config: Config::default().into(),
+        announcer,
+        config: Config { settings, ..Config::default() }.into(),
         lookups: Lookups::default(),
         happenings: events::journal(),
         streams: Arc::new(tokio::sync::Semaphore::new(STREAMS)),
         questions: tokio::sync::Semaphore::new(QUESTIONS),
         began: tokio::time::Instant::now(),
     };
-    (first, router(Arc::new(control)))
+    (First { dht: first, folder }, router(Arc::new(control)))
 }
 
 /// An index with one torrent. Its file has lost its name, and lives as long as it is open.
@@ -92,12 +112,15 @@ fn example(method: &str, path: &str, first: &Dht, lookup: u64) -> (String, Value
         "/api/v1/ping" | "/api/v1/sample" => format!("{path}?address={address}"),
         "/api/v1/search" => format!("{path}?q=one%20name"),
         "/torznab/api" => format!("{path}?t=search&q=name"),
-        _ => path.replace("{target}", HASH).replace("{id}", &lookup.to_string()),
+        "/api/v1/watched" if method == "DELETE" => format!("{path}?target={HASH}"),
+        _ => path.replace("{target}", HASH).replace("{infohash}", HASH).replace("{id}", &lookup.to_string()),
     };
     let body = match (method, path) {
         ("POST", "/api/v1/lookups") => json!({ "target": HASH }),
         ("PUT", "/api/v1/items") => json!({ "item": { "value": hex::encode("5:hello") } }),
         ("POST", "/login") => json!({ "token": "a token" }),
+        ("POST", "/api/v1/announcements" | "/api/v1/watched") => json!({ "target": HASH, "port": 6881 }),
+        ("PATCH", "/api/v1/announcements/{infohash}") => json!({ "port": null, "paused": true }),
         ("PATCH", _) => json!({ "new_destinations_burst": 300 }),
         _ => Value::Null,
     };
@@ -113,6 +136,7 @@ async fn every_documented_operation_answers_as_documented_and_there_are_no_other
         for (method, operation) in operations.as_object().unwrap() {
             let method = method.to_uppercase();
             let lookup = send(&router, "POST", "/api/v1/lookups", &JSON, &json!({ "target": HASH })).await;
+            send(&router, "POST", "/api/v1/announcements", &JSON, &json!({ "target": HASH })).await;
             let (target, body) = example(&method, path, &first, lookup.body["id"].as_u64().unwrap());
             let headers = [JSON[0], ("if-match", "*")];
             let answered = send(&router, &method, &target, &headers, &body).await;
@@ -207,6 +231,19 @@ async fn what_is_wrong_is_told_with_its_cure() {
         ("GET", "/api/v1/items/zz", &[], Value::Null, 400),
         ("GET", &format!("/api/v1/items/{HASH}?salt={}", "00".repeat(65)), &[], Value::Null, 400),
         ("GET", "/api/v1/announces?visible=maybe", &[], Value::Null, 400),
+        ("GET", "/api/v1/announcements?limit=0", &[], Value::Null, 400),
+        ("GET", "/api/v1/announcements?state=lost", &[], Value::Null, 400),
+        ("GET", "/api/v1/announcements?after=12", &[], Value::Null, 400),
+        ("POST", "/api/v1/announcements", &JSON, json!({ "target": "/srv" }), 400),
+        ("POST", "/api/v1/announcements", &JSON, json!({ "target": HASH, "port": 0 }), 400),
+        ("GET", &format!("/api/v1/announcements/{HASH}"), &[], Value::Null, 404),
+        ("PATCH", &format!("/api/v1/announcements/{HASH}"), &JSON, json!({ "paused": true }), 404),
+        ("PATCH", &format!("/api/v1/announcements/{HASH}"), &JSON, json!({ "port": 0 }), 400),
+        ("PATCH", &format!("/api/v1/announcements/{HASH}"), &JSON, json!({ "name": "another" }), 400),
+        ("DELETE", &format!("/api/v1/announcements/{HASH}"), &[], Value::Null, 404),
+        ("POST", "/api/v1/watched", &JSON, json!({ "target": "some/folder" }), 400),
+        ("POST", "/api/v1/watched", &JSON, json!({ "target": "/no/such/folder" }), 400),
+        ("DELETE", "/api/v1/watched", &[], Value::Null, 400),
         ("GET", "/api/v1/events?until=3", &[], Value::Null, 400),
         ("POST", "/api/v1/lookups", &[], json!({ "target": HASH }), 415),
         ("POST", "/api/v1/lookups", &JSON, json!({ "target": long }), 400),
@@ -283,6 +320,54 @@ async fn a_lookup_is_watched_to_its_end_and_its_events_are_numbered() {
     assert_eq!((record["running"].as_bool(), record["stored"].as_u64()), (Some(false), Some(1)));
     assert_eq!(send(&router, "DELETE", &path, &[], &Value::Null).await.status, StatusCode::NO_CONTENT);
     assert_eq!(get(&router, &path).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn what_is_kept_announced_is_added_told_page_by_page_changed_and_removed() {
+    let (first, router) = two_nodes().await;
+    let (other, path) = ("f".repeat(40), format!("/api/v1/announcements/{HASH}"));
+    let magnet = format!("magnet:?xt=urn:btih:{HASH}&dn=Some%20Name");
+    for request in [json!({ "target": magnet, "port": 6881, "seed": true }), json!({ "target": other })] {
+        let added = send(&router, "POST", "/api/v1/announcements", &JSON, &request).await;
+        assert_eq!(added.status, StatusCode::CREATED, "{added:?}");
+    }
+    let list = async |query: &str| get(&router, &format!("/api/v1/announcements?{query}")).await.body;
+    let begin = list("limit=1").await;
+    assert_eq!((&begin["announcements"][0]["infohash"], &begin["next"]), (&HASH.into(), &HASH.into()));
+    assert_eq!(begin["totals"]["infohashes"], 2);
+    let rest = list(&format!("limit=1&after={HASH}")).await;
+    assert_eq!((&rest["announcements"][0]["infohash"], &rest["next"]), (&other.as_str().into(), &Value::Null));
+    for (query, count) in
+        [("search=DA39", 1), ("search=some+name", 1), ("search=nothing", 0), ("state=no%20port", 1), ("", 2)]
+    {
+        assert_eq!(list(query).await["announcements"].as_array().unwrap().len(), count, "{query}");
+    }
+    let not_visible = list("not_visible=true").await["announcements"].clone();
+    assert!(not_visible.as_array().unwrap().iter().all(|known| known["infohash"] == HASH), "{not_visible}");
+
+    let change = async |body: Value| send(&router, "PATCH", &path, &JSON, &body).await.body;
+    assert_eq!(change(json!({ "paused": true })).await["state"], "paused");
+    let changed = change(json!({ "paused": false, "port": 4321, "seed": false })).await;
+    assert_eq!(
+        (&changed["port"], &changed["seed"], &changed["name"]),
+        (&4321.into(), &false.into(), &"Some Name".into())
+    );
+    assert_eq!(change(json!({ "port": null })).await["state"], "no port");
+    assert_eq!(send(&router, "DELETE", &path, &[], &Value::Null).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(get(&router, &path).await.status, StatusCode::NOT_FOUND);
+
+    let folder = first.folder.path().to_str().unwrap();
+    let watch = json!({ "target": format!("{folder}/**"), "seed": true });
+    for new in [true, false] {
+        let watched = send(&router, "POST", "/api/v1/watched", &JSON, &watch).await.body;
+        assert_eq!((&watched["target"], &watched["new"]), (&folder.into(), &new.into()), "{watched}");
+    }
+    let watched = get(&router, "/api/v1/watched").await.body["watched"].clone();
+    assert_eq!(watched, json!([{ "target": folder, "port": null, "recursive": true, "seed": true }]));
+    for removed in [true, false] {
+        let target = format!("/api/v1/watched?target={folder}");
+        assert_eq!(send(&router, "DELETE", &target, &[], &Value::Null).await.body["removed"], removed);
+    }
 }
 
 #[tokio::test]
