@@ -507,7 +507,7 @@ mod tests {
         for command in command().get_subcommands() {
             let has = |flag: &str| command.get_arguments().any(|arg| arg.get_long() == Some(flag));
             if has("config") {
-                let daemon = matches!(command.get_name(), "run" | "config");
+                let daemon = matches!(command.get_name(), "run" | "config" | "doctor");
                 for setting in &SETTINGS {
                     let expected = daemon || setting.scope == Scope::Every;
                     assert_eq!(has(&setting.flag()), expected, "{} --{}", command.get_name(), setting.flag());

@@ -153,7 +153,8 @@ async fn found(index: &Index, search: &Search, base: &str) -> Result<String, Pro
 }
 
 /// How a browser searches here.
-#[utoipa::path(get, path = "/opensearch.xml", tag = "index", responses((status = 200, content_type = "application/xml")))]
+#[utoipa::path(get, path = "/opensearch.xml", tag = "index",
+    responses((status = 200, body = str, content_type = "application/opensearchdescription+xml")))]
 pub(super) async fn opensearch(State(control): State<Arc<Control>>, headers: HeaderMap) -> Response {
     let kind = "application/opensearchdescription+xml";
     ([(CONTENT_TYPE, kind)], torznab::opensearch(&base(&control, &headers))).into_response()
