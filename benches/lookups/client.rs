@@ -10,8 +10,9 @@ use anyhow::Context as _;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinSet;
+use trackerless::announcer::{Announcer, store::MemoryStore};
 use trackerless::daemon::config::{Config, Settings};
-use trackerless::daemon::control::{Bound, client, record::LookupEvent};
+use trackerless::daemon::control::{Beside, Bound, client, record::LookupEvent};
 use trackerless::engine::node::Serve;
 use trackerless::{Dht, InfoHash};
 
@@ -134,7 +135,9 @@ impl Running {
         let config = Config { settings, ..Config::default() };
         let bound = Bound::open(&config).await?.context("it is not off")?;
         let (served, mut service) = (dht.clone(), JoinSet::new());
-        service.spawn(async move { bound.serve(&config, &served, None, None).await });
+        let announcer = Announcer::new(dht.clone(), MemoryStore::default()).await?;
+        let beside = Beside { gateway: None, index: None, announcer };
+        service.spawn(async move { bound.serve(&config, &served, beside).await });
         let control = client::Client::of_folder(folder.path()).await.context("it runs")?;
         Ok(Self { dht, control, _service: service, _folder: folder })
     }
