@@ -82,7 +82,7 @@ function show(view) {
   $('verdict').className = `verdict ${view.ready ? 'well' : 'bad'}`;
   document.title = `${view.ready ? '' : '! '}trackerless`;
   $('about').textContent = `version ${view.version}, running for ${span(view.uptime_secs)}, data in ${view.data_dir}`;
-  $('families').replaceChildren(...view.nodes.flatMap(family));
+  $('families').replaceChildren(...view.nodes.flatMap(family), ...kept(view.announcer));
   known = Math.max(...view.nodes.map(node => node.network_size ?? node.contacts), 1);
   showTraffic(view);
   $('gateway').replaceChildren(...(view.gateway
@@ -105,6 +105,16 @@ function family(node) {
     tile(numbers.format(node.peers), 'their peers'),
     tile(numbers.format(node.items), 'items of others'),
     tile(`${numbers.format(node.own_announces_seen)} of ${numbers.format(node.own_announces)}`, 'own announces seen by another query'),
+  ];
+}
+
+// What is kept announced; nothing where nothing is.
+function kept(announcer) {
+  if (announcer.infohashes === 0) return [];
+  const visible = announcer.states.find(state => state.name === 'visible')?.count ?? 0;
+  return [
+    tile(`${numbers.format(visible)} of ${numbers.format(announcer.wanted)}`, 'infohashes kept announced and visible'),
+    tile(numbers.format(announcer.behind), 'infohashes whose turn to be announced it is'),
   ];
 }
 
