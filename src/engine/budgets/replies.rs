@@ -172,8 +172,8 @@ impl ReplyBudget {
 /// The mark of a source: the hash of its network, moved by its place within that network, which saves a second hash. Which
 /// sources of different networks share a slot depends on the key alone.
 fn source_mark(owner_mark: u64, ip: IpAddr) -> u64 {
-    // 2^64 over the golden ratio: an odd number, so that no two of the 65,536 sites of a network are alike.
-    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+    // An odd number whose bits look random, so that no two of the 65,536 sites of a network are alike.
+    const SPREAD: u64 = 0xd6e8_feb8_6659_fd93;
     let within = network(ip, Level::Site) & 0xffff;
     owner_mark.wrapping_add(within.wrapping_mul(SPREAD))
 }
