@@ -92,12 +92,14 @@ fn status_and_nodes_say_whether_a_node_runs_and_how_old_their_file_is() {
     node.wait_for("ready");
     let runs = format!("the node runs (process {})", node.pid());
     let said = |command: &str, stops: bool| {
-        let ended = home.run(&[command, "--data-dir", "data"]);
+        let ended = home.run(&[command, "--data-dir", "data", "--alone"]);
         let said = [ended.stdout, ended.stderr].concat();
         let expected = if stops { "no node runs with it" } else { &runs };
         assert!(said.contains(expected) && said.contains(" ago") && !said.contains("1970"), "{command}: {said}");
-        home.run(&["status", "--json", "--data-dir", "data"]).expect_code(0).json()[0]["running"].clone()
+        home.run(&["status", "--json", "--data-dir", "data", "--alone"]).expect_code(0).json()[0]["running"].clone()
     };
+    // Without `--alone` it is the running node that is asked, not its file.
+    assert!(home.run(&["nodes", "--data-dir", "data"]).stderr.contains("via the running node"));
     assert_eq!((said("status", false), said("nodes", false)), (true.into(), true.into()));
     node.stop("TERM");
     assert_eq!((said("status", true), said("nodes", true)), (false.into(), false.into()));
