@@ -56,7 +56,7 @@ class TestMetrics(InteropCase):
         _send_garbage(first)
         captured = self._agreed(capture, first, control)
         self.assertGreater(captured["replies_sent"], 200, captured)
-        self.assertGreater(captured["queries_sent"], 1, captured)
+        self.assertGreater(captured["queries_sent"], 0, captured)
 
     def _start(self, endpoint: Endpoint, bootstrap: Endpoint | None = None) -> tuple[Endpoint, Endpoint]:
         """A node, and where its control interface is."""

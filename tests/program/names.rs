@@ -11,7 +11,9 @@ fn on_a_host_without_names(home: &Home, script: &str) -> Option<Output> {
     home.write("resolv.conf", "nameserver 198.18.9.2\noptions timeout:30 attempts:5\n");
     home.write("nsswitch.conf", "hosts: files dns\n");
     let script = format!(
-        "ip link set lo up && ip link add away type dummy && ip address add 198.18.9.1/24 dev away && ip link set away up &&
+        "ip link set lo up && ip link add away type veth peer name nowhere && ip link set nowhere up &&
+         ip address add 198.18.9.1/24 dev away && ip link set away up &&
+         ip neighbour add 198.18.9.2 lladdr 02:00:00:00:00:02 dev away &&
          mount --bind resolv.conf /etc/resolv.conf && mount --bind nsswitch.conf /etc/nsswitch.conf || exit 77
          {script}"
     );
