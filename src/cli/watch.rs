@@ -239,7 +239,7 @@ fn text(known: &AnnouncementRecord, now: u64) -> String {
         text.push_str(", ");
         text.push_str(&part);
     };
-    add(format!("stored at {} of {K}", known.stored_at));
+    add(format!("{} of {K} copies", known.stored_at));
     if let Some(looked) = known.looked_at {
         let ago = span(Duration::from_secs(now.saturating_sub(looked)));
         add(known.visible_as.map_or_else(|| format!("not seen {ago} ago"), |addr| format!("seen as {addr} {ago} ago")));

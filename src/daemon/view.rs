@@ -252,6 +252,7 @@ fn verdict(joined: bool, good: usize, known: usize) -> String {
         (false, ..) => "no other node has answered yet: see that this host is online and may send UDP".to_owned(),
         (true, 0, 0) => "the first node of its network, waiting for others".to_owned(),
         (true, 0, _) => "no other node answers any more: see that this host is online and may send UDP".to_owned(),
+        (true, 1, _) => "well: 1 node answers".to_owned(),
         (true, good, _) => format!("well: {good} nodes answer"),
     }
 }

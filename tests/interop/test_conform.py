@@ -21,8 +21,10 @@ from clients import Rasterbar, Transmission
 
 _HERE = Path(__file__).resolve().parent
 _PAGE = _HERE.parents[1] / "docs" / "CONFORMANCE.md"
-# Checks of what a node does by itself: libtorrent also takes another id when enough strangers say that it has another address.
-_AT_ITS_OWN_PACE = ("answers.", "audit.id", "audit.nodes.", "audit.queries.", "floods.", "ghosts.", "routing.", "votes.")
+# Checks of what a node does by itself. libtorrent also takes another id when strangers say that it has another address.
+_AT_ITS_OWN_PACE = (
+    "answers.", "audit.id", "audit.nodes.", "audit.queries.", "floods.", "ghosts.", "routing.", "votes.",
+)
 
 
 class Conform(InteropCase):

@@ -67,7 +67,7 @@ fn answers(evidence: &Evidence, trial: &NodeTrial, found: &mut Found) {
     if good_nodes < FEW_NODES && !evidence.private_network {
         found.finding(&kinds::FEW_NODES, format!("{good_nodes} from {local}"));
     } else {
-        found.well(format!("{good_nodes} nodes answer at {local}"));
+        found.well(format!("nodes that answer at {local}: {good_nodes}"));
     }
     if let Some(external) = external
         && external.port() != local.port()
