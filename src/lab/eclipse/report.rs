@@ -184,6 +184,9 @@ fn false_alarms(rows: &[Row]) -> Option<Verdict> {
     (keys > 0).then(|| Verdict::at_most(&format!("lookups that widen without an attack, % of {keys}"), share, 0.1))
 }
 
+/// Fewer nodes than this, and an ordinary lookup sends so little that the search of a region is more than three times it.
+const SMALL: usize = 50_000;
+
 /// Datagrams under alarm beside those without an attack.
 fn messages(rows: &[Row]) -> Vec<Verdict> {
     let over = |calm: bool, sent: fn(&Tally) -> f64| {
@@ -193,14 +196,18 @@ fn messages(rows: &[Row]) -> Vec<Verdict> {
         });
         mean(of.map(|row| sent(&row.tally)))
     };
+    let largest = rows.iter().map(|row| row.scene.n).max().unwrap_or(0);
     let verdict = |what: &str, sent: fn(&Tally) -> f64| {
         let (calm, alarmed) = (over(true, sent), over(false, sent));
         (calm > 0.0 && alarmed > 0.0).then(|| {
-            Verdict::at_most(
-                &format!("datagrams of {what} under alarm, in those without an attack"),
-                alarmed / calm,
-                3.0,
-            )
+            let what = format!("datagrams of {what} under alarm, in those without an attack");
+            let verdict = Verdict::at_most(&what, alarmed / calm, 3.0);
+            match largest < SMALL {
+                true => verdict.or_missed(format_args!(
+                    "the region costs the same in a network of {largest} nodes, where without an attack {calm:.1} suffice"
+                )),
+                false => verdict,
+            }
         })
     };
     [verdict("an announce", |tally| tally.sent.0), verdict("a search", |tally| tally.sent.1)]
