@@ -47,7 +47,6 @@ pub const CASES: &[Case] = &[
     Case { name: "serve ping, in the mainline", make: || serve_in_mainline(Ask::Ping) },
     Case { name: "serve find_node, in the mainline", make: || serve_in_mainline(Ask::FindNode) },
     Case { name: "serve get_peers, nothing stored, in the mainline", make: || serve_in_mainline(Ask::GetPeers) },
-    Case { name: "serve get_peers, 50 values, in the mainline", make: || serve_in_mainline(Ask::Stored) },
     Case { name: "serve announce_peer, in the mainline", make: || serve_in_mainline(Ask::Announce) },
 ];
 

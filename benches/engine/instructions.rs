@@ -12,8 +12,9 @@ use crate::case::CASES;
 /// Repetitions of the two runs.
 const FEW: usize = 500;
 const MANY: usize = 1_500;
-/// Above this a case has become worse.
-const TOLERANCE: f64 = 1.05;
+/// Above this a case has become worse. What the compiler inlines where differs between builds of the same code: the count of
+/// `serve ping` was 2,330 to 2,357 in five of them.
+const TOLERANCE: f64 = 1.07;
 
 /// Counts every case and compares with the table, or writes it.
 pub fn check(update: bool) -> anyhow::Result<()> {
