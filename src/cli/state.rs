@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -21,6 +21,7 @@ use crate::dht::{self, Found, SavedNode, State};
 use crate::engine::contact::Family;
 use crate::engine::id::{InfoHash, NodeId};
 use crate::engine::node::OwnAnnounce;
+use crate::net::clock::unix_seconds;
 
 /// `trackerless nodes`
 pub(super) fn nodes(args: StateArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
@@ -285,9 +286,4 @@ fn running_text(holder: Option<&str>) -> String {
 /// The age of the file that another process wrote.
 fn age(state: &State) -> Duration {
     Duration::from_secs(unix_seconds().saturating_sub(state.saved_at))
-}
-
-#[expect(clippy::disallowed_methods, reason = "the age of a file that another process wrote")]
-fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -51,6 +51,18 @@ impl State {
     pub fn decode(bytes: &[u8], now: u64) -> Result<Self, Unreadable> {
         format::decode(bytes, now)
     }
+
+    /// What it knows of other nodes, and nothing else of it: for a node beside the one that keeps the folder, whose id and
+    /// port are its own.
+    #[must_use]
+    pub fn contacts_only(&self) -> Self {
+        let contacts = |node: &SavedNode| SavedNode {
+            asked: node.bound,
+            snapshot: Snapshot { contacts: node.snapshot.contacts.clone(), ..Snapshot::default() },
+            ..*node
+        };
+        Self { nodes: self.nodes.iter().map(contacts).collect(), ..*self }
+    }
 }
 
 /// One node's share of the state.
@@ -233,17 +245,13 @@ pub fn look(path: &Path) -> Result<Found, PersistError> {
     })
 }
 
-/// What a state file knows of other nodes, and nothing else of it: for a node beside the one that keeps the folder, whose id and
-/// port are its own.
+/// What the state file of a folder knows of other nodes; nothing where there is none that can be read.
 #[must_use]
 pub fn saved_contacts(path: &Path) -> State {
-    let Ok(Found::State(state)) = look(path) else { return State::default() };
-    let contacts = |node: SavedNode| SavedNode {
-        asked: node.bound,
-        snapshot: Snapshot { contacts: node.snapshot.contacts, ..Snapshot::default() },
-        ..node
-    };
-    State { nodes: state.nodes.into_iter().map(contacts).collect(), ..state }
+    match look(path) {
+        Ok(Found::State(state)) => state.contacts_only(),
+        _ => State::default(),
+    }
 }
 
 /// The bytes of a state file, unless its first ones or its length show that it is none.

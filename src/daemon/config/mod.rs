@@ -23,7 +23,7 @@ use crate::tracker::server::Settings as GatewaySettings;
 
 pub use error::ConfigError;
 pub use origin::Origin;
-pub use setting::{Origins, REPLACED, Replaced, SETTINGS, Scope, Setting, Settings, nearest_key};
+pub use setting::{Origins, REPLACED, Replaced, SETTINGS, Scope, Setting, Settings, is_public_router, nearest_key};
 pub use value::{BasePath, Form, HostPort, ListFile, LogFilter, LogFormat, PortMapping, Shape, Value};
 
 /// Every environment variable of ours begins so.
@@ -123,7 +123,7 @@ impl Config {
     /// The routers to ask: none with `no_bootstrap`, and never a public one in a private network.
     #[must_use]
     pub fn routers(&self) -> Vec<HostPort> {
-        let allowed = |host: &&HostPort| !(self.lan && setting::is_public_router(host));
+        let allowed = |host: &&HostPort| !(self.lan && is_public_router(host));
         if self.no_bootstrap { Vec::new() } else { self.bootstrap.iter().filter(allowed).cloned().collect() }
     }
 

@@ -347,7 +347,8 @@ fn public_routers() -> Vec<HostPort> {
 }
 
 /// Whether `router` is one of the public ones.
-pub(super) fn is_public_router(router: &HostPort) -> bool {
+#[must_use]
+pub fn is_public_router(router: &HostPort) -> bool {
     MAINLINE_ROUTERS.contains(&router.to_string().as_str())
 }
 

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 
 use super::evidence::{BindOutcome, Folder, Routes, SocketTrial, System};
-use crate::dht::{Found, look};
+use crate::dht::{Found, PersistError};
 use crate::engine::contact::Family;
 use crate::net::clock::unix_seconds;
 use crate::net::place;
@@ -21,10 +21,10 @@ const TEMPORARY: u8 = 0x01;
 /// Processes whose descriptors are looked through for a socket.
 const MOST_PROCESSES: usize = 10_000;
 
-/// The data folder at `path`.
-pub(super) fn folder(path: &Path) -> Folder {
+/// The data folder at `path`, in which this state was found.
+pub(super) fn folder(path: &Path, found: &Result<Found, PersistError>) -> Folder {
     let write_error = write_error(path).map(|error| error.to_string());
-    let (damaged, saved_at) = match &look(path) {
+    let (damaged, saved_at) = match found {
         Ok(Found::Damaged { reason, .. }) => (Some(reason.to_string()), None),
         Ok(Found::State(state)) => (None, Some(state.saved_at)),
         Ok(Found::Nothing) => (None, None),

@@ -7,9 +7,9 @@ use tokio::time::{sleep, timeout};
 
 use super::checks::FEW_NODES;
 use super::evidence::{NameTrial, NodeTrial};
-use crate::daemon::config::{Config, HostPort};
-use crate::dht::{Dht, Found, MAINLINE_ROUTERS, SavedNode, State, Status, look};
-use crate::engine::node::{Serve, Snapshot};
+use crate::daemon::config::{Config, HostPort, is_public_router};
+use crate::dht::{Dht, State, Status};
+use crate::engine::node::Serve;
 
 /// Longest time for a name, in seconds: a resolver that does not answer by then is broken for our purpose.
 const NAME_TIME: Duration = Duration::from_secs(5);
@@ -33,16 +33,11 @@ async fn look_up_one(router: &HostPort) -> NameTrial {
         Ok(Err(error)) => (Vec::new(), Some(error.to_string())),
         Err(_) => (Vec::new(), Some(format!("no answer within {} seconds", NAME_TIME.as_secs()))),
     };
-    NameTrial { name: router.host.clone(), public: is_public(router), addrs, error }
+    NameTrial { name: router.host.clone(), public: is_public_router(router), addrs, error }
 }
 
-fn is_public(router: &HostPort) -> bool {
-    MAINLINE_ROUTERS.contains(&router.to_string().as_str())
-}
-
-/// Joins with a node on a free port, and tells what came of it at each of its addresses.
-pub(super) async fn join(config: &Config) -> Vec<NodeTrial> {
-    let saved = saved_contacts(config);
+/// Joins with a node on a free port that knows the contacts of `saved`, and tells what came of it at each of its addresses.
+pub(super) async fn join(config: &Config, saved: State) -> Vec<NodeTrial> {
     let knows_some = |family_is_v4: bool| saved.nodes.iter().any(|node| node.bound.is_ipv4() == family_is_v4);
     let (some_v4, some_v6) = (knows_some(true), knows_some(false));
     let has_routers = !config.routers().is_empty();
@@ -83,14 +78,4 @@ fn told(node: &Status, asked_any: bool) -> NodeTrial {
 async fn close(dht: Dht) {
     // It keeps no folder, so there is nothing that could fail to be saved.
     let _ = dht.shutdown().await;
-}
-
-/// The contacts that the node has saved, and nothing else of it.
-fn saved_contacts(config: &Config) -> State {
-    let Ok(Found::State(state)) = look(&config.data_dir) else { return State::default() };
-    let contacts = |node: SavedNode| SavedNode {
-        snapshot: Snapshot { contacts: node.snapshot.contacts, ..Snapshot::default() },
-        ..node
-    };
-    State { nodes: state.nodes.into_iter().map(contacts).collect(), ..state }
 }
