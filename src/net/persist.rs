@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::clock::unix_seconds;
-use super::whole_file::{ReplaceError, WholeFile};
+use super::whole_file::{ReplaceError, WholeFile, name_aside};
 use crate::engine::node::Snapshot;
 
 pub use format::Unreadable;
@@ -196,20 +196,12 @@ impl DataDir {
         match look(&self.path)? {
             Found::Damaged { reason, .. } => {
                 let from = self.path.join(STATE_FILE);
-                let to = self.free_name(&format!("{STATE_FILE}.damaged-{}", unix_seconds()));
+                let to = name_aside(&from);
                 fs::rename(&from, &to).map_err(io_error("set aside", &from))?;
                 Ok(Found::Damaged { reason, moved_to: Some(to) })
             }
             found => Ok(found),
         }
-    }
-
-    /// `name`, or with a number after it: what was set aside before stays, also within one second.
-    fn free_name(&self, name: &str) -> PathBuf {
-        let taken = |path: &PathBuf| path.symlink_metadata().is_ok();
-        let numbered = (2u64..).map(|number| self.path.join(format!("{name}-{number}")));
-        let mut names = std::iter::once(self.path.join(name)).chain(numbered);
-        names.find(|path| !taken(path)).expect("one of 2^64 names is free")
     }
 
     /// Replaces the state.

@@ -8,6 +8,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use super::clock::unix_seconds;
+
 /// Temporary files that are kept open: each save uses one, and opens another if it can.
 const PREPARED: usize = 2;
 
@@ -137,6 +139,20 @@ pub fn create_private(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
+}
+
+/// The name to which a damaged `file` is moved: it says when, and no other file has it, also within one second.
+#[must_use]
+pub fn name_aside(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(format!(".damaged-{}", unix_seconds()));
+    let numbered = (2u64..).map(|number| {
+        let mut name = name.clone();
+        name.push(format!("-{number}"));
+        PathBuf::from(name)
+    });
+    let is_free = |path: &PathBuf| path.symlink_metadata().is_err();
+    std::iter::once(PathBuf::from(&name)).chain(numbered).find(is_free).expect("one of 2^64 names is free")
 }
 
 fn error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ReplaceError {

@@ -23,14 +23,12 @@ use crate::announcer::view::SourceStatus;
 use crate::engine::contact::Contact;
 use crate::engine::id::InfoHash;
 use crate::engine::time::Instant;
-use crate::net::clock::unix_seconds;
+use crate::net::whole_file::name_aside;
 
 /// Name of the file in the data folder.
 pub const FILE: &str = "announcer.sqlite";
 /// Longest wait for another program that writes to the file.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Files that are set aside in the same second.
-const MAX_ASIDE: u32 = 100;
 
 /// The steps from an empty file to the present schema. A file has the version of the number of steps that it has gone; a
 /// step that was published is never changed.
@@ -289,23 +287,22 @@ pub(super) fn error(path: &Path, source: rusqlite::Error) -> StoreError {
 
 /// Renames the file to a name that says when, and that no other has. Its log goes with it.
 fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
-    let now = unix_seconds();
     let refused = |source| StoreError::Io { path: path.to_owned(), source };
-    for number in 0..MAX_ASIDE {
-        let aside = path.with_file_name(format!("{FILE}.damaged-{now}-{number}"));
-        if aside.exists() {
-            continue;
+    let aside = name_aside(path);
+    fs::rename(path, &aside).map_err(refused)?;
+    for end in ["-wal", "-shm"] {
+        let log = with_end(path, end);
+        if log.exists() {
+            fs::rename(log, with_end(&aside, end)).map_err(refused)?;
         }
-        fs::rename(path, &aside).map_err(refused)?;
-        for end in ["-wal", "-shm"] {
-            let log = path.with_file_name(format!("{FILE}{end}"));
-            if log.exists() {
-                fs::rename(log, path.with_file_name(format!("{FILE}.damaged-{now}-{number}{end}"))).map_err(refused)?;
-            }
-        }
-        return Ok(aside);
     }
-    Err(refused(std::io::ErrorKind::AlreadyExists.into()))
+    Ok(aside)
+}
+
+fn with_end(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
 }
 
 // Rows.

@@ -11,15 +11,13 @@ use tracing::{info, warn};
 
 use super::{Monitor, Shared};
 use crate::net::clock::unix_seconds;
-use crate::net::whole_file::{ReplaceError, WholeFile};
+use crate::net::whole_file::{ReplaceError, WholeFile, name_aside};
 use crate::tracker::saved::{MAX_FILE_BYTES, Saved, Unreadable};
 
 /// Name of the file in the folder.
 const FILE: &str = "gateway.clients";
 /// Time between two saves.
 const SAVE_EVERY: Duration = Duration::from_secs(5 * 60);
-/// Damaged files that are set aside in the same second.
-const MAX_ASIDE: u32 = 100;
 
 /// Where the clients are kept, and what a save of them needs.
 pub(super) fn prepare(folder: &Path) -> io::Result<WholeFile> {
@@ -93,20 +91,11 @@ fn load(file: &Path) -> io::Result<Found> {
     };
     match Saved::decode(&bytes) {
         Ok(saved) => Ok(Found::Clients(saved)),
-        Err(reason) => set_aside(file).map(|aside| Found::Damaged(reason, aside)),
-    }
-}
-
-/// Renames a file to a name that says when, and that no other has.
-fn set_aside(file: &Path) -> io::Result<PathBuf> {
-    let now = unix_seconds();
-    for number in 0..MAX_ASIDE {
-        let aside = file.with_file_name(format!("{FILE}.damaged-{now}-{number}"));
-        if !aside.exists() {
-            return fs::rename(file, &aside).map(|()| aside);
+        Err(reason) => {
+            let aside = name_aside(file);
+            fs::rename(file, &aside).map(|()| Found::Damaged(reason, aside))
         }
     }
-    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 #[cfg(test)]
