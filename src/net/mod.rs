@@ -7,6 +7,8 @@ pub mod clock;
 
 pub mod driver;
 pub mod entropy;
+#[cfg(any(feature = "announcer", feature = "gateway"))]
+pub mod fetch;
 #[cfg(feature = "gateway")]
 pub mod http;
 pub mod latency;

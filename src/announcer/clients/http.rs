@@ -1,7 +1,6 @@
 //! HTTP to a client's interface: bounded in size and time, without redirections, which could carry a password elsewhere.
 
 use std::net::SocketAddr;
-use std::sync::Once;
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
@@ -10,6 +9,7 @@ use reqwest::{Client, RequestBuilder, Url};
 use serde::de::DeserializeOwned;
 
 use super::trouble::Trouble;
+use crate::net::fetch::{self, FetchError};
 
 /// Longest time for a connection, and for a whole answer: 10,000 torrents take a slow machine seconds.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -43,7 +43,7 @@ impl Http {
     /// # Errors
     /// The system has no certificates, and HTTPS is wanted.
     pub fn new(url: &Url) -> Result<Self, Trouble> {
-        install_cryptography();
+        fetch::install_cryptography();
         let builder = Client::builder().cookie_store(true).redirect(Policy::none()).no_proxy();
         let builder = builder.connect_timeout(CONNECT).timeout(PATIENCE).user_agent("trackerless");
         // What speaks no TLS needs no certificates, and some containers have none.
@@ -73,16 +73,13 @@ impl Http {
     /// # Errors
     /// There is none, or it is too long.
     pub async fn send(&mut self, request: RequestBuilder) -> Result<Reply, Trouble> {
-        let mut response = request.send().await.map_err(|error| off(&error))?;
+        let response = request.send().await.map_err(|error| off(&error))?;
         self.peer = response.remote_addr();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| off(&error))? {
-            if body.len() + chunk.len() > MOST_BYTES {
-                return Err(Trouble::Strange(format!("it is longer than {} MiB", MOST_BYTES >> 20)));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = fetch::body(response, MOST_BYTES).await.map_err(|error| match error {
+            FetchError::Failed(error) => off(&error),
+            FetchError::TooLong => Trouble::Strange(format!("it is longer than {} MiB", MOST_BYTES >> 20)),
+        })?;
         Ok(Reply { status, headers, body })
     }
 }
@@ -110,13 +107,6 @@ pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Trouble> {
 #[must_use]
 pub fn unexpected(status: u16) -> Trouble {
     Trouble::Strange(format!("HTTP status {status}"))
-}
-
-/// Makes `ring` the cryptography of TLS in this process, once.
-pub fn install_cryptography() {
-    static ONCE: Once = Once::new();
-    // It fails where another part of the program has chosen one before.
-    ONCE.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
 }
 
 /// Why there was no answer, in the system's words: the last cause says what happened.

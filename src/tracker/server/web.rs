@@ -12,10 +12,11 @@ use std::time::Duration;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{AUTHORIZATION, LOCATION};
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder, Response};
+use reqwest::{Client, ClientBuilder};
 
 use super::names::Names;
 use crate::engine::contact::{Family, is_local};
+use crate::net::fetch::{self, FetchError};
 use crate::tracker::upstream::Upstream;
 
 /// Time for a connection, its TLS included.
@@ -83,7 +84,11 @@ impl Web {
         if !response.status().is_success() {
             return Err(io::Error::other(format!("HTTP status {}", response.status())));
         }
-        Ok(Got::Body(from, body(response, most).await?))
+        let body = fetch::body(response, most).await.map_err(|error| match error {
+            FetchError::Failed(error) => failed(error),
+            FetchError::TooLong => io::Error::other(format!("its answer has more than {most} bytes")),
+        })?;
+        Ok(Got::Body(from, body))
     }
 
     fn client(&self, reach: Reach) -> io::Result<Client> {
@@ -97,21 +102,8 @@ impl Web {
     }
 }
 
-/// The body, unpacked.
-async fn body(mut response: Response, most: usize) -> io::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(failed)? {
-        if body.len() + chunk.len() > most {
-            return Err(io::Error::other(format!("its answer has more than {most} bytes")));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
 fn build(reach: Reach, names: &Arc<Names>) -> io::Result<Client> {
-    // Another part of the program may have said so before; it is the same one then.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    fetch::install_cryptography();
     let describe = || -> ClientBuilder {
         let any = reach.family.map(|family| match family {
             Family::V4 => IpAddr::from(Ipv4Addr::UNSPECIFIED),
