@@ -15,7 +15,7 @@ use super::network::{self, Base, Network};
 use super::output::{Printer, counted};
 use super::progress::Progress;
 use super::session::{self, AT_ONCE, Session};
-use super::target::{Selection, Target, labelled};
+use super::target::{Selection, Subject, Target};
 use crate::announcer::store::MemoryStore;
 use crate::announcer::view::{Announcement, State};
 use crate::announcer::{Announcer, News, Settings};
@@ -147,10 +147,7 @@ impl Plan {
         let visible_as = network.sees(witness, infohash, self.port).await?;
         let total = |of: fn(&Summary) -> usize| announced.summaries.iter().map(of).sum();
         Ok(Report {
-            infohash,
-            target: target.given.clone(),
-            name: target.torrent.name.clone(),
-            label: target.label(),
+            subject: Subject::new(target, infohash),
             port: self.port,
             asked: total(|summary| summary.asked),
             stored_at: announced.stored_at.len(),
@@ -177,12 +174,8 @@ impl Plan {
 /// How one announce went.
 #[derive(Serialize)]
 struct Report {
-    #[serde(serialize_with = "super::output::as_text")]
-    infohash: InfoHash,
-    target: String,
-    name: Option<String>,
-    #[serde(skip)]
-    label: String,
+    #[serde(flatten)]
+    subject: Subject,
     port: u16,
     /// Number of queries sent.
     asked: usize,
@@ -204,7 +197,7 @@ impl Report {
     }
 
     fn text(&self) -> String {
-        outcome(self.infohash, &self.label, self.port, self.stored_at, self.visible_as)
+        outcome(&self.subject, self.port, self.stored_at, self.visible_as)
     }
 }
 
@@ -216,12 +209,8 @@ fn is_worth_telling(known: &Announcement, now: Instant) -> bool {
 /// What is known of a torrent that is kept announced.
 #[derive(Serialize)]
 struct Kept {
-    #[serde(serialize_with = "super::output::as_text")]
-    infohash: InfoHash,
-    target: String,
-    name: Option<String>,
-    #[serde(skip)]
-    label: String,
+    #[serde(flatten)]
+    subject: Subject,
     port: u16,
     /// Number of nodes that hold it.
     stored_at: usize,
@@ -237,10 +226,7 @@ struct Kept {
 impl Kept {
     fn new(known: &Announcement, target: &Target, port: u16) -> Self {
         Self {
-            infohash: known.info_hash,
-            target: target.given.clone(),
-            name: target.torrent.name.clone(),
-            label: target.label(),
+            subject: Subject::new(target, known.info_hash),
             port,
             stored_at: known.stored_at,
             visible: known.seen_as.is_some(),
@@ -251,16 +237,16 @@ impl Kept {
     }
 
     fn text(&self) -> String {
-        outcome(self.infohash, &self.label, self.port, self.stored_at, self.visible_as)
+        outcome(&self.subject, self.port, self.stored_at, self.visible_as)
     }
 }
 
 /// What came of an announce, in one line.
-fn outcome(infohash: InfoHash, label: &str, port: u16, stored_at: usize, visible_as: Option<SocketAddr>) -> String {
+fn outcome(subject: &Subject, port: u16, stored_at: usize, visible_as: Option<SocketAddr>) -> String {
     let outcome = match visible_as {
         _ if stored_at == 0 => "not stored: no node took it".to_owned(),
         Some(addr) => format!("stored at {}, visible as {addr} from another node", counted(stored_at, "node")),
         None => format!("stored at {}, not visible yet", counted(stored_at, "node")),
     };
-    format!("{infohash}{}  port {port}  {outcome}", labelled(label))
+    format!("{subject}  port {port}  {outcome}")
 }

@@ -11,7 +11,7 @@ use super::network::{self, Base, Network};
 use super::output::{Printer, counted};
 use super::progress::Progress;
 use super::session::{self, AT_ONCE};
-use super::target::{Target, labelled};
+use super::target::{Subject, Target};
 use super::words::about;
 use crate::dht::Scraped;
 use crate::engine::id::InfoHash;
@@ -58,12 +58,8 @@ async fn scrape(base: &Base, targets: &[Target], limits: Limits, output: Printer
 /// How large one swarm is.
 #[derive(Serialize)]
 struct Count {
-    #[serde(serialize_with = "super::output::as_text")]
-    infohash: InfoHash,
-    target: String,
-    name: Option<String>,
-    #[serde(skip)]
-    label: String,
+    #[serde(flatten)]
+    subject: Subject,
     seeds: u64,
     seeds_spread: u64,
     peers: u64,
@@ -82,10 +78,7 @@ impl Count {
         let Scraped { seeds, peers, reported, answered, asked, .. } = scraped.copied().unwrap_or_default();
         let whole = |number: f64| number.round() as u64;
         Self {
-            infohash,
-            target: target.given.clone(),
-            name: target.torrent.name.clone(),
-            label: target.label(),
+            subject: Subject::new(target, infohash),
             timed_out: scraped.is_none(),
             seeds: whole(seeds.count),
             seeds_spread: whole(seeds.spread),
@@ -103,14 +96,13 @@ impl Count {
     }
 
     fn text(&self) -> String {
-        let Self { infohash, seeds, seeds_spread, peers, peers_spread, reported, answered, .. } = self;
-        let label = labelled(&self.label);
+        let Self { subject, seeds, seeds_spread, peers, peers_spread, reported, answered, .. } = self;
         if self.timed_out {
-            return format!("{infohash}{label}  not counted: the time was over; give more with --timeout");
+            return format!("{subject}  not counted: the time was over; give more with --timeout");
         }
         let at_least = if self.at_least { "  (at least)" } else { "" };
         format!(
-            "{infohash}{label}  seeds {}  peers {}{at_least}  counted by {reported} of {}",
+            "{subject}  seeds {}  peers {}{at_least}  counted by {reported} of {}",
             about(*seeds, *seeds_spread),
             about(*peers, *peers_spread),
             counted(*answered, "node"),

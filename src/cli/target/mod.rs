@@ -11,6 +11,9 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::Path;
 
+use serde::Serialize;
+
+use super::output::as_text;
 use crate::engine::id::InfoHash;
 use crate::torrent::{InfohashError, MetainfoError, ParseError, PrivateTorrent, Torrent, printable};
 
@@ -71,9 +74,33 @@ impl fmt::Display for Target {
     }
 }
 
-/// A label for the line of a result, behind its infohash; nothing for an empty one.
-pub(super) fn labelled(label: &str) -> String {
-    if label.is_empty() { String::new() } else { format!("  {label}") }
+/// The swarm that a result is about: as every record begins, and every line.
+#[derive(Debug, Serialize)]
+pub(super) struct Subject {
+    #[serde(serialize_with = "as_text")]
+    infohash: InfoHash,
+    target: String,
+    name: Option<String>,
+    #[serde(skip)]
+    label: String,
+}
+
+impl Subject {
+    /// The swarm of `infohash`, one of those of `target`.
+    pub(super) fn new(target: &Target, infohash: InfoHash) -> Self {
+        let (name, label) = (target.torrent.name.clone(), target.label());
+        Self { infohash, target: target.given.clone(), name, label }
+    }
+}
+
+/// The infohash, and its label if it has one.
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.label.as_str() {
+            "" => self.infohash.fmt(f),
+            label => write!(f, "{}  {label}", self.infohash),
+        }
+    }
 }
 
 /// A TARGET that cannot be used.
