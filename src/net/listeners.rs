@@ -1,6 +1,6 @@
 //! Ports at which a program of this network namespace listens, as `/proc/net` tells them on Linux.
 //!
-//! A client whose interface answers on this host and whose port nobody here has is in another namespace: a container whose
+//! A client whose interface answers on this host and whose port no program here has is in another namespace: a container whose
 //! interface was published.
 
 /// The tables, each with the state of a socket that takes what comes: `LISTEN` of TCP, and of UDP one that is not connected.
@@ -21,14 +21,30 @@ pub fn is_listened_at(port: u16) -> Option<bool> {
     told.then_some(false)
 }
 
-/// Whether a socket in this state has the port. A row is `0: 0100007F:1AE1 00000000:0000 0A ...`: number, local address and
-/// port, remote ones, state.
+/// Whether a socket in this state has the port.
 fn is_in_table(table: &str, port: u16, state: &str) -> bool {
-    table.lines().skip(1).any(|row| {
+    rows(table).any(|row| row.port == port && row.state == state)
+}
+
+/// A socket in a table of `/proc/net`.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'t> {
+    /// Its port here.
+    pub port: u16,
+    /// Its state, in hexadecimal.
+    pub state: &'t str,
+    /// The number of its inode, where the row tells it.
+    pub inode: Option<&'t str>,
+}
+
+/// The sockets of a table. A row is `0: 0100007F:1AE1 00000000:0000 0A ...`: number, local address and port, remote ones, state;
+/// the inode is the tenth.
+pub fn rows(table: &str) -> impl Iterator<Item = Row<'_>> {
+    table.lines().skip(1).filter_map(|row| {
         let mut columns = row.split_whitespace().skip(1);
-        let local = columns.next().and_then(|local| local.rsplit_once(':'));
-        let is_port = local.is_some_and(|(_, digits)| u16::from_str_radix(digits, 16) == Ok(port));
-        is_port && columns.nth(1) == Some(state)
+        let (_, digits) = columns.next()?.rsplit_once(':')?;
+        let port = u16::from_str_radix(digits, 16).ok()?;
+        Some(Row { port, state: columns.nth(1)?, inode: columns.nth(5) })
     })
 }
 

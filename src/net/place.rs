@@ -15,7 +15,8 @@ const FAR_AWAY_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0x503, 0xba3e, 0, 0, 0, 2, 0
 
 /// Flags of `/proc/net/if_inet6`: temporary (0x01), duplicate-address detection failed (0x08), deprecated (0x20),
 /// tentative (0x40).
-const UNSTABLE: u8 = 0x01 | 0x08 | 0x20 | 0x40;
+const UNSTABLE: u8 = TEMPORARY | 0x08 | 0x20 | 0x40;
+const TEMPORARY: u8 = 0x01;
 
 /// The address from which the kernel sends to the world; `None` without a route.
 #[must_use]
@@ -104,16 +105,47 @@ fn interface_of(table: &str, addr: Ipv6Addr) -> Option<&str> {
     table.lines().find(|line| line.starts_with(&text))?.split_whitespace().last()
 }
 
+/// Whether an address is one of the Internet: 2000::/3 is global unicast.
+#[must_use]
+pub const fn is_global(ip: Ipv6Addr) -> bool {
+    ip.segments()[0] & 0xe000 == 0x2000
+}
+
+/// The global IPv6 addresses of this host, and whether each is a temporary one.
+#[must_use]
+pub fn global_ipv6() -> Vec<(Ipv6Addr, bool)> {
+    global_in(&std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default())
+}
+
+/// The global addresses of a table, and whether each is a temporary one.
+fn global_in(table: &str) -> Vec<(Ipv6Addr, bool)> {
+    let rows = rows(table).filter(|row| is_global(row.addr));
+    rows.map(|row| (row.addr, row.flags & TEMPORARY != 0)).collect()
+}
+
 /// The stable global addresses of a table, each with its interface.
 fn stable_in(table: &str) -> impl Iterator<Item = (Ipv6Addr, &str)> {
+    // 2001::/32 is Teredo, which BEP 32 advises against.
+    let is_teredo = |addr: Ipv6Addr| addr.segments()[..2] == [0x2001, 0];
+    let is_stable = move |row: &Row<'_>| row.scope == "00" && row.flags & UNSTABLE == 0;
+    let rows = rows(table).filter(move |row| is_stable(row) && is_global(row.addr) && !is_teredo(row.addr));
+    rows.map(|row| (row.addr, row.interface))
+}
+
+/// A row of `/proc/net/if_inet6`.
+struct Row<'t> {
+    addr: Ipv6Addr,
+    scope: &'t str,
+    flags: u8,
+    interface: &'t str,
+}
+
+fn rows(table: &str) -> impl Iterator<Item = Row<'_>> {
     table.lines().filter_map(|line| {
         let mut columns = line.split_whitespace();
         let addr = Ipv6Addr::from(u128::from_str_radix(columns.next()?, 16).ok()?);
         let (scope, flags) = (columns.nth(2)?, u8::from_str_radix(columns.next()?, 16).ok()?);
-        // 2000::/3 is global unicast; 2001::/32 is Teredo, which BEP 32 advises against.
-        let [first, second, ..] = addr.segments();
-        let global = first & 0xe000 == 0x2000 && !(first == 0x2001 && second == 0);
-        (scope == "00" && flags & UNSTABLE == 0 && global).then_some((addr, columns.next()?))
+        Some(Row { addr, scope, flags, interface: columns.next()? })
     })
 }
 
@@ -237,5 +269,14 @@ fe80000000000000042aacfffe120002 02 40 20 80     eth0
             let source: IpAddr = source.parse().unwrap();
             assert_eq!(external_of(source).is_some(), seen, "{source}");
         }
+    }
+
+    #[test]
+    fn temporary_addresses_are_told_apart() {
+        let table = "20010db8000000000000000000000001 02 40 00 80     eth0\n\
+                     20010db8000000000000000000000002 02 40 00 01     eth0\n\
+                     fe800000000000000000000000000001 02 40 20 80     eth0\n";
+        let temporary: Vec<bool> = global_in(table).into_iter().map(|(_, temporary)| temporary).collect();
+        assert_eq!(temporary, [false, true]);
     }
 }

@@ -3,21 +3,20 @@
 
 use std::fs;
 use std::io::{self, ErrorKind, Write as _};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 
 use super::evidence::{BindOutcome, Folder, Routes, SocketTrial, System};
 use crate::dht::{Found, PersistError};
 use crate::engine::contact::Family;
 use crate::net::clock::unix_seconds;
+use crate::net::listeners::{Row, rows};
 use crate::net::place;
 
 /// Name of the file that shows whether the data folder can be written.
 const PROBE_FILE: &str = "doctor.probe";
 /// What the names of files that were set aside have in common.
 const SET_ASIDE: &str = ".damaged-";
-/// The flag of a temporary address in /proc/net/if_inet6.
-const TEMPORARY: u8 = 0x01;
 /// Processes whose descriptors are looked through for a socket.
 const MOST_PROCESSES: usize = 10_000;
 
@@ -121,14 +120,8 @@ fn owner(transport: &str, addr: SocketAddr) -> Option<(u32, String)> {
 
 /// The inodes of the sockets of a table of /proc/net that listen on a port.
 fn inodes(table: &str, transport: &str, port: u16) -> Vec<String> {
-    let listens = |state: &str| transport == "udp" || state == "0A";
-    let inode = |line: &str| {
-        let columns: Vec<&str> = line.split_whitespace().collect();
-        let (local, state) = (columns.get(1)?, columns.get(3)?);
-        let (_, hex) = local.rsplit_once(':')?;
-        (u16::from_str_radix(hex, 16) == Ok(port) && listens(state)).then(|| columns.get(9).map(ToString::to_string))?
-    };
-    table.lines().skip(1).filter_map(inode).collect()
+    let listens = |row: &Row<'_>| row.port == port && (transport == "udp" || row.state == "0A");
+    rows(table).filter(listens).filter_map(|row| row.inode.map(ToOwned::to_owned)).collect()
 }
 
 fn has_descriptor(pid: u32, links: &[String]) -> bool {
@@ -139,27 +132,12 @@ fn has_descriptor(pid: u32, links: &[String]) -> bool {
 
 /// How this host reaches others.
 pub(super) fn routes() -> Routes {
-    let table = fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+    let is_global = |ip: &IpAddr| matches!(ip, IpAddr::V6(ip) if place::is_global(*ip));
     Routes {
         v4: place::source_address(Family::V4),
-        v6: place::source_address(Family::V6).filter(|ip| is_global(*ip)),
-        global_v6: global_v6(&table),
+        v6: place::source_address(Family::V6).filter(is_global),
+        global_v6: place::global_ipv6(),
     }
-}
-
-fn is_global(ip: IpAddr) -> bool {
-    matches!(ip, IpAddr::V6(ip) if ip.segments()[0] & 0xe000 == 0x2000)
-}
-
-/// The global addresses of a table, and whether each is temporary.
-fn global_v6(table: &str) -> Vec<(Ipv6Addr, bool)> {
-    let row = |line: &str| {
-        let mut columns = line.split_whitespace();
-        let addr = Ipv6Addr::from(u128::from_str_radix(columns.next()?, 16).ok()?);
-        let flags = u8::from_str_radix(columns.nth(3)?, 16).ok()?;
-        is_global(addr.into()).then_some((addr, flags & TEMPORARY != 0))
-    };
-    table.lines().filter_map(row).collect()
 }
 
 /// What the system counts and allows.
@@ -221,15 +199,6 @@ mod tests {
         }
         let ours = format!("process {}", std::process::id());
         assert_eq!(try_udp(socket.local_addr().unwrap(), Some(&ours)).outcome, BindOutcome::Ours);
-    }
-
-    #[test]
-    fn temporary_addresses_are_told_apart() {
-        let table = "20010db8000000000000000000000001 02 40 00 80     eth0\n\
-                     20010db8000000000000000000000002 02 40 00 01     eth0\n\
-                     fe800000000000000000000000000001 02 40 20 80     eth0\n";
-        let temporary: Vec<bool> = global_v6(table).into_iter().map(|(_, temporary)| temporary).collect();
-        assert_eq!(temporary, [false, true]);
     }
 
     #[test]
