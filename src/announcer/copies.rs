@@ -1,6 +1,6 @@
 //! Copies of an announce at other nodes: who holds one, and for how long.
 //!
-//! A node forgets an announce after a time that its client has chosen, and tells nobody. The client is known by its `v`
+//! A node forgets an announce after a time that its client has chosen, and does not say so. The client is known by its `v`
 //! (BEP 20), so each copy has a lifetime of its own.
 
 use std::net::SocketAddr;

@@ -71,7 +71,7 @@ impl Keeper {
         None
     }
 
-    /// Waits for the write that is under way; for ever without one.
+    /// Waits for the write that is under way; without one it never ends.
     pub(super) async fn written(&mut self) -> Option<Written> {
         let Some(writing) = &mut self.writing else { return std::future::pending().await };
         let written = writing.await;

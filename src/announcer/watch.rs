@@ -19,7 +19,7 @@ use super::store::{StoreError, WatchList, Watched};
 /// Time between two looks at the table.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Watches what `fixed` names, and what the table names, for ever.
+/// Watches what `fixed` names, and what the table names; never ends.
 pub async fn watch(announcer: Announcer, fixed: Vec<Watched>, list: Option<WatchList>) {
     let mut watching = Watching { announcer, tasks: JoinSet::new(), known: BTreeMap::new() };
     watching.change_to(fixed.clone());

@@ -238,7 +238,7 @@ impl Network {
     /// Ends a node of our own.
     ///
     /// # Errors
-    /// The running node failed at something that nobody was told of.
+    /// The running node failed at something that was not reported.
     pub(super) async fn close(self) -> Result<(), Failure> {
         match self {
             Self::Own(session) => {

@@ -72,7 +72,7 @@ impl Announcing {
         self.announcer.clone()
     }
 
-    /// Watches and announces for ever.
+    /// Watches and announces; never ends.
     pub(super) async fn run(self, config: &Config, dht: &Dht) {
         let Self { announcer, watched, list } = self;
         tokio::select! {

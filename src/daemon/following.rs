@@ -20,7 +20,7 @@ pub(super) fn sources(config: &Config) -> impl Iterator<Item = String> {
     config.client.iter().map(ClientAddress::to_string)
 }
 
-/// Follows the clients for ever; what they have is told to `listings`.
+/// Follows the clients, and tells what they have to `listings`; never ends.
 pub(super) async fn follow(config: &Config, dht: &Dht, ports: Option<Ports>, listings: mpsc::Sender<Listing>) {
     let (external, seen) = watch::channel(Vec::new());
     let world = World { site: config.site(), external: seen, ports };
@@ -31,7 +31,7 @@ pub(super) async fn follow(config: &Config, dht: &Dht, ports: Option<Ports>, lis
     observe(dht, &external).await;
 }
 
-/// Tells the addresses at which others see this host, for ever.
+/// Tells the addresses at which others see this host; never ends.
 async fn observe(dht: &Dht, external: &watch::Sender<Vec<IpAddr>>) {
     loop {
         let seen: Vec<IpAddr> =

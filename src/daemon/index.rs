@@ -22,7 +22,7 @@ pub(super) fn open(config: &Config) -> Option<Arc<Index>> {
     }
 }
 
-/// Works for ever.
+/// Works; never ends.
 pub(super) async fn run(index: Option<Arc<Index>>, dht: &Dht) {
     match index {
         Some(index) => index.run(dht).await,

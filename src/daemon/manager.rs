@@ -25,7 +25,7 @@ pub(super) fn tell(news: News) {
     }
 }
 
-/// Tells the watchdog that the nodes answer, as long as they do, for ever. A node that hangs is not told to be well, and the
+/// Tells the watchdog that the nodes answer, as long as they do; never ends. A node that hangs is not told to be well, and the
 /// manager starts the service again.
 #[cfg(unix)]
 pub(super) async fn feed_watchdog(dht: &Dht) {

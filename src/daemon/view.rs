@@ -180,7 +180,7 @@ pub struct LookupsView {
 /// How many things took how long.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HistogramView {
-    /// The things that took up to so many seconds, those of the buckets before included.
+    /// The things that took up to this many seconds, those of the buckets before included.
     pub buckets: Vec<BucketView>,
     /// All things.
     pub count: u64,
@@ -203,7 +203,7 @@ impl View {
     pub fn new(facts: &Facts) -> Self {
         let nodes: Vec<NodeView> = facts.nodes.iter().map(NodeView::new).collect();
         let good = nodes.iter().map(|node| node.good_contacts).sum();
-        // The first node of a private network has joined and knows nobody yet.
+        // The first node of a private network has joined and knows no other yet.
         let known: usize = nodes.iter().map(|node| node.contacts).sum();
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -54,7 +54,7 @@ pub enum Source {
     Passive,
     /// A survey found it.
     Survey,
-    /// It was imported, and nobody has checked that its name belongs to its infohash.
+    /// It was imported, and it was not checked that its name belongs to its infohash.
     Import,
 }
 

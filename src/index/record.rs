@@ -75,7 +75,7 @@ impl From<&Entry> for Record {
 }
 
 impl Record {
-    /// The torrent, as one that somebody else found: nothing of it is believed to be checked.
+    /// The torrent, as one that another program found: nothing of it is believed to be checked.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -87,7 +87,7 @@ impl Record {
             return Err("it has no name".to_owned());
         }
         let file = |file: FileRecord| TorrentFile { path: printable(file.path.as_bytes()), size_bytes: file.size };
-        // A time that is yet to come would keep it for ever.
+        // A time that is yet to come would keep it without end.
         let past = |time: UnixSeconds| time.min(now);
         let swarm = match (self.seeds, self.peers, self.counted) {
             (Some(seeds), peers, Some(at)) => Some(Swarm { seeds, peers: peers.unwrap_or(0), at: past(at) }),

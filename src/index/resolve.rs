@@ -97,7 +97,7 @@ pub async fn resolve(dht: &Dht, infohashes: &[InfoHash], our_peer_id: [u8; 20], 
     Resolved { metadata, scraped, peers, after: began.elapsed() }
 }
 
-/// The info dictionary from the peers of all these swarms, whoever is first.
+/// The info dictionary from the peers of all these swarms: the first one that is complete.
 async fn fetch(
     dht: &Dht,
     infohashes: &[InfoHash],

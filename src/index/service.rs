@@ -180,7 +180,7 @@ impl Index {
         })
     }
 
-    /// Works for ever.
+    /// Works; never ends.
     pub async fn run(&self, dht: &Dht) {
         let survey = async {
             match self.settings.mode {
@@ -200,7 +200,7 @@ impl Index {
             let query = query.clone();
             self.with_store(move |store| store.search(&query, page)).await?
         };
-        // What somebody searches for and is not there is fetched first.
+        // What a user searches for and is not there is fetched first.
         for infohash in query.infohashes {
             if !found.entries.iter().any(|entry| entry.infohash == infohash) {
                 self.want(infohash, ArrayVec::new(), None, true);

@@ -7,7 +7,7 @@
 //! long way, of the beginning of that gap.
 //!
 //! Told the time in seconds since 1970, so that a restart changes nothing. Bounded: [`MOST_NODES`], and
-//! [`MOST_OF_AN_OWNER`] of a network, since every id is free for whoever has addresses.
+//! [`MOST_OF_AN_OWNER`] of a network, since ids cost nothing to an attacker who has addresses.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -112,7 +112,7 @@ impl Survey {
         fraction(&self.cursor)
     }
 
-    /// Takes in contacts that somebody named. Nothing of them is believed before they answer.
+    /// Takes in contacts that a node named. Nothing of them is believed before they answer.
     pub fn learn(&mut self, contacts: impl IntoIterator<Item = Contact>) {
         for contact in contacts {
             let known = self.ids.contains_key(&contact.addr) || self.nodes.contains_key(&contact.id);

@@ -1,6 +1,6 @@
 //! Which metadata is fetched next: the most valuable first.
 //!
-//! First what somebody searched for, then swarms with seeds, then those with peers, then those of which nothing is known;
+//! First what a user searched for, then swarms with seeds, then those with peers, then those of which nothing is known;
 //! within each the newest first. One that failed waits an hour, then six, then a day, and is then forgotten for a while.
 //!
 //! Told the time. Bounded: [`MOST_WANTED`] infohashes, as many failures, a handful of peers each.
@@ -31,7 +31,7 @@ pub struct Want {
     pub peers: ArrayVec<SocketAddr, PEERS_EACH>,
     /// What the node counted.
     pub swarm: Option<Swarm>,
-    /// Whether somebody searched for it.
+    /// Whether a user searched for it.
     pub searched: bool,
 }
 

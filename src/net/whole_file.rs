@@ -111,7 +111,7 @@ impl Drop for WholeFile {
     }
 }
 
-/// Whether `path` still names `file`: nobody has replaced or removed it.
+/// Whether `path` still names `file`: it was neither replaced nor removed.
 #[cfg(unix)]
 fn is_still_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;

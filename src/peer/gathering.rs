@@ -1,4 +1,4 @@
-//! An info dictionary that several clients give together (BEP 9): whoever is quick gives more of it, and one that lies is
+//! An info dictionary that several clients give together (BEP 9): a quick one gives more of it, and one that lies is
 //! found out.
 //!
 //! Clients that claim the same size work on one draft. A piece is asked of one client first, and of a second one only
@@ -41,7 +41,7 @@ pub enum Received {
     /// The whole dictionary; it is the one that the infohash names.
     Whole(Vec<u8>),
     /// The whole was not the one that the infohash names. This client gave all of it, and must not be asked again; without
-    /// one, nobody knows yet who lied.
+    /// one, it is not known yet which lied.
     Spoiled(Option<ClientNumber>),
 }
 

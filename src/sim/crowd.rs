@@ -36,7 +36,7 @@ pub enum Manner {
     Silent,
     /// Hostile: hands out peers that do not exist.
     Inventing,
-    /// Hostile: hands out no peer, and names nobody but its accomplices.
+    /// Hostile: hands out no peer, and names its accomplices only.
     Clique,
 }
 

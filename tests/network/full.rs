@@ -13,7 +13,7 @@ const NODES: usize = 80;
 /// Announces, each looked up once.
 const KEYS: usize = 60;
 
-/// A network in which so many of every four nodes have no room for a single swarm.
+/// A network in which this many of every four nodes have no room for a single swarm.
 fn with_full_nodes(of_four: usize) -> Network {
     let terms = Terms::mainline(Family::V4);
     let full = Config { peer_memory_bytes: 0, ..terms.config.clone() };

@@ -90,7 +90,7 @@ impl Follower {
         &self.source
     }
 
-    /// Follows the client for ever; ends when nobody takes its listings any more.
+    /// Follows the client until its listings have no receiver left.
     pub async fn run(self, tell: mpsc::Sender<Listing>) {
         let (news, heard) = watch::channel(News::default());
         let (port, forwarded) = watch::channel(Forwarded::default());

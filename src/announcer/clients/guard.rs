@@ -2,7 +2,7 @@
 //!
 //! The rules are those of the gateway ([`nearness`](crate::net::nearness)). A client tells more of itself than a tracker
 //! hears: the interface that it is bound to, the address at which it is seen, whether it uses a proxy. Where it tells
-//! nothing, it counts that nobody listens at its port here: then it is in another network namespace, as in a container.
+//! nothing, it counts that no program listens at its port here: then it is in another network namespace, as in a container.
 
 use std::net::IpAddr;
 

@@ -26,7 +26,7 @@ pub struct Forwarded {
     pub trouble: Option<String>,
 }
 
-/// Looks at the file for ever, and tells what has changed.
+/// Looks at the file again and again, and tells what has changed; never ends.
 pub async fn follow(path: PathBuf, tell: watch::Sender<Forwarded>) {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     loop {

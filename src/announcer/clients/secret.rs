@@ -24,7 +24,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text: for the one who is to be convinced, and nobody else.
+    /// The text: to be sent to the client that asks for it, and nowhere else.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

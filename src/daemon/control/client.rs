@@ -258,7 +258,7 @@ impl Client {
         Ok(Events::new(exchange))
     }
 
-    /// Counts in `occasions` how often announces that were made before should be made again, for ever.
+    /// Counts in `occasions` how often announces that were made before should be made again; never ends.
     pub async fn count_occasions(&self, occasions: &watch::Sender<u64>) {
         loop {
             // A number that is not given out yet: what was before is no occasion.

@@ -63,7 +63,7 @@ pub(super) fn note_setting(feed: &Feed<Happening>, key: &str, value: &str) {
     feed.push(Happening::new("setting", None, format!("{key} = {value}")));
 }
 
-/// Writes down what happens, for ever.
+/// Writes down what happens; never ends.
 pub(super) async fn write_down(dht: &Dht, feed: &Feed<Happening>) {
     let (mut news, mut again) = (dht.news(), dht.announce_again());
     if dht.is_ready() {

@@ -3,7 +3,7 @@
 //! * The Unix socket is for those whom the system lets into the data folder: they may do everything.
 //! * Web pages of other sites may do nothing ([`page`]).
 //! * With the token everything may be done.
-//! * Without, programs on this host may read, as long as no proxy speaks for somebody else, and anybody may have the empty
+//! * Without, programs on this host may read, as long as no proxy speaks for another host, and all may have the empty
 //!   page and log in.
 
 use std::net::{IpAddr, SocketAddr};

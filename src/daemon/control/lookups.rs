@@ -1,4 +1,4 @@
-//! Lookups that were started here: each runs to its end, whoever reads its events.
+//! Lookups that were started here: each runs to its end, also where its events are not read.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;

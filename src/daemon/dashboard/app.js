@@ -266,7 +266,7 @@ function commonBits(a, b) {
 function point(state, picture, by, peers, rtt) {
   const bits = commonBits(by.id, state.target);
   const x = 48 + (state.points.size * 12) % 740;
-  // The nearest of so many nodes has about that many bits in common; a few have more.
+  // The nearest of 2^n nodes has about n bits in common; a few have more.
   const most = Math.max(8, Math.ceil(Math.log2(known)) + 4);
   const y = 12 + Math.min(bits, most) / most * 185;
   const circle = shape('circle', { cx: x, cy: y, r: peers > 0 ? 5 : 4, class: peers > 0 ? 'peers' : 'plain' });

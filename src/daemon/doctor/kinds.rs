@@ -201,7 +201,7 @@ kinds! {
     }
     Note NOT_RUNNING "not-running" {
         "no node runs with this data folder";
-        cause: "Nobody is announced and nothing is served while it does not run.";
+        cause: "Nothing is announced or served while it does not run.";
         cure: "start it: trackerless run";
         known: "the lock of the data folder";
     }

@@ -40,7 +40,7 @@ enum Ended {
 }
 
 impl Index {
-    /// Fetches for ever.
+    /// Fetches; never ends.
     pub(super) async fn fetch(&self, dht: &Dht) {
         let at_once = (self.settings.connections / CONNECTIONS_EACH).max(1);
         let mut running = FuturesUnordered::new();

@@ -1,4 +1,4 @@
-//! A pace that several futures share: so many turns a second, none saved up.
+//! A pace that several futures share: a number of turns a second, none saved up.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// So many turns a second, at least one.
+    /// This number of turns a second, at least one.
     pub(super) fn new(per_second: u32) -> Self {
         Self { every: Duration::from_secs(1) / per_second.max(1), next: Mutex::new(None) }
     }

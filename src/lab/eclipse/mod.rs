@@ -80,7 +80,7 @@ pub(super) struct Tally {
     alarms: (usize, usize),
     /// Readers that searched the region.
     widened: usize,
-    /// Keys that nobody could read, and nobody was alarmed.
+    /// Keys that no reader could read, without an alarm.
     taken_unseen: usize,
     /// Datagrams of an announce and of a search, on average.
     sent: (f64, f64),

@@ -163,7 +163,7 @@ fn hidden(rows: &[Row], attackers: usize, when: &str, counts: impl Fn(&Tally) ->
     Some(Verdict::new(found >= 99.0, text))
 }
 
-/// Keys that are taken and nobody is alarmed, by as many attackers as have the nearest places.
+/// Keys that are taken without an alarm, by as many attackers as have the nearest places.
 fn unseen(rows: &[Row], (attackers, bound): (usize, f64)) -> Option<Verdict> {
     let of: Vec<&Tally> = guarded(rows)
         .filter(|row| row.scene.attackers == attackers && row.scene.placement != Placement::Nearest)

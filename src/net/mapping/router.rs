@@ -15,7 +15,7 @@ use super::plan::Wish;
 /// Time for which a port is asked, in seconds. A port that a crash leaves open is closed after that.
 const LIFE_SECS: u32 = 3600;
 
-/// Time between renewals of a port that a router opens for ever.
+/// Time between renewals of a port that a router opens without an end.
 const FOR_EVER: Duration = Duration::from_secs(3600);
 
 /// Longest wait for a router that speaks UPnP to say so.

@@ -9,7 +9,7 @@ use crate::engine::id::InfoHash;
 
 /// Lowest port at which a client is asked. Below are the services of the system, which must not be spoken to.
 pub const LOWEST_PORT: u16 = 1024;
-/// An address in 127/8 that nobody else uses. Systems other than Linux may lack it.
+/// An address in 127/8 that no other program uses. Systems other than Linux may lack it.
 const OWN_LOOPBACK: [u8; 4] = [127, 84, 75, 1];
 
 /// Why a peer is not spoken to.

@@ -1,4 +1,4 @@
-//! What a gateway has done and refused since it was bound: counters, for whoever shows them.
+//! What a gateway has done and refused since it was bound: counters, for what shows them.
 
 use crate::tracker::broker::{Order, Transport};
 use crate::tracker::{Announce, Answer, Phase};

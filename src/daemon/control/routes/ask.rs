@@ -22,7 +22,7 @@ use crate::engine::id::{Id, InfoHash, Target};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Control {
-    /// Asks, while not too many others do, and not for ever.
+    /// Asks, while not too many others do, and for a bounded time.
     pub(super) async fn ask<T>(&self, question: impl Future<Output = T>) -> Result<T, Problem> {
         let _permit =
             self.questions.try_acquire().map_err(|_| Problem::busy("too many questions are being answered"))?;

@@ -51,7 +51,7 @@ pub(super) async fn start(
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(lookup)).into_response())
 }
 
-/// The reader of a lookup that nobody else knows of: the lookup ends with it.
+/// The only reader of a lookup: the lookup ends with it.
 struct Reader {
     control: Arc<Control>,
     lookup: u64,

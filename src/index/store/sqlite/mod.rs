@@ -4,7 +4,7 @@
 //! at least one, none or unknown. A search walks the tiers in that order until it has enough, so that a common word costs no
 //! more than a rare one. Files are one compressed block a torrent. What was forgotten leaves eight bytes of a SHA-256.
 //!
-//! The file never grows beyond its bound: torrents that nobody seeds are thrown away first, those seen longest ago first.
+//! The file never grows beyond its bound: torrents without seeds are thrown away first, those seen longest ago first.
 //! The write-ahead log makes a kill harmless; a reader never waits for a writer.
 
 mod block;

@@ -167,7 +167,7 @@ impl Sqlite {
         Ok(evicted)
     }
 
-    /// Throws away the torrents that nobody seeds and that were seen longest ago; where all are seeded, those with the fewest
+    /// Throws away the torrents without seeds that were seen longest ago; where all are seeded, those with the fewest
     /// seeds. How many.
     pub(super) fn evict(&mut self) -> Result<usize, StoreError> {
         let most = signed((self.torrents / EVICTED_SHARE).max(EVICTED_LEAST));
