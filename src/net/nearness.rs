@@ -38,6 +38,8 @@ impl Nearness {
 pub struct Site {
     lan: Vec<Range>,
     private: bool,
+    /// Whether this host has an address.
+    has: fn(IpAddr) -> bool,
 }
 
 impl Default for Site {
@@ -52,7 +54,21 @@ impl Site {
     /// A site whose neighbours, behind the same router, have their IPv4 addresses in `lan`.
     #[must_use]
     pub const fn new(lan: Vec<Range>) -> Self {
-        Self { lan, private: false }
+        Self { lan, private: false, has: |_| false }
+    }
+
+    /// The site of a host with several addresses, which `has` tells ([`place::is_here`](super::place::is_here) on a real
+    /// one): a client may send from one of them to another.
+    #[must_use]
+    pub const fn with_addresses(mut self, has: fn(IpAddr) -> bool) -> Self {
+        self.has = has;
+        self
+    }
+
+    /// Whether this host has `ip`.
+    #[must_use]
+    pub fn has(&self, ip: IpAddr) -> bool {
+        ip.is_loopback() || (self.has)(ip)
     }
 
     /// The site in a private network: each host has an address of its own there, and no router stands before it.
@@ -69,10 +85,10 @@ impl Site {
     }
 
     /// Where a client is that sent from `client` to our address `here`. What arrives at a loopback address comes from this
-    /// host, whatever address it was sent from.
+    /// host, whatever address it was sent from, and so does what was sent from an address of ours.
     #[must_use]
     pub fn nearness(&self, client: IpAddr, here: IpAddr) -> Nearness {
-        if client.is_loopback() || here.is_loopback() || client == here {
+        if here.is_loopback() || client == here || self.has(client) {
             return Nearness::Host;
         }
         self.nearness_elsewhere(client)

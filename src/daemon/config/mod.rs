@@ -19,6 +19,7 @@ use crate::engine::limits::ITEM_BYTES;
 use crate::index::service::{Mode, Settings as IndexSettings};
 use crate::index::store::sqlite::Options;
 use crate::net::nearness::Site;
+use crate::net::place;
 use crate::tracker::server::Settings as GatewaySettings;
 
 pub use error::ConfigError;
@@ -188,7 +189,7 @@ impl Config {
     /// The hosts that share our address.
     #[must_use]
     pub fn site(&self) -> Site {
-        Site::new(self.gateway_lan.clone()).in_private_network(self.lan)
+        Site::new(self.gateway_lan.clone()).in_private_network(self.lan).with_addresses(place::is_here)
     }
 
     /// The torrent clients to follow, each with what the settings say of all of them.

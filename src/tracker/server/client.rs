@@ -10,6 +10,8 @@ use hyper::header::HeaderMap;
 use crate::engine::contact::is_sendable;
 use crate::net::http::forwarded;
 use crate::net::nearness::{Nearness, Range, Site};
+use crate::tracker::Announce;
+use crate::tracker::broker::{Client, Transport};
 
 /// The client of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +21,23 @@ pub(super) struct Identity {
     pub(super) nearness: Nearness,
     /// Whether others may be told of it.
     pub(super) listed: bool,
+}
+
+impl Identity {
+    /// The client as the broker knows it, which asked at our address `here`. Of a client that is not listed no address is
+    /// told, not even to the client itself.
+    pub(super) fn client(self, here: IpAddr) -> Client {
+        let unknown = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), self.addr.port());
+        let addr = if self.listed { self.addr } else { unknown };
+        Client { addr, here, nearness: self.nearness, transport: Transport::Http }
+    }
+
+    /// Takes from the announce of a client that is not listed the port at which others would reach it.
+    pub(super) const fn admit(&self, announce: &mut Announce) {
+        if !self.listed {
+            announce.port = 0;
+        }
+    }
 }
 
 /// The client of a request that came from `from` to our address `here` with these headers.
@@ -35,7 +54,7 @@ pub(super) fn identify(
     match forwarded::client(headers, |ip| is_trusted(trusted, ip)) {
         Some(ip) => {
             let addr = SocketAddr::new(ip, from.port());
-            let ours = ip.is_loopback() || ip == here || ip == from.ip() || !is_sendable(&addr);
+            let ours = ip == here || ip == from.ip() || site.has(ip) || !is_sendable(&addr);
             let nearness = if ours { Nearness::Remote } else { site.nearness_elsewhere(ip) };
             Identity { addr, nearness, listed: !ours }
         }

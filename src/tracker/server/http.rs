@@ -1,6 +1,5 @@
 //! The gateway over HTTP.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use super::{ScrapeWaiter, Shared, Waiter};
 use crate::engine::id::InfoHash;
 use crate::net::http::page::{self, Sign};
 use crate::net::http::{self as server, Caller, Limits};
-use crate::tracker::broker::{Client, Decision, Files, ScrapeTicket, Scraping, Ticket, Transport};
+use crate::tracker::broker::{Decision, Files, ScrapeTicket, Scraping, Ticket};
 use crate::tracker::http::{self, Route};
 use crate::tracker::{Announce, Answer, Failure};
 
@@ -106,18 +105,16 @@ fn refuse_page(shared: &Shared, caller: &Caller, sign: Sign, route: Route) -> Ve
 
 async fn serve_announce(shared: &Shared, caller: &Caller, head: &Parts, mut request: Announce) -> Answer {
     let identity = identify(shared, caller, head);
-    if !identity.listed {
-        request.port = 0;
-    }
+    identity.admit(&mut request);
     let (sender, receiver) = oneshot::channel();
-    match shared.announce(client(caller, identity), request, || Waiter::Http(sender)) {
+    match shared.announce(identity.client(caller.here.ip()), request, || Waiter::Http(sender)) {
         Decision::Now(answer) => answer,
         Decision::Held(ticket) => wait(&Place { shared, ticket: Held::Announce(ticket) }, caller, receiver).await,
     }
 }
 
 async fn serve_scrape(shared: &Shared, caller: &Caller, head: &Parts, ids: Vec<InfoHash>) -> Files {
-    let client = client(caller, identify(shared, caller, head));
+    let client = identify(shared, caller, head).client(caller.here.ip());
     let (sender, receiver) = oneshot::channel();
     match shared.scrape(client, ids, || ScrapeWaiter::Http(sender)) {
         Scraping::Now(files) => files,
@@ -127,12 +124,6 @@ async fn serve_scrape(shared: &Shared, caller: &Caller, head: &Parts, ids: Vec<I
 
 fn identify(shared: &Shared, caller: &Caller, head: &Parts) -> Identity {
     client::identify(caller.addr, caller.here.ip(), &head.headers, &shared.trusted_proxies, &shared.site)
-}
-
-/// The client as the broker knows it: of one that is not listed no address is said to anybody, not even to itself.
-fn client(caller: &Caller, Identity { addr, nearness, listed }: Identity) -> Client {
-    let addr = if listed { addr } else { SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), addr.port()) };
-    Client { addr, here: caller.here.ip(), nearness, transport: Transport::Http }
 }
 
 /// Waits for an answer that is held. A client that hangs up waits for nothing; one that has only closed its half of the

@@ -4,6 +4,8 @@
 //! that it starts, in sets that end with it: dropping its future closes everything.
 
 mod client;
+#[cfg(test)]
+mod combinations;
 mod http;
 mod keep;
 mod names;
