@@ -15,7 +15,7 @@ use super::metadata::Verdict;
 use super::{Counts, MAX_WANTED};
 use crate::engine::bloom::{Filter, SwarmFilters};
 use crate::engine::contact::{self, Family};
-use crate::engine::owner::{Level, network};
+use crate::engine::owner::{Allowance, Level, network};
 use crate::engine::time::Instant;
 use crate::net::nearness::Nearness;
 
@@ -28,8 +28,13 @@ pub const MAX_FOUND: usize = 500;
 pub const PORTS_PER_ADDRESS: usize = 4;
 /// The same for local addresses: one host may run many clients.
 pub const PORTS_PER_LOCAL_ADDRESS: usize = 64;
-/// Strangers of one network (a /24, or a /48) among the members of a swarm.
-pub const MEMBERS_PER_NETWORK: usize = MAX_MEMBERS / 4;
+/// What strangers of one network have of the members of a swarm.
+pub const MEMBERS_SHARE: Allowance =
+    Allowance { site: PORTS_PER_ADDRESS, owner: MAX_MEMBERS / 4, provider: MAX_MEMBERS / 2 };
+/// What peers of one network have of those that were found.
+pub const FOUND_SHARE: Allowance = Allowance { site: PORTS_PER_ADDRESS, owner: MAX_FOUND / 4, provider: MAX_FOUND / 2 };
+/// The same for those of local networks.
+const LOCAL_SHARE: Allowance = Allowance { site: PORTS_PER_LOCAL_ADDRESS, ..Allowance::UNBOUNDED };
 /// Endpoints of members that have left, remembered for [`FOUND_LIFETIME`].
 const MAX_DEPARTED: usize = 32;
 /// Longest time that a member is believed to be there: two announce intervals and some patience.
@@ -220,12 +225,13 @@ impl Swarm {
         };
         let ip = new.addr.ip();
         let stranger = new.nearness == Nearness::Remote;
-        oldest(&|member| is_one_host(member.addr.ip(), ip), ports_per_address(ip))
-            .or_else(|| {
-                let of_network =
-                    |member: &Member| member.nearness == Nearness::Remote && is_one_network(member.addr.ip(), ip);
-                oldest(&of_network, if stranger { MEMBERS_PER_NETWORK } else { usize::MAX })
-            })
+        let of_strangers = |level, most| {
+            let is_of_it = |member: &Member| member.nearness == Nearness::Remote && is_one(level, member.addr.ip(), ip);
+            oldest(&is_of_it, if stranger { most } else { usize::MAX })
+        };
+        oldest(&|member| is_one(Level::Site, member.addr.ip(), ip), ports_per_address(ip))
+            .or_else(|| of_strangers(Level::Owner, MEMBERS_SHARE.owner))
+            .or_else(|| of_strangers(Level::Provider, MEMBERS_SHARE.provider))
             .or_else(|| oldest(&|_| true, MAX_MEMBERS))
     }
 
@@ -296,15 +302,16 @@ impl Swarm {
         }
         let found = Found { addr, seen: now, sightings: 1 };
         self.tally = None;
-        let of_host = |found: &&Found| is_one_host(found.addr.ip(), addr.ip());
-        let full = self.found.len() >= MAX_FOUND;
-        let has_share = self.found.iter().filter(of_host).count() >= ports_per_address(addr.ip());
-        if !full && !has_share {
+        let (ip, full) = (addr.ip(), self.found.len() >= MAX_FOUND);
+        let share = if contact::is_local(ip) { LOCAL_SHARE } else { FOUND_SHARE };
+        let exhausted = share.exhausted(ip, self.found.iter().map(|found| found.addr.ip()));
+        if !full && exhausted.is_none() {
             self.found.push(found);
             return;
         }
-        let old = self.found.iter_mut().filter(|found| !has_share || is_one_host(found.addr.ip(), addr.ip()));
-        if let Some(oldest) = old.min_by_key(|found| found.seen) {
+        let rivals =
+            self.found.iter_mut().filter(|found| exhausted.is_none_or(|level| is_one(level, found.addr.ip(), ip)));
+        if let Some(oldest) = rivals.min_by_key(|found| found.seen) {
             *oldest = found;
         }
     }
@@ -454,14 +461,9 @@ impl Swarm {
     }
 }
 
-/// Whether two addresses belong to one host: they are the same, or lie in one /64.
-fn is_one_host(a: IpAddr, b: IpAddr) -> bool {
-    a.is_ipv4() == b.is_ipv4() && network(a, Level::Site) == network(b, Level::Site)
-}
-
-/// Whether two addresses belong to one customer: they lie in one /24, or in one /48.
-fn is_one_network(a: IpAddr, b: IpAddr) -> bool {
-    a.is_ipv4() == b.is_ipv4() && network(a, Level::Owner) == network(b, Level::Owner)
+/// Whether two addresses belong to one network of this width.
+fn is_one(level: Level, a: IpAddr, b: IpAddr) -> bool {
+    a.is_ipv4() == b.is_ipv4() && network(a, level) == network(b, level)
 }
 
 fn ports_per_address(ip: IpAddr) -> usize {

@@ -97,6 +97,11 @@ impl Lane {
         *stage = Stage::Queued(place);
     }
 
+    /// Infohashes that stand in line.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Takes an infohash out of the line: its work is no longer wanted.
     pub(super) fn leave(&mut self, stage: &mut Stage) {
         if let Stage::Queued(place) = *stage {

@@ -69,6 +69,9 @@ const PROBES: usize = 8;
 const SURVEYS: (usize, usize) = (4, 3);
 /// Announces to other trackers under way at a time.
 const RELAYS: usize = 8;
+/// Clients that have left of which other trackers are still to be told. Of further ones they are not told, and forget them
+/// by themselves.
+const MAX_FAREWELLS: usize = 1_000;
 /// Shortest time until other trackers are told of a client again, whatever interval they ask for.
 const SHORTEST_RELAY_PAUSE: Duration = Duration::from_secs(5 * 60);
 /// Longest time until then: members are remembered for little longer than half an hour.
@@ -179,8 +182,8 @@ pub enum Order {
         /// Whether it announced over both families.
         dual: bool,
     },
-    /// Tell other trackers of a client of ours: [`Broker::peers_found`] as they come, then, unless it has
-    /// stopped, [`Broker::relay_finished`].
+    /// Tell other trackers of a client of ours: [`Broker::peers_found`] as they come, then [`Broker::relay_finished`]; of one
+    /// that has stopped [`Broker::farewell_finished`].
     Relay(Relay),
     /// Ask a client for its metadata ([`metadata`](super::metadata)); then [`Broker::probe_finished`].
     Probe {
@@ -202,6 +205,13 @@ pub struct Standing {
     pub nodes: usize,
     /// Our addresses, as other nodes see them.
     pub external: Vec<IpAddr>,
+}
+
+/// Clients that have left, of which other trackers are told: a client that ends leaves with all its torrents at once.
+#[derive(Debug, Default)]
+struct Farewells {
+    waiting: VecDeque<Relay>,
+    under_way: usize,
 }
 
 fn relay_of(info_hash: InfoHash, member: &Member, phase: Phase) -> Relay {
@@ -243,6 +253,7 @@ pub struct Broker {
     probes: Lane,
     surveys: Surveys,
     relays: Lane,
+    farewells: Farewells,
     outputs: VecDeque<Order>,
     /// Memory of earlier answers, for the next.
     seen: Seen,
@@ -272,6 +283,7 @@ impl Broker {
             probes: Lane::new(PROBES, PROBES),
             surveys: Surveys::new(SURVEYS),
             relays: Lane::new(RELAYS, RELAYS),
+            farewells: Farewells::default(),
             outputs: VecDeque::new(),
             seen: Seen::default(),
             spare: Vec::new(),
@@ -302,7 +314,7 @@ impl Broker {
     }
 
     /// Takes in an announce.
-    pub fn announce(&mut self, now: Instant, client: Client, request: Announce) -> Decision {
+    pub fn announce(&mut self, now: Instant, client: Client, mut request: Announce) -> Decision {
         let id = request.info_hash;
         if self.denied.contains(&id) {
             let reason = "this gateway is told not to serve this torrent".into();
@@ -311,14 +323,15 @@ impl Broker {
         if !self.make_room(now, &client, id) {
             return Decision::Now(Ok(Self::dismissal()));
         }
+        self.part_with(&client, &request);
         let external = &self.standing.external;
         let near = client.nearness.shares_our_address();
         let announceable = near && !is_elsewhere(request.addresses(client.addr.ip()), external);
         let torrent = self.torrents.get_mut(&id).expect("room was made for it");
-        if request.phase == Phase::Stopped
-            && let Some(member) = torrent.swarm.member_mut(client.peer(&request)).filter(|member| member.relayed)
-        {
-            self.outputs.push_back(Order::Relay(relay_of(id, member, Phase::Stopped)));
+        // What is left when all that can make room has done so is busy.
+        let crowded = self.bytes > self.memory && torrent.is_crowded_for(&client);
+        if crowded && torrent.swarm.member(client.peer(&request)).is_none() {
+            request.port = 0;
         }
         let may = Forwarding { to_dht: announceable, to_trackers: announceable && self.relaying };
         let news = torrent.take_announce(now, &client, &request, may, external);
@@ -330,7 +343,7 @@ impl Broker {
             torrent.ask_for_lookup(now, near);
         }
         // A stranger does not get a lookup by waiting that it may not ask for.
-        let may_wait = near || asks || torrent.lookup != Stage::Idle;
+        let may_wait = !crowded && (near || asks || torrent.lookup != Stage::Idle);
         let due = news || asks || torrent.due <= now || torrent.is_listed_late();
         let decision = match refused {
             Some(refusal) => Decision::Now(Err(refusal)),
@@ -395,7 +408,9 @@ impl Broker {
         else {
             return;
         };
-        peers.iter().for_each(|peer| torrent.swarm.find(now, *peer));
+        if self.bytes <= self.memory || torrent.has_near() {
+            peers.iter().for_each(|peer| torrent.swarm.find(now, *peer));
+        }
         self.advance(now, id);
     }
 
@@ -437,6 +452,33 @@ impl Broker {
             }
         }
         self.advance(now, id);
+    }
+
+    /// Has other trackers told of a client that leaves.
+    fn part_with(&mut self, client: &Client, request: &Announce) {
+        let id = request.info_hash;
+        let Some(torrent) = self.torrents.get(&id).filter(|_| request.phase == Phase::Stopped) else { return };
+        if let Some(member) = torrent.swarm.member(client.peer(request)).filter(|member| member.relayed) {
+            self.say_farewell(relay_of(id, member, Phase::Stopped));
+        }
+    }
+
+    /// Other trackers were told of a client that has left.
+    pub fn farewell_finished(&mut self) {
+        self.farewells.under_way = self.farewells.under_way.saturating_sub(1);
+        if let Some(relay) = self.farewells.waiting.pop_front() {
+            self.say_farewell(relay);
+        }
+    }
+
+    fn say_farewell(&mut self, relay: Relay) {
+        let Farewells { waiting, under_way } = &mut self.farewells;
+        if *under_way < RELAYS {
+            *under_way += 1;
+            self.outputs.push_back(Order::Relay(relay));
+        } else if waiting.len() < MAX_FAREWELLS {
+            waiting.push_back(relay);
+        }
     }
 
     /// A metadata request is over.
@@ -593,7 +635,9 @@ impl Broker {
         let most = if client.nearness == Nearness::Remote { Rank::OfStrangers } else { Rank::Near };
         let first = self.order.first().copied().filter(|(rank, ..)| *rank <= most);
         let full = self.torrents.len() >= MAX_TORRENTS;
-        if full && first.is_none() {
+        // Where all that can make room has done so, the rest is busy.
+        let crowded = self.bytes > self.memory && client.nearness == Nearness::Remote;
+        if crowded || (full && first.is_none()) {
             return false;
         }
         let Ok(owner) = self.clients.may_begin(client) else { return false };

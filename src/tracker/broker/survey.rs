@@ -21,6 +21,8 @@ use crate::tracker::swarm::Size;
 
 /// Swarms whose size is remembered.
 const MAX_SURVEYS: usize = 10_000;
+/// Counts that stand in line from which on strangers get no further one: none of theirs would be made in time.
+const MOST_FOR_STRANGERS: usize = 1_000;
 /// Longest time that a count is good. BEP 33 leaves it open; swarms do not change much while a client waits to scrape again.
 const LIFETIME: Duration = Duration::from_secs(10 * 60);
 
@@ -121,19 +123,24 @@ impl Surveys {
         self.scrapes.insert(ticket, scrape);
     }
 
-    /// Takes a scrape out of all that refers to it; a count that nothing else waits for leaves the line.
+    /// Takes a scrape out of all that refers to it.
     fn release(&mut self, ticket: ScrapeTicket) -> Option<Scrape> {
         let scrape = self.scrapes.remove(&ticket)?;
         self.deadlines.remove(&(scrape.deadline, ticket));
         for id in &scrape.ids {
             if let Some(survey) = self.table.get_mut(id) {
                 survey.waiting.retain(|waiting| *waiting != ticket);
-                if survey.waiting.is_empty() {
-                    self.lane.leave(&mut survey.stage);
-                }
             }
+            self.drop_unwanted(id);
         }
         Some(scrape)
+    }
+
+    /// A count that nothing waits for leaves the line.
+    fn drop_unwanted(&mut self, id: &InfoHash) {
+        if let Some(survey) = self.table.get_mut(id).filter(|survey| survey.waiting.is_empty()) {
+            self.lane.leave(&mut survey.stage);
+        }
     }
 }
 
@@ -146,6 +153,9 @@ impl Broker {
         let missing: BTreeSet<InfoHash> = ids.iter().filter(|id| self.surveys.is_under_way(id)).copied().collect();
         self.pump(now);
         if missing.is_empty() || !self.clients.hold(now, &client) {
+            if client.nearness == Nearness::Remote {
+                missing.iter().for_each(|id| self.surveys.drop_unwanted(id));
+            }
             return Scraping::Now(self.files(now, &ids));
         }
         self.tickets += 1;
@@ -205,9 +215,10 @@ impl Broker {
     }
 
     fn count_if_wanted(&mut self, now: Instant, client: &Client, id: InfoHash) {
+        let near = client.nearness != Nearness::Remote;
         let known = self.surveys.is_under_way(&id) || self.surveys.size(now, id).is_some();
-        if !known && self.may_count(now, client, id) && self.clients.may_look_up(now, client) {
-            let near = client.nearness != Nearness::Remote;
+        let room = near || self.surveys.lane.waiting() < MOST_FOR_STRANGERS;
+        if !known && room && self.may_count(now, client, id) && self.clients.may_look_up(now, client) {
             self.surveys.begin(now, id, if near { Priority::NearWaits } else { Priority::StrangerWaits });
         }
     }

@@ -35,8 +35,10 @@ const LAST_LOOK: Duration = Duration::from_millis(1500);
 const ENOUGH: usize = 30;
 /// Time after which a lookup that has not begun is held up by others.
 const WAITS_IN_LINE: Duration = Duration::from_secs(1);
-/// Answers held for one torrent at a time. Each step of the torrent looks at all of them.
-const MAX_HELD_FOR_ONE: usize = 512;
+/// Answers held for one torrent at a time, and those of them for strangers. Each step of the torrent looks at all of them.
+const MAX_HELD_FOR_ONE: (usize, usize) = (512, 256);
+/// Members that a torrent may always have, so that near clients are known to each other also where there is no memory.
+const FEW_MEMBERS: usize = 8;
 /// Longest time that a client is believed to withhold the metadata because the torrent is private.
 const WITHHELD_LIFETIME: Duration = Duration::from_secs(30 * 60);
 /// The first pause before a client is asked again for metadata that it did not have; it doubles, up to 21 minutes. A client
@@ -327,6 +329,11 @@ impl Torrent {
         self.swarm.members().iter().filter(|member| member.nearness != Nearness::Remote)
     }
 
+    /// Whether a near client takes part.
+    pub(super) fn has_near(&self) -> bool {
+        self.near().next().is_some()
+    }
+
     /// The near member that is to be asked for its metadata next, and when: one that was not asked yet, a complete one, the
     /// one that we heard last.
     pub(super) fn next_probe(&self, policy: Policy) -> Option<&Member> {
@@ -408,7 +415,7 @@ impl Torrent {
         let waits = |near: bool| self.held.iter().any(|held| (held.client.nearness != Nearness::Remote) == near);
         if waits(true) {
             Priority::NearWaits
-        } else if self.asked_by_near || self.near().next().is_some() {
+        } else if self.asked_by_near || self.has_near() {
             Priority::Near
         } else if waits(false) {
             Priority::StrangerWaits
@@ -462,7 +469,8 @@ impl Torrent {
         let will_be_asked = member.is_some_and(|member| member.nearness != Nearness::Remote && testimony.is_none());
         let asks = facts.policy != Policy::Always && facts.proof != Some(Proof::Private);
         let gains = gains_by_waiting(client, request, testimony, asks && will_be_asked);
-        let room = self.held.len() < MAX_HELD_FOR_ONE;
+        let stranger = client.nearness == Nearness::Remote;
+        let room = self.held.len() < if stranger { MAX_HELD_FOR_ONE.1 } else { MAX_HELD_FOR_ONE.0 };
         gains && room && self.is_stale(facts.now, facts) && !facts.has_peers(client, peer)
     }
 
@@ -535,6 +543,12 @@ impl Torrent {
             || [self.probe, self.lookup, self.announce, self.relay].iter().any(|stage| stage.is_running())
     }
 
+    /// Whether it takes no more of this client, where no torrent can make room: of a stranger nothing, of a near client what a
+    /// few of them need.
+    pub(super) fn is_crowded_for(&self, client: &Client) -> bool {
+        client.nearness == Nearness::Remote || self.swarm.members().len() >= FEW_MEMBERS
+    }
+
     /// Whether its place in the order of eviction, which may be a minute behind, is to be set anew.
     pub(super) fn is_listed_late(&self) -> bool {
         self.listed == Instant::ZERO || self.touched.since(self.listed) >= Duration::from_secs(60)
@@ -542,7 +556,7 @@ impl Torrent {
 
     /// When it makes room for others.
     pub(super) fn new_rank(&self) -> Rank {
-        let near = self.near().next().is_some();
+        let near = self.has_near();
         match () {
             () if self.is_busy() => Rank::Busy,
             () if near && self.swarm.has_found() => Rank::NearWithFound,

@@ -21,11 +21,15 @@ use crate::tracker::broker::{Decision, Files, ScrapeTicket, Scraping, Ticket};
 use crate::tracker::http::{self, Route};
 use crate::tracker::{Announce, Answer, Failure};
 
-/// What connections may cost: as many as answers that may be held and some; heads of twice the length that a scrape of
-/// all that is answered needs; no body.
+/// Most connections of a gateway with all the memory that it wants: as many as answers that may be held and some.
+const MOST_CONNECTIONS: usize = 5_000;
+/// Memory for each connection, in bytes: the buffers of a head that does not end (29 KiB were measured).
+const CONNECTION_BYTES: usize = 32 << 10;
+
+/// What connections may cost: heads of the length that a scrape of all that is answered needs, and some; no body.
 const LIMITS: Limits = Limits {
-    connections: 5_000,
-    head_bytes: 16 << 10,
+    connections: MOST_CONNECTIONS,
+    head_bytes: 8 << 10,
     body_bytes: 0,
     head_time: Duration::from_secs(15),
     body_time: Duration::from_secs(5),
@@ -34,6 +38,12 @@ const LIMITS: Limits = Limits {
     half_close: true,
 };
 
+/// Connections of a gateway that remembers this number of bytes: they may take about as much again.
+pub(super) const fn most_connections(memory_bytes: usize) -> usize {
+    let most = memory_bytes / CONNECTION_BYTES;
+    if most < MOST_CONNECTIONS { most } else { MOST_CONNECTIONS }
+}
+
 /// Accepts connections until the future is dropped.
 pub(super) async fn serve(shared: &Arc<Shared>, listener: &TcpListener) {
     let of_requests = Arc::clone(shared);
@@ -41,7 +51,8 @@ pub(super) async fn serve(shared: &Arc<Shared>, listener: &TcpListener) {
         let shared = Arc::clone(&of_requests);
         async move { answer(&shared, &caller, request).await }
     };
-    server::serve(listener, LIMITS, |ip| client::is_trusted(&shared.trusted_proxies, ip), handle).await;
+    let limits = Limits { connections: shared.connections, ..LIMITS };
+    server::serve(listener, limits, |ip| client::is_trusted(&shared.trusted_proxies, ip), handle).await;
 }
 
 /// Answers a request: the tracker's own with status 200, because clients show any other status instead of the reason that

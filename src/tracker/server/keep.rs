@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
@@ -76,9 +77,14 @@ impl Monitor {
         let torrents = self.0.with_broker(|broker, now| broker.snapshot(now));
         let saved = Saved { at: unix_seconds(), torrents };
         let path = file.path().to_owned();
-        let writing = tokio::task::spawn_blocking(move || file.replace(&saved.encode()));
-        let source = |error| ReplaceError { what: "write", path, source: io::Error::other(error) };
-        writing.await.map_err(source)?
+        let failed = |source| ReplaceError { what: "start a thread that writes", path, source };
+        // A thread of its own: the runtime waits for ever where the system gives it none.
+        let (done, written) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("save-clients".to_owned());
+        match thread.spawn(move || drop(done.send(file.replace(&saved.encode())))) {
+            Ok(_) => written.await.map_err(|error| failed(io::Error::other(error)))?,
+            Err(error) => Err(failed(error)),
+        }
     }
 }
 

@@ -47,6 +47,7 @@ use crate::engine::random::Random;
 use crate::engine::time::Instant;
 use crate::net::http::page::Name;
 use crate::net::nearness::{self, Site};
+use crate::net::place;
 use crate::net::whole_file::WholeFile;
 use crate::peer::handshake::own_name;
 
@@ -199,6 +200,8 @@ struct Shared {
     trusted_proxies: Vec<nearness::Range>,
     upstream: Arc<upstream::Trackers>,
     names: Vec<HostName>,
+    /// Connections over HTTP at a time.
+    connections: usize,
     probes: Mutex<probe::Budget>,
     connection_ids: ConnectionIds,
     our_peer_id: [u8; 20],
@@ -262,7 +265,11 @@ impl<D: Directory> Gateway<D> {
             trusted_proxies: settings.trusted_proxies,
             upstream: Arc::new(upstream::Trackers::new(settings.upstream)),
             names: settings.names,
-            probes: Mutex::new(probe::Budget::new([local.port()].into_iter().chain(settings.spared_ports))),
+            connections: http::most_connections(settings.memory_bytes),
+            probes: Mutex::new(probe::Budget::new(
+                [local.port()].into_iter().chain(settings.spared_ports),
+                place::is_here,
+            )),
             connection_ids: ConnectionIds::new(random.secret_key()),
             our_peer_id: own_name(random.wire_id().0),
             kept: settings.keep_in.as_deref().map(keep::prepare).transpose()?.map(Arc::new),

@@ -26,6 +26,8 @@ const MOST_HOSTS: usize = 1_000;
 pub(super) struct Budget {
     /// Ports at which we ourselves listen.
     own_ports: BTreeSet<u16>,
+    /// Whether this host has an address.
+    is_here: fn(IpAddr) -> bool,
     /// The start of the period.
     since: Instant,
     /// The ports of each host that were asked in vain in this period.
@@ -36,8 +38,8 @@ impl Budget {
     /// Time after which endpoints that were asked in vain are forgotten.
     const PERIOD: Duration = Duration::from_secs(10 * 60);
 
-    pub(super) fn new(own_ports: impl IntoIterator<Item = u16>) -> Self {
-        Self { own_ports: own_ports.into_iter().collect(), since: Instant::ZERO, in_vain: BTreeMap::new() }
+    pub(super) fn new(own_ports: impl IntoIterator<Item = u16>, is_here: fn(IpAddr) -> bool) -> Self {
+        Self { own_ports: own_ports.into_iter().collect(), is_here, since: Instant::ZERO, in_vain: BTreeMap::new() }
     }
 
     /// Whether the client at `peer` may be asked about `info_hash`; counts it as in vain until [`Budget::answered`].
@@ -45,7 +47,7 @@ impl Budget {
         if now.since(self.since) >= Self::PERIOD {
             (self.since, self.in_vain) = (now, BTreeMap::new());
         }
-        let own = self.own_ports.contains(&peer.port()) && peer.ip().is_loopback();
+        let own = self.own_ports.contains(&peer.port()) && (peer.ip().is_loopback() || (self.is_here)(peer.ip()));
         if own || caution::check(peer, info_hash).is_err() {
             return false;
         }
@@ -101,13 +103,18 @@ mod tests {
 
     const HASH: InfoHash = InfoHash::new([0xab; 20]);
 
+    /// The budget of a gateway at 192.168.1.2.
+    fn fresh() -> Budget {
+        Budget::new([6969, 6880], |ip| ip == IpAddr::from([192, 168, 1, 2]))
+    }
+
     fn peer(text: &str) -> SocketAddr {
         text.parse().unwrap()
     }
 
     #[test]
     fn services_of_the_system_and_our_own_are_not_spoken_to() {
-        let mut budget = Budget::new([6969, 6880]);
+        let mut budget = fresh();
         for (addr, asked) in [
             ("127.0.0.1:22", false),
             ("127.0.0.1:1023", false),
@@ -118,6 +125,9 @@ mod tests {
             ("127.0.0.1:6880", false),
             ("[::1]:6969", false),
             ("192.168.1.9:6969", true),
+            ("192.168.1.2:6969", false),
+            ("192.168.1.2:6880", false),
+            ("192.168.1.2:6881", true),
         ] {
             assert_eq!(budget.may_ask(Instant::ZERO, peer(addr), HASH), asked, "{addr}");
         }
@@ -125,7 +135,7 @@ mod tests {
 
     #[test]
     fn an_infohash_that_is_a_line_of_text_is_not_sent() {
-        let mut budget = Budget::new([6969, 6880]);
+        let mut budget = fresh();
         for (hash, asked) in [
             (b"\r\nflush_all\r\nxxxxxxx", false),
             (b"xxxx\nSHUTDOWN\nyyyyyy", false),
@@ -140,7 +150,7 @@ mod tests {
 
     #[test]
     fn ports_are_not_searched_for_listeners() {
-        let mut budget = Budget::new([6969, 6880]);
+        let mut budget = fresh();
         let asked = |budget: &mut Budget, now| {
             (1024..=u16::MAX)
                 .filter(|port| budget.may_ask(now, SocketAddr::from(([127, 0, 0, 1], *port)), HASH))
@@ -153,7 +163,7 @@ mod tests {
         assert!(budget.may_ask(Instant::ZERO, peer("127.0.0.1:50000"), HASH), "a real client costs nothing");
         assert_eq!(asked(&mut budget, Instant::ZERO + Budget::PERIOD), MOST_IN_VAIN);
         let hosts = (0..2000u32).map(|i| SocketAddr::from(((0x0a00_0000 + i).to_be_bytes(), 5000)));
-        let mut budget = Budget::new([6969, 6880]);
+        let mut budget = fresh();
         assert_eq!(hosts.filter(|peer| budget.may_ask(Instant::ZERO, *peer, HASH)).count(), MOST_HOSTS);
     }
 }

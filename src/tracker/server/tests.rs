@@ -462,3 +462,10 @@ async fn what_is_done_and_refused_is_counted() {
     assert_eq!((stats.scrapes_by_http, stats.refused, stats.pages_refused, stats.malformed), (1, 1, 1, 2));
     assert_eq!((stats.new_clients, stats.lookups, stats.connections_refused), (1, 1, 0));
 }
+
+#[test]
+fn connections_take_no_more_than_the_memory_of_the_gateway() {
+    for (memory, connections) in [(8 << 20, 256), (24 << 20, 768), (1 << 30, 5000)] {
+        assert_eq!(super::http::most_connections(memory), connections);
+    }
+}

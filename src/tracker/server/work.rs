@@ -72,9 +72,10 @@ async fn execute(shared: Arc<Shared>, directory: impl Directory, order: Order) {
             let (id, client) = (relay.info_hash, relay.client);
             let found = |peers: &[_]| shared.with_broker(|broker, now| broker.peers_found(now, id, peers));
             let interval = upstream::announce(&shared.upstream, &relay, found).await;
-            if relay.phase != Phase::Stopped {
-                shared.with_broker(|broker, now| broker.relay_finished(now, id, client, interval));
-            }
+            shared.with_broker(|broker, now| match relay.phase {
+                Phase::Stopped => broker.farewell_finished(),
+                _ => broker.relay_finished(now, id, client, interval),
+            });
         }
         Order::Probe { info_hash, peer, complete } => {
             let verdict = ask(&shared, info_hash, peer, complete).await.unwrap_or_else(|why| {

@@ -118,12 +118,12 @@ fn a_full_swarm_keeps_the_near_and_the_new() {
     swarm.join(member("192.168.1.9:1", Nearness::Lan));
     let ip = |port: u16| format!("{}.{}", port >> 5, port & 31);
     for port in 2..1000u16 {
-        swarm.join(member(&format!("203.0.{}:{port}", ip(port)), Nearness::Remote));
-        swarm.find(Instant::from_secs(port.into()), addr(&format!("198.18.{}:{port}", ip(port))));
+        swarm.join(member(&format!("{}.0.{}:{port}", 60 + port % 50, ip(port)), Nearness::Remote));
+        swarm.find(Instant::from_secs(port.into()), addr(&format!("{}.18.{}:{port}", 60 + port % 50, ip(port))));
     }
     assert_eq!((swarm.members.len(), swarm.found.len()), (MAX_MEMBERS, MAX_FOUND));
     assert!(swarm.member_mut(addr("192.168.1.9:1")).is_some());
-    assert!(swarm.member_mut(addr(&format!("203.0.{}:999", ip(999)))).is_some());
+    assert!(swarm.member_mut(addr(&format!("{}.0.{}:999", 60 + 999 % 50, ip(999)))).is_some());
     assert!(swarm.found.iter().all(|found| found.seen >= Instant::from_secs(500)));
 }
 
@@ -143,7 +143,7 @@ fn an_address_and_a_network_have_a_share_of_a_swarm() {
         swarm.join(member(&format!("203.0.113.{i}:{}", 1000 + i), Nearness::Remote));
         swarm.join(member(&format!("[2001:db8:1:{i:x}::1]:{}", 2000 + i), Nearness::Remote));
     }
-    assert_eq!(swarm.members.len(), 1 + 2 * MEMBERS_PER_NETWORK);
+    assert_eq!(swarm.members.len(), 1 + 2 * MEMBERS_SHARE.owner);
     // One host may run many clients.
     let mut swarm = Swarm::default();
     for port in 1..300u16 {
@@ -235,5 +235,31 @@ proptest! {
         let expected = (1..=count).filter(|i| (i % 3 == 0) == v6).count();
         prop_assert_eq!(seen.len(), expected);
         prop_assert!(seen.iter().all(|peer| Family::of(peer) == family));
+    }
+}
+
+#[test]
+fn no_network_has_all_places_of_what_was_found_or_announced() {
+    let at: [fn(u16) -> SocketAddr; 4] = [
+        |n| SocketAddr::from(([203, 0, 113, (n / 4) as u8], 1 + n)),
+        |n| SocketAddr::from(([203, 1, (n / 4) as u8, (n / 64) as u8], 1 + n)),
+        |n| SocketAddr::new(IpAddr::from([0x2001, 0xdb8, 7, n / 4, 0, 0, 0, 1]), 1 + n),
+        |n| SocketAddr::new(IpAddr::from([0x2001, 0xdb8, n / 4, 0, 0, 0, 0, 1]), 1 + n),
+    ];
+    for (network, share) in at.into_iter().zip([4, 2, 4, 2]) {
+        let honest = |n: u16| SocketAddr::from(([60 + (n / 8) as u8, n as u8, 1, 1], 6881));
+        let mut swarm = Swarm::default();
+        (0..150).for_each(|n| swarm.find(Instant::from_secs(1), honest(n)));
+        (0..1000).for_each(|n| swarm.find(Instant::from_secs(2), network(n)));
+        assert!((0..150).all(|n| swarm.knows(honest(n))), "{}", network(0));
+        assert_eq!(swarm.found.len(), 150 + MAX_FOUND / share, "{}", network(0));
+        let join = |swarm: &mut Swarm, addr: SocketAddr, secs| {
+            let here = "198.51.100.1".parse().unwrap();
+            swarm.join(Member::new(addr, here, Nearness::Remote, [1; 20], Instant::from_secs(secs)));
+        };
+        (0..60).for_each(|n| join(&mut swarm, honest(n), 1));
+        (0..1000).for_each(|n| join(&mut swarm, network(n), 2));
+        assert!((0..60).all(|n| swarm.member(honest(n)).is_some()), "{}", network(0));
+        assert_eq!(swarm.members.len(), 60 + MAX_MEMBERS / share, "{}", network(0));
     }
 }

@@ -174,3 +174,114 @@ fn a_flood_of_infohashes_costs_a_bounded_amount() {
     scene.pass(2 * 3600 * SECOND);
     assert!(scene.broker.load().torrents <= LOOKUPS.0 + 1, "{:?}", scene.broker.load());
 }
+
+#[test]
+fn strangers_who_wait_for_a_torrent_leave_near_clients_their_place_in_it() {
+    let mut scene = Scene::new(Policy::Always);
+    let stranger = |i: u32| {
+        let addr = SocketAddr::new(std::net::Ipv4Addr::from(i.wrapping_mul(0x9e37_79b9)).into(), 4000);
+        Client { addr, transport: Transport::Udp, ..remote() }
+    };
+    for i in 0..2_000 {
+        scene.announce(stranger(i), leech(4000));
+    }
+    assert!(scene.broker.load().held > 200);
+    for port in 1..=200 {
+        scene.held(client("127.0.0.1:40000", Transport::Http), leech(port));
+    }
+}
+
+#[test]
+fn torrents_with_held_answers_do_not_outgrow_the_memory() {
+    // Answers are held for as many torrents as may be; then crowds announce themselves to each of them.
+    const MEMORY: usize = 2 << 20;
+    let mut scene = Scene::new(Policy::Always);
+    scene.broker.set_memory(MEMORY + FIXED_BYTES);
+    let spread = |i: u32| SocketAddr::new(std::net::Ipv4Addr::from(i.wrapping_mul(0x9e37_79b9)).into(), 4000);
+    let stranger = |i: u32| Client { addr: spread(i), transport: Transport::Udp, ..remote() };
+    for round in 0..100 {
+        for i in 0..2_000 {
+            let request = Announce { info_hash: id(i), ..leech(4000) };
+            scene.announce(stranger(2_000 * round + i), request);
+        }
+        assert!(scene.broker.load().bytes <= MEMORY * 11 / 10, "{round}: {:?}", scene.broker.load());
+    }
+    // The own client is served, and those who announced to the same torrents before are still known.
+    let ticket = scene.held(local(), leech(1111));
+    assert!(scene.take_work().iter().any(|work| *work == Order::Lookup(HASH)));
+    scene.found(&peers(3));
+    scene.lookup_ends();
+    let (_, answered, answer) = scene.answers.pop().unwrap();
+    assert_eq!((answered, answer.unwrap().peers.len()), (ticket, 3));
+}
+
+#[test]
+fn counts_that_strangers_wait_for_no_longer_make_room_for_those_of_near_clients() {
+    let mut scene = Scene::new(Policy::Always);
+    let spread = |i: u32| SocketAddr::new(std::net::Ipv4Addr::from(i.wrapping_mul(0x9e37_79b9)).into(), 4000);
+    let stranger = |i: u32| Client { addr: spread(i), transport: Transport::Udp, ..remote() };
+    let scrape_all = |scene: &mut Scene, clients: std::ops::Range<u32>| {
+        for i in clients {
+            let ids: Vec<InfoHash> = (0..30).map(|number| id(1_000_000 + 30 * i + number)).collect();
+            scene.scrape(stranger(i), &ids);
+        }
+    };
+    // More than may wait, so that many are answered at once.
+    scrape_all(&mut scene, 0..5_000);
+    let near = |scene: &mut Scene| {
+        scene.take_work();
+        let held = matches!(scene.scrape(local(), &[HASH]), Scraping::Held(_));
+        held && scene.take_work().contains(&Order::Survey(HASH))
+    };
+    assert!(near(&mut scene), "strangers have not all places");
+    scene.counted(HASH, 1, 1);
+    // They are gone, and so is the work that they wanted.
+    scene.pass(10 * SECOND);
+    scene.take_work();
+    for number in 0..150_000 {
+        scene.broker.survey_finished(scene.now, id(1_000_000 + number), None);
+    }
+    scene.drain();
+    assert_eq!(scene.take_work(), []);
+}
+
+#[test]
+fn a_client_that_leaves_with_all_its_torrents_makes_no_flood_of_farewells() {
+    let mut scene = Scene::new(Policy::Always);
+    scene.broker.relay_to_trackers();
+    let near = client("127.0.0.1:40000", Transport::Udp);
+    for i in 0..3_000 {
+        scene.answered(near, Announce { info_hash: id(i), wanted: Some(0), ..seed(1111) });
+    }
+    let mut told = 0;
+    while told < 3_000 {
+        for work in scene.take_work() {
+            match work {
+                Order::Relay(relay) => {
+                    told += 1;
+                    scene.broker.relay_finished(scene.now, relay.info_hash, relay.client, Some(1800 * SECOND));
+                }
+                Order::Announce { info_hash, .. } => {
+                    scene.broker.announce_finished(scene.now, info_hash, 1111, &[Family::V4], 8);
+                }
+                other => panic!("{other:?}"),
+            }
+            scene.drain();
+        }
+    }
+    for i in 0..3_000 {
+        scene.answered(near, Announce { info_hash: id(i), phase: Phase::Stopped, ..seed(1111) });
+    }
+    let mut farewells = 0;
+    loop {
+        let under_way = scene.take_work().len();
+        assert!(under_way <= RELAYS, "{under_way} at a time");
+        if under_way == 0 {
+            break;
+        }
+        farewells += under_way;
+        (0..under_way).for_each(|_| scene.broker.farewell_finished());
+        scene.drain();
+    }
+    assert_eq!(farewells, RELAYS + MAX_FAREWELLS, "the rest is dropped: trackers forget them");
+}

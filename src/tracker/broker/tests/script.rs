@@ -112,7 +112,7 @@ impl Player {
             Order::Announce { info_hash, client, .. } => {
                 broker.announce_finished(now, info_hash, client.port(), &[Family::V4, Family::V6], count);
             }
-            Order::Relay(relay) if relay.phase == Phase::Stopped => {}
+            Order::Relay(relay) if relay.phase == Phase::Stopped => self.scene.broker.farewell_finished(),
             Order::Relay(relay) => {
                 broker.peers_found(now, relay.info_hash, &peers(count));
                 let interval = (count > 20).then_some(count as u32 * SECOND);
