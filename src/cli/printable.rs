@@ -13,6 +13,11 @@ pub(super) fn printable(text: &str) -> Cow<'_, str> {
     escaped(text, |c| c != '\n' && c != '\t' && is_control(c), |out, c| write!(out, "{}", c.escape_unicode()))
 }
 
+/// The same for text that has to stay on one line.
+pub(super) fn printable_line(text: &str) -> Cow<'_, str> {
+    escaped(text, |c| c != '\t' && is_control(c), |out, c| write!(out, "{}", c.escape_unicode()))
+}
+
 /// A record of JSON with the control characters that JSON itself leaves alone as `\u009b`. They can only stand inside
 /// of its strings, so its meaning stays.
 pub(super) fn printable_json(record: &str) -> Cow<'_, str> {
