@@ -25,7 +25,7 @@ use crate::engine::node::{Command, Event, OwnAnnounce, SlicedSnapshot, Summary};
 use crate::net::clock::unix_seconds;
 use crate::net::driver::{NodeHandle, Request};
 use crate::net::news::Voices;
-use crate::net::persist::DataDir;
+use crate::net::persist::{DataDir, PackedNode, PackedState};
 use crate::net::supervisor::Supervisor;
 
 use self::upkeep::Place;
@@ -405,11 +405,11 @@ impl Dht {
         let (done, written) = oneshot::channel();
         let path = data_dir.path().to_owned();
         let thread = std::thread::Builder::new().name("save".to_owned()).spawn(move || {
-            let mut state = state.unpack();
+            let mut state = state;
             if !silent.is_empty() {
                 keep_of_before(&data_dir, &silent, &mut state);
             }
-            let saved = data_dir.save(&state);
+            let saved = data_dir.save_packed(state);
             // First the folder: another may want to keep it as soon as this is told.
             drop(data_dir);
             let _ = done.send((saved, saving));
@@ -431,40 +431,24 @@ impl Dht {
     /// The nodes that have said nothing: where each was to be bound, and where it was.
     fn silent(&self, state: &PackedState) -> Vec<(SocketAddr, SocketAddr)> {
         let all = self.inner.nodes.iter().map(|node| (node.asked, node.handle.local_addr()));
-        all.filter(|&node| !state.nodes.iter().any(|(asked, bound, _)| (*asked, *bound) == node)).collect()
+        all.filter(|&node| !state.nodes.iter().any(|known| (known.asked, known.bound) == node)).collect()
     }
 
     async fn collect(&self, request: impl Fn(oneshot::Sender<SlicedSnapshot>) -> Request) -> PackedState {
         let mut nodes = Vec::new();
         for node in &self.inner.nodes {
             if let Some(snapshot) = node.handle.ask(&request).await {
-                nodes.push((node.asked, node.handle.local_addr(), snapshot));
+                nodes.push(PackedNode { asked: node.asked, bound: node.handle.local_addr(), snapshot });
             }
         }
-        PackedState { saved_at: unix_seconds(), nodes, waiting: self.inner.waiting.clone() }
-    }
-}
-
-/// The state as the nodes gave it. To unpack a million peers takes a tenth of a second, which no node waits for.
-struct PackedState {
-    saved_at: u64,
-    /// Where each node was to be bound, where it is, and what it holds.
-    nodes: Vec<(SocketAddr, SocketAddr, SlicedSnapshot)>,
-    waiting: Vec<SavedNode>,
-}
-
-impl PackedState {
-    fn unpack(self) -> State {
-        let unpack =
-            |(asked, bound, snapshot): (_, _, SlicedSnapshot)| SavedNode { asked, bound, snapshot: snapshot.unpack() };
-        State { saved_at: self.saved_at, nodes: self.nodes.into_iter().map(unpack).chain(self.waiting).collect() }
+        PackedState { saved_at: unix_seconds(), nodes, others: self.inner.waiting.clone() }
     }
 }
 
 /// Adds to `state` what the folder holds of nodes that have failed since: their identity must not be lost with them.
-fn keep_of_before(data_dir: &DataDir, silent: &[(SocketAddr, SocketAddr)], state: &mut State) {
+fn keep_of_before(data_dir: &DataDir, silent: &[(SocketAddr, SocketAddr)], state: &mut PackedState) {
     if let Ok(Found::State(before)) = look(data_dir.path()) {
-        state.nodes.extend(before.nodes.into_iter().filter(|saved| silent.contains(&(saved.asked, saved.bound))));
+        state.others.extend(before.nodes.into_iter().filter(|saved| silent.contains(&(saved.asked, saved.bound))));
     }
 }
 

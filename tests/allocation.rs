@@ -189,3 +189,49 @@ fn the_measure_sees_allocations() {
     let measured = allocation_counter::measure(|| drop(vec![SWARM; 10]));
     assert_eq!(measured.count_total, 1);
 }
+
+/// A save takes a packed copy of the peers, and never a list of them, nor the whole file.
+#[cfg(feature = "net")]
+#[test]
+fn a_save_takes_little_more_than_the_peers_packed() {
+    use trackerless::engine::node::Snapshot;
+    use trackerless::engine::peers::StoredPeer;
+    use trackerless::net::persist::{DataDir, Found, PackedNode, PackedState, look};
+
+    /// Of each peer in a swarm of its own: the infohash and a place, and the record of seven bytes.
+    const BYTES: u64 = 28 + 7;
+    /// What does not depend on the peers: buffers, and the contacts.
+    const FIXED: u64 = 256 << 10;
+    const PEERS: u32 = 40_000;
+    let stored = |number: u32| {
+        let [a, b, c, d] = number.wrapping_mul(0x9e37_79b9).to_be_bytes();
+        let mut info_hash = [d; 20];
+        info_hash[..4].copy_from_slice(&number.to_be_bytes());
+        let peer = ([60 + a % 60, b, c, d], 6881).into();
+        StoredPeer { info_hash: InfoHash::new(info_hash), peer, seed: false, age: Duration::ZERO }
+    };
+    let saved = Snapshot { peers: (0..PEERS).map(stored).collect(), ..Snapshot::default() };
+    let now = Instant::from_secs(10_000);
+    let config = Config { private_network: true, saved, ..Config::new(Family::V4) };
+    let node = Node::new(config, [7; 32], now);
+    let peers = node.peers().peers() as u64;
+    assert_eq!(peers, u64::from(PEERS));
+    let folder = tempfile::tempdir().unwrap();
+    let kept = DataDir::keep(folder.path()).unwrap();
+    let measured = allocation_counter::measure(|| {
+        let mut snapshot = node.begin_snapshot(now);
+        while node.continue_snapshot(now, &mut snapshot) {}
+        let addr = ([127, 0, 0, 1], 6880).into();
+        let nodes = vec![PackedNode { asked: addr, bound: addr, snapshot }];
+        let saved_at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        kept.save_packed(PackedState { saved_at, nodes, others: Vec::new() }).unwrap();
+    });
+    println!("{} bytes a peer", measured.bytes_max / peers);
+    assert!(measured.bytes_max <= peers * BYTES + FIXED, "{measured:?}");
+    let mut found = Found::Nothing;
+    let measured = allocation_counter::measure(|| found = look(folder.path()).unwrap());
+    println!("{} bytes a peer when they are read", measured.bytes_max / peers);
+    assert!(measured.bytes_max <= peers * 256, "{measured:?}");
+    let Found::State(found) = found else { panic!("no state") };
+    assert_eq!(found.nodes[0].snapshot.peers.len() as u64, peers);
+}

@@ -30,6 +30,9 @@ const REPORT_EVERY: Duration = Duration::from_secs(60 * 60);
 /// Time after which a node that has not joined says so. With a working link it has joined long before.
 const WARN_AFTER: Duration = Duration::from_secs(20);
 
+/// Longest time that what runs beside the node may take to end.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(8);
+
 /// The exit code of a node that a second signal stops before its state is saved.
 const INTERRUPTED: i32 = 130;
 
@@ -192,7 +195,10 @@ async fn stay(
     manager::tell(News::Stops);
     tell(Moment::Stopping);
     exit_on_next(signals);
-    beside.close().await;
+    // Nothing beside the node keeps it from saving its state: where the system gives no thread, what needs one waits for ever.
+    if timeout(CLOSE_PATIENCE, beside.close()).await.is_err() {
+        tracing::warn!("what runs beside the node has not ended in time; what it has not kept yet is lost");
+    }
     // Where a node has failed this says so.
     dht.shutdown().await?;
     tell(Moment::Stopped);

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 
 use super::clock::unix_seconds;
 use super::whole_file::{ReplaceError, WholeFile, name_aside};
-use crate::engine::node::Snapshot;
+use crate::engine::node::{SlicedSnapshot, Snapshot};
 
 pub use format::Unreadable;
 pub use holder::holder;
@@ -74,6 +74,37 @@ pub struct SavedNode {
     pub bound: SocketAddr,
     /// The rest.
     pub snapshot: Snapshot,
+}
+
+/// The state as the nodes gave it. A million peers as a list are a hundred megabytes: they stay packed until they are written.
+#[derive(Debug)]
+pub struct PackedState {
+    /// When it is saved, in seconds since 1970.
+    pub saved_at: u64,
+    /// The nodes.
+    pub nodes: Vec<PackedNode>,
+    /// Nodes of earlier runs, which are kept.
+    pub others: Vec<SavedNode>,
+}
+
+/// One node's share of it.
+#[derive(Debug)]
+pub struct PackedNode {
+    /// The address that was asked for, perhaps with port 0 or the wildcard.
+    pub asked: SocketAddr,
+    /// The address that it is bound to.
+    pub bound: SocketAddr,
+    /// What it holds.
+    pub snapshot: SlicedSnapshot,
+}
+
+impl PackedState {
+    /// The state with its peers as a list.
+    #[must_use]
+    pub fn unpack(self) -> State {
+        let unpack = |PackedNode { asked, bound, snapshot }| SavedNode { asked, bound, snapshot: snapshot.unpack() };
+        State { saved_at: self.saved_at, nodes: self.nodes.into_iter().map(unpack).chain(self.others).collect() }
+    }
 }
 
 /// Why a data folder cannot be used.
@@ -210,6 +241,14 @@ impl DataDir {
     /// The system refuses; the old state is still there then.
     pub fn save(&self, state: &State) -> Result<(), PersistError> {
         Ok(self.state.replace(&state.encode())?)
+    }
+
+    /// Replaces the state, without ever having the whole of it in memory once more.
+    ///
+    /// # Errors
+    /// The system refuses; the old state is still there then.
+    pub fn save_packed(&self, state: PackedState) -> Result<(), PersistError> {
+        Ok(self.state.replace_by(|file| format::write(file, state, &[]))?)
     }
 
     /// The folder.

@@ -63,12 +63,20 @@ impl WholeFile {
     /// # Errors
     /// The system refuses; the file is as it was then.
     pub fn replace(&self, bytes: &[u8]) -> Result<(), ReplaceError> {
+        self.replace_by(|file| file.write_all(bytes))
+    }
+
+    /// Replaces what the file holds by what `write` writes.
+    ///
+    /// # Errors
+    /// The system refuses; the file is as it was then.
+    pub fn replace_by(&self, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), ReplaceError> {
         let mut prepared = self.prepared();
         let place = prepared.iter().position(Option::is_some).unwrap_or(0);
         let temporary = self.temporary(place);
         let usable = prepared[place].take().filter(|file| is_still_at(file, &temporary));
         let written = usable.map_or_else(|| create_private(&temporary), Ok).and_then(|mut file| {
-            file.write_all(bytes)?;
+            write(&mut file)?;
             file.sync_all()
         });
         if let Err(source) = written {

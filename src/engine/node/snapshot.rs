@@ -1,7 +1,7 @@
 //! What a node keeps for its next run.
 //!
 //! A store may hold a million peers. To make a list of them takes a tenth of a second, in which no query is answered; so
-//! they are copied in slices, as they are, and turned into a list by whoever writes them down.
+//! they are copied in slices, as they are, and whoever writes them down does so piece by piece.
 
 use std::time::Duration;
 
@@ -42,6 +42,12 @@ pub struct SlicedSnapshot {
 }
 
 impl SlicedSnapshot {
+    /// All but the peers, and the peers.
+    #[must_use]
+    pub fn into_parts(self) -> (Snapshot, PackedPeers) {
+        (self.rest, self.peers)
+    }
+
     /// The snapshot. Takes a tenth of a second for a million peers.
     #[must_use]
     pub fn unpack(self) -> Snapshot {

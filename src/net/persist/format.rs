@@ -11,14 +11,14 @@
 //! record = compact peer, 4 bytes: seconds since 1970 of its announce, 1 byte: 1 for a seed
 //! ```
 
-use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Cursor, Seek, SeekFrom, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bendy::decoding::{Decoder, DictDecoder, Object};
-use bendy::encoding::{AsString, Encoder, SingleItemEncoder};
+use bendy::encoding::{AsString, Encoder, Error, SingleItemEncoder, SortedDictEncoder};
 
-use super::{SavedNode, State};
+use super::{PackedNode, PackedState, SavedNode, State};
 use crate::engine::contact::{CompactAddr, Contact, Family, decode_addr};
 use crate::engine::id::{InfoHash, NodeId};
 use crate::engine::items::{Item, Mutable, StoredItem, Value};
@@ -28,6 +28,8 @@ use crate::engine::peers::StoredPeer;
 use crate::engine::tokens::{ROTATION, Secrets};
 
 const FORMAT: u64 = 2;
+/// Bytes that are written to the disk at once.
+const WRITTEN_AT_ONCE: usize = 64 << 10;
 /// The beginning of a file with a checksum, whose bytes come next.
 const HEAD: &[u8] = b"d8:checksum4:";
 /// The beginning of a file of version 1.
@@ -69,23 +71,57 @@ impl From<bendy::decoding::Error> for Unreadable {
     }
 }
 
+/// The bytes of a state.
 pub(super) fn encode(state: &State) -> Vec<u8> {
-    let mut encoder = Encoder::new();
-    let written = encoder.emit_dict(|mut top| {
-        top.emit_pair(b"checksum", AsString([0; CHECKSUM]))?;
-        top.emit_pair(b"format", FORMAT)?;
-        top.emit_pair_with(b"nodes", |nodes| {
-            nodes.emit_list(|list| {
-                state.nodes.iter().try_for_each(|node| list.emit_with(|item| encode_node(item, node, state.saved_at)))
-            })
-        })?;
-        top.emit_pair(b"saved", state.saved_at)
-    });
-    let written = written.and_then(|()| encoder.get_output());
-    let mut bytes = written.expect("keys are sorted and the structure is closed");
-    let (head, rest) = bytes.split_at_mut(HEAD.len() + CHECKSUM);
-    head[HEAD.len()..].copy_from_slice(&crc32c::crc32c(rest).to_be_bytes());
-    bytes
+    let mut bytes = Cursor::new(Vec::new());
+    let packed = PackedState { saved_at: state.saved_at, nodes: Vec::new(), others: Vec::new() };
+    write(&mut bytes, packed, &state.nodes).expect("memory takes what is written");
+    bytes.into_inner()
+}
+
+/// Writes a state, piece by piece, so that it is never in memory as a whole: nodes with their peers packed, those that the
+/// state has beside them, and `more`.
+pub(super) fn write(out: &mut (impl Write + Seek), state: PackedState, more: &[SavedNode]) -> io::Result<()> {
+    out.write_all(&[HEAD, &[0; CHECKSUM]].concat())?;
+    let mut summed = Summed { out: BufWriter::with_capacity(WRITTEN_AT_ONCE, &mut *out), sum: 0 };
+    let now = state.saved_at;
+    write!(summed, "6:formati{FORMAT}e5:nodesl")?;
+    for PackedNode { asked, bound, snapshot } in state.nodes {
+        let (rest, peers) = snapshot.into_parts();
+        let peers = peers.into_sorted();
+        write_node(&mut summed, (asked, bound), &rest, now, |out| write_swarms(out, peers.swarms(), now))?;
+    }
+    for SavedNode { asked, bound, snapshot } in state.others.iter().chain(more) {
+        let mut peers: Vec<&StoredPeer> = snapshot.peers.iter().collect();
+        peers.sort_by_key(|stored| stored.info_hash);
+        let swarms = peers.chunk_by(|a, b| a.info_hash == b.info_hash);
+        let swarms = swarms.map(|swarm| (swarm[0].info_hash, swarm.iter().map(|stored| **stored)));
+        write_node(&mut summed, (*asked, *bound), snapshot, now, |out| write_swarms(out, swarms, now))?;
+    }
+    write!(summed, "e5:savedi{now}ee")?;
+    summed.flush()?;
+    let sum = summed.sum;
+    drop(summed);
+    out.seek(SeekFrom::Start(HEAD.len() as u64))?;
+    out.write_all(&sum.to_be_bytes())
+}
+
+/// What is written, and the sum of it.
+struct Summed<W: Write> {
+    out: BufWriter<W>,
+    sum: u32,
+}
+
+impl<W: Write> Write for Summed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.sum = crc32c::crc32c_append(self.sum, &bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 /// Whether a file that begins like this may be a state.
@@ -109,41 +145,71 @@ fn check_sum(bytes: &[u8]) -> Result<(), Unreadable> {
     if sum == crc32c::crc32c(rest).to_be_bytes() { Ok(()) } else { Err(Unreadable::Checksum) }
 }
 
-fn encode_node(item: SingleItemEncoder<'_>, node: &SavedNode, now: u64) -> Result<(), bendy::encoding::Error> {
-    let snapshot = &node.snapshot;
-    item.emit_dict(|mut dict| {
+/// Writes a node: the keys before its items and peers, these one by one, and the keys after them.
+fn write_node(
+    out: &mut impl Write,
+    (asked, bound): (SocketAddr, SocketAddr),
+    snapshot: &Snapshot,
+    now: u64,
+    write_peers: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let before = dict(|dict| {
         dict.emit_pair(b"announced", AsString(own_announces(&snapshot.own_announces, now)))?;
-        dict.emit_pair(b"asked", AsString(CompactAddr::new(&node.asked).as_bytes()))?;
-        dict.emit_pair(b"bound", AsString(CompactAddr::new(&node.bound).as_bytes()))?;
+        dict.emit_pair(b"asked", AsString(CompactAddr::new(&asked).as_bytes()))?;
+        dict.emit_pair(b"bound", AsString(CompactAddr::new(&bound).as_bytes()))?;
         dict.emit_pair(b"contacts", AsString(compact_contacts(&snapshot.contacts)))?;
-        if let Some(id) = snapshot.id {
-            dict.emit_pair(b"id", AsString(id.as_bytes()))?;
-        }
-        dict.emit_pair_with(b"items", |items| {
-            items.emit_list(|list| {
-                snapshot.items.iter().try_for_each(|stored| list.emit_with(|item| encode_item(item, stored, now)))
-            })
-        })?;
-        dict.emit_pair_with(b"peers", |peers| {
-            peers.emit_dict(|mut swarms| {
-                let sorted = records_by_swarm(&snapshot.peers, now);
-                sorted
-                    .iter()
-                    .try_for_each(|(info_hash, records)| swarms.emit_pair(info_hash.as_bytes(), AsString(records)))
-            })
-        })?;
+        snapshot.id.map_or(Ok(()), |id| dict.emit_pair(b"id", AsString(id.as_bytes())))
+    });
+    let after = dict(|dict| {
         if let Some(secrets) = snapshot.secrets {
             dict.emit_pair(b"rotated", now.saturating_sub(snapshot.secrets_age.as_secs()))?;
             dict.emit_pair(b"secrets", AsString([secrets.current, secrets.previous].concat()))?;
         }
-        match snapshot.network_size {
-            Some(size) => dict.emit_pair(b"size", size),
-            None => Ok(()),
-        }
-    })
+        snapshot.network_size.map_or(Ok(()), |size| dict.emit_pair(b"size", size))
+    });
+    out.write_all(before.strip_suffix(b"e").expect("a dictionary"))?;
+    out.write_all(b"5:itemsl")?;
+    for stored in &snapshot.items {
+        out.write_all(&encoded(|item| encode_item(item, stored, now)))?;
+    }
+    out.write_all(b"e5:peersd")?;
+    write_peers(out)?;
+    out.write_all(b"e")?;
+    out.write_all(after.strip_prefix(b"d").expect("a dictionary"))
 }
 
-fn encode_item(item: SingleItemEncoder<'_>, stored: &StoredItem, now: u64) -> Result<(), bendy::encoding::Error> {
+/// Writes swarms, which come in the order of their infohashes; one that comes twice is written once.
+fn write_swarms<P: Iterator<Item = StoredPeer>>(
+    out: &mut dyn Write,
+    swarms: impl Iterator<Item = (InfoHash, P)>,
+    now: u64,
+) -> io::Result<()> {
+    let (mut records, mut last) = (Vec::new(), None);
+    for (info_hash, peers) in swarms {
+        if last.replace(info_hash) == Some(info_hash) {
+            continue;
+        }
+        records.clear();
+        peers.for_each(|stored| push_record(&mut records, &stored, now));
+        out.write_all(b"20:")?;
+        out.write_all(info_hash.as_bytes())?;
+        write!(out, "{}:", records.len())?;
+        out.write_all(&records)?;
+    }
+    Ok(())
+}
+
+fn dict(write: impl FnOnce(&mut SortedDictEncoder<'_>) -> Result<(), Error>) -> Vec<u8> {
+    encoded(|item| item.emit_dict(|mut dict| write(&mut dict)))
+}
+
+fn encoded(write: impl FnOnce(SingleItemEncoder<'_>) -> Result<(), Error>) -> Vec<u8> {
+    let mut encoder = Encoder::new();
+    let written = encoder.emit_with(write).and_then(|()| encoder.get_output());
+    written.expect("keys are sorted and the structure is closed")
+}
+
+fn encode_item(item: SingleItemEncoder<'_>, stored: &StoredItem, now: u64) -> Result<(), Error> {
     let mutable = match &stored.item {
         Item::Immutable(_) => None,
         Item::Mutable(mutable) => Some(mutable),
@@ -187,15 +253,10 @@ fn compact_contacts(contacts: &[Contact]) -> Vec<u8> {
     bytes
 }
 
-fn records_by_swarm(peers: &[StoredPeer], now: u64) -> BTreeMap<InfoHash, Vec<u8>> {
-    let mut swarms: BTreeMap<InfoHash, Vec<u8>> = BTreeMap::new();
-    for stored in peers {
-        let records = swarms.entry(stored.info_hash).or_default();
-        records.extend_from_slice(CompactAddr::new(&stored.peer).as_bytes());
-        records.extend_from_slice(&seconds(now.saturating_sub(stored.age.as_secs())));
-        records.push(u8::from(stored.seed));
-    }
-    swarms
+fn push_record(records: &mut Vec<u8>, stored: &StoredPeer, now: u64) {
+    records.extend_from_slice(CompactAddr::new(&stored.peer).as_bytes());
+    records.extend_from_slice(&seconds(now.saturating_sub(stored.age.as_secs())));
+    records.push(u8::from(stored.seed));
 }
 
 /// Reads a state at `now`, leaving out what has expired since it was saved.
@@ -467,6 +528,27 @@ mod tests {
         );
         assert_eq!((later(1000).peers, later(1000).secrets), (vec![peer(1000)], None));
         assert_eq!((later(1000).items, later(1000).own_announces), (vec![item(6200)], vec![announce(1000)]));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_makes_nothing_older_or_younger_than_it_may_be() {
+        let peer = |age| StoredPeer {
+            info_hash: InfoHash::from([1; 20]),
+            peer: ([9, 9, 9, 9], 9).into(),
+            seed: false,
+            age: Duration::from_secs(age),
+        };
+        let secrets = Some(Secrets { current: [1; 16], previous: [2; 16] });
+        let addr = ([0, 0, 0, 0], 6880).into();
+        let snapshot = Snapshot { peers: vec![peer(60), peer(2000)], secrets, ..Snapshot::default() };
+        let nodes = vec![SavedNode { asked: addr, bound: addr, snapshot }];
+        let bytes = encode(&State { saved_at: 1_700_000_000, nodes });
+        // Set back by years: as if it were new, and so for one more life at the most.
+        let back = decode(&bytes, 1_000_000_000).expect("readable").nodes.remove(0).snapshot;
+        assert_eq!((back.peers, back.secrets_age), (vec![peer(0), peer(0)], Duration::ZERO));
+        // Set forward by years: as if it were long gone.
+        let forward = decode(&bytes, 4_000_000_000).expect("readable").nodes.remove(0).snapshot;
+        assert_eq!((forward.peers, forward.secrets), (vec![], None));
     }
 
     fn small_state() -> State {

@@ -350,3 +350,38 @@ impl Name {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the kernel does between writing and reading is left out, so that Miri can run this.
+    #[test]
+    fn what_is_written_into_slots_is_read_from_them() {
+        let mut batch = Batch::new();
+        let addr = |slot: usize| -> SocketAddr {
+            let low = slot as u8;
+            if slot.is_multiple_of(2) {
+                ([203, 0, 113, low], 6881).into()
+            } else {
+                ([0x2001, 0xdb8, 0, 0, 0, 0, 0, slot as u16], 7).into()
+            }
+        };
+        let payload = |slot: usize| vec![slot as u8; slot * MAX_DATAGRAM / BATCH + 1];
+        for slot in 0..BATCH {
+            let from = (slot % 3 > 0).then_some(addr(slot).ip());
+            batch.fill(slot, from, addr(slot), &payload(slot)[..]);
+            // SAFETY: the block is live and `batch` is its only owner; indexing checks `slot`.
+            unsafe { (*batch.slots.as_ptr()).headers[slot].msg_len = payload(slot).len() as _ };
+        }
+        // The block is the same from whichever thread it is used.
+        let mut batch = std::thread::spawn(move || batch).join().unwrap();
+        for slot in 0..BATCH {
+            let own = (slot % 3 > 0).then_some(addr(slot).ip());
+            assert_eq!(batch.datagram(slot), Some((addr(slot), own, &payload(slot)[..])));
+        }
+        // SAFETY: as above.
+        unsafe { (*batch.slots.as_ptr()).headers[0].msg_hdr.msg_flags = libc::MSG_TRUNC };
+        assert_eq!(batch.datagram(0), None);
+    }
+}
