@@ -327,6 +327,8 @@ fn refused(stats: &Stats) -> Vec<Named> {
         ("swarm_displaced", stats.displaced_swarms),
         ("contact", stats.entries_refused),
         ("answer_not_counted", stats.answers_not_counted),
+        ("peer_not_reported", stats.peers_not_reported),
+        ("lookup_cut_short", stats.lookups_cut_short),
         ("unmatched", stats.unmatched),
     ])
 }

@@ -118,6 +118,12 @@ impl Lookup {
         self
     }
 
+    /// Whether it has asked as often as it may.
+    #[must_use]
+    pub const fn is_cut_short(&self) -> bool {
+        self.asked >= QUERIES_PER_LOOKUP
+    }
+
     /// What it looks for.
     #[must_use]
     pub const fn target(&self) -> &Id {

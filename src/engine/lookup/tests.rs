@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::*;
-use crate::engine::limits::{CANDIDATES, LOOKUP_SHARE};
+use crate::engine::limits::{CANDIDATES, FAR_COPIES, LOOKUP_SHARE, SILENT_PER_TELLER};
 use crate::engine::random::Random;
 use proptest::prelude::*;
 
@@ -519,4 +519,57 @@ fn a_node_without_room_fills_no_place_and_a_farther_one_is_asked() {
     let places: Vec<_> = lookup.places(K).into_iter().copied().collect();
     let expected: Vec<_> = [1, 2, 4, 5, 6, 7, 8, 9].map(|index| contacts[index]).to_vec();
     assert_eq!(places, expected);
+}
+
+/// Whom a lookup that knows no more than it was told asks next.
+fn next_asked(lookup: &mut Lookup) -> Option<Contact> {
+    loop {
+        match lookup.step(Instant::ZERO) {
+            Step::Ask(contact) => return Some(contact),
+            Step::Starved => {}
+            Step::Wait(_) | Step::Done => return None,
+        }
+    }
+}
+
+#[test]
+fn what_a_contact_names_is_asked_last_once_much_of_it_was_silent() {
+    let mut random = Random::new([4; 32]);
+    let mut lookup = Lookup::new(Id::ZERO, &Rules::MAINLINE, None);
+    let mut named = |first: u8, n: u8| {
+        let mut id = random.wire_id();
+        id.0[0] = first;
+        Contact { id, addr: ([50 + n, first, 1, 1], 6881).into() }
+    };
+    let (near, far): (Vec<Contact>, Vec<Contact>) = (0..20).map(|n| (named(0, n), named(0x80, n + 30))).unzip();
+    let [liar, honest] = [1, 2].map(|n| SocketAddr::from(([9, n, 1, 1], 6881)));
+    near.iter().for_each(|contact| lookup.hear(*contact, Origin::Heard { hops: 1 }, &liar));
+    far.iter().for_each(|contact| lookup.hear(*contact, Origin::Heard { hops: 1 }, &honest));
+    let mut asked = Vec::new();
+    while let Some(contact) = next_asked(&mut lookup) {
+        asked.push(contact);
+        match near.contains(&contact) {
+            true => lookup.failed(&contact.addr),
+            false => drop(lookup.answered(&contact.addr, &contact.id, Some(b"t"))),
+        }
+    }
+    let silent = asked.iter().take_while(|contact| near.contains(contact)).count();
+    assert_eq!(silent, SILENT_PER_TELLER, "{asked:?}");
+    assert!(asked.iter().filter(|contact| far.contains(contact)).count() >= K, "{asked:?}");
+}
+
+#[test]
+fn of_eight_copies_two_go_beside_the_closest_nodes() {
+    let mut random = Random::new([5; 32]);
+    let lots = KeyedHash::new(&mut random);
+    let mut lookup = Lookup::new(Id::ZERO, &Rules::MAINLINE, None).spreading(lots);
+    let known: Vec<Contact> =
+        (1..=24).map(|n| Contact { id: Id([n; 20]), addr: ([100 + n, 9, 9, 9], 1).into() }).collect();
+    known.iter().for_each(|contact| lookup.add(*contact, Origin::Own));
+    while let Some(contact) = next_asked(&mut lookup) {
+        lookup.answered(&contact.addr, &contact.id, Some(b"t"));
+    }
+    let places = lookup.places(K);
+    let beside = places.iter().filter(|contact| !known[..K].contains(contact)).count();
+    assert_eq!((places.len(), beside), (K, FAR_COPIES));
 }

@@ -214,7 +214,9 @@ impl Node {
         let Some(operation) = self.operations.get_mut(&op) else { return };
         let mut new = Vec::new();
         for peer in peers.filter(|peer| rules.admits(peer)) {
-            if operation.seen.len() < PEERS_PER_LOOKUP && operation.seen.insert(peer) {
+            if operation.seen.len() >= PEERS_PER_LOOKUP {
+                self.stats.peers_not_reported += u64::from(!operation.seen.contains(&peer));
+            } else if operation.seen.insert(peer) {
                 new.push(peer);
             }
         }

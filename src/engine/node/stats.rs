@@ -47,6 +47,10 @@ pub struct Stats {
     pub newcomers_dropped: u64,
     /// Answers that did not count in their lookup: given under another id, or their network has its share.
     pub answers_not_counted: u64,
+    /// Peers that lookups heard of and did not report, because they had reported as many as any client needs.
+    pub peers_not_reported: u64,
+    /// Lookups that ended because they had asked as often as they may.
+    pub lookups_cut_short: u64,
     /// Keys that nodes crowded around, so that their whole region was searched.
     pub keys_under_alarm: u64,
     /// Searches of the region of a key, because of an alarm or because the closest nodes had nothing.

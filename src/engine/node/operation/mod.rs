@@ -388,6 +388,7 @@ impl Node {
         summary.closest = operation.lookup.closest().take(K).copied().collect();
         summary.elapsed = now.since(operation.started);
         self.stats.keys_under_alarm += u64::from(summary.alarm);
+        self.stats.lookups_cut_short += u64::from(operation.lookup.is_cut_short());
         tracing::debug!(
             goal = operation.goal.name(),
             %target,
