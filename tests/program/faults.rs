@@ -13,6 +13,9 @@ use super::harness::Home;
 /// Rounds of a node that is killed; `TRACKERLESS_KILL_ROUNDS=200` by hand.
 const KILL_ROUNDS: u32 = 20;
 
+/// A user that owns nothing.
+const NOBODY: u32 = 65_534;
+
 /// Peers that the node stores, so that a save takes a moment.
 const PEERS: u16 = 2_000;
 
@@ -21,13 +24,13 @@ fn signal(name: &str, pid: u32) {
 }
 
 /// A client of the DHT: queries with numbers of their own, sent again until they are answered.
-struct Client {
+pub struct Client {
     socket: UdpSocket,
     transaction: u16,
 }
 
 impl Client {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         Self { socket, transaction: 0 }
@@ -51,12 +54,12 @@ impl Client {
         panic!("{node} does not answer")
     }
 
-    fn ping(&mut self, node: &str) {
+    pub fn ping(&mut self, node: &str) {
         self.ask(node, b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping");
     }
 
     /// Announces this many peers, each of a torrent of its own.
-    fn announce_peers(&mut self, node: &str, count: u16) {
+    pub fn announce_peers(&mut self, node: &str, count: u16) {
         for index in 0..count {
             let mut infohash = [b'h'; 20];
             infohash[..2].copy_from_slice(&index.to_be_bytes());
@@ -114,6 +117,51 @@ fn a_node_that_is_killed_keeps_its_state_whatever_the_moment() {
     let names: Vec<_> = names.collect();
     assert!(names.iter().all(|name| !name.to_string_lossy().contains("damaged")), "{names:?}");
     assert_eq!(Daemon::start(&home, "data", &[]).id, id);
+}
+
+/// A node that may have no further thread, of a user of its own where the tests are root's: root may have as many as it likes.
+/// It ends all the same, and what was saved before is still there.
+#[test]
+fn a_node_that_gets_no_thread_for_its_last_save_says_so_and_ends() {
+    let home = Home::new();
+    std::fs::create_dir(home.path().join("data")).unwrap();
+    let run = home.command(&[
+        "run",
+        "--json",
+        "--lan",
+        "--gateway",
+        "127.0.0.1:0",
+        "--data-dir",
+        "data",
+        "--bind",
+        "127.0.0.1:0",
+    ]);
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|about| std::os::unix::fs::MetadataExt::uid(&about) == 0);
+    let of_user = |program: &str| {
+        let mut command = Command::new(if is_root { "setpriv" } else { "env" });
+        if is_root {
+            command.args([format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"), "--clear-groups".to_owned()]);
+        }
+        command.arg(program);
+        command
+    };
+    if is_root {
+        for path in [home.path(), &home.path().join("data")] {
+            std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+    }
+    let mut command = of_user(run.get_program().to_str().expect("text"));
+    command.args(run.get_args()).current_dir(home.path()).env("HOME", home.path());
+    let node = Daemon::spawn(command);
+    let (id, address) = (node.id.clone(), node.address.clone());
+    Client::new().announce_peers(&address, 10);
+    let limited = of_user("prlimit").args(["--nproc=1", "--pid", &node.pid().to_string()]).status().unwrap();
+    assert!(limited.success());
+    let (code, log) = node.stop("TERM");
+    assert_eq!(code, Some(2), "{log}");
+    assert!(log.contains("start a thread that writes") && log.contains("cure: ") && !log.contains("panicked"), "{log}");
+    let status = home.run(&["status", "--json", "--data-dir", "data"]).expect_code(0).json().remove(0);
+    assert_eq!(status["addresses"][0]["id"], *id, "what was saved at the start: {status}");
 }
 
 /// The only child of a process, once it has one.

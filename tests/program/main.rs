@@ -23,6 +23,7 @@ mod names;
 mod network;
 mod outputs;
 mod places;
+mod power;
 mod running;
 mod shell;
 mod targets;

@@ -138,3 +138,34 @@ fn a_family_that_is_absent_at_the_start_is_served_when_it_appears() {
     assert!(fitting.is_some(), "its id does not fit");
     drop(node);
 }
+
+/// A firewall that refuses what is sent (EPERM), a queue without room (ENOBUFS), a cable that is pulled: the node is there
+/// again when they are over.
+#[test]
+fn a_node_outlives_a_network_that_fails() {
+    let Some((ours, other)) = two_hosts() else { return };
+    let home = Home::new();
+    let flags = ["--data-dir", "ours", "--bind", "198.18.1.1:6881", "--bootstrap", "198.18.1.2:6881"];
+    let mut node = ours.node(&home, &flags);
+    let _other = other.node(&home, &["--data-dir", "other", "--bind", "198.18.1.2:6881"]);
+    node.wait_for("ready");
+    let id = other.ping(&home, "198.18.1.1:6881");
+    let question = "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe";
+    let ask = format!("bash -c 'for i in $(seq 40); do echo -n {question} >/dev/udp/198.18.1.1/6881; done' || true");
+    for (fault, cure) in [
+        (
+            "nft add table ip f && nft add chain ip f out '{ type filter hook output priority 0; policy drop; }'",
+            "nft delete table ip f",
+        ),
+        ("tc qdisc add dev net root tbf rate 1kbit burst 100 limit 100", "tc qdisc del dev net root"),
+        ("ip link set net down", "ip link set net up && ip route add default via 198.18.1.2"),
+    ] {
+        ours.sh(fault);
+        // What it is asked it answers, and that fails.
+        other.sh(&ask);
+        ours.sh(cure);
+        assert_eq!(other.ping(&home, "198.18.1.1:6881"), id, "after {fault}");
+    }
+    let (code, log) = node.stop("TERM");
+    assert_eq!(code, Some(0), "{log}");
+}
