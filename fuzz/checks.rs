@@ -1,6 +1,7 @@
 //! What each fuzz target checks. The same functions replay the seeds as ordinary tests (`tests/fuzz_seeds.rs`), so
 //! that the targets are exercised, and keep compiling, without a fuzzer.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use trackerless::engine::contact::Family;
 use trackerless::engine::id::{Id, InfoHash, Target};
 use trackerless::engine::items::{Item, Value as ItemValue};
 use trackerless::engine::krpc::encode::MAX_DATAGRAM;
-use trackerless::engine::krpc::{Kind, MAX_CONTACTS, Message};
+use trackerless::engine::krpc::{Kind, MAX_CONTACTS, Message, Method, Response};
 use trackerless::engine::node::{Config, Node, OpId, Output};
 use trackerless::engine::time::Instant;
 
@@ -95,7 +96,8 @@ fn walk_bendy(object: Object<'_, '_>, out: &mut Vec<Token>) -> Result<(), bendy:
 }
 
 /// A script of operations on a node that talks to itself and to an adversary. Each byte is an opcode, some take the
-/// bytes that follow; every query that the node sends may be answered, altered, or dropped by the script.
+/// bytes that follow; every query that the node sends may be answered, altered, or dropped by the script. Beside it runs a
+/// [`Model`] of what it may say.
 pub fn node(script: &[u8]) {
     let mut harness = Harness::new();
     let mut script = script.iter().copied();
@@ -138,11 +140,55 @@ fn addr(byte: u8) -> SocketAddr {
     ([10, 0, byte, 1], 6881).into()
 }
 
+/// Time for which a token is surely good, and after which it is surely not.
+const TOKEN_LIVES: (Duration, Duration) = (Duration::from_mins(5), Duration::from_mins(10));
+/// Time after which a peer is surely not handed out any more: its lifetime, and what it takes to look at all of a small store.
+const PEER_LIVES: Duration = Duration::from_mins(50);
+
+/// What a node may know, kept by the simplest means: those who have answered it, the tokens that it gave, the peers that
+/// were announced to it.
+#[derive(Default)]
+struct Model {
+    answered: BTreeSet<(Id, SocketAddr)>,
+    tokens: BTreeMap<(SocketAddr, InfoHash), (Vec<u8>, Instant)>,
+    peers: BTreeMap<(InfoHash, SocketAddr), Instant>,
+}
+
+impl Model {
+    /// Notes what a datagram can have told the node, be it genuine or not.
+    fn hear(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
+        match Message::decode(bytes).map(|message| message.kind) {
+            Ok(Kind::Response(response)) => drop(self.answered.insert((response.id, from))),
+            Ok(Kind::Query(query)) => {
+                if let Method::AnnouncePeer { info_hash, port, .. } = query.method {
+                    let peer = SocketAddr::new(from.ip(), port.unwrap_or(from.port()));
+                    self.peers.insert((info_hash, peer), now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Checks what the node answers: contacts that have answered it, and peers that were announced and live.
+    fn check(&self, now: Instant, info_hash: InfoHash, response: &Response<'_>) {
+        for contact in response.contacts(Family::V4) {
+            assert!(self.answered.contains(&(contact.id, contact.addr)), "{contact:?} has never answered");
+        }
+        for peer in response.values.iter() {
+            let announced = self.peers.get(&(info_hash, peer)).expect("a peer that was announced");
+            assert!(now.since(*announced) < PEER_LIVES, "{peer} is gone");
+        }
+    }
+}
+
 struct Harness {
     node: Node,
     now: Instant,
     asked: Vec<(SocketAddr, Vec<u8>)>,
+    /// Replies of the node since they were last looked at.
+    replies: Vec<(SocketAddr, Vec<u8>)>,
     operations: Vec<OpId>,
+    model: Model,
 }
 
 impl Harness {
@@ -152,7 +198,9 @@ impl Harness {
             node: Node::new(config, [1; 32], Instant::ZERO),
             now: Instant::ZERO,
             asked: Vec::new(),
+            replies: Vec::new(),
             operations: Vec::new(),
+            model: Model::default(),
         };
         harness.drain();
         harness
@@ -163,8 +211,9 @@ impl Harness {
             match self.node.poll_output() {
                 Output::Transmit { to, payload } => {
                     assert!(payload.len() <= MAX_DATAGRAM, "a datagram exceeds its cap");
-                    if let Ok(Message { kind: Kind::Query(_), .. }) = Message::decode(payload) {
-                        self.asked.push((to, payload.to_vec()));
+                    match Message::decode(payload) {
+                        Ok(Message { kind: Kind::Query(_), .. }) => self.asked.push((to, payload.to_vec())),
+                        _ => self.replies.push((to, payload.to_vec())),
                     }
                 }
                 Output::Event(_) => {}
@@ -208,6 +257,7 @@ impl Harness {
     }
 
     fn receive(&mut self, from: SocketAddr, bytes: &[u8]) {
+        self.model.hear(self.now, from, bytes);
         self.node.handle_datagram(self.now, from, bytes);
         self.drain();
     }
@@ -234,16 +284,52 @@ impl Harness {
         self.receive(to, &reply);
     }
 
-    /// Asks the node something as the contact `who` would.
+    /// Asks the node something as the contact `who` would: with a token that it has, if it has one.
     fn ask(&mut self, who: u8, what: u8) {
+        let (from, info_hash) = (addr(who), InfoHash(id(what % 8)));
+        let known = self.model.tokens.get(&(from, info_hash)).cloned();
+        let token = known.as_ref().map_or(&b"........"[..], |(token, _)| token);
         let mut query = b"d1:ad2:id20:".to_vec();
         query.extend(id(who).0);
         query.extend(b"9:info_hash20:");
-        query.extend(id(what % 8).0);
-        query.extend(b"4:porti1e5:token8:........e1:q");
+        query.extend(info_hash.as_bytes());
+        query.extend(format!("4:porti1e5:token{}:", token.len()).bytes());
+        query.extend(token);
+        query.extend(b"e1:q");
         let methods = ["4:ping", "9:find_node", "9:get_peers", "13:announce_peer"];
-        query.extend(methods[usize::from(what) % methods.len()].bytes());
+        let method = methods[usize::from(what) % methods.len()];
+        query.extend(method.bytes());
         query.extend(b"1:t2:xx1:y1:qe");
-        self.receive(addr(who), &query);
+        // Whether it is stored is up to its token: the model learns of it only if it may be.
+        let peer = (info_hash, SocketAddr::new(from.ip(), 1));
+        let before = self.model.peers.get(&peer).copied();
+        self.replies.clear();
+        self.receive(from, &query);
+        let replies = std::mem::take(&mut self.replies);
+        let [(to, reply)] = &replies[..] else { panic!("a query is answered once, not {} times", replies.len()) };
+        let reply = Message::decode(reply).expect("a reply");
+        assert_eq!((*to, reply.transaction), (from, &b"xx"[..]));
+        let age = known.map(|(_, given)| self.now.since(given));
+        match (method, reply.kind) {
+            ("13:announce_peer", Kind::Response(_)) => {
+                assert!(age.is_some_and(|age| age < TOKEN_LIVES.1), "stored with a token that is {age:?} old");
+            }
+            ("13:announce_peer", Kind::Error(code)) => {
+                assert!(code != 203 || age.is_none_or(|age| age >= TOKEN_LIVES.0), "a token of {age:?} is refused");
+                match before {
+                    Some(before) => self.model.peers.insert(peer, before),
+                    None => self.model.peers.remove(&peer),
+                };
+            }
+            // `find_node` wants a target, and gets an error.
+            (_, Kind::Error(code)) => assert_eq!((method, code), ("9:find_node", 203)),
+            (_, Kind::Response(response)) => {
+                self.model.check(self.now, info_hash, &response);
+                if let Some(token) = response.token {
+                    self.model.tokens.insert((from, info_hash), (token.to_vec(), self.now));
+                }
+            }
+            (_, kind) => panic!("no reply: {kind:?}"),
+        }
     }
 }
