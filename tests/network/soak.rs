@@ -22,5 +22,6 @@ fn hours_of_everything_leave_nothing_stuck_and_nothing_growing() {
     }
     // Peers live for 45 minutes: from the first hour on as many go as come.
     assert!(hours[2].peers <= 1.3 * hours[1].peers + 5.0, "{hours:?}");
+    assert!(hours[2].cached <= 2048.0, "{hours:?}");
     assert!(hours[2].contacts <= 1.1 * hours[1].contacts + 5.0, "{hours:?}");
 }

@@ -419,6 +419,12 @@ impl Node {
         self.size.nodes()
     }
 
+    /// Number of contacts in its passive cache.
+    #[must_use]
+    pub fn cached(&self) -> usize {
+        self.cache.len()
+    }
+
     /// What others stored with it.
     #[must_use]
     pub const fn peers(&self) -> &PeerStore {

@@ -52,6 +52,8 @@ pub struct Hour {
     /// What a steady node holds, on average: contacts in its table, and peers of its swarms.
     pub contacts: f64,
     pub peers: f64,
+    /// What the passive cache of a member holds, on average: it fills for days, up to its bound.
+    pub cached: f64,
 }
 
 /// A running soak.
@@ -132,6 +134,7 @@ impl Soak {
             unfinished,
             contacts: self.mean(|node| node.entries().count()),
             peers: self.mean(|node| node.peers().peers()),
+            cached: self.cached(),
         };
         self.before = after;
         hour
@@ -168,6 +171,12 @@ impl Soak {
 
     fn stats(&self) -> Vec<Stats> {
         self.nodes().map(|node| *node.stats()).collect()
+    }
+
+    fn cached(&self) -> f64 {
+        let members = self.network.members();
+        let nodes = members.iter().filter_map(|&member| self.network.node(member));
+        nodes.map(Node::cached).sum::<usize>() as f64 / members.len() as f64
     }
 
     fn mean(&self, count: impl Fn(&Node) -> usize) -> f64 {
