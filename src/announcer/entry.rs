@@ -146,7 +146,11 @@ impl Entry {
             ListedBy { source: Arc::clone(source), port: port.filter(|port| *port > 0), complete, ipv4_only, state };
         match self.listed.iter_mut().find(|other| other.source == *source) {
             Some(known) => *known = by,
-            None => self.listed.push(by),
+            None => {
+                // Nearly every infohash has one source: no room for four.
+                self.listed.reserve_exact(1);
+                self.listed.push(by);
+            }
         }
     }
 

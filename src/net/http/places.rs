@@ -1,5 +1,8 @@
 //! How many connections each owner of addresses may have.
 //!
+//! Strangers never have all places: a quarter is left to this host and its local network, whose clients would otherwise not
+//! even be accepted while strangers wait for their answers.
+//!
 //! Connections are counted at two levels ([`Level`]): of one site, and of one owner. The allowance of each may be exceeded to twice its size for a moment,
 //! because clients open many connections at once and close them soon; then connections that pause make room.
 
@@ -7,6 +10,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use crate::engine::contact::is_local;
 use crate::engine::owner::{Level, network};
 
 /// Connections that pause and are kept for one site: an IPv4 address, an IPv6 /64.
@@ -24,6 +28,8 @@ pub(super) struct Places {
 #[derive(Debug, Default)]
 struct Counts {
     all: usize,
+    /// Those of addresses that are not local.
+    strangers: usize,
     /// Open connections of each owner that has any, so no more owners than connections.
     owners: BTreeMap<Owner, usize>,
     /// The system has no file descriptor left.
@@ -35,6 +41,7 @@ struct Counts {
 pub(super) struct Place {
     places: Arc<Places>,
     owners: Option<[Owner; 2]>,
+    stranger: bool,
     given_up: bool,
 }
 
@@ -72,26 +79,37 @@ impl Places {
         self.counts().short = short;
     }
 
-    /// A place for a connection of `ip`, or of no owner that is counted; `None` if it has as many as it may.
+    /// Places that strangers may have.
+    const fn for_strangers(&self) -> usize {
+        self.most - self.most / 4
+    }
+
+    /// A place for a connection of `ip`, or of no owner that is counted; `None` if it has as many as it may, or is a stranger
+    /// and strangers have.
     pub(super) fn enter(self: &Arc<Self>, ip: Option<IpAddr>) -> Option<Place> {
-        let owners = ip.map(Owner::both);
+        let (owners, stranger) = (ip.map(Owner::both), ip.is_some_and(|ip| !is_local(ip)));
         let mut counts = self.counts();
+        if stranger && counts.strangers >= self.for_strangers() {
+            return None;
+        }
         let of = |owner: &Owner| counts.owners.get(owner).copied().unwrap_or(0);
         if owners.iter().flatten().any(|owner| of(owner) >= 2 * owner.allowance()) {
             return None;
         }
         counts.all += 1;
+        counts.strangers += usize::from(stranger);
         for owner in owners.into_iter().flatten() {
             *counts.owners.entry(owner).or_default() += 1;
         }
-        Some(Place { places: Arc::clone(self), owners, given_up: false })
+        Some(Place { places: Arc::clone(self), owners, stranger, given_up: false })
     }
 }
 
 impl Counts {
-    fn leave(&mut self, owners: Option<[Owner; 2]>) {
+    fn leave(&mut self, place: &Place) {
         self.all -= 1;
-        for owner in owners.into_iter().flatten() {
+        self.strangers -= usize::from(place.stranger);
+        for owner in place.owners.into_iter().flatten() {
             if let Some(count) = self.owners.get_mut(&owner) {
                 *count -= 1;
                 if *count == 0 {
@@ -101,10 +119,15 @@ impl Counts {
         }
     }
 
-    /// Whether an owner has more connections than it may keep, or all of them together are nearly as many as there may be.
-    fn is_crowded(&self, owners: Option<[Owner; 2]>, most: usize) -> bool {
+    /// Whether an owner has more connections than it may keep, or all of them together, or all strangers, have nearly as many
+    /// as they may.
+    fn is_crowded(&self, place: &Place) -> bool {
         let over = |owner: Owner| self.owners.get(&owner).is_some_and(|count| *count > owner.allowance());
-        self.short || self.all > most - most / 10 || owners.into_iter().flatten().any(over)
+        let nearly = |count: usize, most: usize| count > most - most / 10;
+        self.short
+            || nearly(self.all, place.places.most)
+            || (place.stranger && nearly(self.strangers, place.places.for_strangers()))
+            || place.owners.into_iter().flatten().any(over)
     }
 }
 
@@ -112,10 +135,12 @@ impl Place {
     /// Frees the place of a connection that pauses if others need it; whether it did.
     pub(super) fn give_up(&mut self) -> bool {
         let mut counts = self.places.counts();
-        if !self.given_up && counts.is_crowded(self.owners, self.places.most) {
-            counts.leave(self.owners);
-            self.given_up = true;
+        let gives_up = !self.given_up && counts.is_crowded(self);
+        if gives_up {
+            counts.leave(self);
         }
+        drop(counts);
+        self.given_up |= gives_up;
         self.given_up
     }
 }
@@ -123,7 +148,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         if !self.given_up {
-            self.places.counts().leave(self.owners);
+            self.places.counts().leave(self);
         }
     }
 }
@@ -156,6 +181,22 @@ mod tests {
         assert_eq!(enter_all(&places, ["198.51.100.1".to_owned()]).len(), 1);
         drop((one, neighbours, customer, host));
         assert!(places.counts().owners.is_empty() && places.counts().all == 0);
+    }
+
+    #[test]
+    fn strangers_leave_a_quarter_of_the_places_to_local_clients() {
+        let places = Places::new(400);
+        let spread = |i: u32| IpAddr::from((0x0200_0000 + (i << 12)).to_be_bytes()).to_string();
+        let mut strangers = enter_all(&places, (0..2000).map(spread));
+        assert_eq!(strangers.len(), 300);
+        for ip in ["127.0.0.1", "::1", "192.168.1.7", "fd00::7"] {
+            assert_eq!(enter_all(&places, (0..20).map(|_| ip.to_owned())).len(), 20, "{ip}");
+        }
+        // Those that pause make room for other strangers; local ones need not.
+        let local = enter_all(&places, (0..20).map(|_| "127.0.0.1".to_owned()));
+        assert!(local.into_iter().all(|mut place| !place.give_up()));
+        strangers.retain_mut(|place| !place.give_up());
+        assert_eq!(strangers.len(), 270);
     }
 
     #[test]

@@ -208,7 +208,7 @@ fn torrents_with_held_answers_do_not_outgrow_the_memory() {
     }
     // The own client is served, and those who announced to the same torrents before are still known.
     let ticket = scene.held(local(), leech(1111));
-    assert!(scene.take_work().iter().any(|work| *work == Order::Lookup(HASH)));
+    assert!(scene.take_work().contains(&Order::Lookup(HASH)));
     scene.found(&peers(3));
     scene.lookup_ends();
     let (_, answered, answer) = scene.answers.pop().unwrap();
