@@ -32,7 +32,7 @@ use self::upkeep::Place;
 
 pub use self::builder::DhtBuilder;
 pub use self::items::{ItemFound, ItemStored};
-pub use self::renewal::Renewed;
+pub use self::renewal::{Looked, Renewed};
 pub use self::streams::{PeerStream, Progress, ProgressStream};
 pub use self::survey::{PeersAt, SampleError, Sampled, Scraped};
 pub use crate::net::bootstrap::MAINLINE_ROUTERS;

@@ -12,7 +12,7 @@ use crate::engine::time::Instant;
 
 /// A copy is renewed when this part of its lifetime has passed, in hundredths: at the earliest, and at the latest. Where
 /// between the two is drawn for each round, so that what was announced together spreads out.
-const RENEWED_AFTER_PERCENT: (u32, u32) = (85, 93);
+const RENEWED_AFTER_PERCENT: (u32, u32) = (88, 94);
 /// A copy that would be renewed within this part of its lifetime, in hundredths, is renewed together with another of the
 /// same infohash: what each lookup costs besides its holders is then paid once.
 const TOGETHER_PERCENT: u32 = 25;
@@ -133,7 +133,7 @@ mod tests {
             assert!(copy.lives(end - Duration::from_secs(1)) && !copy.lives(end), "{version:?}");
             for jitter in [0.0, 0.5, 1.0] {
                 let left = end.since(copy.due(jitter)).as_secs_f64() / 60.0 / minutes as f64;
-                assert!((0.069..0.151).contains(&left), "{left} of the lifetime is left");
+                assert!((0.059..0.121).contains(&left), "{left} of the lifetime is left");
             }
             assert!(copy.is_young(Instant::from_secs(1_000), 0.0));
             assert!(!copy.is_young(copy.due(0.5) - Duration::from_mins(5), 0.5));

@@ -1,7 +1,7 @@
 //! The task: does what the schedule wants done, and tells it how that went.
 
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +17,8 @@ use super::schedule::{AnnounceOrder, Announced, Look, LookOrder, Next};
 use super::shared::{News, Shared};
 use super::source::Listing;
 use super::store::Store;
-use crate::dht::{Dht, Progress};
+use crate::dht::{Dht, Looked};
 use crate::engine::contact::Family;
-use crate::engine::lookup::ALPHA;
 use crate::engine::time::Instant;
 
 /// Time that changes of this host's addresses are given to come to an end, before everything is announced again.
@@ -163,25 +162,6 @@ async fn announce(dht: Dht, order: AnnounceOrder) -> Done {
 /// Looks for what was announced, until another node has named it.
 async fn look(dht: Dht, order: LookOrder, ours: Vec<IpAddr>) -> Done {
     let LookOrder { info_hash, port } = order;
-    let is_ours = |peer: &SocketAddr| peer.port() == port && (ours.is_empty() || ours.contains(&peer.ip()));
-    let (mut asked, mut answered, mut seen_as) = (0, 0, None);
-    let mut progress = dht.trace_peers(info_hash).await;
-    while let Some(step) = progress.next().await {
-        match step {
-            Progress::Answered { .. } => answered += 1,
-            Progress::Peers { peers, .. } => {
-                seen_as = peers.into_iter().find(is_ours);
-                if seen_as.is_some() {
-                    // Queries that are under way then are not counted one by one.
-                    asked += answered + ALPHA;
-                    break;
-                }
-            }
-            Progress::Done(summary) => asked += summary.asked,
-            _ => {}
-        }
-    }
-    // What the looking node stores itself came from the one that announced it, too.
-    let answered = answered.max(usize::from(seen_as.is_some()));
+    let Looked { seen_as, asked, answered } = dht.look(info_hash, port, ours.into()).await;
     Done::Look(Look { info_hash, seen_as, asked, answered })
 }

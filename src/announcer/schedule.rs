@@ -160,11 +160,12 @@ impl Schedule {
             entry.jitter = self.draw();
             // What lies in the future is not known: the clock was set back.
             entry.evidence.looked = entry.evidence.looked.filter(|looked| *looked <= now);
-            let looked = entry.evidence.looked;
+            let (looked, is_seen) = (entry.evidence.looked, entry.evidence.seen_as.is_some());
             self.entries.insert(info_hash, Box::new(entry));
             self.settle(now, info_hash);
             let (soon, after) = (now + self.draw_secs(FIRST_LOOK_AFTER_SECS), self.draw_secs(LOOK_AFTER_SECS));
-            self.look_at(info_hash, looked.map_or(soon, |at| soon.max(at + after)));
+            let seen = looked.filter(|_| is_seen);
+            self.look_at(info_hash, seen.map_or(soon, |at| soon.max(at + after)));
         }
     }
 
@@ -172,6 +173,9 @@ impl Schedule {
     pub fn list(&mut self, now: Instant, listing: Listing) {
         let source = listing.source;
         let mut status = self.sources.remove(&source).unwrap_or_default();
+        if status.since.is_none() || status.trouble.is_some() != listing.trouble.is_some() {
+            status.since = Some(now);
+        }
         (status.left_out, status.trouble) = (listing.left_out, listing.trouble);
         status.left_out.truncate(LEFT_OUT);
         if let Some(torrents) = listing.torrents {
@@ -253,6 +257,15 @@ impl Schedule {
         let all: Vec<InfoHash> =
             self.entries.iter().filter(|(_, entry)| touched(entry)).map(|(info_hash, _)| *info_hash).collect();
         all.into_iter().for_each(|info_hash| self.settle(now, info_hash));
+    }
+
+    /// New destinations a second that the program may ask, and most infohashes. What there is already stays.
+    pub fn set_bounds(&mut self, now: Instant, new_destinations_per_second: u32, max: usize) {
+        self.terms.max = max;
+        if self.terms.new_destinations_per_second != new_destinations_per_second {
+            self.terms.new_destinations_per_second = new_destinations_per_second;
+            self.spending.set_rate(now, new_destinations_per_second);
+        }
     }
 
     /// An announce that [`Self::next`] named has come to its end.

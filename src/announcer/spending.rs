@@ -43,8 +43,14 @@ pub(super) struct Spending {
 impl Spending {
     /// For a program that may ask this many new destinations a second.
     pub(super) fn new(per_second: u32) -> Self {
-        let rate = (u64::from(per_second) * u64::from(SHARE_PERCENT) / 100).max(1) as u32;
-        Self { budget: Budget::new(rate, BURST.max(rate)), expected: [30.0, 10.0, 8.0], reserved: 0.0, rate }
+        let rate = share(per_second);
+        Self { budget: Budget::new(rate, BURST.max(rate)), expected: [30.0, 10.0, 3.0], reserved: 0.0, rate }
+    }
+
+    /// From now on it may ask this many.
+    pub(super) fn set_rate(&mut self, now: Instant, per_second: u32) {
+        self.rate = share(per_second);
+        self.budget.set(now, self.rate, BURST.max(self.rate));
     }
 
     /// Begins work of this kind if there is room; what it is reckoned with then.
@@ -75,6 +81,11 @@ impl Spending {
     pub(super) fn time_for(&self, kind: Kind, count: usize) -> Duration {
         Duration::from_secs_f64(self.expected[kind as usize] * count as f64 / f64::from(self.rate))
     }
+}
+
+/// The part of the new destinations a second that is spent here.
+fn share(per_second: u32) -> u32 {
+    (u64::from(per_second) * u64::from(SHARE_PERCENT) / 100).max(1) as u32
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! Announces that begin with the nodes that stored them before.
+//! Announces that begin with the nodes that stored them before, and looks whether others can see them.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::{Dht, Scraped};
@@ -16,6 +17,17 @@ pub struct Renewed {
     pub scraped: Scraped,
     /// What each of our nodes' operations came to.
     pub summaries: Vec<Summary>,
+}
+
+/// What came of a look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// The address under which a node named the client; `None` if none did.
+    pub seen_as: Option<SocketAddr>,
+    /// Queries sent.
+    pub asked: usize,
+    /// Queries answered.
+    pub answered: usize,
 }
 
 impl Dht {
@@ -63,5 +75,29 @@ impl Dht {
             }
         }
         renewed
+    }
+
+    /// Looks whether a node that a stranger would ask names a client at `port` and one of `addresses` (none: any) in
+    /// `info_hash`, with few queries: on one network after the other, one node after the other, until one names it.
+    pub async fn look(&self, info_hash: InfoHash, port: u16, addresses: Arc<[IpAddr]>) -> Looked {
+        let mut looked = Looked::default();
+        for family in [Family::V4, Family::V6] {
+            let look = Command::Look { info_hash, port, addresses: Arc::clone(&addresses) };
+            let mut events = self.begin_in(&[family], look).await;
+            while let Some(event) = events.next().await {
+                match event {
+                    Event::Peers { peers, .. } => looked.seen_as = looked.seen_as.or(peers.first().copied()),
+                    Event::Done { summary, .. } => {
+                        looked.asked += summary.asked;
+                        looked.answered += summary.answered;
+                    }
+                    _ => {}
+                }
+            }
+            if looked.seen_as.is_some() {
+                break;
+            }
+        }
+        looked
     }
 }

@@ -9,6 +9,7 @@
 //! smaller network its host sleeps for eight hours.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use super::outcome::{Outcome, Verdict};
@@ -18,6 +19,7 @@ use super::statistics::mean;
 use super::table::{Decimal, Table};
 use crate::announcer::schedule::{AnnounceOrder, Announced, Look, LookOrder, Next, Schedule, Terms as Pace};
 use crate::announcer::source::{Listed, ListedState, Listing};
+use crate::engine::contact::Family;
 use crate::engine::id::InfoHash;
 use crate::engine::krpc::encode::VERSION;
 use crate::engine::limits::NEW_DESTINATIONS_PER_SECOND;
@@ -75,7 +77,7 @@ pub(super) fn jobs(plan: &Plan) -> Vec<Job> {
 }
 
 pub(super) fn run(plan: &Plan, progress: Progress<'_>) -> Outcome {
-    let (mut rows, mut catch_ups, mut done) = (Vec::new(), Vec::new(), 0);
+    let (mut rows, mut catch_ups, mut cost, mut done) = (Vec::new(), Vec::new(), Cost::default(), 0);
     for job in jobs(plan) {
         let mut observed = Observed::new(job, plan.seed);
         let mut next = || {
@@ -93,13 +95,16 @@ pub(super) fn run(plan: &Plan, progress: Progress<'_>) -> Outcome {
             next();
         }
         catch_ups.push(observed.caught_up_after);
+        if !job.sleeps {
+            cost = observed.cost();
+        }
         if job.sleeps {
             observed.sleep();
             next();
             catch_ups.push(observed.caught_up_after);
         }
     }
-    Outcome { table: table(&rows), picture: picture(&rows), verdicts: verdicts(&rows, &catch_ups) }
+    Outcome { table: table(&rows), picture: picture(&rows), verdicts: verdicts(&rows, cost, &catch_ups) }
 }
 
 /// What was seen in ten minutes.
@@ -114,6 +119,13 @@ struct Row {
     naive_packets: f64,
 }
 
+/// Packets sent for an infohash in an hour, once it goes on and on.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cost {
+    announces: f64,
+    looks: f64,
+}
+
 /// What is counted in an interval.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
@@ -123,6 +135,32 @@ struct Counts {
     /// Looked up by others, and found: of ours and of the naive schedule.
     looked: [usize; 2],
     found: [usize; 2],
+}
+
+/// What one kind of work costs once it goes on and on. What was announced together is announced together again, so that a time
+/// of a few rounds holds one more or one less; so each infohash is counted from the end of its first to the end of its last.
+#[derive(Debug, Default)]
+struct Steady {
+    of: BTreeMap<InfoHash, (Instant, Instant, usize)>,
+}
+
+impl Steady {
+    fn note(&mut self, now: Instant, info_hash: InfoHash, packets: usize) {
+        match self.of.entry(info_hash) {
+            Entry::Vacant(place) => drop(place.insert((now, now, 0))),
+            Entry::Occupied(mut place) => {
+                let (_, last, sum) = place.get_mut();
+                (*last, *sum) = (now, *sum + packets);
+            }
+        }
+    }
+
+    /// Packets for an infohash in an hour.
+    fn per_hour(&self) -> f64 {
+        let packets: usize = self.of.values().map(|(_, _, sum)| sum).sum();
+        let hours: f64 = self.of.values().map(|(first, last, _)| last.since(*first).as_secs_f64() / 3600.0).sum();
+        packets as f64 / hours.max(f64::MIN_POSITIVE)
+    }
 }
 
 /// The network under observation.
@@ -144,6 +182,8 @@ struct Observed {
     naive_since: Instant,
     probes: Vec<(HostId, OpId, usize)>,
     counts: Counts,
+    announce_pace: Steady,
+    look_pace: Steady,
     /// Since when some wait for their first turn.
     behind_since: Option<Instant>,
     /// The longest time until none did.
@@ -153,7 +193,9 @@ struct Observed {
 impl Observed {
     fn new(job: Job, seed: u64) -> Self {
         let mut dice = Dice::keyed(seed, &[0xa22, job.n as u64]);
-        let newcomers = Terms::lab(job.n);
+        // With the rules of the mainline a renewal costs more: two of eight copies lie beside the closest nodes.
+        let joins_per_second = (job.n as f64 / 60.0).clamp(5.0, 60.0);
+        let newcomers = Terms { joins_per_second, ..Terms::mainline(Family::V4) };
         let mut network = Network::new(Link::new(seed).with(Plane::new(seed)), newcomers.clone(), seed);
         network.grow(job.n);
         network.run_for(Duration::from_mins(3));
@@ -187,6 +229,8 @@ impl Observed {
             naive_since: now,
             probes: Vec::new(),
             counts: Counts::default(),
+            announce_pace: Steady::default(),
+            look_pace: Steady::default(),
             behind_since: None,
             caught_up_after: Duration::ZERO,
         }
@@ -213,6 +257,10 @@ impl Observed {
             look_packets: per_hour(counts.look),
             naive_packets: per_hour(counts.naive),
         }
+    }
+
+    fn cost(&self) -> Cost {
+        Cost { announces: self.announce_pace.per_hour(), looks: self.look_pace.per_hour() }
     }
 
     /// The announcer ends, and begins again five minutes later with what it has kept.
@@ -269,7 +317,9 @@ impl Observed {
                     self.announces.extend(op.map(|op| (op, order)));
                 }
                 Next::Look(order) => {
-                    let op = self.network.find_first_peers(self.witness, *order.info_hash);
+                    let LookOrder { info_hash, port } = order;
+                    let command = Command::Look { info_hash, port, addresses: [].into() };
+                    let op = self.network.operate(self.witness, *info_hash, command);
                     self.looks.extend(op.map(|op| (op, order)));
                 }
                 Next::Wait(_) => return,
@@ -282,14 +332,16 @@ impl Observed {
         for (op, task) in self.network.take_ended(self.announcer) {
             if let Some(order) = self.announces.remove(&op) {
                 self.counts.announce += asked(&task);
+                self.announce_pace.note(now, order.info_hash, asked(&task));
                 self.schedule.announced(now, &announced(order.info_hash, &task));
             }
         }
         for (op, task) in self.network.take_ended(self.witness) {
             if let Some(order) = self.looks.remove(&op) {
                 self.counts.look += asked(&task);
+                self.look_pace.note(now, order.info_hash, asked(&task));
                 let seen_as = task.peers.first().copied();
-                let (info_hash, asked, answered) = (order.info_hash, asked(&task), task.answered);
+                let (info_hash, asked, answered) = (order.info_hash, asked(&task), answered(&task));
                 self.schedule.looked(now, &Look { info_hash, seen_as, asked, answered });
             }
         }
@@ -382,12 +434,16 @@ fn asked(task: &Task) -> usize {
     task.summary.as_ref().map_or(0, |summary| summary.asked)
 }
 
+fn answered(task: &Task) -> usize {
+    task.summary.as_ref().map_or(0, |summary| summary.answered)
+}
+
 fn announced(info_hash: InfoHash, task: &Task) -> Announced {
     Announced {
         info_hash,
         stored: task.stored_at.iter().map(|contact| (*contact, VERSION)).collect(),
         asked: asked(task),
-        answered: task.summary.as_ref().map_or(0, |summary| summary.answered),
+        answered: answered(task),
         swarm: Some((1, 0)),
     }
 }
@@ -426,7 +482,7 @@ fn picture(rows: &[Row]) -> String {
         &line(|row| row.announce_packets + row.look_packets),
     ));
     chart.add(Series::new("announcer, looks alone", Colour::nth(4), &line(|row| row.look_packets)));
-    chart.add(Series::dashed("announces alone: 34", &[(0.0, MOST_PACKETS), (hours, MOST_PACKETS)]));
+    chart.add(Series::dashed("at most 34", &[(0.0, MOST_PACKETS), (hours, MOST_PACKETS)]));
     let worst = rows.iter().skip(1).map(|row| row.visible_pct.min(row.naive_visible_pct)).fold(95.0, f64::min);
     chart.begin_below(Axis::linear("hours", 0.0, hours), Axis::linear("visible to others, %", worst.floor(), 100.0));
     chart.add(Series::new("naive, visible", Colour::nth(1), &line(|row| row.naive_visible_pct)));
@@ -434,11 +490,11 @@ fn picture(rows: &[Row]) -> String {
     chart.render()
 }
 
-fn verdicts(rows: &[Row], catch_ups: &[Duration]) -> Vec<Verdict> {
+fn verdicts(rows: &[Row], cost: Cost, catch_ups: &[Duration]) -> Vec<Verdict> {
     // Steady: after the first period, at the start of which everything is announced together.
     let steady = || rows.iter().filter(|row| row.minute > 40);
-    let packets = mean(steady().map(|row| row.announce_packets));
-    let looks = mean(steady().map(|row| row.look_packets));
+    let Cost { announces, looks } = cost;
+    let packets = announces + looks;
     let naive = mean(steady().map(|row| row.naive_packets));
     let visible = mean(rows.iter().filter(|row| row.minute > 20).map(|row| row.visible_pct));
     let at_most = |what: &str, seconds: Duration, most: u64| {
@@ -449,8 +505,8 @@ fn verdicts(rows: &[Row], catch_ups: &[Duration]) -> Vec<Verdict> {
         Verdict::new(
             packets <= MOST_PACKETS,
             format!(
-                "announce packets for an infohash and hour, steady: {packets:.1}, must be at most {MOST_PACKETS}; \
-                 looks {looks:.1} beside them; naive {naive:.1}"
+                "packets for an infohash and hour, steady: {packets:.1} (announces {announces:.1}, looks {looks:.1}), \
+                 must be at most {MOST_PACKETS}; naive {naive:.1}"
             ),
         ),
         Verdict::new(

@@ -332,6 +332,64 @@ fn more_than_the_maximum_is_refused_and_counted() {
     assert_eq!((schedule.len(), schedule.sources()["folder"].refused), (10, 0));
 }
 
+#[test]
+fn ten_thousand_of_which_one_in_twenty_is_replaced_each_hour_are_announced_all_the_time() {
+    let (mut schedule, mut now, mut first) = (Schedule::new(Terms { max: 20_000, ..terms(100) }), START, 0);
+    let count = 10_000;
+    let mut worst = count;
+    for quarter in 0..24 {
+        schedule.list(now, listing("folder", active(first..first + count)));
+        let until = now + MINUTE * 15;
+        while now < until {
+            match schedule.next(now) {
+                Next::Announce(order) => {
+                    let asked = if order.holders.is_empty() { 45 } else { 18 };
+                    schedule.announced(now, &Announced { asked, ..stored(&order) });
+                }
+                Next::Look(order) => schedule.looked(now, &seen(order)),
+                Next::Wait(at) => now = at.unwrap_or(until).min(until),
+            }
+        }
+        // A cold start of as many takes 70 minutes.
+        if quarter >= 6 {
+            let totals = schedule.totals(now);
+            worst = worst.min(totals.seen_within_hour as u32);
+            let stored = totals.infohashes() - totals.states.get(&State::Waiting).copied().unwrap_or(0);
+            assert_eq!((totals.infohashes(), stored), (count as usize, count as usize), "{totals:?}");
+        }
+        first += count / 80;
+    }
+    assert!(worst >= count * 99 / 100, "{worst} of {count} were seen within the hour");
+}
+
+#[test]
+fn when_all_holders_are_gone_at_once_the_next_look_or_renewal_finds_others() {
+    let (mut schedule, mut now) = (Schedule::new(terms(1_000)), START);
+    schedule.list(now, listing("folder", active(0..20)));
+    run(&mut schedule, &mut now, START + MINUTE * 10);
+    let (gone, mut found) = (now, BTreeMap::new());
+    while found.len() < 20 {
+        match schedule.next(now) {
+            // Of the old ones none answers: the engine asks others, and those store it.
+            Next::Announce(order) => {
+                let others = (100..108).map(|number| (contact(number), *b"LT\x02\x03")).collect();
+                let outcome = Announced { stored: others, asked: 60, answered: 45, ..stored(&order) };
+                schedule.announced(now, &outcome);
+                let at = schedule.announcement(now, &order.info_hash).unwrap().stored_at;
+                assert_eq!(at, 8, "what is gone counts no longer");
+                found.entry(order.info_hash).or_insert(now);
+            }
+            Next::Look(order) => {
+                let seen_as = found.contains_key(&order.info_hash).then(|| seen(order).seen_as).flatten();
+                schedule.looked(now, &Look { seen_as, ..seen(order) });
+            }
+            Next::Wait(at) => now = at.expect("there is more to do"),
+        }
+    }
+    let longest = found.values().map(|at| at.since(gone)).max().unwrap();
+    assert!(longest < MINUTE * 45, "{longest:?}: no longer than a copy lives");
+}
+
 /// What happens to a schedule and its twin.
 #[derive(Clone, Debug)]
 enum Happening {
@@ -435,7 +493,14 @@ proptest! {
                     let list: BTreeMap<u32, u8> = torrents.into_iter().collect();
                     let torrents: Vec<Listed> =
                         list.iter().map(|(&number, &state)| listed(number, STATES[usize::from(state)])).collect();
-                    let told = torrents.iter().map(|listed| (listed.infohash, listed.state)).collect();
+                    let before = twin.said.get(&source).cloned().unwrap_or_default();
+                    let told = torrents.iter().map(|listed| {
+                        // What was active once is known to be public.
+                        let is_public = before.get(&listed.infohash) == Some(&ListedState::Active);
+                        let is_unknown = listed.state == ListedState::PrivacyUnknown;
+                        (listed.infohash, if is_unknown && is_public { ListedState::Active } else { listed.state })
+                    });
+                    let told = told.collect();
                     schedule.list(now, listing(&source.to_string(), torrents));
                     // What is wanted again after a pause begins anew.
                     let before: BTreeSet<InfoHash> = twin.had_turn.iter().filter(|h| twin.is_wanted(h)).copied().collect();

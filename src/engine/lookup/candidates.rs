@@ -75,6 +75,8 @@ pub(super) struct Candidate {
     /// That it is silent is no news of the network: it had its turn because another of its owner was silent too, or it is
     /// remembered from long ago.
     pub(super) is_substitute: bool,
+    /// It stored before what is now stored again.
+    pub(super) is_holder: bool,
     /// It is not asked: what it stores is young enough.
     pub(super) is_held: bool,
     /// The only node that has named it, by its place among the tellers; `None` for our own, and for those that several named.
@@ -149,7 +151,7 @@ impl Candidates {
     pub(super) fn add_holder(&mut self, contact: Contact) {
         self.add(contact, HOLDER, None);
         if let Some(index) = self.place_of(&contact) {
-            self.list[index].is_substitute = true;
+            (self.list[index].is_substitute, self.list[index].is_holder) = (true, true);
         }
     }
 
@@ -160,7 +162,7 @@ impl Candidates {
             && self.list[index].state == State::Fresh
             && !self.has_answer_like(index)
         {
-            self.list[index].is_held = true;
+            (self.list[index].is_held, self.list[index].is_holder) = (true, true);
             self.note_answer(index);
         }
     }
@@ -203,6 +205,7 @@ impl Candidates {
             renamed,
             waits: false,
             is_substitute: false,
+            is_holder: false,
             is_held: false,
             teller,
         };

@@ -77,6 +77,8 @@ pub struct Lookup {
     lots: Option<KeyedHash>,
     /// Share of the key space around the target in which the closest nodes are expected; 0 for unknown.
     radius: f64,
+    /// Queries outstanding at once where there is time; `None` where there is none to lose.
+    most_outstanding: Option<usize>,
     asked: usize,
     asked_again: usize,
     timeouts: usize,
@@ -94,6 +96,7 @@ impl Lookup {
             breadth: K,
             lots: None,
             radius,
+            most_outstanding: None,
             asked: 0,
             asked_again: 0,
             timeouts: 0,
@@ -122,6 +125,13 @@ impl Lookup {
     #[must_use]
     pub const fn is_cut_short(&self) -> bool {
         self.asked >= QUERIES_PER_LOOKUP
+    }
+
+    /// The same lookup, which asks one after the other: it takes longer and needs fewer queries.
+    #[must_use]
+    pub const fn with_time(mut self) -> Self {
+        self.most_outstanding = Some(1);
+        self
     }
 
     /// What it looks for.
@@ -175,7 +185,11 @@ impl Lookup {
         if now >= grace_ends {
             return Step::Done;
         }
-        match head.slow.filter(|_| self.asked_again < ASKED_AGAIN && self.asked < QUERIES_PER_LOOKUP) {
+        let may_be_asked_again = |index: &usize| {
+            // Where a holder is silent another node takes its place: that costs as little.
+            !self.candidates.list[*index].is_holder && self.asked_again < ASKED_AGAIN && self.asked < QUERIES_PER_LOOKUP
+        };
+        match head.slow.filter(may_be_asked_again) {
             Some(index) => {
                 self.asked_again += 1;
                 self.ask(index, State::Again)
@@ -275,11 +289,15 @@ impl Lookup {
         // Candidates stand in the order of distance. A place is taken by one that answered, is being asked, or may still
         // be asked; the dead, the slow and those that wait for their turn take none. Past `wanted` places no candidate
         // matters: what lies farther out is neither asked nor awaited.
-        let wanted = self.breadth + self.timeouts.min(WIDENING);
+        let (breadth, awaits_holders) = self.breadth();
+        let wanted = breadth + self.timeouts.min(WIDENING);
         let outstanding = self.candidates.list.iter().filter(|candidate| candidate.state == State::Asked).count();
         let mut head = Head { outstanding, ..Head::default() };
         let (mut places, mut misfits) = (0, 0);
         for (index, candidate) in self.candidates.list.iter().enumerate() {
+            if head.complete && !candidate.is_holder {
+                continue;
+            }
             match candidate.state {
                 State::Failed => continue,
                 State::Fresh if candidate.waits || (!self.starved && self.candidates.is_doubted(candidate)) => continue,
@@ -304,9 +322,11 @@ impl Lookup {
             }
             misfits += usize::from(!candidate.compliant);
             places += usize::from(candidate.compliant);
-            if places == wanted {
+            if places >= wanted {
                 head.complete = true;
-                break;
+                if !awaits_holders {
+                    break;
+                }
             }
         }
         head
@@ -322,6 +342,9 @@ impl Lookup {
 
     /// How many queries may be outstanding when the next goes to the candidate at `index`.
     fn alpha(&self, index: usize) -> usize {
+        if let Some(most) = self.most_outstanding {
+            return most;
+        }
         let inside =
             |candidate: &Candidate| candidate.contact.id.distance(&self.candidates.target).fraction() <= self.radius;
         let end_game = inside(&self.candidates.list[index]) && self.answers().next().is_some_and(inside);

@@ -3,7 +3,7 @@
 //! [`Node::begin`] takes any of them; the named methods say the same in fewer words. What an operation does on its way
 //! is told in the file of its kind, in `operation/`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::Node;
@@ -45,6 +45,16 @@ pub enum Command {
         seed: bool,
         /// The nodes that stored it, of any family; none at the first time.
         holders: Arc<[Holder]>,
+    },
+    /// Look whether a node that a stranger would ask names a client of ours, with few queries: one after the other, until
+    /// one names it, which arrives as [`Event::Peers`](super::Event::Peers).
+    Look {
+        /// The swarm.
+        info_hash: InfoHash,
+        /// The port at which the client listens.
+        port: u16,
+        /// The addresses that it may have; none: any.
+        addresses: Arc<[IpAddr]>,
     },
     /// Count the seeds and peers of a swarm (BEP 33): on the nodes of a whole lookup, and in our own store. The result
     /// arrives as [`Event::Scraped`](super::Event::Scraped).
@@ -124,6 +134,7 @@ impl Node {
             Command::RenewAnnounce { info_hash, port, seed, holders } => {
                 self.begin_announce_renewal(now, info_hash, (port, seed), &holders)
             }
+            Command::Look { info_hash, port, addresses } => self.begin_look(now, info_hash, port, addresses),
             Command::Scrape { info_hash } => self.begin_scrape(now, info_hash),
             Command::FindNode { target } => self.begin_nodes(now, target),
             Command::GetItem { target, salt } => self.begin_get(now, target, salt),
@@ -155,6 +166,11 @@ impl Node {
         holders: Arc<[Holder]>,
     ) -> OpId {
         self.begin(now, Command::RenewAnnounce { info_hash, port, seed, holders })
+    }
+
+    /// Begins [`Command::Look`].
+    pub fn look(&mut self, now: Instant, info_hash: InfoHash, port: u16, addresses: Arc<[IpAddr]>) -> OpId {
+        self.begin(now, Command::Look { info_hash, port, addresses })
     }
 
     /// Begins [`Command::Scrape`].

@@ -30,6 +30,11 @@ pub(in crate::engine::node) trait Goal {
         false
     }
 
+    /// Whether it is to cost little rather than to be fast: nodes are asked one after the other.
+    fn has_time(&self) -> bool {
+        false
+    }
+
     /// Whether it found nothing, and would like to know whether that is true.
     fn found_nothing(&self, _summary: &Summary) -> bool {
         false

@@ -70,6 +70,7 @@ impl Node {
 
     pub(super) fn lookup_for(&self, now: Instant, target: Id, goal: &AnyGoal, lots: Option<KeyedHash>) -> Lookup {
         let lookup = self.new_lookup(now, target);
+        let lookup = if goal.has_time() { lookup.with_time() } else { lookup };
         match lots {
             Some(lots) if goal.writes() => lookup.spreading(lots),
             _ => lookup,

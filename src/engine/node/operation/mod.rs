@@ -13,6 +13,7 @@ mod goal;
 mod guard;
 mod item;
 mod join;
+mod look;
 mod measure;
 mod nodes;
 mod one;
@@ -27,6 +28,7 @@ use self::announce::Announce;
 pub(super) use self::goal::Goal;
 use self::item::ItemSearch;
 use self::join::Join;
+use self::look::Look;
 use self::measure::Measure;
 use self::nodes::Nodes;
 use self::one::One;
@@ -77,7 +79,7 @@ macro_rules! goals {
     };
 }
 
-goals!(Announce, ItemSearch, Join, Measure, Nodes, One, Peers, Scrape);
+goals!(Announce, ItemSearch, Join, Look, Measure, Nodes, One, Peers, Scrape);
 
 /// How far an operation has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
