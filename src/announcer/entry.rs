@@ -136,12 +136,17 @@ impl Entry {
         }
     }
 
-    /// A source lists it: what the same source said before is replaced.
+    /// A source lists it: what the same source said before is replaced. What it once called active is public, which is part of what
+    /// the infohash stands for: that it does not know so yet, after a new start, changes nothing.
     pub(super) fn list(&mut self, source: &Arc<str>, ipv4_only: bool, listed: &Listed) {
         if let Some(name) = &listed.name {
             self.name = Some(shortened(Arc::clone(name)));
         }
-        let Listed { port, complete, state, .. } = *listed;
+        let Listed { port, complete, mut state, .. } = *listed;
+        let known = self.listed.iter().find(|other| other.source == *source);
+        if state == ListedState::PrivacyUnknown && known.is_some_and(|known| known.state == ListedState::Active) {
+            state = ListedState::Active;
+        }
         let by =
             ListedBy { source: Arc::clone(source), port: port.filter(|port| *port > 0), complete, ipv4_only, state };
         match self.listed.iter_mut().find(|other| other.source == *source) {
@@ -245,6 +250,9 @@ mod tests {
             list(by("folder", Some(0), false, ListedState::Active)),
             Ok(Wanted { port: 9, seed: false, ipv4_only: false })
         );
+        // It was active before: it is public.
+        assert!(list(by("folder", None, false, ListedState::PrivacyUnknown)).is_ok());
+        assert_eq!(list(by("folder", None, false, ListedState::Paused)), Err(Withheld::Paused));
         assert_eq!(list(by("folder", None, false, ListedState::PrivacyUnknown)), Err(Withheld::PrivacyUnknown));
         assert_eq!(list(by("client", Some(5), true, ListedState::Private)), Err(Withheld::Private));
         assert!(entry.unlist("client") && !entry.unlist("client"));

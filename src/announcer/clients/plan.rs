@@ -80,8 +80,8 @@ impl Plan {
 
     /// The client has answered, after `took`; `unfinished` if there is more. Whether a trouble is over.
     pub fn answered(&mut self, now: Instant, took: Duration, unfinished: bool) -> bool {
-        let rest = if unfinished { SOON } else { PERIOD };
-        self.next = now + rest.max(took * REST);
+        // What is missing waits to be announced: the client is left alone for as long as it worked.
+        self.next = now + if unfinished { SOON.max(took) } else { PERIOD.max(took * REST) };
         (self.good, self.answered, self.failures) = (now, true, 0);
         self.forgive(now);
         self.trouble.take().is_some()
@@ -187,11 +187,13 @@ mod tests {
         assert_eq!(quick, [0, 5, 10, 15, 20]);
         let mut plan = Plan::new(Instant::ZERO);
         let slow = run(&mut plan, Instant::ZERO, 60 * SECOND, |plan, now| {
-            plan.answered(now, 2 * SECOND, true);
+            plan.answered(now, 2 * SECOND, false);
         });
         assert_eq!(slow, [0, 18, 36, 54]);
-        plan.answered(plan.due(), Duration::ZERO, true);
-        assert_eq!(plan.due().as_secs(), 73, "what is missing is asked for soon");
+        for (took, due) in [(0, 73), (3, 76)] {
+            plan.answered(plan.due(), Duration::from_secs(took), true);
+            assert_eq!(plan.due().as_secs(), due, "what is missing is asked for soon");
+        }
     }
 
     #[test]

@@ -55,14 +55,18 @@ fn read_address(path: &Path) -> Option<IpAddr> {
 }
 
 fn head_of(path: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(MOST_BYTES).read_to_string(&mut text)?;
-    Ok(text)
+    if !std::fs::metadata(path)?.is_file() {
+        // A pipe would keep its reader waiting for ever.
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not an ordinary file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The first of the ports; 0 is none.
 fn first_port(text: &str) -> Option<u16> {
-    let mut words = text.split([',', '\n', '\r', ' ', '\t']).filter(|word| !word.is_empty());
+    let mut words = text.split([',', '\n', '\r', ' ', '\t', '\u{feff}']).filter(|word| !word.is_empty());
     words.next()?.parse().ok().filter(|port| *port != 0)
 }
 
@@ -77,7 +81,12 @@ mod tests {
             ("50123", Some(50123)),
             ("\n 50123,50124\r\n", Some(50123)),
             ("0\n", None),
+            ("\u{feff}50123", Some(50123)),
             ("70000", None),
+            ("-1", None),
+            ("50123 is the port", Some(50123)),
+            ("\u{fffd}\u{fffd}", None),
+            (" \n\n", None),
             ("none", None),
             ("", None),
         ] {

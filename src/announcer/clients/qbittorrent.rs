@@ -240,11 +240,7 @@ impl Memory {
         let mut torrents = Torrents::default();
         let mut unfinished = false;
         for (key, known) in &self.torrents {
-            // It is told once it is clear.
-            if known.is_unclear() && !self.no_files {
-                unfinished = true;
-                continue;
-            }
+            unfinished |= known.is_unclear() && !self.no_files;
             let Change { name, infohash_v1, infohash_v2, .. } = &known.change;
             let private = known.change.private.flatten().or_else(|| known.file.flatten());
             let reported =
@@ -416,7 +412,9 @@ mod tests {
         let mut unclear = memory.unclear(9);
         unclear.sort_by_key(|key| *key == b);
         assert_eq!(unclear, [a.clone(), b.clone()]);
-        assert_eq!(told(&memory), ["c active "], "what is not clear yet is not told");
+        let mut all = told(&memory);
+        all.sort();
+        assert_eq!(all, ["a active ", "b active ", "c active "], "what is not told is not known to be gone");
         assert!(memory.answer(&Preferences::default()).unfinished);
         memory.take_file(&a, public.as_bytes());
         memory.take_file(&b, public.as_bytes());

@@ -1,6 +1,6 @@
 //! Reads what a target lists: files, folders of them, lists of infohashes and magnet URIs. It blocks.
 //!
-//! A file is read again only when its size or its time of change has changed. One that cannot be used is named and leaves the
+//! A file is read again only when it is another one, or its size or its time of change has changed. One that cannot be used is named and leaves the
 //! others alone; a target that is gone keeps what it listed last.
 
 use std::collections::BTreeMap;
@@ -18,6 +18,8 @@ use crate::torrent::{MAX_FILE_BYTES, Metainfo, MetainfoError, Torrent, printable
 const MAX_LIST_BYTES: u64 = 64 << 20;
 /// Most files that are read below one folder.
 const MAX_FILES: usize = 200_000;
+/// What is said of a pipe, a socket, a device, or a link to a folder.
+const NO_FILE: &str = "it is not an ordinary file";
 /// Most folders inside each other.
 const MAX_DEPTH: usize = 32;
 
@@ -33,8 +35,8 @@ pub(super) struct Place {
 /// A file as it was when it was read.
 #[derive(Debug)]
 struct Seen {
-    len: u64,
-    modified: Option<SystemTime>,
+    /// What the system calls it, its size, and its time of change.
+    mark: (u64, u64, Option<SystemTime>),
     torrents: Vec<Listed>,
     left_out: Vec<LeftOut>,
 }
@@ -46,14 +48,12 @@ pub(super) struct Reader {
     /// What it names, where it is no path.
     named: Option<Torrent>,
     seen: BTreeMap<PathBuf, Seen>,
-    /// What it listed last, once it could be read.
-    last: Option<Vec<Listed>>,
 }
 
 impl Reader {
     pub(super) fn new(watched: Watched) -> Self {
         let named = Torrent::parse(&watched.target).ok();
-        Self { watched, named, seen: BTreeMap::new(), last: None }
+        Self { watched, named, seen: BTreeMap::new() }
     }
 
     /// Whether it can never list anything else.
@@ -82,14 +82,11 @@ impl Reader {
             return self.listing(Some(torrents), Vec::new(), None);
         }
         match self.read_path() {
-            Ok((torrents, left_out)) => {
-                self.last = Some(torrents.clone());
-                self.listing(Some(torrents), left_out, None)
-            }
+            Ok((torrents, left_out)) => self.listing(Some(torrents), left_out, None),
             Err(error) => {
                 let cure = "what it listed last goes on; it is looked for every few seconds";
                 let trouble = format!("{}: {error}; {cure}", self.watched.target);
-                self.listing(self.last.clone(), Vec::new(), Some(trouble))
+                self.listing(None, Vec::new(), Some(trouble))
             }
         }
     }
@@ -97,6 +94,9 @@ impl Reader {
     fn read_path(&mut self) -> std::io::Result<(Vec<Listed>, Vec<LeftOut>)> {
         let path = PathBuf::from(&self.watched.target);
         let about = fs::metadata(&path)?;
+        if !about.is_dir() && !about.is_file() {
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, NO_FILE));
+        }
         let (mut files, mut left_out) = (BTreeMap::new(), Vec::new());
         if about.is_dir() {
             self.find_files(&path, 0, &mut files, &mut left_out)?;
@@ -106,12 +106,11 @@ impl Reader {
         self.seen.retain(|path, _| files.contains_key(path));
         let mut torrents = Vec::new();
         for (file, about) in files {
-            let (len, modified) = (about.len(), about.modified().ok());
-            let is_known = self.seen.get(&file).is_some_and(|seen| (seen.len, seen.modified) == (len, modified));
-            if !is_known {
+            let mark = (number(&about), about.len(), about.modified().ok());
+            if self.seen.get(&file).is_none_or(|seen| seen.mark != mark) {
                 let name = file.strip_prefix(&path).ok().filter(|name| !name.as_os_str().is_empty()).unwrap_or(&file);
                 let (torrents, left_out) = self.read_file(&file, name);
-                self.seen.insert(file.clone(), Seen { len, modified, torrents, left_out });
+                self.seen.insert(file.clone(), Seen { mark, torrents, left_out });
             }
             let seen = &self.seen[&file];
             torrents.extend(seen.torrents.iter().cloned());
@@ -147,7 +146,9 @@ impl Reader {
                     return Ok(());
                 }
                 match fs::metadata(&path) {
-                    Ok(about) => drop(found.insert(path, about)),
+                    Ok(about) if about.is_file() => drop(found.insert(path, about)),
+                    // A pipe would keep its reader waiting for ever.
+                    Ok(_) => left_out.push(LeftOut { entry: shown(), reason: NO_FILE.to_owned() }),
                     Err(error) => left_out.push(LeftOut { entry: shown(), reason: error.to_string() }),
                 }
             }
@@ -200,7 +201,8 @@ impl Reader {
 
     fn listed(&self, infohashes: &[InfoHash], name: Option<String>, state: ListedState) -> Vec<Listed> {
         let name: Option<std::sync::Arc<str>> = name.map(Into::into);
-        let Watched { port, seed, .. } = self.watched;
+        let Watched { port, seed, paused, .. } = self.watched;
+        let state = if paused && state == ListedState::Active { ListedState::Paused } else { state };
         let one = |infohash: &InfoHash| Listed { infohash: *infohash, name: name.clone(), port, complete: seed, state };
         infohashes.iter().map(one).collect()
     }

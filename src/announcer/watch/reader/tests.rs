@@ -11,7 +11,7 @@ fn torrent(name: &str, more: &str) -> String {
 
 fn reader(target: &Path, recursive: bool) -> Reader {
     let target = target.to_str().unwrap().to_owned();
-    Reader::new(Watched { target, port: Some(7), recursive, seed: true })
+    Reader::new(Watched { target, port: Some(7), recursive, seed: true, paused: false })
 }
 
 fn names(listing: &Listing) -> Vec<String> {
@@ -60,7 +60,7 @@ fn a_change_is_read_and_a_folder_that_is_gone_keeps_its_list() {
     assert_eq!(names(&reader.read()), ["b"]);
     fs::rename(&folder, parent.path().join("elsewhere")).unwrap();
     let gone = reader.read();
-    assert_eq!(names(&gone), ["b"]);
+    assert_eq!(gone.torrents, None, "what it listed last goes on");
     assert!(gone.trouble.unwrap().contains("goes on"));
     fs::create_dir(&folder).unwrap();
     #[cfg(unix)]
@@ -102,6 +102,31 @@ fn a_file_that_is_too_large_is_named() {
 }
 
 #[cfg(unix)]
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_named_and_another_file_in_the_place_of_one_is_read() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let (path, aside) = (folder.path().join("a.torrent"), folder.path().join("aside"));
+    fs::write(&path, torrent("a", "")).unwrap();
+    fs::write(folder.path().join(std::ffi::OsStr::from_bytes(b"\xff\xfe.torrent")), torrent("c", "")).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(folder.path().join("pipe.torrent")).status().unwrap();
+    assert!(made.success());
+    std::os::unix::fs::symlink("nowhere", folder.path().join("dead.torrent")).unwrap();
+    let mut reader = reader(folder.path(), false);
+    let listing = reader.read();
+    assert_eq!(names(&listing).len(), 2, "{listing:?}");
+    let left_out: Vec<&str> = listing.left_out.iter().map(|left| left.reason.as_str()).collect();
+    assert!(left_out.len() == 2 && left_out.contains(&NO_FILE), "{left_out:?}");
+
+    // Of the same size and time of change, as programs that copy with times make them.
+    let time = fs::metadata(&path).unwrap().modified().unwrap();
+    fs::write(&aside, torrent("b", "")).unwrap();
+    File::options().write(true).open(&aside).unwrap().set_modified(time).unwrap();
+    fs::rename(&aside, &path).unwrap();
+    assert!(names(&reader.read()).contains(&"b".to_owned()));
+}
+
 #[test]
 fn links_to_folders_do_not_lead_in_a_circle() {
     let folder = tempfile::tempdir().unwrap();
