@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use trackerless::announcer::{Announcer, store::MemoryStore};
 use trackerless::daemon::config::{Config, Settings};
 use trackerless::daemon::control::{Beside, Bound, client, record::LookupEvent};
+use trackerless::daemon::live::Live;
 use trackerless::engine::node::Serve;
 use trackerless::{Dht, InfoHash};
 
@@ -136,8 +137,8 @@ impl Running {
         let bound = Bound::open(&config).await?.context("it is not off")?;
         let (served, mut service) = (dht.clone(), JoinSet::new());
         let announcer = Announcer::new(dht.clone(), MemoryStore::default()).await?;
-        let beside = Beside { gateway: None, index: None, announcer };
-        service.spawn(async move { bound.serve(&config, &served, beside).await });
+        let beside = Beside { gateway: None, index: None, announcer, live: Live::new(config) };
+        service.spawn(async move { bound.serve(&served, beside).await });
         let control = client::Client::of_folder(folder.path()).await.context("it runs")?;
         Ok(Self { dht, control, _service: service, _folder: folder })
     }

@@ -220,6 +220,20 @@ impl Announcer {
         self.shared.wake.notify_one();
     }
 
+    /// New destinations a second, of which nine tenths are used at the most, and most infohashes: see [`Settings`].
+    pub fn set_bounds(&self, new_destinations_per_second: u32, max: usize) {
+        self.shared.schedule().set_bounds(self.now(), new_destinations_per_second, max);
+        self.shared.wake.notify_one();
+    }
+
+    /// Takes the list of a source at once.
+    pub fn list(&self, listing: Listing) {
+        let source = Arc::clone(&listing.source);
+        self.shared.schedule().list(self.now(), listing);
+        let _ = self.shared.news.send(News::Listed(source));
+        self.shared.wake.notify_one();
+    }
+
     /// Announces an infohash as soon as it may be; whether there is such a one.
     pub fn announce_again(&self, infohash: InfoHash) -> bool {
         let is_known = self.shared.schedule().announce_again(self.now(), infohash);

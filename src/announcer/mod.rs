@@ -45,7 +45,7 @@ pub use handle::{Announcer, BY_HAND, Full, MAX, Patch, Settings, StartError};
 #[cfg(feature = "announcer")]
 pub use shared::News;
 #[cfg(feature = "announcer")]
-pub use watch::watch;
+pub use watch::{listing_of, watch};
 
 #[cfg(all(test, feature = "announcer"))]
 mod tests;

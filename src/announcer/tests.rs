@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch as channel};
 use tokio::time::timeout;
 
 use super::store::{MemoryStore, SqliteStore, WatchList, Watched};
@@ -99,7 +99,7 @@ async fn a_folder_and_the_list_of_commands_are_followed() {
     let announcer = Announcer::start(nodes[1].clone(), opened.store, settings(&Clock::new())).await.unwrap();
     let mut news = announcer.subscribe();
     let fixed = vec![Watched::new(torrents.path().to_str().unwrap()).unwrap()];
-    let watching = watch(announcer.clone(), fixed, Some(WatchList::open(data.path()).unwrap()));
+    let watching = watch(announcer.clone(), channel::channel(fixed).1, Some(WatchList::open(data.path()).unwrap()));
     let change = async {
         let file = |name: &str| torrents.path().join(format!("{name}.torrent"));
         let bytes = |name: &str| {

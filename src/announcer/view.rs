@@ -179,4 +179,6 @@ pub struct SourceStatus {
     pub trouble: Option<String>,
     /// When it told its list last.
     pub listed: Option<Instant>,
+    /// Since when it can be asked, or cannot; unknown in what an earlier run has kept.
+    pub since: Option<Instant>,
 }

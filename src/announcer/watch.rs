@@ -1,7 +1,7 @@
 //! What is watched: folders of torrent files, lists, and single targets, each of which is a source.
 //!
-//! Some are named by the settings, others by the table that `trackerless watch` writes ([`WatchList`]); a change of that
-//! table is seen within a second.
+//! Some are named by the settings, others by the table that `trackerless watch` writes ([`WatchList`]); a change of either
+//! is seen within a second.
 
 mod eyes;
 mod follow;
@@ -10,41 +10,73 @@ mod reader;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet, spawn_blocking};
 use tokio::time::sleep;
 
+use self::reader::Reader;
 use super::handle::Announcer;
+use super::source::Listing;
 use super::store::{StoreError, WatchList, Watched};
 
 /// Time between two looks at the table.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Watches what `fixed` names, and what the table names; never ends.
-pub async fn watch(announcer: Announcer, fixed: Vec<Watched>, list: Option<WatchList>) {
+pub async fn watch(announcer: Announcer, mut fixed: watch::Receiver<Vec<Watched>>, list: Option<WatchList>) {
     let mut watching = Watching { announcer, tasks: JoinSet::new(), known: BTreeMap::new() };
-    watching.change_to(fixed.clone());
-    let Some(mut list) = list else { return watching.for_ever().await };
-    let mut is_refused = false;
+    let mut table = Table { list, named: Vec::new(), is_refused: false };
+    // A sender that is gone changes nothing any more.
+    let (mut is_new, mut may_change) = (true, true);
     loop {
+        is_new |= table.look().await;
+        if std::mem::take(&mut is_new) {
+            let fixed = fixed.borrow_and_update().clone();
+            watching.change_to(fixed.into_iter().chain(table.named.iter().cloned()));
+        }
+        tokio::select! {
+            changed = fixed.changed(), if may_change => (is_new, may_change) = (changed.is_ok(), changed.is_ok()),
+            () = sleep(LOOK_EVERY) => {}
+        }
+    }
+}
+
+/// What a single target lists, as it is told when it is watched; `None` for a path.
+#[must_use]
+pub fn listing_of(watched: &Watched) -> Option<Listing> {
+    let mut reader = Reader::new(watched.clone());
+    reader.is_fixed().then(|| reader.read())
+}
+
+/// The table, and what it named last.
+struct Table {
+    /// `None` where it cannot be had.
+    list: Option<WatchList>,
+    named: Vec<Watched>,
+    is_refused: bool,
+}
+
+impl Table {
+    /// Looks at it; whether it may name something else.
+    async fn look(&mut self) -> bool {
+        let Some(mut list) = self.list.take() else { return false };
         let read = spawn_blocking(move || {
             let read = read(&mut list);
             (list, read)
         });
-        let Ok((back, read)) = read.await else { return watching.for_ever().await };
-        list = back;
+        let Ok((list, read)) = read.await else { return false };
+        self.list = Some(list);
         match read {
-            Ok(None) => {}
-            Ok(Some(named)) => {
-                is_refused = false;
-                watching.change_to(fixed.iter().cloned().chain(named));
+            Ok(None) => return false,
+            Ok(Some(named)) => (self.named, self.is_refused) = (named, false),
+            Err(error) => {
+                if !std::mem::replace(&mut self.is_refused, true) {
+                    tracing::warn!(%error, cure = error.cure(), "the list of what is watched cannot be read");
+                }
+                return false;
             }
-            Err(error) if !is_refused => {
-                tracing::warn!(%error, cure = error.cure(), "the list of what is watched cannot be read");
-                is_refused = true;
-            }
-            Err(_) => {}
         }
-        sleep(LOOK_EVERY).await;
+        true
     }
 }
 
@@ -63,6 +95,8 @@ struct Watching {
 impl Watching {
     /// Begins what is new, and ends what is missing. Of two that name one target the first counts.
     fn change_to(&mut self, wanted: impl IntoIterator<Item = Watched>) {
+        // Those of single targets have told theirs and are over.
+        while self.tasks.try_join_next().is_some() {}
         let mut all = BTreeMap::new();
         for watched in wanted {
             all.entry(watched.target.clone()).or_insert(watched);
@@ -83,10 +117,5 @@ impl Watching {
                 before.abort();
             }
         }
-    }
-
-    async fn for_ever(mut self) {
-        while self.tasks.join_next().await.is_some() {}
-        std::future::pending().await
     }
 }

@@ -278,10 +278,15 @@ impl Running {
     /// Waits until it has joined, for `patience` at most.
     async fn joined(self, patience: Duration) -> Result<Self, Failure> {
         let until = Instant::now() + patience;
+        let mut is_told = false;
         loop {
             let view = self.client.view().await?;
             if view.ready {
                 return Ok(self);
+            }
+            if !std::mem::replace(&mut is_told, true) {
+                let (verdict, seconds) = (&view.verdict, patience.as_secs());
+                eprintln_quietly(format_args!("waiting until it has joined, for {seconds} s at most: {verdict}"));
             }
             if Instant::now() >= until {
                 let cure = "wait until it has joined: `trackerless status` says how it is";

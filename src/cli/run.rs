@@ -13,13 +13,15 @@ use crate::daemon::config::Config;
 use crate::daemon::service::{self, Moment, ServiceError, Started};
 
 pub(super) fn run(args: RunArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let config = Config::load(&args.settings.into_sources(environment))?;
+    let sources = args.settings.into_sources(environment);
+    let config = Config::load(&sources)?;
     let runtime = session::build(&mut tokio::runtime::Builder::new_multi_thread())?;
     logging::start_talkative(&config);
     config.warnings.iter().for_each(|warning| eprintln_quietly(format_args!("warning: {warning}")));
     let output = Printer::new(args.json).staying(true);
     // `staying`: no result of ours can fail here.
-    let ended = runtime.block_on(service::run(&config, |moment| drop(output.result(text(&moment), &record(&moment)))));
+    let ended = runtime
+        .block_on(service::run(&config, &sources, |moment| drop(output.result(text(&moment), &record(&moment)))));
     // Look-ups of names that the system has not answered are not waited for.
     runtime.shutdown_background();
     ended?;

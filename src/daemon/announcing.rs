@@ -4,12 +4,16 @@
 //! that looks for it as a stranger would: with a table of its own, read-only (BEP 43), at ports that the system chooses.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch as channel;
+use tokio::task::spawn_blocking;
 
 use super::config::Config;
 use super::following;
-use crate::announcer::store::{MemoryStore, SqliteStore, Store, StoreError, WatchList, Watched};
+use super::live::Live;
+use crate::announcer::store::{MemoryStore, SqliteStore, Store, StoreError, WatchList};
 use crate::announcer::{Announcer, Settings, StartError, watch};
 use crate::dht::{self, Dht};
 use crate::engine::node::Serve;
@@ -17,7 +21,6 @@ use crate::engine::node::Serve;
 /// An announcer, and what it is to watch.
 pub(super) struct Announcing {
     announcer: Announcer,
-    watched: Vec<Watched>,
     list: Option<WatchList>,
 }
 
@@ -29,7 +32,7 @@ pub(super) async fn open(config: &Config, dht: &Dht) -> Result<Announcing, Start
     let watched = config.watch.iter().chain(&named).map(|watched| watched.target.clone());
     let sources: BTreeSet<String> = watched.chain(following::sources(config)).collect();
     let settings = Settings {
-        new_destinations_per_second: if config.no_limits { u32::MAX } else { config.new_destinations_per_second.get() },
+        new_destinations_per_second: pace(config),
         port: port(config),
         max: config.watch_max.get() as usize,
         sources: Some(sources),
@@ -42,7 +45,12 @@ pub(super) async fn open(config: &Config, dht: &Dht) -> Result<Announcing, Start
             Announcer::start(dht.clone(), MemoryStore::default(), settings).await?
         }
     };
-    Ok(Announcing { announcer, watched: config.watch.clone(), list })
+    Ok(Announcing { announcer, list })
+}
+
+/// New destinations a second that the settings allow.
+pub(super) fn pace(config: &Config) -> u32 {
+    if config.no_limits { u32::MAX } else { config.new_destinations_per_second.get() }
 }
 
 /// The port of the settings, if they have one.
@@ -73,13 +81,48 @@ impl Announcing {
     }
 
     /// Watches and announces; never ends.
-    pub(super) async fn run(self, config: &Config, dht: &Dht) {
-        let Self { announcer, watched, list } = self;
+    pub(super) async fn run(self, live: &Live, dht: &Dht) {
+        let Self { announcer, list } = self;
+        let (tell, named) = channel::channel(live.now().watch.clone());
+        let (mut changes, config) = (live.follow(), live.now());
+        let follow = async {
+            while changes.changed().await.is_ok() {
+                let watched = changes.borrow_and_update().watch.clone();
+                tell.send_if_modified(|known| {
+                    let is_other = *known != watched;
+                    *known = watched;
+                    is_other
+                });
+            }
+            std::future::pending().await
+        };
         tokio::select! {
-            () = watch(announcer.clone(), watched, list) => {}
-            () = look(&announcer, config, dht) => {}
+            () = watch(announcer.clone(), named, list) => {}
+            () = look(&announcer, &config, dht) => {}
+            () = follow => {}
         }
     }
+}
+
+/// Tells the node and the announcer of each change that concerns them; never ends. Folders and clients are followed where
+/// they are watched ([`Announcing::run`], `following.rs`).
+pub(super) async fn apply(live: &Live, dht: &Dht, announcer: &Announcer) {
+    let mut changes = live.follow();
+    while changes.changed().await.is_ok() {
+        let config = Arc::clone(&changes.borrow_and_update());
+        dht.set_new_destinations(config.new_destinations_per_second.get(), config.new_destinations_burst.get()).await;
+        announcer.set_bounds(pace(&config), config.watch_max.get() as usize);
+        announcer.set_port(port(&config));
+        // For `watch list` when no node runs.
+        let kept = spawn_blocking(move || match SqliteStore::look(&config.data_dir)? {
+            Some(store) => store.write_port(port(&config)),
+            None => Ok(()),
+        });
+        if let Ok(Err(error)) = kept.await {
+            tracing::warn!(%error, cure = error.cure(), "the port of the settings could not be kept for `watch list`");
+        }
+    }
+    std::future::pending().await
 }
 
 /// Starts the node that looks once there is something to look for; never ends.
@@ -96,7 +139,11 @@ async fn look(announcer: &Announcer, config: &Config, dht: &Dht) {
         witness = witness.bind(addr);
     }
     match witness.start().await {
-        Ok(witness) => announcer.set_witness(witness),
+        Ok(witness) => {
+            // One that knows few nodes finds little.
+            witness.bootstrapped().await;
+            announcer.set_witness(witness);
+        }
         Err(error) => tracing::warn!(%error, "what is announced is looked for by the node that announces it"),
     }
     std::future::pending().await

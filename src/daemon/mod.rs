@@ -9,6 +9,7 @@ pub mod doctor;
 mod following;
 pub mod gateway;
 mod index;
+pub mod live;
 mod manager;
 mod mapping;
 pub mod metrics;

@@ -11,14 +11,15 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::announcing;
-use super::config::Config;
+use super::config::{Config, Sources};
 use super::control::{self, Bound, ControlError, Shown};
 use super::following;
 use super::gateway::{self, GatewayError, Opened};
 use super::index;
+use super::live::{self, Live};
 use super::manager::{self, News};
 use super::mapping::Mapping;
-use super::signals::StopSignals;
+use super::signals::{ReloadSignals, StopSignals};
 use crate::announcer::{self, Announcer};
 use crate::dht::{Dht, DhtBuilder, NodeFailed, PersistError, SaveError, StartError, Status};
 use crate::engine::id::NodeId;
@@ -118,12 +119,14 @@ impl From<SaveError> for ServiceError {
     }
 }
 
-/// Runs the node until a signal stops it. A second signal stops the whole process at once.
+/// Runs the node until a signal stops it. A second signal stops the whole process at once; SIGHUP makes it read `sources`
+/// again, of which `config` was made.
 ///
 /// # Errors
 /// It could not start, a node failed, or the state could not be saved at the end.
-pub async fn run(config: &Config, mut tell: impl FnMut(Moment)) -> Result<(), ServiceError> {
+pub async fn run(config: &Config, sources: &Sources, mut tell: impl FnMut(Moment)) -> Result<(), ServiceError> {
     let signals = StopSignals::listen().map_err(ServiceError::Signals)?;
+    let mut reloads = ReloadSignals::listen().map_err(ServiceError::Signals)?;
     let began = Instant::now();
     let dht = builder(config).start().await?;
     let control = Bound::open(config).await?;
@@ -137,13 +140,18 @@ pub async fn run(config: &Config, mut tell: impl FnMut(Moment)) -> Result<(), Se
     let clients = gateway::monitor(&gateway);
     let mapping = Mapping::start(config, &dht.local_addrs());
     let (ports, announcer) = (mapping.as_ref().map(Mapping::ports), announcing.announcer());
-    let listings = announcer.listings();
-    let shown = control::Beside { gateway: clients.clone(), index: index.clone(), announcer: announcer.clone() };
+    let (live, followed) = (Live::new(config.clone()), announcer.clone());
+    let shown = control::Beside {
+        gateway: clients.clone(),
+        index: index.clone(),
+        announcer: announcer.clone(),
+        live: live.clone(),
+    };
     let beside = Beside { clients, announcer: Some(announcer), mapping };
     let services = async {
         let control = async {
             match control {
-                Some(control) => control.serve(config, &dht, shown).await,
+                Some(control) => control.serve(&dht, shown).await,
                 None => std::future::pending().await,
             }
         };
@@ -151,8 +159,10 @@ pub async fn run(config: &Config, mut tell: impl FnMut(Moment)) -> Result<(), Se
             () = gateway::serve(gateway) => {}
             () = control => {}
             () = index::run(index.clone(), &dht) => {}
-            () = announcing.run(config, &dht) => {}
-            () = following::follow(config, &dht, ports, listings) => {}
+            () = announcing.run(&live, &dht) => {}
+            () = following::follow(&live, &dht, ports, &followed) => {}
+            () = announcing::apply(&live, &dht, &followed) => {}
+            () = live::reload_on(&live, sources, async || reloads.next().await) => {}
         }
     };
     stay(&dht, (services, beside), signals, began, tell).await

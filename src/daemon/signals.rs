@@ -37,6 +37,36 @@ impl StopSignals {
     }
 }
 
+/// Hears each request to read the configuration again (SIGHUP).
+#[derive(Debug)]
+pub struct ReloadSignals {
+    #[cfg(unix)]
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl ReloadSignals {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// The system refuses to deliver signals.
+    #[cfg_attr(not(unix), expect(clippy::unnecessary_wraps, reason = "as where there are signals"))]
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self {
+            #[cfg(unix)]
+            hangup: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the next request. Where there are no signals, there is none.
+    pub async fn next(&mut self) {
+        #[cfg(unix)]
+        if self.hangup.recv().await.is_some() {
+            return;
+        }
+        std::future::pending().await
+    }
+}
+
 #[cfg(not(unix))]
 impl StopSignals {
     /// Begins to listen.

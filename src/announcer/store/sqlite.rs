@@ -32,7 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The steps from an empty file to the present schema. A file has the version of the number of steps that it has gone; a
 /// step that was published is never changed.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE infohash (
         infohash BLOB PRIMARY KEY NOT NULL,
         name TEXT,
@@ -65,7 +66,9 @@ const STEPS: [&str; 1] = ["
         id INTEGER PRIMARY KEY CHECK (id = 0),
         port INTEGER
     );
-"];
+",
+    "ALTER TABLE watched ADD COLUMN paused INTEGER NOT NULL DEFAULT 0;",
+];
 
 /// The file, open.
 #[derive(Debug)]
@@ -218,6 +221,8 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "journal_size_limit", 4 << 20)?;
+        // In KiB. It is read once, and written a page here and there.
+        connection.pragma_update(None, "cache_size", -256)?;
         migrate(&mut connection)?;
         Ok(connection)
     };
@@ -364,6 +369,7 @@ fn source_of(row: &Row<'_>) -> rusqlite::Result<(Arc<str>, SourceStatus)> {
         left_out: left_out.into_iter().map(|(entry, reason)| LeftOut { entry, reason }).collect(),
         trouble: row.get(4)?,
         listed: row.get::<_, Option<u64>>(5)?.map(Instant::from_secs),
+        since: None,
     };
     Ok((row.get::<_, String>(0)?.into(), status))
 }

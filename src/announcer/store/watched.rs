@@ -9,6 +9,7 @@ use rusqlite::{Connection, params};
 
 use super::sqlite::{self, FILE};
 use super::{Opened, StoreError};
+use crate::engine::id::InfoHash;
 use crate::torrent::Torrent;
 
 /// Something that is watched.
@@ -22,6 +23,8 @@ pub struct Watched {
     pub recursive: bool,
     /// Whether the client has all of it (BEP 33).
     pub seed: bool,
+    /// Whether it is paused: listed, and not announced.
+    pub paused: bool,
 }
 
 impl Watched {
@@ -32,7 +35,13 @@ impl Watched {
     /// It is empty, or an address on the web.
     pub fn new(target: &str) -> Result<Self, WrongTarget> {
         let target = target.trim();
-        let named = |target: &str, recursive| Self { target: target.to_owned(), port: None, recursive, seed: false };
+        let named = |target: &str, recursive| Self {
+            target: target.to_owned(),
+            port: None,
+            recursive,
+            seed: false,
+            paused: false,
+        };
         if Torrent::parse(target).is_ok() {
             return Ok(named(target, false));
         }
@@ -104,10 +113,12 @@ impl WatchList {
     }
 
     fn query(&self) -> rusqlite::Result<Vec<Watched>> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT target, port, recursive, seed FROM watched ORDER BY rowid")?;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT target, port, recursive, seed, paused FROM watched ORDER BY rowid")?;
         let rows = statement.query_map([], |row| {
-            Ok(Watched { target: row.get(0)?, port: row.get(1)?, recursive: row.get(2)?, seed: row.get(3)? })
+            let (target, port, recursive) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(Watched { target, port, recursive, seed: row.get(3)?, paused: row.get(4)? })
         })?;
         rows.collect()
     }
@@ -127,14 +138,25 @@ impl WatchList {
     /// # Errors
     /// The system refuses.
     pub fn add(&self, watched: &Watched) -> Result<bool, StoreError> {
-        let known = self.all()?.iter().any(|other| other.target == watched.target);
-        let Watched { target, port, recursive, seed } = watched;
-        let written = self.connection.execute(
-            "INSERT INTO watched (target, port, recursive, seed) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (target) DO UPDATE SET port = ?2, recursive = ?3, seed = ?4",
-            params![target, port, recursive, seed],
-        );
-        written.map(|_| !known).map_err(|source| self.error(source))
+        let Watched { target, port, recursive, seed, paused } = watched;
+        let write = || {
+            let known = self.connection.prepare_cached("SELECT 1 FROM watched WHERE target = ?1")?.exists([target])?;
+            let mut insert = self.connection.prepare_cached(
+                "INSERT INTO watched (target, port, recursive, seed, paused) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (target) DO UPDATE SET port = ?2, recursive = ?3, seed = ?4, paused = ?5",
+            )?;
+            insert.execute(params![target, port, recursive, seed, paused]).map(|_| !known)
+        };
+        write().map_err(|source| self.error(source))
+    }
+
+    /// Those that are the name of a torrent with this infohash.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn naming(&self, infohash: InfoHash) -> Result<Vec<Watched>, StoreError> {
+        let names = |watched: &Watched| Torrent::parse(&watched.target).is_ok_and(|t| t.infohashes.contains(&infohash));
+        Ok(self.all()?.into_iter().filter(names).collect())
     }
 
     /// Watches this no longer; whether it was watched.

@@ -38,6 +38,8 @@ pub struct Setting {
     pub(super) texts: fn(&Settings) -> Vec<String>,
     /// The layer that its value comes from.
     pub(super) origin: fn(&Origins) -> &Origin,
+    same: fn(&Settings, &Settings) -> bool,
+    adopt: fn(&mut Config, &Config),
 }
 
 /// The commands that a setting matters to.
@@ -88,6 +90,11 @@ macro_rules! settings {
             },
             texts: |settings| settings.$key.texts(),
             origin: |origins| &origins.$key,
+            same: |one, other| one.$key == other.$key,
+            adopt: |config, other| {
+                config.settings.$key = other.settings.$key.clone();
+                config.origins.$key = other.origins.$key.clone();
+            },
         }, )+];
     };
 }
@@ -304,6 +311,17 @@ impl Setting {
     #[must_use]
     pub fn named(key: &str) -> Option<&'static Self> {
         SETTINGS.iter().find(|setting| setting.key == key)
+    }
+
+    /// Whether it has the same value in both.
+    #[must_use]
+    pub fn is_same(&self, one: &Settings, other: &Settings) -> bool {
+        (self.same)(one, other)
+    }
+
+    /// Takes its value and origin from `other`.
+    pub fn adopt(&self, config: &mut Config, other: &Config) {
+        (self.adopt)(config, other);
     }
 
     /// The name of its flag, without the dashes.

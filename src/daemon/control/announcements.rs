@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::announcer::store::Watched;
 use crate::announcer::view::{Announcement, SourceStatus, State};
-use crate::daemon::view::AnnouncerView;
+use crate::daemon::view::{AnnouncerView, GatewayView};
 use crate::engine::time::Instant;
 
 /// How an infohash is that is kept announced, and what shows it. Times are in seconds since 1970.
@@ -110,6 +110,9 @@ pub struct AddRequest {
     /// Whether the client has the whole torrent (BEP 33).
     #[serde(default)]
     pub seed: bool,
+    /// Whether it is paused: listed, and not announced for now.
+    #[serde(default)]
+    pub paused: bool,
 }
 
 /// What to change; what is not named stays as it is.
@@ -149,17 +152,20 @@ pub struct WatchedRecord {
     /// Whether the client has all of it (BEP 33).
     #[serde(default)]
     pub seed: bool,
+    /// Whether it is paused: listed, and not announced for now.
+    #[serde(default)]
+    pub paused: bool,
 }
 
 impl From<Watched> for WatchedRecord {
-    fn from(Watched { target, port, recursive, seed }: Watched) -> Self {
-        Self { target, port, recursive, seed }
+    fn from(Watched { target, port, recursive, seed, paused }: Watched) -> Self {
+        Self { target, port, recursive, seed, paused }
     }
 }
 
 impl From<WatchedRecord> for Watched {
-    fn from(WatchedRecord { target, port, recursive, seed }: WatchedRecord) -> Self {
-        Self { target, port, recursive, seed }
+    fn from(WatchedRecord { target, port, recursive, seed, paused }: WatchedRecord) -> Self {
+        Self { target, port, recursive, seed, paused }
     }
 }
 
@@ -187,6 +193,54 @@ pub struct SourceRecord {
     pub left_out: Vec<LeftOutRecord>,
     /// Why it could not be asked last time.
     pub trouble: Option<String>,
+}
+
+/// How a torrent client is that is followed. Times are in seconds since 1970.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct TorrentClientRecord {
+    /// Its address, without a password.
+    pub client: String,
+    /// `followed`; `in trouble`, where it could not be asked or its torrents are not announced; or `not asked yet`.
+    pub state: String,
+    /// Since when it is so.
+    pub since: Option<u64>,
+    /// What is wrong, with the cure.
+    pub error: Option<String>,
+    /// Torrents that it has.
+    pub torrents: usize,
+    /// Torrents that found no room.
+    pub refused: usize,
+}
+
+impl TorrentClientRecord {
+    /// How the client at this address is, by what is known of it as a source.
+    #[must_use]
+    pub fn new(client: String, status: Option<&SourceStatus>) -> Self {
+        // One that was not asked since the start is known from an earlier run alone.
+        let asked = status.filter(|status| status.since.is_some());
+        let state = match asked {
+            None => "not asked yet",
+            Some(status) if status.trouble.is_some() => "in trouble",
+            Some(_) => "followed",
+        };
+        Self {
+            client,
+            state: state.to_owned(),
+            since: asked.and_then(|status| status.since).map(Instant::as_secs),
+            error: asked.and_then(|status| status.trouble.clone()),
+            torrents: status.map_or(0, |status| status.torrents),
+            refused: status.map_or(0, |status| status.refused),
+        }
+    }
+}
+
+/// Those for whom this node announces.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ClientsRecord {
+    /// What the gateway holds for those that take it for a tracker; nothing where there is no gateway.
+    pub gateway: Option<GatewayView>,
+    /// The torrent clients that are followed, as the settings name them.
+    pub torrent_clients: Vec<TorrentClientRecord>,
 }
 
 /// An entry that could not be used.

@@ -19,7 +19,7 @@ mod token;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -39,6 +39,7 @@ use self::guard::{Guard, Way};
 use self::lookups::Lookups;
 use self::token::Token;
 use super::config::Config;
+use super::live::Live;
 use super::view::{Facts, View};
 use crate::announcer::Announcer;
 use crate::dht::Dht;
@@ -83,6 +84,8 @@ pub struct Beside {
     pub index: Option<Arc<Index>>,
     /// What is kept announced.
     pub announcer: Announcer,
+    /// The settings in force.
+    pub live: Live,
 }
 
 /// What a control interface shows, and what it does without.
@@ -135,16 +138,17 @@ impl Bound {
     }
 
     /// Serves until the future is dropped.
-    pub async fn serve(self, config: &Config, dht: &Dht, beside: Beside) {
+    pub async fn serve(self, dht: &Dht, beside: Beside) {
         let Self { doors, guard } = self;
-        let Beside { gateway, index, announcer } = beside;
+        let Beside { gateway, index, announcer, live } = beside;
+        let config = live.now();
         let control = Arc::new(Control {
             guard,
             dht: dht.clone(),
             gateway,
             index,
             announcer,
-            config: Mutex::new(config.clone()),
+            live,
             lookups: Lookups::default(),
             happenings: events::journal(),
             streams: Arc::new(Semaphore::new(STREAMS)),
@@ -187,7 +191,7 @@ struct Control {
     gateway: Option<Monitor>,
     index: Option<Arc<Index>>,
     announcer: Announcer,
-    config: Mutex<Config>,
+    live: Live,
     lookups: Lookups,
     happenings: Feed<Happening>,
     streams: Arc<Semaphore>,
@@ -196,8 +200,8 @@ struct Control {
 }
 
 impl Control {
-    fn config(&self) -> MutexGuard<'_, Config> {
-        self.config.lock().unwrap_or_else(PoisonError::into_inner)
+    fn config(&self) -> Arc<Config> {
+        self.live.now()
     }
 
     /// All figures of this moment.

@@ -1,4 +1,5 @@
-//! What is kept announced: every infohash with its evidence, whichever source lists it. What is added here is listed by hand.
+//! What is kept announced: every infohash with its evidence, whichever source lists it. What is added here is watched, as by
+//! `watch add`: there is one list of what people have named.
 
 use std::sync::Arc;
 
@@ -9,8 +10,10 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::extract::{Asked, Body, Named, id};
+use super::watched::{check_port, with_list};
+use crate::announcer::listing_of;
+use crate::announcer::store::Watched;
 use crate::announcer::view::{Announcement, State as Standing};
-use crate::announcer::{Full, Patch};
 use crate::daemon::control::Control;
 use crate::daemon::control::announcements::{
     AddRequest, AnnouncementRecord, AnnouncementsRecord, PatchRequest, is_not_visible, state_named,
@@ -107,27 +110,54 @@ pub(super) async fn list(
     }))
 }
 
-/// Keeps a torrent announced until it is removed, also after a restart; two infohashes for a hybrid torrent. What was said
-/// of it here before is replaced.
+/// Keeps a torrent announced until it is removed, also after a restart; two infohashes for a hybrid torrent. It is watched from
+/// then on, as by `watch add`; what was said of the same torrent before is replaced.
 #[utoipa::path(post, path = "/api/v1/announcements", tag = "announcements", request_body = AddRequest, responses(
     (status = 201, body = [AnnouncementRecord]), (status = 400, body = Problem), (status = 401, body = Problem),
-    (status = 409, body = Problem), (status = 415, body = Problem)))]
+    (status = 409, body = Problem), (status = 415, body = Problem), (status = 500, body = Problem)))]
 pub(super) async fn add(
     State(control): State<Arc<Control>>,
     Body(request): Body<AddRequest>,
 ) -> Result<(StatusCode, Json<Vec<AnnouncementRecord>>), Problem> {
     let cure = "give an infohash or a magnet URI; folders, lists and torrent files are for /api/v1/watched";
-    let torrent = Torrent::parse(request.target.trim())
-        .map_err(|error| Problem::bad(format_args!("the target: {error}"), cure))?;
+    let target = request.target.trim().to_owned();
+    let torrent = Torrent::parse(&target).map_err(|error| Problem::bad(format_args!("the target: {error}"), cure))?;
     check_port(request.port)?;
-    for infohash in &torrent.infohashes {
-        let added = control.announcer.add(*infohash, torrent.name.as_deref(), request.port, request.seed);
-        added.map_err(|full: Full| {
-            Problem::new(StatusCode::CONFLICT, full, "remove others, or raise watch_max and start the node again")
-        })?;
+    let watched = Watched { target, port: request.port, recursive: false, seed: request.seed, paused: request.paused };
+    take(&control, &watched, &torrent.infohashes)?;
+    let (infohashes, kept) = (torrent.infohashes.clone(), watched.clone());
+    let others = with_list(&control, move |list| {
+        let mut others = Vec::new();
+        for infohash in infohashes {
+            others.extend(list.naming(infohash)?.into_iter().filter(|other| other.target != kept.target));
+        }
+        list.add(&kept)?;
+        others.iter().try_for_each(|other| list.remove(&other.target).map(drop))?;
+        Ok(others)
+    });
+    match others.await {
+        Ok(others) => others.iter().for_each(|other| control.announcer.forget_source(&other.target)),
+        Err(problem) => {
+            control.announcer.forget_source(&watched.target);
+            return Err(problem);
+        }
     }
     let records = torrent.infohashes.iter().map(|infohash| record(&control, *infohash)).collect::<Result<_, _>>()?;
     Ok((StatusCode::CREATED, Json(records)))
+}
+
+/// Lets the announcer have at once what will be in the table; an error if it has no room for all of it.
+fn take(control: &Control, watched: &Watched, infohashes: &[InfoHash]) -> Result<(), Problem> {
+    if let Some(listing) = listing_of(watched) {
+        control.announcer.list(listing);
+    }
+    if infohashes.iter().all(|infohash| control.announcer.announcement(*infohash).is_some()) {
+        return Ok(());
+    }
+    control.announcer.forget_source(&watched.target);
+    let max = control.config().watch_max.get();
+    let detail = format!("{max} infohashes are announced already, which is the most that may be (watch_max)");
+    Err(Problem::new(StatusCode::CONFLICT, detail, "remove others, or raise watch_max"))
 }
 
 /// How an infohash is.
@@ -141,11 +171,11 @@ pub(super) async fn show(
     record(&control, id(&infohash)?).map(Json)
 }
 
-/// Changes what was added here: its port, whether it is a seed, whether it is paused.
+/// Changes what was added here or by `watch add`: its port, whether it is a seed, whether it is paused.
 #[utoipa::path(patch, path = "/api/v1/announcements/{infohash}", tag = "announcements", request_body = PatchRequest,
     params(("infohash" = String, Path, description = "40 hexadecimal digits.")), responses(
     (status = 200, body = AnnouncementRecord), (status = 400, body = Problem), (status = 401, body = Problem),
-    (status = 404, body = Problem), (status = 415, body = Problem)))]
+    (status = 404, body = Problem), (status = 415, body = Problem), (status = 500, body = Problem)))]
 pub(super) async fn patch(
     State(control): State<Arc<Control>>,
     Named(infohash): Named<String>,
@@ -153,30 +183,43 @@ pub(super) async fn patch(
 ) -> Result<Json<AnnouncementRecord>, Problem> {
     let infohash = id(&infohash)?;
     check_port(request.port.flatten())?;
-    let patch = Patch { port: request.port, complete: request.seed, paused: request.paused };
-    match control.announcer.patch(infohash, patch) {
-        true => record(&control, infohash).map(Json),
-        false => Err(not_by_hand(infohash)),
+    let changed = with_list(&control, move |list| {
+        let mut named = list.naming(infohash)?;
+        for watched in &mut named {
+            watched.port = request.port.unwrap_or(watched.port);
+            watched.seed = request.seed.unwrap_or(watched.seed);
+            watched.paused = request.paused.unwrap_or(watched.paused);
+            list.add(watched)?;
+        }
+        Ok(named)
+    });
+    let changed = changed.await?;
+    if changed.is_empty() {
+        return Err(not_by_hand(infohash));
     }
+    changed.iter().filter_map(listing_of).for_each(|listing| control.announcer.list(listing));
+    record(&control, infohash).map(Json)
 }
 
-/// Ends what was begun here. It stays announced where another source lists it.
+/// Ends what was begun here or by `watch add`; a hybrid torrent with both of its infohashes. It stays announced where another
+/// source lists it.
 #[utoipa::path(delete, path = "/api/v1/announcements/{infohash}", tag = "announcements",
     params(("infohash" = String, Path, description = "40 hexadecimal digits.")), responses((status = 204),
-    (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem)))]
+    (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem),
+    (status = 500, body = Problem)))]
 pub(super) async fn remove(
     State(control): State<Arc<Control>>,
     Named(infohash): Named<String>,
 ) -> Result<StatusCode, Problem> {
     let infohash = id(&infohash)?;
-    if control.announcer.remove(infohash) { Ok(StatusCode::NO_CONTENT) } else { Err(not_by_hand(infohash)) }
-}
-
-pub(super) fn check_port(port: Option<u16>) -> Result<(), Problem> {
-    match port {
-        Some(0) => Err(Problem::bad("the port is 0", "give the port of the client, 1 to 65535")),
-        _ => Ok(()),
-    }
+    let removed = with_list(&control, move |list| {
+        let named = list.naming(infohash)?;
+        named.iter().try_for_each(|watched| list.remove(&watched.target).map(drop))?;
+        Ok(named)
+    });
+    let removed = removed.await?;
+    removed.iter().for_each(|watched| control.announcer.forget_source(&watched.target));
+    if removed.is_empty() { Err(not_by_hand(infohash)) } else { Ok(StatusCode::NO_CONTENT) }
 }
 
 fn record(control: &Control, infohash: InfoHash) -> Result<AnnouncementRecord, Problem> {

@@ -18,9 +18,7 @@ use super::extract::Body;
 use crate::daemon::config::{Config, Setting};
 use crate::daemon::control::problem::{FieldProblem, Problem};
 use crate::daemon::control::{Control, events};
-
-/// The settings that can be changed while the node runs.
-const WRITABLE: [&str; 2] = ["new_destinations_per_second", "new_destinations_burst"];
+use crate::daemon::live;
 
 /// One setting.
 #[derive(Debug, Serialize, ToSchema)]
@@ -58,15 +56,10 @@ pub(super) async fn patch(
     headers: HeaderMap,
     Body(changes): Body<BTreeMap<String, Value>>,
 ) -> Result<Response, Problem> {
-    let changed = {
-        let mut config = control.config();
-        check_match(&headers, &config)?;
-        let changed = changed(&config, &changes)?;
-        *config = changed.clone();
-        changed
-    };
-    let (per_second, burst) = (changed.new_destinations_per_second.get(), changed.new_destinations_burst.get());
-    control.dht.set_new_destinations(per_second, burst).await;
+    let changed = control.live.change(|config| {
+        check_match(&headers, config)?;
+        changed(config, &changes)
+    })?;
     for (key, value) in &changes {
         tracing::info!(key, %value, "a setting was changed by the control interface");
         events::note_setting(&control.happenings, key, &value.to_string());
@@ -80,7 +73,7 @@ fn told(config: &Config) -> Response {
         value: entry.value,
         origin: entry.origin.to_string(),
         meaning: entry.setting.meaning,
-        writable: WRITABLE.contains(&entry.setting.key),
+        writable: live::is_writable(entry.setting),
     });
     ([(ETAG, tag(config))], Json(records.collect::<Vec<_>>())).into_response()
 }
@@ -130,14 +123,18 @@ fn change(config: &mut Config, key: &str, value: &Value) -> Result<(), (String, 
         let cure = format!("did you mean {}?", crate::daemon::config::nearest_key(key));
         return Err(("there is no such setting".to_owned(), cure));
     };
-    if !WRITABLE.contains(&setting.key) {
+    if !live::is_writable(setting) {
         let cure = "set it in the configuration file, and start the node again".to_owned();
-        return Err(("it cannot be changed while the node runs".to_owned(), cure));
+        return Err(("it cannot be changed here".to_owned(), cure));
     }
-    let text = match value {
+    let text = |value: &Value| match value {
         Value::Number(number) => number.to_string(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    config.change(setting, &[text]).map_err(|error| (error.to_string(), error.cure()))
+    let texts: Vec<String> = match value {
+        Value::Array(values) => values.iter().map(text).collect(),
+        value => vec![text(value)],
+    };
+    config.change(setting, &texts).map_err(|error| (error.to_string(), error.cure()))
 }

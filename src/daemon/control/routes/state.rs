@@ -1,5 +1,6 @@
 //! How the node is.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,11 +14,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::extract::Asked;
 use crate::daemon::control::Control;
+use crate::daemon::control::announcements::{ClientsRecord, TorrentClientRecord};
 use crate::daemon::control::feed::{accepts_stream, again_and_again};
 use crate::daemon::control::problem::Problem;
 use crate::daemon::control::record::{KnownRecord, OwnAnnounceRecord, OwnAnnouncesRecord, millis};
-use crate::daemon::metrics;
-use crate::daemon::view::{GatewayView, View};
+use crate::daemon::view::View;
+use crate::daemon::{following, metrics};
 use crate::engine::routing::Health;
 
 /// Time between two events with all figures.
@@ -136,8 +138,15 @@ pub(super) async fn announces(
     Json(records.collect())
 }
 
-/// What the gateway holds for its clients; nothing where there is no gateway.
-#[utoipa::path(get, path = "/api/v1/clients", tag = "state", responses((status = 200, body = Option<GatewayView>)))]
-pub(super) async fn clients(State(control): State<Arc<Control>>) -> Json<Option<GatewayView>> {
-    Json(control.view().await.gateway)
+/// Those for whom this node announces: what the gateway holds for its clients, and the torrent clients that are followed.
+#[utoipa::path(get, path = "/api/v1/clients", tag = "state", responses((status = 200, body = ClientsRecord)))]
+pub(super) async fn clients(State(control): State<Arc<Control>>) -> Json<ClientsRecord> {
+    let sources: BTreeMap<_, _> = control.announcer.sources().into_iter().collect();
+    let config = control.config();
+    let names = following::sources(&config);
+    let torrent_clients = names.map(|name| {
+        let status = sources.get(name.as_str());
+        TorrentClientRecord::new(name, status)
+    });
+    Json(ClientsRecord { torrent_clients: torrent_clients.collect(), gateway: control.view().await.gateway })
 }

@@ -11,11 +11,13 @@ use tower::ServiceExt as _;
 use super::super::{Control, QUESTIONS, STREAMS, events};
 use super::*;
 use crate::announcer::Announcer;
+use crate::announcer::source::Listing;
 use crate::announcer::store::MemoryStore;
 use crate::daemon::config::{Config, Settings};
 use crate::daemon::control::guard::Guard;
 use crate::daemon::control::lookups::Lookups;
 use crate::daemon::control::token::Token;
+use crate::daemon::live::Live;
 use crate::dht::Dht;
 use crate::index::record::import;
 use crate::index::service::{Index, Mode};
@@ -27,6 +29,7 @@ const HASH: &str = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
 struct First {
     dht: Dht,
     folder: tempfile::TempDir,
+    announcer: Announcer,
 }
 
 impl std::ops::Deref for First {
@@ -39,8 +42,12 @@ impl std::ops::Deref for First {
 
 /// The routes of the second of two nodes that know each other.
 async fn two_nodes() -> (First, Router) {
+    two_nodes_with(Settings::default()).await
+}
+
+async fn two_nodes_with(settings: Settings) -> (First, Router) {
     let folder = tempfile::TempDir::new().unwrap();
-    let settings = Settings { data_dir: folder.path().to_owned(), ..Settings::default() };
+    let settings = Settings { data_dir: folder.path().to_owned(), ..settings };
     let loopback = || Dht::builder().private_network(true).bind("127.0.0.1:0".parse().unwrap());
     let first = loopback().start().await.unwrap();
     let second = loopback().bootstrap([first.local_addrs()[0].to_string()]).start().await.unwrap();
@@ -51,15 +58,15 @@ async fn two_nodes() -> (First, Router) {
         dht: second,
         gateway: None,
         index: Some(Arc::new(index())),
-        announcer,
-        config: Config { settings, ..Config::default() }.into(),
+        announcer: announcer.clone(),
+        live: Live::new(Config { settings, ..Config::default() }),
         lookups: Lookups::default(),
         happenings: events::journal(),
         streams: Arc::new(tokio::sync::Semaphore::new(STREAMS)),
         questions: tokio::sync::Semaphore::new(QUESTIONS),
         began: tokio::time::Instant::now(),
     };
-    (First { dht: first, folder }, router(Arc::new(control)))
+    (First { dht: first, folder, announcer }, router(Arc::new(control)))
 }
 
 /// An index with one torrent. Its file has lost its name, and lives as long as it is open.
@@ -292,6 +299,12 @@ async fn settings_are_changed_all_or_none_and_only_by_those_who_know_the_state()
         (Some(300), Some("control interface"))
     );
     assert_eq!(burst(&before)["origin"], "default");
+    let done = patch(&done.etag, json!({ "watch": [HASH, "/srv/torrents/**"], "announce_port": 6881 })).await;
+    let watch = done.body.as_array().unwrap().iter().find(|setting| setting["key"] == "watch").unwrap();
+    assert_eq!(watch["value"], json!([HASH, "/srv/torrents/**"]));
+    // It names a host to which a password goes.
+    let client = patch(&done.etag, json!({ "client": ["aria2+http://:p@198.51.100.1/"] })).await;
+    assert_eq!(client.body["errors"][0]["field"], "client", "{client:?}");
     assert_eq!(patch(&before.etag, json!({})).await.status.as_u16(), 412, "the state is another now");
     let events = get(&router, "/api/v1/events").await;
     assert_eq!(events.body["events"][0]["event"], "setting", "{events:?}");
@@ -353,6 +366,20 @@ async fn what_is_kept_announced_is_added_told_page_by_page_changed_and_removed()
         (&4321.into(), &false.into(), &"Some Name".into())
     );
     assert_eq!(change(json!({ "port": null })).await["state"], "no port");
+
+    // What people have named is one list, whichever way they named it.
+    let named = async || get(&router, "/api/v1/watched").await.body["watched"].clone();
+    assert_eq!(named().await[0]["target"], magnet);
+    let again = json!({ "target": HASH, "paused": true });
+    let again = send(&router, "POST", "/api/v1/announcements", &JSON, &again).await;
+    assert_eq!((again.status, &again.body[0]["state"]), (StatusCode::CREATED, &"paused".into()), "{again:?}");
+    let all = named().await;
+    let targets: Vec<&str> = all.as_array().unwrap().iter().map(|one| one["target"].as_str().unwrap()).collect();
+    assert_eq!(targets, [&other, HASH]);
+    assert!(
+        send(&router, "DELETE", &format!("/api/v1/announcements/{other}"), &[], &Value::Null).await.status.is_success()
+    );
+    assert_eq!(named().await.as_array().unwrap().len(), 1);
     assert_eq!(send(&router, "DELETE", &path, &[], &Value::Null).await.status, StatusCode::NO_CONTENT);
     assert_eq!(get(&router, &path).await.status, StatusCode::NOT_FOUND);
 
@@ -363,10 +390,38 @@ async fn what_is_kept_announced_is_added_told_page_by_page_changed_and_removed()
         assert_eq!((&watched["target"], &watched["new"]), (&folder.into(), &new.into()), "{watched}");
     }
     let watched = get(&router, "/api/v1/watched").await.body["watched"].clone();
-    assert_eq!(watched, json!([{ "target": folder, "port": null, "recursive": true, "seed": true }]));
+    assert_eq!(watched, json!([{ "target": folder, "port": null, "recursive": true, "seed": true, "paused": false }]));
     for removed in [true, false] {
         let target = format!("/api/v1/watched?target={folder}");
         assert_eq!(send(&router, "DELETE", &target, &[], &Value::Null).await.body["removed"], removed);
+    }
+}
+
+#[tokio::test]
+async fn the_clients_that_are_followed_are_told_with_what_is_wrong_and_never_with_a_password() {
+    let client = |text: &str| text.parse::<crate::announcer::clients::ClientAddress>().unwrap();
+    let settings = Settings {
+        client: ["aria2+http://:secret@127.0.0.1:1/jsonrpc", "transmission+http://127.0.0.1:2"].map(client).into(),
+        ..Settings::default()
+    };
+    let (first, router) = two_nodes_with(settings).await;
+    let told = get(&router, "/api/v1/clients").await.body;
+    assert_eq!((&told["gateway"], told["torrent_clients"].as_array().unwrap().len()), (&Value::Null, 2));
+    assert_eq!(told["torrent_clients"][0]["state"], "not asked yet");
+    let source = told["torrent_clients"][0]["client"].as_str().unwrap().to_owned();
+    assert!(!source.contains("secret"), "{source}");
+    let listed = |trouble: Option<&str>| Listing {
+        source: source.as_str().into(),
+        torrents: Some(Vec::new()),
+        ipv4_only: false,
+        left_out: Vec::new(),
+        trouble: trouble.map(str::to_owned),
+    };
+    for (trouble, state) in [(None, "followed"), (Some("it is off"), "in trouble")] {
+        first.announcer.list(listed(trouble));
+        let told = get(&router, "/api/v1/clients").await.body["torrent_clients"][0].clone();
+        assert_eq!((&told["state"], &told["error"]), (&state.into(), &json!(trouble)), "{told}");
+        assert!(told["since"].as_u64().is_some_and(|since| since > 1_600_000_000), "{told}");
     }
 }
 

@@ -10,7 +10,6 @@ use serde::Deserialize;
 use tokio::task::spawn_blocking;
 use utoipa::IntoParams;
 
-use super::announcements::check_port;
 use super::extract::{Asked, Body};
 use crate::announcer::store::{StoreError, WatchList, Watched};
 use crate::daemon::announcing;
@@ -87,8 +86,15 @@ fn checked(request: WatchedRecord) -> Result<Watched, Problem> {
     Ok(Watched { recursive: named.recursive || request.recursive, target: named.target, ..request.into() })
 }
 
+pub(super) fn check_port(port: Option<u16>) -> Result<(), Problem> {
+    match port {
+        Some(0) => Err(Problem::bad("the port is 0", "give the port of the client, 1 to 65535")),
+        _ => Ok(()),
+    }
+}
+
 /// Works with the table, on a thread that may wait for the disk.
-async fn with_list<T: Send + 'static>(
+pub(super) async fn with_list<T: Send + 'static>(
     control: &Control,
     work: impl FnOnce(&WatchList) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, Problem> {
