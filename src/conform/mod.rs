@@ -199,5 +199,5 @@ pub fn checks() -> impl Iterator<Item = &'static Check> {
     checks::ALL.iter().copied().flatten()
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "net"))]
 mod tests;
