@@ -11,6 +11,7 @@ use super::output::counted;
 use super::search::{line, open, read_query};
 use super::session;
 use super::words::size;
+use crate::daemon::control::api_key;
 use crate::engine::id::InfoHash;
 use crate::index::query::Query;
 use crate::index::record::{CarryError, Record, export, import};
@@ -43,6 +44,9 @@ fn status(args: IndexSetup, environment: &[(String, String)]) -> Result<Exit, Fa
     );
     let record = json!({ "torrents": totals.torrents, "used_bytes": totals.used_bytes, "marks": totals.marks });
     output.result(text, &record)?;
+    if let Ok(key) = api_key(&config.data_dir) {
+        eprintln_quietly(format_args!("API key for Torznab, which other hosts need: {key}"));
+    }
     Ok(Exit::Done)
 }
 

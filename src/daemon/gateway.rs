@@ -1,12 +1,63 @@
 //! The gateway as the configuration wants it.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use tokio::sync::watch;
 
 use super::config::Config;
 use crate::dht::Dht;
+use crate::engine::bloom::SwarmFilters;
+use crate::engine::contact::Family;
+use crate::engine::id::InfoHash;
+use crate::index::service::Index;
 use crate::net::entropy;
-use crate::tracker::server::{Gateway, Monitor, Settings as GatewaySettings};
+use crate::tracker::server::{Directory, Gateway, Monitor, Settings as GatewaySettings};
+
+/// What the gateway asks: the DHT, and the index for what is private.
+#[derive(Clone, Debug)]
+pub(super) struct Sources {
+    dht: Dht,
+    index: Option<Arc<Index>>,
+}
+
+impl Directory for Sources {
+    async fn find_peers(&self, info_hash: InfoHash, found: impl FnMut(&[SocketAddr]) + Send) {
+        Directory::find_peers(&self.dht, info_hash, found).await;
+    }
+
+    async fn announce(&self, info_hash: InfoHash, port: u16, seed: bool, families: &[Family]) -> usize {
+        Directory::announce(&self.dht, info_hash, port, seed, families).await
+    }
+
+    fn address(&self, family: Family) -> Option<IpAddr> {
+        self.dht.address(family)
+    }
+
+    async fn count(&self, info_hash: InfoHash) -> Option<SwarmFilters> {
+        self.dht.count(info_hash).await
+    }
+
+    async fn is_private(&self, info_hash: InfoHash) -> bool {
+        match &self.index {
+            Some(index) => index.is_private(info_hash).await,
+            None => false,
+        }
+    }
+
+    async fn joined(&self) {
+        self.dht.joined().await;
+    }
+
+    fn announce_again(&self) -> watch::Receiver<u64> {
+        Directory::announce_again(&self.dht)
+    }
+
+    async fn standing(&self) -> (usize, Vec<IpAddr>) {
+        self.dht.standing().await
+    }
+}
 
 /// What became of the gateway.
 #[derive(Debug)]
@@ -14,7 +65,7 @@ pub(super) enum Opened {
     /// The configuration has none.
     Off,
     /// It is bound and can run.
-    Ready(Box<Gateway<Dht>>),
+    Ready(Box<Gateway<Sources>>),
     /// Its usual address is taken. It was not chosen, so the node goes on without.
     Without(SocketAddr, io::Error),
 }
@@ -30,10 +81,16 @@ pub struct GatewayError {
 }
 
 /// Binds the gateway. It asks no client at `spared`, a port of ours.
-pub(super) async fn open(config: &Config, dht: &Dht, spared: Option<u16>) -> Result<Opened, GatewayError> {
+pub(super) async fn open(
+    config: &Config,
+    dht: &Dht,
+    index: Option<&Arc<Index>>,
+    spared: Option<u16>,
+) -> Result<Opened, GatewayError> {
     let Some(addr) = config.gateway else { return Ok(Opened::Off) };
     let settings = GatewaySettings { spared_ports: spared.into_iter().collect(), ..config.gateway_settings() };
-    let bound = async { Gateway::bind(addr, settings, dht.clone(), entropy::seed()?).await };
+    let sources = Sources { dht: dht.clone(), index: index.cloned() };
+    let bound = async { Gateway::bind(addr, settings, sources, entropy::seed()?).await };
     match bound.await {
         Ok(gateway) => Ok(Opened::Ready(Box::new(gateway))),
         Err(source) if config.origins.gateway.is_chosen() => Err(GatewayError { addr, source }),

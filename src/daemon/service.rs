@@ -130,9 +130,9 @@ pub async fn run(config: &Config, sources: &Sources, mut tell: impl FnMut(Moment
     let began = Instant::now();
     let dht = builder(config).start().await?;
     let control = Bound::open(config).await?;
-    let gateway =
-        gateway::open(config, &dht, control.as_ref().and_then(Bound::local_addr).map(|addr| addr.port())).await?;
     let index = index::open(config);
+    let spared = control.as_ref().and_then(Bound::local_addr).map(|addr| addr.port());
+    let gateway = gateway::open(config, &dht, index.as_ref(), spared).await?;
     let announcing = announcing::open(config, &dht).await?;
     save(&dht).await;
     tell(Moment::Started(Box::new(started(config, &dht, &gateway, control.as_ref()).await)));

@@ -5,6 +5,7 @@
 //! a second, connections a second, connections at a time, bytes a day.
 
 mod fetch;
+mod live;
 mod pace;
 mod sweep;
 
@@ -14,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
+use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 
 use super::entry::{Entry, Source, UnixSeconds};
@@ -83,6 +85,8 @@ pub struct Index {
     counts: Counts,
     queries: Pace,
     connects: Pace,
+    /// A place for each torrent that is asked for at once.
+    live: Semaphore,
 }
 
 /// What the index has done since it was opened.
@@ -176,6 +180,7 @@ impl Index {
             counts: Counts::default(),
             queries: Pace::new(settings.queries_per_second),
             connects: Pace::new(settings.connections_per_second),
+            live: Semaphore::new(live::MOST_LIVE),
             settings,
         })
     }

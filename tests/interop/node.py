@@ -81,11 +81,11 @@ class Index(NamedTuple):
         return json.loads(result.stdout.splitlines()[0]) if result.stdout else None
 
 
-def start_index(lab: Lab, host: str, bootstrap: Endpoint) -> Index:
-    """A node that surveys the network of `bootstrap`."""
+def start_index(lab: Lab, host: str, bootstrap: Endpoint, mode: str = "survey") -> Index:
+    """A node that has an index and is in the network of `bootstrap`."""
     endpoint, folder = Endpoint(host, PORT), lab.fresh_folder("index")
     common = ["--lan", "--bind", str(endpoint), "--gateway", "off", "--data-dir", str(folder), "--bootstrap", str(bootstrap)]
-    index = ["--index", "survey", "--control", str(Endpoint(host, CONTROL_PORT))]
+    index = ["--index", mode, "--control", str(Endpoint(host, CONTROL_PORT))]
     process = lab.start(f"index {endpoint}", [_binary(), "run", *common, *index, *_LOG])
     eventually(f"{endpoint} answers a ping", _START_SECONDS, lambda: _alive(process) and answers_ping(endpoint))
     return Index(lab, folder, f"http://{Endpoint(host, CONTROL_PORT)}")

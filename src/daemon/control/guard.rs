@@ -2,7 +2,7 @@
 //!
 //! * The Unix socket is for those whom the system lets into the data folder: they may do everything.
 //! * Web pages of other sites may do nothing ([`page`]).
-//! * With the token everything may be done.
+//! * With the token everything may be done; with the key made of it, programs may search the index.
 //! * Without, programs on this host may read, as long as no proxy speaks for another host, and all may have the empty
 //!   page and log in.
 
@@ -23,6 +23,9 @@ pub(super) const COOKIE_NAME: &str = "trackerless-control";
 
 /// What a browser needs before anybody has logged in. It tells nothing of the node.
 const OF_THE_PAGE: [&str; 6] = ["/", "/dashboard/style.css", "/dashboard/app.js", "/session", "/login", "/logout"];
+
+/// Where programs search, which know no other secret than a key in the query.
+const TORZNAB: &str = "/torznab/api";
 
 /// Which way a request came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +61,7 @@ impl Guard {
         if OF_THE_PAGE.contains(&head.uri.path()) {
             return Ok(());
         }
-        match self.token_of(head) {
+        match self.token_of(head).or_else(|| self.api_key_of(head)) {
             Some(true) => return Ok(()),
             Some(false) => return Err(Problem::unauthorized("the token is not the one of this node")),
             None => {}
@@ -85,6 +88,13 @@ impl Guard {
             Name::Text(text) => (*text).to_owned(),
         };
         self.names.iter().any(|known| known.to_string() == text)
+    }
+
+    /// Whether the key of a program that searches is right; `None` if it brings none, or wants something else.
+    fn api_key_of(&self, head: &Parts) -> Option<bool> {
+        let query = head.uri.query().filter(|_| head.uri.path() == TORZNAB && head.method == Method::GET)?;
+        let key = query.split('&').find_map(|pair| pair.strip_prefix("apikey=")).filter(|key| !key.is_empty())?;
+        Some(Token::new(&self.token.api_key()).is(key))
     }
 
     /// Whether the token that the request brings is right; `None` if it brings none.
@@ -179,6 +189,29 @@ mod tests {
             assert_eq!(status(local, "GET", way, &[]), 401, "{local} {way:?}");
             assert_eq!(status(local, "GET", way, &right), 200, "{local} {way:?}");
             assert_eq!(status(local, "POST", way, &right), 200, "{local} {way:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_in_the_query_opens_the_search_for_programs_and_nothing_else() {
+        let guard =
+            Guard { token: Token::new(TOKEN), names: Vec::new(), local: Some("192.168.1.2:6880".parse().unwrap()) };
+        let key = guard.token.api_key();
+        assert_eq!(key.len(), 32);
+        for (method, target, allowed) in [
+            ("GET", format!("/torznab/api?t=caps&apikey={key}"), true),
+            ("GET", format!("/torznab/api?apikey={key}&t=search&q=a"), true),
+            ("GET", "/torznab/api?t=caps".to_owned(), false),
+            ("GET", "/torznab/api?t=caps&apikey=".to_owned(), false),
+            ("GET", format!("/torznab/api?t=caps&apikey={}", key.replace(&key[..1], "x")), false),
+            ("GET", format!("/torznab/api?t=caps&apikey={TOKEN}"), false),
+            ("POST", format!("/torznab/api?t=caps&apikey={key}"), false),
+            ("GET", format!("/api/v1/status?apikey={key}"), false),
+            ("GET", format!("/api/v1/search?q=a&apikey={key}"), false),
+        ] {
+            let head = Request::builder().method(method).uri(&target).body(()).unwrap().into_parts().0;
+            let way = Way::Tcp { from: "192.168.1.9".parse().unwrap(), here: "192.168.1.2".parse().unwrap() };
+            assert_eq!(guard.check(way, &head).is_ok(), allowed, "{method} {target}");
         }
     }
 

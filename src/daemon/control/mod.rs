@@ -49,7 +49,7 @@ use crate::tracker::server::Monitor;
 
 pub use self::door::{ControlError, SOCKET_FILE};
 pub use self::problem::{FieldProblem, Problem};
-pub use self::token::TOKEN_FILE;
+pub use self::token::{TOKEN_FILE, api_key};
 
 /// What connections may cost: a few programs and pages beside the commands of one user.
 const LIMITS: Limits = Limits {

@@ -52,11 +52,24 @@ impl Token {
         }
     }
 
+    /// The key with which programs search the index from other hosts. It opens nothing else, and does not tell the token.
+    pub(super) fn api_key(&self) -> String {
+        hex::encode(&Sha256::new().chain_update(self.0).chain_update(b"torznab").finalize()[..16])
+    }
+
     /// Whether `text` is the token. The time taken tells nothing of how near it comes: hashes are compared, as a whole.
     pub(super) fn is(&self, text: impl AsRef<[u8]>) -> bool {
         let other: [u8; 32] = Sha256::digest(text).into();
         self.0.iter().zip(other).fold(0, |differences, (ours, theirs)| differences | (ours ^ theirs)) == 0
     }
+}
+
+/// The key with which programs search the index of the node with this data folder.
+///
+/// # Errors
+/// The token cannot be read or written.
+pub fn api_key(folder: &Path) -> io::Result<String> {
+    Token::of_folder(folder).map(|token| token.api_key())
 }
 
 impl fmt::Debug for Token {

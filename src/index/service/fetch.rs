@@ -34,7 +34,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const DAY: u64 = 86_400;
 
 /// What came of one torrent.
-enum Ended {
+pub(super) enum Ended {
     Kept(Box<Entry>),
     Nothing,
 }
@@ -68,7 +68,7 @@ impl Index {
         }
     }
 
-    async fn fetch_one(&self, dht: &Dht, want: Want) -> Ended {
+    pub(super) async fn fetch_one(&self, dht: &Dht, want: Want) -> Ended {
         let infohash = want.infohash;
         let limits =
             Limits { at_once: CONNECTIONS_EACH, peers: PEERS_EACH, each: Duration::from_secs(20), ..Limits::default() };
@@ -118,7 +118,11 @@ impl Index {
             return Ended::Nothing;
         }
         let name = info.name.clone().unwrap_or_default();
-        let refused = lock(&self.filter).refuses_name(&name);
+        // A hybrid torrent has two infohashes, and either may be on a list.
+        let refused = {
+            let filter = lock(&self.filter);
+            filter.refuses_name(&name) || info.infohashes().iter().any(|one| filter.refuses_infohash(*one))
+        };
         if refused {
             self.counts.refused.fetch_add(1, Relaxed);
             self.mark(want.infohash, Mark::Refused).await;

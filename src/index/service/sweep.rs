@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::{Index, lock, now};
 use crate::dht::{Dht, PeersAt, SampleError};
+use crate::engine::bloom::Estimate;
 use crate::engine::contact::Contact;
 use crate::engine::id::{Id, InfoHash, Target};
 use crate::index::entry::{Swarm, UnixSeconds};
@@ -128,10 +129,13 @@ impl Index {
 
 /// What one node counted.
 fn counted(told: &PeersAt) -> Option<Swarm> {
-    let (seeds, peers) = told.count?;
-    let whole =
-        |estimate: crate::engine::bloom::Estimate| estimate.count.round().clamp(0.0, f64::from(u32::MAX)) as u32;
-    Some(Swarm { seeds: whole(seeds), peers: whole(peers), at: now() })
+    told.count.map(|(seeds, peers)| count_of(seeds, peers))
+}
+
+/// Two estimates of this moment.
+pub(super) fn count_of(seeds: Estimate, peers: Estimate) -> Swarm {
+    let whole = |estimate: Estimate| estimate.count.round().clamp(0.0, f64::from(u32::MAX)) as u32;
+    Swarm { seeds: whole(seeds), peers: whole(peers), at: now() }
 }
 
 fn peers_of(told: &PeersAt) -> ArrayVec<std::net::SocketAddr, { crate::index::wanted::PEERS_EACH }> {

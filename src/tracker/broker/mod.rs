@@ -401,6 +401,14 @@ impl Broker {
         }
     }
 
+    /// Others have seen that a torrent is private.
+    pub fn learn_private(&mut self, now: Instant, id: InfoHash) {
+        if let Some(torrent) = self.torrents.get_mut(&id) {
+            torrent.learn_private();
+        }
+        self.advance(now, id);
+    }
+
     /// A lookup, or another tracker, reported peers.
     pub fn peers_found(&mut self, now: Instant, id: InfoHash, peers: &[SocketAddr]) {
         let Some(torrent) =

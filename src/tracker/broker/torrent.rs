@@ -357,6 +357,12 @@ impl Torrent {
         self.asked_client = Some(peer);
     }
 
+    /// Takes in that others have seen that it is private.
+    pub(super) fn learn_private(&mut self) {
+        self.proof = Some(Proof::Private);
+        self.swarm.clear_found();
+    }
+
     /// Takes in what the metadata of the client said that was asked.
     pub(super) fn take_verdict(&mut self, now: Instant, verdict: Verdict) {
         match verdict {

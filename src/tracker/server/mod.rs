@@ -78,6 +78,11 @@ pub trait Directory: Clone + Send + Sync + 'static {
     /// Counts the peers of `info_hash` (BEP 33); `None` if nobody answered.
     fn count(&self, info_hash: InfoHash) -> impl Future<Output = Option<SwarmFilters>> + Send;
 
+    /// Whether the torrent is known to be private from elsewhere (BEP 27): then it is neither looked up nor announced.
+    fn is_private(&self, _info_hash: InfoHash) -> impl Future<Output = bool> + Send {
+        std::future::ready(false)
+    }
+
     /// Waits until the DHT can be asked.
     fn joined(&self) -> impl Future<Output = ()> + Send;
 
@@ -196,6 +201,8 @@ struct Shared {
     /// Where the answers over UDP go that were held, for each door. Bounded as those are.
     late: Vec<mpsc::UnboundedSender<udp::Datagram>>,
     local: SocketAddr,
+    /// Whether private torrents are kept from the DHT.
+    respects_privacy: bool,
     site: Site,
     trusted_proxies: Vec<nearness::Range>,
     upstream: Arc<upstream::Trackers>,
@@ -261,6 +268,7 @@ impl<D: Directory> Gateway<D> {
             start: tokio::time::Instant::now(),
             local,
             late,
+            respects_privacy: settings.policy != Policy::Always,
             site: settings.site,
             trusted_proxies: settings.trusted_proxies,
             upstream: Arc::new(upstream::Trackers::new(settings.upstream)),

@@ -23,6 +23,8 @@ struct Script {
     lookups: Arc<AtomicUsize>,
     announced: mpsc::UnboundedSender<Announced>,
     again: watch::Sender<u64>,
+    /// Whether every torrent is known to be private.
+    private: bool,
 }
 
 impl Directory for Script {
@@ -46,6 +48,10 @@ impl Directory for Script {
         filters.insert("203.0.113.77".parse().unwrap(), true);
         filters.insert("203.0.113.78".parse().unwrap(), true);
         Some(filters)
+    }
+
+    async fn is_private(&self, _: InfoHash) -> bool {
+        self.private
     }
 
     async fn joined(&self) {}
@@ -82,13 +88,27 @@ fn script(lets_go: usize) -> (Script, mpsc::UnboundedReceiver<Announced>) {
     let peers: Vec<_> = (1..=40).map(|i| SocketAddr::from(([198, 18, 0, i], 6881))).collect();
     let go = Arc::new(tokio::sync::Semaphore::new(lets_go));
     (
-        Script { peers: Arc::new(peers), go, lookups: Arc::default(), announced: sender, again: watch::Sender::new(0) },
+        Script {
+            peers: Arc::new(peers),
+            go,
+            lookups: Arc::default(),
+            announced: sender,
+            again: watch::Sender::new(0),
+            private: false,
+        },
         announced,
     )
 }
 
 async fn gateway_with(addr: &str, settings: Settings, lets_go: usize) -> Fixture {
-    let (script, announced) = script(lets_go);
+    run(addr, settings, script(lets_go)).await
+}
+
+async fn run(
+    addr: &str,
+    settings: Settings,
+    (script, announced): (Script, mpsc::UnboundedReceiver<Announced>),
+) -> Fixture {
     let gateway = Gateway::bind(addr.parse().unwrap(), settings, script.clone(), [5; 32]).await.unwrap();
     let (addr, monitor) = (gateway.local_addr(), gateway.monitor());
     let mut running = JoinSet::new();
@@ -182,6 +202,18 @@ async fn local_clients_are_announced_to_the_dht() {
     gateway.get(&path('a', "port=6881&left=0")).await;
     let announced = timeout(LONG, gateway.announced.recv()).await.unwrap();
     assert_eq!(announced, Some((InfoHash::new([b'a'; 20]), 6881, true, vec![Family::V4])));
+}
+
+#[tokio::test]
+async fn what_others_saw_to_be_private_is_refused_and_not_looked_up() {
+    for (policy, private) in [(Policy::Never, true), (Policy::VerifiedPublic, true), (Policy::Always, false)] {
+        let (mut script, announced) = script(9);
+        script.private = true;
+        let gateway = run("127.0.0.1:0", Settings { policy, ..Settings::default() }, (script, announced)).await;
+        let answer = gateway.get(&path('a', "port=6881&left=5")).await;
+        assert_eq!(answer.contains("14:failure reason") && answer.contains("private"), private, "{policy:?}: {answer}");
+        assert_eq!(gateway.script.lookups.load(Ordering::SeqCst), usize::from(!private), "{policy:?}");
+    }
 }
 
 #[tokio::test]

@@ -54,9 +54,11 @@ async fn wait_for_deadline(shared: &Shared) {
 async fn execute(shared: Arc<Shared>, directory: impl Directory, order: Order) {
     match order {
         Order::Lookup(id) => {
-            let found = |peers: &[_]| shared.with_broker(|broker, now| broker.peers_found(now, id, peers));
-            let in_time = timeout(PATIENCE_WITH_DHT, directory.find_peers(id, found)).await.is_ok();
-            debug!(%id, in_time, "a lookup for the gateway is over");
+            if !is_kept_from(&shared, &directory, id).await {
+                let found = |peers: &[_]| shared.with_broker(|broker, now| broker.peers_found(now, id, peers));
+                let in_time = timeout(PATIENCE_WITH_DHT, directory.find_peers(id, found)).await.is_ok();
+                debug!(%id, in_time, "a lookup for the gateway is over");
+            }
             shared.with_broker(|broker, now| broker.lookup_finished(now, id));
         }
         Order::Announce { info_hash, client, seed, nearness, dual } => {
@@ -78,6 +80,9 @@ async fn execute(shared: Arc<Shared>, directory: impl Directory, order: Order) {
             });
         }
         Order::Probe { info_hash, peer, complete } => {
+            if is_kept_from(&shared, &directory, info_hash).await {
+                return shared.with_broker(|broker, now| broker.probe_finished(now, info_hash, Verdict::Private));
+            }
             let verdict = ask(&shared, info_hash, peer, complete).await.unwrap_or_else(|why| {
                 let mut state = shared.state();
                 state.stats.metadata_unread += 1;
@@ -90,12 +95,25 @@ async fn execute(shared: Arc<Shared>, directory: impl Directory, order: Order) {
             shared.with_broker(|broker, now| broker.probe_finished(now, info_hash, verdict));
         }
         Order::Survey(id) => {
-            let filters = timeout(PATIENCE_WITH_DHT, directory.count(id)).await.ok().flatten();
+            let filters = match is_kept_from(&shared, &directory, id).await {
+                true => None,
+                false => timeout(PATIENCE_WITH_DHT, directory.count(id)).await.ok().flatten(),
+            };
             debug!(%id, counted = filters.is_some(), "a swarm was counted for a scrape");
             shared.with_broker(|broker, now| broker.survey_finished(now, id, filters));
         }
         Order::Answer(..) | Order::Scraped(..) => unreachable!("answers are handed out, not ordered"),
     }
+}
+
+/// Whether the DHT must not hear of a torrent, because others have seen that it is private.
+async fn is_kept_from(shared: &Shared, directory: &impl Directory, id: InfoHash) -> bool {
+    let private = shared.respects_privacy && directory.is_private(id).await;
+    if private {
+        debug!(%id, "a torrent is known to be private");
+        shared.with_broker(|broker, now| broker.learn_private(now, id));
+    }
+    private
 }
 
 /// In which families a client may be announced: in its own, and, on this host, in the other one if it is there as well.

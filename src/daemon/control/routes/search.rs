@@ -95,6 +95,16 @@ impl From<&Entry> for TorrentRecord {
 }
 
 impl Control {
+    /// What a query finds. An infohash that the index does not have is asked for at its peers.
+    async fn searched(&self, index: &Index, query: Query, page: Page) -> Result<Found, StoreError> {
+        let named = query.infohashes.clone();
+        let mut found = index.search(query, page).await?;
+        if let ([infohash], true) = (&named[..], found.entries.is_empty() && page.skip == 0) {
+            found.entries.extend(index.ask_now(&self.dht, *infohash).await?);
+        }
+        Ok(found)
+    }
+
     fn index(&self) -> Result<&Arc<Index>, Problem> {
         let cure = "start the node with --index survey, passive or mine";
         self.index.as_ref().ok_or_else(|| Problem::not_found("this node has no index", cure))
@@ -119,7 +129,7 @@ pub(super) async fn search(
     let query =
         Query::parse(&asked.q).map_err(|error| Problem::bad(format_args!("the query is wrong {error}"), cure))?;
     let page = Page { skip: asked.skip as usize, most: asked.limit.min(MOST) as usize, now: unix_seconds() };
-    let Found { entries, more } = control.index()?.search(query, page).await?;
+    let Found { entries, more } = control.searched(control.index()?, query, page).await?;
     Ok(Json(SearchRecord { torrents: entries.iter().map(TorrentRecord::from).collect(), more }))
 }
 
@@ -132,17 +142,17 @@ pub(super) async fn torznab(
 ) -> Result<Response, Problem> {
     let body = match Request::parse(query.as_deref().unwrap_or_default()) {
         Ok(Request::Caps) => torznab::caps(),
-        Ok(Request::Search(search)) => found(control.index()?, &search, &base(&control, &headers)).await?,
+        Ok(Request::Search(search)) => found(&control, &search, &base(&control, &headers)).await?,
         Err(error) => torznab::error(&error),
     };
     Ok(([(CONTENT_TYPE, "application/xml; charset=utf-8")], body).into_response())
 }
 
-async fn found(index: &Index, search: &Search, base: &str) -> Result<String, Problem> {
+async fn found(control: &Control, search: &Search, base: &str) -> Result<String, Problem> {
     // Kinds are guessed from names, which no store can do: more is read, and what does not fit is left out.
     let most = if search.categories.is_empty() { search.limit } else { search.limit * 5 };
     let page = Page { skip: search.offset, most, now: unix_seconds() };
-    match index.search(search.query.clone(), page).await {
+    match control.searched(control.index()?, search.query.clone(), page).await {
         Ok(Found { mut entries, .. }) => {
             entries.retain(|entry| search.wants(entry));
             entries.truncate(search.limit);
