@@ -38,7 +38,7 @@ pub use self::survey::{PeersAt, SampleError, Sampled, Scraped};
 pub use crate::net::bootstrap::MAINLINE_ROUTERS;
 pub use crate::net::driver::{Known, Status};
 pub use crate::net::news::News;
-pub use crate::net::persist::{Found, PersistError, SavedNode, State, holder, look, saved_contacts};
+pub use crate::net::persist::{Found, PersistError, SavedNode, State, holder, last_saved, look, saved_contacts};
 pub use crate::net::supervisor::{NodeFailed, Part};
 
 /// A query may get lost; a ping tries so often.

@@ -87,6 +87,19 @@ pub enum Command {
     Man(ManArgs),
 }
 
+impl Command {
+    /// Whether it goes on until it is stopped.
+    pub(super) const fn stays(&self) -> bool {
+        match self {
+            Self::Run(_) => true,
+            Self::Announce(args) => args.keep,
+            Self::Put(args) => args.keep,
+            Self::PublishTorrent(args) => args.keep,
+            _ => false,
+        }
+    }
+}
+
 /// `trackerless run`
 #[derive(Args, Debug)]
 pub struct RunArgs {

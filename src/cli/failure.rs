@@ -1,5 +1,6 @@
 //! How a command ends: its exit code, and what it says when it fails.
 
+use std::error::Error;
 use std::fmt::Display;
 use std::io;
 
@@ -86,6 +87,18 @@ impl Failure {
             Self::ReaderGone => Exit::Done,
         }
     }
+}
+
+/// What to do where the system has no room for one more file, socket or process of ours.
+pub(super) const NO_ROOM: &str =
+    "raise the limits of open files and of memory (ulimit -n, ulimit -v), or end another program";
+
+/// `cure`, or what to do about too few open files where those are the reason.
+pub(super) fn cure_of(error: &(dyn Error + 'static), cure: &'static str) -> &'static str {
+    let mut causes = std::iter::successors(Some(error), |error| (*error).source());
+    // EMFILE and ENFILE of errno(3), which have no kind of their own.
+    let is_full = |error: &io::Error| matches!(error.raw_os_error(), Some(23 | 24));
+    if causes.any(|error| error.downcast_ref::<io::Error>().is_some_and(is_full)) { NO_ROOM } else { cure }
 }
 
 impl From<ConfigError> for Failure {

@@ -16,7 +16,7 @@ use super::network::{self, Base, Network};
 use super::output::{Printer, counted};
 use super::progress::Progress;
 use super::session::{self, AT_ONCE};
-use super::target::Target;
+use super::target::{Selection, Target};
 use crate::engine::id::InfoHash;
 
 pub(super) fn run(args: FindArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
@@ -27,7 +27,7 @@ pub(super) fn run(args: FindArgs, environment: &[(String, String)]) -> Result<Ex
         join: args.joining.patience_within(args.timeout),
     };
     let (base, output) = network::begin(args.setup, environment)?;
-    let found = session::block_on(find(&base, &selection.targets, limits, output))?;
+    let found = session::block_on(find(&base, &selection, limits, output))?;
     Ok(selection.exit(found))
 }
 
@@ -42,11 +42,12 @@ struct Limits {
     join: Duration,
 }
 
-async fn find(base: &Base, targets: &[Target], limits: Limits, output: Printer) -> Result<Exit, Failure> {
+async fn find(base: &Base, selection: &Selection, limits: Limits, output: Printer) -> Result<Exit, Failure> {
+    let (targets, several) = (&selection.targets[..], selection.names_several());
     let progress = Progress::new("joining the DHT");
     let network = Network::open(base, limits.join).await?;
     progress.say("asking the nodes nearest to the torrent");
-    let mut tally = Tally { targets, limits, output, counts: vec![0; targets.len()] };
+    let mut tally = Tally { targets, several, limits, output, counts: vec![0; targets.len()] };
     let searches = (0..targets.len()).map(|index| Box::pin(search(&network, index, &targets[index], limits)));
     let mut steps = stream::iter(searches).flatten_unordered(AT_ONCE);
     while let Some(step) = steps.next().await {
@@ -85,6 +86,8 @@ fn search<'a>(network: &'a Network, index: usize, target: &'a Target, limits: Li
 /// What was found so far, and where it is told.
 struct Tally<'a> {
     targets: &'a [Target],
+    /// Whether more than one was named, be it that others were left out.
+    several: bool,
     limits: Limits,
     output: Printer,
     /// Number of peers of each torrent.
@@ -101,7 +104,7 @@ impl Tally<'_> {
             Step::Peer { index, infohash, peer } => {
                 self.counts[index] += 1;
                 let found = Found { infohash, peer };
-                self.output.result(found.line(self.targets.len() > 1), &found)
+                self.output.result(found.line(self.several), &found)
             }
             Step::End { index, timed_out } => self.conclude(index, timed_out),
         }
@@ -110,15 +113,13 @@ impl Tally<'_> {
     /// Says what came of one torrent. A program that asked for one torrent sees it by the end of the results.
     fn conclude(&self, index: usize, timed_out: bool) -> Result<(), Failure> {
         let (target, count) = (&self.targets[index], self.counts[index]);
-        if self.output.is_json() && self.targets.len() > 1 {
+        if self.output.is_json() && self.several {
             return self.output.result("", &Concluded::new(target, count, self.ended(count, timed_out)));
         }
         let within = if timed_out { format!(" within {} s", self.limits.timeout.as_secs()) } else { String::new() };
         match count {
             0 => eprintln_quietly(format_args!("no peer of {target} was found{within}")),
-            _ if self.targets.len() > 1 => {
-                eprintln_quietly(format_args!("{} of {target}{within}", counted(count, "peer")))
-            }
+            _ if self.several => eprintln_quietly(format_args!("{} of {target}{within}", counted(count, "peer"))),
             _ => {}
         }
         Ok(())

@@ -17,7 +17,7 @@ const QUIET: &str = "warn";
 pub(super) fn start_quiet(config: &Config) {
     let origin = &config.origins.log;
     let filter = if origin.is_flag() || origin.is_variable() { config.log.as_str() } else { QUIET };
-    start(filter, config.log_format, || Forgiving(stderr()));
+    start(filter, config.log_format, quiet_writer);
 }
 
 /// Starts the logs of the node that stays: it must not wait for them either.
@@ -66,6 +66,14 @@ impl<W: Write> Write for Records<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
+    }
+}
+
+/// Standard error; as a queue in a command that stays, which must not wait for it.
+fn quiet_writer() -> Box<dyn Write> {
+    match lines::stderr_if_queued() {
+        Some(lines) => Box::new(lines),
+        None => Box::new(Forgiving(stderr())),
     }
 }
 

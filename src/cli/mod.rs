@@ -70,6 +70,10 @@ pub fn main<A: IntoIterator<Item = OsString>, E: IntoIterator<Item = (OsString, 
 }
 
 fn dispatch(command: Command, environment: &[(String, String)]) -> Result<Exit, Failure> {
+    if command.stays() {
+        // Before anything is said: a terminal that is stopped must not hold up what stays.
+        lines::stderr();
+    }
     match command {
         Command::Run(args) => run::run(args, environment),
         Command::Nodes(args) => state::nodes(args, environment),

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::args::RunArgs;
-use super::failure::{Exit, Failure, eprintln_quietly};
+use super::failure::{Exit, Failure, cure_of, eprintln_quietly};
 use super::logging;
 use super::output::{Printer, counted};
 use super::session;
@@ -115,12 +115,15 @@ impl From<ServiceError> for Failure {
         match error {
             ServiceError::Start(error) => error.into(),
             ServiceError::Gateway(_) => {
-                Self::no_network(error, "choose another address with --gateway, or --gateway off")
+                let cure = cure_of(&error, "choose another address with --gateway, or --gateway off");
+                Self::no_network(error, cure)
             }
-            ServiceError::Control(_) => Self::no_network(
-                error,
-                "choose another address with --control, or --control off; see that the data folder can be written",
-            ),
+            ServiceError::Control(_) => {
+                let cure =
+                    "choose another address with --control, or --control off; see that the data folder can be written";
+                let cure = cure_of(&error, cure);
+                Self::no_network(error, cure)
+            }
             ServiceError::NotSaved(ref cause) => Self::usage(&error, cause.cure()),
             ServiceError::NodeFailed(_) => Self::failed(error, "start it again, and please report this"),
             ServiceError::Announcer(_) => Self::usage(error, "see that the data folder can be read and written"),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::args::{Setup, Swarms};
-use super::failure::Failure;
+use super::failure::{Failure, NO_ROOM, cure_of};
 use super::logging;
 use super::output::Printer;
 use super::progress::Progress;
@@ -252,7 +252,8 @@ impl From<StartError> for Failure {
         match error {
             StartError::Persist(error) => Self::usage(&error, error.cure()),
             StartError::Bind { .. } | StartError::NoAddress => {
-                Self::no_network(error, "name an address of this host and a free port with --bind ADDR:PORT")
+                let cure = cure_of(&error, "name an address of this host and a free port with --bind ADDR:PORT");
+                Self::no_network(error, cure)
             }
             error => Self::no_network(error, "try again"),
         }
@@ -306,9 +307,6 @@ async fn resolve(node: &HostPort) -> Result<Vec<SocketAddr>, Failure> {
         false => Ok(addrs),
     }
 }
-
-/// What to do where this process may not have what it needs.
-const NO_ROOM: &str = "raise the limits of open files and of memory (ulimit -n, ulimit -v), or end another program";
 
 /// The runtime, if this process may have what it needs.
 pub(super) fn build(runtime: &mut tokio::runtime::Builder) -> Result<tokio::runtime::Runtime, Failure> {

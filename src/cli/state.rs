@@ -29,6 +29,8 @@ pub(super) fn nodes(args: StateArgs, environment: &[(String, String)]) -> Result
     if base.may_be_running()
         && let Some(live) = session::block_on(live_nodes(&base))?
     {
+        let age = dht::last_saved(&base.data_dir).map(|at| Duration::from_secs(unix_seconds().saturating_sub(at)));
+        eprintln_quietly(format_args!("{}; what follows is of now", saved_text(age)));
         live.iter().try_for_each(|node| output.result(node.text(), node))?;
         return Ok(if live.is_empty() { Exit::Nothing } else { Exit::Done });
     }
@@ -36,8 +38,8 @@ pub(super) fn nodes(args: StateArgs, environment: &[(String, String)]) -> Result
     let Some(state) = read(&config.data_dir)? else { return Ok(Exit::Nothing) };
     let age = age(&state);
     eprintln_quietly(format_args!(
-        "saved {} ago; {}",
-        span(age),
+        "{}; {}",
+        saved_text(Some(age)),
         running_text(dht::holder(&config.data_dir).as_deref())
     ));
     let contacts: BTreeSet<_> = state.nodes.iter().flat_map(|node| &node.snapshot.contacts).collect();
@@ -61,6 +63,10 @@ pub(super) fn status(args: StateArgs, environment: &[(String, String)]) -> Resul
     };
     output.result(status.text(), &status)?;
     Ok(Exit::Done)
+}
+
+fn saved_text(age: Option<Duration>) -> String {
+    age.map_or_else(|| "not saved yet".to_owned(), |age| format!("saved {} ago", span(age)))
 }
 
 /// The good nodes that the running node knows; nothing where none runs.
@@ -122,8 +128,9 @@ struct Status {
     /// The process that does, as its lock file names it.
     #[serde(skip)]
     holder: Option<String>,
-    saved_at: u64,
-    age_seconds: u64,
+    /// When its state was saved last, and how long ago; of a running node, whose numbers are of now, too.
+    saved_at: Option<u64>,
+    age_seconds: Option<u64>,
     addresses: Vec<OwnAddress>,
 }
 
@@ -196,13 +203,13 @@ impl Status {
             data_dir: data_dir.display().to_string(),
             running: holder.is_some(),
             holder,
-            saved_at: state.saved_at,
-            age_seconds: age(state).as_secs(),
+            saved_at: Some(state.saved_at),
+            age_seconds: Some(age(state).as_secs()),
             addresses: state.nodes.iter().map(OwnAddress::new).collect(),
         }
     }
 
-    /// How the running node is: what would be saved now.
+    /// How the running node is now, and how old its file is.
     fn live(view: &View, announces: &[OwnAnnouncesRecord]) -> Self {
         let announced =
             |address| announces.iter().filter(move |own| own.address == address).flat_map(|own| &own.announces);
@@ -217,12 +224,13 @@ impl Status {
             announced: announced(node.address).filter_map(Announced::live).collect(),
             network_size: node.network_size.and_then(|size| estimated(size, node.good_contacts)),
         });
+        let saved_at = dht::last_saved(Path::new(&view.data_dir));
         Self {
             data_dir: view.data_dir.clone(),
             running: true,
             holder: Some(format!("process {}", view.process)),
-            saved_at: unix_seconds(),
-            age_seconds: 0,
+            saved_at,
+            age_seconds: saved_at.map(|at| unix_seconds().saturating_sub(at)),
             addresses: addresses.collect(),
         }
     }
@@ -230,7 +238,7 @@ impl Status {
     fn text(&self) -> String {
         let addresses: String = self.addresses.iter().map(OwnAddress::text).collect();
         let running = running_text(self.holder.as_deref());
-        format!("saved {} ago in {}; {running}{addresses}", span(Duration::from_secs(self.age_seconds)), self.data_dir)
+        format!("{} in {}; {running}{addresses}", saved_text(self.age_seconds.map(Duration::from_secs)), self.data_dir)
     }
 }
 

@@ -258,6 +258,13 @@ impl DataDir {
     }
 }
 
+/// When the state of a folder was saved, in seconds since 1970.
+#[must_use]
+pub fn last_saved(path: &Path) -> Option<u64> {
+    let saved = fs::metadata(path.join(STATE_FILE)).ok()?.modified().ok()?;
+    saved.duration_since(std::time::UNIX_EPOCH).ok().map(|since| since.as_secs())
+}
+
 /// Reads the state of a folder that another process may keep, changing nothing.
 ///
 /// # Errors

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use hyper::Uri;
+use reqwest::Url;
 
 use super::Phase;
 use crate::engine::bencode::scan::{Kind, Malformed, Scanner};
@@ -18,6 +19,8 @@ use crate::engine::id::InfoHash;
 const WANTED: u32 = 100;
 /// What is named as missing where that is unknown: libtorrent does the same for a magnet link.
 const SOME: u64 = 16_384;
+/// The option of a UDP announce that holds a part of the URL (BEP 41).
+const URL_DATA: u8 = 2;
 
 /// How a tracker is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,19 +89,22 @@ impl Upstream {
     #[must_use]
     pub fn authorization(&self) -> Option<String> {
         let (user, _) = self.uri.authority()?.as_str().rsplit_once('@')?;
+        let user = if user.contains(':') { user.to_owned() } else { format!("{user}:") };
         Some(format!("Basic {}", base64(&super::http::decode_percent(user.as_bytes()))))
     }
 
-    /// The URL to which this tracker sends its clients by `location`; `None` if it cannot be asked there. What was asked
-    /// over TLS is asked over nothing less.
+    /// The URL to which this tracker sends its clients by `location`, absolute or not (RFC 3986, 5.2); `None` if it cannot be
+    /// asked there. What was asked over TLS is asked over nothing less. Name and password go along to the same host and port.
     #[must_use]
     pub fn redirected(&self, location: &str) -> Option<Self> {
-        let whole = if location.starts_with('/') {
-            format!("{}://{}{location}", self.scheme.name(), self.uri.authority()?)
-        } else {
-            location.to_owned()
-        };
-        let other: Self = whole.parse().ok()?;
+        let here = Url::parse(&self.uri.to_string()).ok()?;
+        let mut there = here.join(Some(location).filter(|location| !location.is_empty())?).ok()?;
+        if there.origin() == here.origin() && there.username().is_empty() && there.password().is_none() {
+            there.set_username(here.username()).ok()?;
+            there.set_password(here.password()).ok()?;
+        }
+        there.set_fragment(None);
+        let other: Self = there.as_str().parse().ok()?;
         let is_less = self.scheme == Scheme::Https && other.scheme != Scheme::Https;
         (!other.is_udp() && !is_less).then_some(other)
     }
@@ -325,9 +331,9 @@ pub fn parse_connected(datagram: &[u8], transaction: u32) -> Option<u64> {
     Some(u64::from_be_bytes(*id))
 }
 
-/// The datagram that announces.
+/// The datagram that announces to a tracker whose URL has this path and query (BEP 15, BEP 41): they may hold a key.
 #[must_use]
-pub fn announce_request(connection: u64, transaction: u32, relay: &Relay) -> Vec<u8> {
+pub fn announce_request(connection: u64, transaction: u32, relay: &Relay, path: &str) -> Vec<u8> {
     let event: u32 = match relay.phase {
         Phase::Update => 0,
         Phase::Completed => 1,
@@ -340,6 +346,12 @@ pub fn announce_request(connection: u64, transaction: u32, relay: &Relay) -> Vec
     // Its address is the one that it sends from; its key may be any number, and the same each time.
     datagram.extend([event, 0, u32::from(relay.port), WANTED].map(u32::to_be_bytes).concat());
     datagram.extend(relay.port.to_be_bytes());
+    if path != "/" {
+        for part in path.as_bytes().chunks(u8::MAX.into()) {
+            datagram.extend([URL_DATA, part.len() as u8]);
+            datagram.extend(part);
+        }
+    }
     datagram
 }
 
@@ -396,7 +408,7 @@ mod tests {
             assert_eq!((announce.info_hash, announce.peer_id), (InfoHash::new([0xfe; 20]), relay(event).peer_id));
             assert_eq!((announce.port, announce.left, announce.phase), (6881, Some(0), event));
             assert_eq!(form, http::Form::Compact);
-            let request = udp::parse(&announce_request(5, 6, &relay(event))).unwrap();
+            let request = udp::parse(&announce_request(5, 6, &relay(event), upstream.path())).unwrap();
             assert_eq!((request.connection, request.transaction), (Some(5), 6));
             let udp::Action::Announce(by_udp) = request.action else { panic!("no announce") };
             assert_eq!((by_udp.info_hash, by_udp.port, by_udp.phase), (announce.info_hash, 6881, event));
@@ -462,7 +474,7 @@ mod tests {
                 "[2001:db8::1]:80",
                 Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
             ),
-            ("http://token@tracker.example/announce", "tracker.example", Some("Basic dG9rZW4=")),
+            ("http://token@tracker.example/announce", "tracker.example", Some("Basic dG9rZW46")),
         ] {
             let upstream: Upstream = url.parse().unwrap();
             assert_eq!((upstream.authority(), upstream.authorization().as_deref()), (host, authorization), "{url}");
@@ -477,6 +489,15 @@ mod tests {
         assert_eq!(to("http://other.example/a?b=c").as_deref(), Some("http://other.example/a?b=c"));
         assert_eq!(to("/moved?x=1").as_deref(), Some("http://user:pass@tracker.example:8080/moved?x=1"));
         assert_eq!((to("udp://other.example:1/"), to("ftp://x/"), to("")), (None, None, None));
+        // As a browser resolves it (RFC 3986, 5.4).
+        assert_eq!(to("//other.example:81/b").as_deref(), Some("http://other.example:81/b"));
+        assert_eq!(to("b/c").as_deref(), Some("http://user:pass@tracker.example:8080/b/c"));
+        assert_eq!(to("?moved=1").as_deref(), Some("http://user:pass@tracker.example:8080/announce?moved=1"));
+        assert_eq!(to("/b#part").as_deref(), Some("http://user:pass@tracker.example:8080/b"));
+        // Name and password are for this host and port.
+        let at_home = to("http://tracker.example:8080/b");
+        assert_eq!(at_home.as_deref(), Some("http://user:pass@tracker.example:8080/b"));
+        assert_eq!(to("http://tracker.example:81/b").as_deref(), Some("http://tracker.example:81/b"));
         assert_eq!(to("https://other.example/a").as_deref(), Some("https://other.example/a"));
         let upstream: Upstream = "https://tracker.example/announce".parse().unwrap();
         let to = |location: &str| upstream.redirected(location).map(|other| other.to_string());

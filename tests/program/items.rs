@@ -123,6 +123,21 @@ fn a_file_goes_in_and_comes_out_and_an_interrupted_get_goes_on() {
     assert!(std::fs::read(net.home.path().join("out.bin")).unwrap() == file);
     assert!(!net.home.path().join("out.bin.part").exists());
 
+    // What is no file is written to and stays what it is; a link leads to what is written.
+    let pipe = net.home.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::read(pipe).unwrap()
+    });
+    net.run(&["get", "--file", root, "-o", "pipe"]).expect_code(0);
+    assert!(reader.join().unwrap() == file && !pipe.symlink_metadata().unwrap().is_file());
+    std::os::unix::fs::symlink("out.bin", net.home.path().join("link")).unwrap();
+    net.home.write("out.bin", b"old");
+    net.run(&["get", "--file", root, "-o", "link"]).expect_code(0);
+    assert!(net.home.path().join("link").is_symlink());
+    assert!(std::fs::read(net.home.path().join("out.bin")).unwrap() == file);
+
     let output = net.home.command(&["get", "--file", root, "--lan", "--bootstrap", &net.nodes[0].address]).output();
     assert!(output.unwrap().stdout == file, "without -o it goes to standard output");
     let ended = net.run(&["get", root, "--json"]).expect_code(0);

@@ -3,7 +3,7 @@
 #![cfg(target_os = "linux")]
 
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::UdpSocket;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
@@ -191,6 +191,45 @@ fn what_is_kept_goes_on_without_a_reader() {
         assert_eq!(child.try_wait().unwrap(), None, "{kept:?} has ended");
         assert_eq!(terminate(&mut child), Some(0), "{kept:?}");
     }
+}
+
+/// A pipe that takes nothing any more, and its reader.
+fn stalled() -> (OwnedFd, OwnedFd) {
+    let (reader, writer) = pipe();
+    rustix::io::ioctl_fionbio(&writer, true).unwrap();
+    let mut file = File::from(writer.try_clone().unwrap());
+    while file.write(&[b'.'; 4096]).is_ok() {}
+    while file.write(b".").is_ok() {}
+    rustix::io::ioctl_fionbio(&writer, false).unwrap();
+    (reader, writer)
+}
+
+/// Already before the first word: a warning about the settings must not keep the node from its start.
+#[test]
+fn a_reader_that_takes_nothing_holds_up_neither_the_start_nor_what_is_kept_nor_the_end() {
+    let home = Home::new();
+    let address = free_address();
+    let (_reader, writer) = stalled();
+    let run = ["run", "--lan", "--gateway", "off", "--control", "off", "--data-dir", "data", "--bind", &address];
+    let mut command = home.command(&run);
+    command.env("TRACKERLESS_BINDD", "1").stdout(Stdio::null()).stderr(writer.try_clone().unwrap());
+    let mut child = command.spawn().unwrap();
+    ping(&address, 1, &mut child);
+
+    let infohash = "d".repeat(40);
+    let join = ["--lan", "--bootstrap", &address, "--data-dir", "none"];
+    let announce = ["announce", &infohash, "--port", "7", "--keep", "--log", "debug"];
+    let mut command = home.command(&[&announce[..], &join].concat());
+    let mut kept = command.stdout(Stdio::null()).stderr(writer.try_clone().unwrap()).spawn().unwrap();
+    let find = ["find", &infohash, "--lan", "--bootstrap", &address];
+    assert!((0..MOST_LOOKS).any(|_| home.run(&find).code == 0), "nothing was announced");
+    assert_eq!((terminate(&mut kept), terminate(&mut child)), (Some(0), Some(0)));
+
+    // A failure is told as far as it can be, and is the end.
+    home.write("file", b"");
+    let mut command = home.command(&["run", "--lan", "--bind", "127.0.0.1:0", "--data-dir", "file"]);
+    let mut failed = command.stdout(Stdio::null()).stderr(writer).spawn().unwrap();
+    assert_eq!(failed.wait().unwrap().code(), Some(2));
 }
 
 /// Every command that prints a result, on a network of three nodes.

@@ -90,6 +90,9 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Start { nodes } => write!(f, "{nodes} nodes listen on 127.0.0.1; each was told of one other"),
+            Self::Join { fewest_contacts, most_contacts } if fewest_contacts == most_contacts => {
+                write!(f, "all have met others: each now knows {most_contacts} of them")
+            }
             Self::Join { fewest_contacts, most_contacts } => {
                 write!(f, "all have met others: each now knows {fewest_contacts} to {most_contacts} of them")
             }

@@ -3,8 +3,8 @@
 //! Blocks go into `OUT.part` at their places; the file gets its name when it is whole. A run that ends early is
 //! resumed by running it again: blocks of `OUT.part` that have their hash are not asked for again.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Cursor, IsTerminal};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Cursor, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -58,6 +58,16 @@ impl Download {
             tree::fetch(network, &tree, &mut bytes, say).await.map_err(nothing_kept)?;
             return Ok(Fetched::Bytes(bytes.into_inner()));
         };
+        // A link stays, and what it leads to is written.
+        let out = fs::canonicalize(&out).unwrap_or(out);
+        // A device or a pipe is written to; only a file is replaced.
+        if fs::metadata(&out).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+            let mut bytes = Cursor::new(Vec::new());
+            tree::fetch(network, &tree, &mut bytes, say).await.map_err(nothing_kept)?;
+            let written = File::options().write(true).open(&out).and_then(|mut file| file.write_all(bytes.get_ref()));
+            written.map_err(|error| unwritable(&out, &error))?;
+            return Ok(Fetched::File { out, size, resumed: 0 });
+        }
         let mut part = Part::open(&out, &tree)?;
         let resumed = tree::fetch(network, &tree, &mut part.file, say).await.map_err(|error| match error {
             TreeError::Io(error) => unwritable(&part.path, &error),
@@ -125,7 +135,7 @@ impl Part {
     }
 
     fn finish(self, out: &Path) -> Result<(), Failure> {
-        let renamed = self.file.sync_all().and_then(|()| std::fs::rename(&self.path, out));
+        let renamed = self.file.sync_all().and_then(|()| fs::rename(&self.path, out));
         renamed.map_err(|error| unwritable(out, &error))
     }
 }

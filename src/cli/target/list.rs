@@ -38,8 +38,10 @@ fn is_a_file(bytes: &[u8]) -> bool {
             digits > 0 && rest.get(digits) == Some(&b':')
         }
         _ => {
-            [&b"\x1f\x8b"[..], b"PK\x03\x04", b"BZh"].iter().any(|magic| bytes.starts_with(magic))
-                || text.starts_with(b"<!")
+            const MAGIC: [&[u8]; 6] =
+                [b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf\x27\x1c"];
+            let head = text.get(..5).unwrap_or(text).to_ascii_lowercase();
+            MAGIC.iter().any(|magic| bytes.starts_with(magic)) || head.starts_with(b"<!") || head == b"<html"
         }
     }
 }
@@ -151,7 +153,11 @@ mod tests {
         let private = info.replace("6789e", "67897:privatei1ee");
         assert!(list(format!("d4:info{private}e").as_bytes())[0].starts_with("standard input: the torrent is private"));
         assert!(list(b"\x1f\x8b\x08\0\0\n\0")[0].contains("compressed by gzip"));
-        assert!(list(b"<!DOCTYPE html>\n<p>")[0].contains("web page"));
+        for page in ["<!DOCTYPE html>\n<p>", "<html>\n<p>\n", "\n<HTML lang=en>\n"] {
+            assert_eq!(list(page.as_bytes()).len(), 1, "{page}");
+            assert!(list(page.as_bytes())[0].contains("web page"), "{page}");
+        }
+        assert!(list(b"\xfd7zXZ\0\0\n1\n2")[0].contains("compressed by xz"));
         assert_eq!(list(format!("d{}", &A[1..]).as_bytes()), [format!("d{}", &A[1..])]);
     }
 }

@@ -37,7 +37,8 @@ impl Target {
     /// # Errors
     /// What is wrong, and where.
     pub fn parse(given: &OsStr) -> Result<Self, TargetError> {
-        read(given).map_err(|fault| TargetError { given: shown(given), place: Place::Argument, fault })
+        let read = if given == "-" { Err(Fault::OnlyOne) } else { read(given) };
+        read.map_err(|fault| TargetError { given: shown(given), place: Place::Argument, fault })
     }
 
     /// The swarm of those who serve `text`.
@@ -130,9 +131,12 @@ pub enum Fault {
     /// Neither an infohash nor a file.
     #[error("there is no file of that name, and it is not an infohash (40 hexadecimal digits or 32 of base32)")]
     Unknown,
-    /// `-` where only one torrent fits.
+    /// `-` in a list.
     #[error("a list on standard input cannot contain itself")]
     NestedList,
+    /// `-` where only one torrent fits.
+    #[error("a list on standard input fits only where many torrents do")]
+    OnlyOne,
     /// Standard input failed.
     #[error("it cannot be read: {0}")]
     Input(#[from] std::io::Error),
@@ -168,6 +172,7 @@ impl TargetError {
                 "give the first 40 digits, or a magnet URI with xt=urn:btmh:1220 before the 64 digits"
             }
             Fault::Input(_) => "give one TARGET a line",
+            Fault::OnlyOne => "give the infohash, the magnet URI or the .torrent file itself",
             _ => "give a 40-digit infohash, a magnet URI, a .torrent file, or - for a list on standard input",
         }
     }
@@ -215,11 +220,15 @@ fn read_file(path: &OsStr) -> Result<Target, Fault> {
 
 /// `given` without blanks around it, and without the quotes that "Copy as path", mail programs and shells put there.
 fn unquoted(given: &OsStr) -> OsString {
-    const PAIRS: [(char, char); 5] = [('"', '"'), ('\'', '\''), ('\u{201c}', '\u{201d}'), ('<', '>'), ('`', '`')];
-    let Some(text) = given.to_str() else { return given.to_owned() };
-    let text = text.trim();
-    let inside = |(open, close)| text.strip_prefix(open).and_then(|text| text.strip_suffix(close));
-    PAIRS.into_iter().find_map(inside).unwrap_or(text).into()
+    const PAIRS: [(&str, &str); 6] =
+        [("\"", "\""), ("'", "'"), ("\u{201c}", "\u{201d}"), ("\u{2018}", "\u{2019}"), ("<", ">"), ("`", "`")];
+    // Byte by byte: a name need not be text.
+    let bytes = match given.to_str() {
+        Some(text) => text.trim().as_bytes(),
+        None => given.as_encoded_bytes().trim_ascii(),
+    };
+    let inside = |(open, close): (&str, &str)| bytes.strip_prefix(open.as_bytes())?.strip_suffix(close.as_bytes());
+    file::to_os_string(PAIRS.into_iter().find_map(inside).unwrap_or(bytes).to_vec())
 }
 
 /// What was given, safe to print and short enough for a message.
@@ -265,7 +274,7 @@ mod tests {
         assert!(error("missing.torrent").contains("cannot be read"), "{}", error("missing.torrent"));
         assert!(error("/").ends_with("it is a folder"), "{}", error("/"));
         assert!(error("https://example.org/a.torrent").contains("on the web"));
-        assert!(error("-").contains("cannot contain itself"));
+        assert!(error("-").contains("where many torrents do"));
     }
 
     #[test]

@@ -42,6 +42,11 @@ impl Selection {
         }
     }
 
+    /// Whether more than one TARGET was named, be it that others were left out: then each result says which one it is of.
+    pub(in crate::cli) const fn names_several(&self) -> bool {
+        self.targets.len() + self.left_out > 1
+    }
+
     /// How a command ends that has done its work for the torrents that were left.
     pub(in crate::cli) fn exit(&self, done: Exit) -> Exit {
         if self.left_out == 0 {

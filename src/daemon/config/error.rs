@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::origin::Origin;
-use super::setting::{Replaced, nearest_key};
+use super::setting::{Replaced, suggestion};
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +64,7 @@ impl ConfigError {
         match self {
             Self::Unreadable { .. } => "name a file that exists with --config, or leave the flag out".to_owned(),
             Self::Syntax { .. } => "write key = value, as `trackerless config` prints it".to_owned(),
-            Self::UnknownKey { key, .. } => format!("did you mean {}?", nearest_key(key)),
+            Self::UnknownKey { key, .. } => suggestion(key),
             Self::Replaced { origin, replaced } => replaced.cure(origin),
             Self::WrongValue { cure, .. } => cure.clone(),
         }

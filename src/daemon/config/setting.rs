@@ -384,6 +384,15 @@ pub fn nearest_key(key: &str) -> &'static str {
     nearest.expect("there are settings").key
 }
 
+/// What to write instead of `key`, which is no setting.
+pub(super) fn suggestion(key: &str) -> String {
+    let nearest = nearest_key(key);
+    match edit_distance(&key.to_lowercase().replace('-', "_"), nearest) <= 1 + nearest.len() / 3 {
+        true => format!("did you mean {nearest}?"),
+        false => "take the line out; `trackerless config` lists the settings".to_owned(),
+    }
+}
+
 /// The number of letters to insert, drop or replace that makes `a` into `b` (Levenshtein).
 fn edit_distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();
@@ -416,6 +425,7 @@ mod tests {
             [("data-dir", "data_dir"), ("Bootstraps", "bootstrap"), ("peers_memory", "peer_memory"), ("lang", "lan")]
         {
             assert_eq!(nearest_key(typed), meant);
+            assert_eq!(suggestion(typed), format!("did you mean {meant}?"));
         }
     }
 

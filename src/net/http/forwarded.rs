@@ -22,7 +22,11 @@ pub fn client(headers: &HeaderMap, is_proxy: impl Fn(IpAddr) -> bool) -> Option<
     };
     let (plain, standard) = (lists("x-forwarded-for"), lists(FORWARDED.as_str()));
     let by_plain = || origin(plain.iter().flat_map(|list| list.split(',').map(parse_node)), &is_proxy);
-    let by_standard = || origin(standard.iter().flat_map(|list| list.split(',').map(parse_element)), &is_proxy);
+    let elements = |list: &String| match unquoted_parts(list, ',') {
+        Some(elements) => elements.into_iter().map(parse_element).collect(),
+        None => vec![None],
+    };
+    let by_standard = || origin(standard.iter().flat_map(elements), &is_proxy);
     match (plain.is_empty(), standard.is_empty()) {
         (true, true) => None,
         (false, true) => by_plain(),
@@ -56,8 +60,32 @@ fn parse_node(text: &str) -> Option<IpAddr> {
     Some(ip.to_canonical())
 }
 
-/// One element of `Forwarded`: `for=192.0.2.60;proto=http`, in any case, the value quoted or not.
+/// One element of `Forwarded`: `for=192.0.2.60;proto=http`, in any case, the value quoted or not. `None` also where it names
+/// two: a client may have written one of them.
 fn parse_element(text: &str) -> Option<IpAddr> {
-    let mut pairs = text.split(';').filter_map(|pair| pair.split_once('='));
-    pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for")).and_then(|(_, value)| parse_node(value))
+    let pairs = unquoted_parts(text, ';')?.into_iter().filter_map(|pair| pair.split_once('='));
+    let mut nodes = pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case("for"));
+    let (_, value) = nodes.next()?;
+    if nodes.next().is_some() { None } else { parse_node(value) }
+}
+
+/// The parts of a list between separators that stand outside of quoted strings (RFC 9110, 5.6.4): what a client puts into a
+/// quoted string, such as its `Host`, begins no element. `None` where a quoted string does not end.
+fn unquoted_parts(list: &str, separator: char) -> Option<Vec<&str>> {
+    let (mut parts, mut begin) = (Vec::new(), 0);
+    let (mut quoted, mut escaped) = (false, false);
+    for (index, c) in list.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ if c == separator && !quoted => {
+                parts.push(&list[begin..index]);
+                begin = index + c.len_utf8();
+            }
+            _ => {}
+        }
+    }
+    parts.push(&list[begin..]);
+    (!quoted).then_some(parts)
 }

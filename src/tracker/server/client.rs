@@ -178,6 +178,9 @@ mod tests {
             &[("x-real-ip", "203.0.113.9")],
             &[("forwarded", "by=203.0.113.9;proto=http")],
             &[("forwarded", "203.0.113.9")],
+            &[("forwarded", "for=198.51.100.1;for=203.0.113.9")],
+            &[("forwarded", "for=203.0.113.9;host=\"a")],
+            &[("forwarded", "for=\"203.0.113.9")],
             // The proxy wrote one of them, and the client the other.
             &[("x-forwarded-for", "203.0.113.9"), ("forwarded", "for=192.168.1.9")],
             &[("x-forwarded-for", "203.0.113.9"), ("forwarded", "for=unknown")],
@@ -192,6 +195,12 @@ mod tests {
         }
         let both = [("x-forwarded-for", "203.0.113.9"), ("forwarded", "for=203.0.113.9")];
         assert_eq!(identity("127.0.0.1:7", "127.0.0.1", &both, &["127.0.0.1"]), "203.0.113.9 Remote");
+        // What a client puts into the name that it calls us by stays within the quotes of the proxy.
+        for host in ["a, for=198.51.100.1", "a;for=198.51.100.1", "a\\\", for=198.51.100.1"] {
+            let written = format!("for=203.0.113.9;host=\"{host}\";proto=http");
+            let client = identity("127.0.0.1:7", "127.0.0.1", &[("forwarded", &written)], &["127.0.0.1"]);
+            assert_eq!(client, "203.0.113.9 Remote", "{written}");
+        }
         let lines = [("x-forwarded-for", "192.168.1.9"), ("x-forwarded-for", "203.0.113.9")];
         assert_eq!(identity("127.0.0.1:7", "127.0.0.1", &lines, &["127.0.0.1"]), "203.0.113.9 Remote", "two headers");
     }

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use super::{Monitor, Shared};
 use crate::net::clock::unix_seconds;
 use crate::net::whole_file::{ReplaceError, WholeFile, name_aside};
-use crate::tracker::saved::{MAX_FILE_BYTES, Saved, Unreadable};
+use crate::tracker::saved::{MAX_FILE_BYTES, Saved};
 
 /// Name of the file in the folder.
 const FILE: &str = "gateway.clients";
@@ -30,8 +30,8 @@ pub(super) fn prepare(folder: &Path) -> io::Result<WholeFile> {
 enum Found {
     Nothing,
     Clients(Saved),
-    /// A file that cannot be read, and where it is now.
-    Damaged(Unreadable, PathBuf),
+    /// What cannot be read, why, and where it is now.
+    Aside(String, PathBuf),
 }
 
 /// Gives the broker the clients that were saved in `file`. A file that is damaged is set aside, and the gateway starts
@@ -47,11 +47,11 @@ pub(super) fn restore(shared: &Shared, file: &Path) {
             });
             info!(torrents, "the gateway remembers its clients");
         }
-        Ok(Found::Damaged(reason, aside)) => {
-            warn!(%reason, moved_to = %aside.display(), "the file of the gateway's clients cannot be read; starting without it");
+        Ok(Found::Aside(reason, aside)) => {
+            warn!(reason, moved_to = %aside.display(), "the file of the gateway's clients cannot be read; starting without it");
         }
         Err(error) => {
-            warn!(%error, file = %file.display(), "the gateway's clients cannot be read; starting without them");
+            warn!(%error, file = %file.display(), "the gateway's clients can neither be read nor set aside");
         }
     }
 }
@@ -88,25 +88,34 @@ impl Monitor {
     }
 }
 
+/// What is there. What cannot be read now is set aside, lest the next save take its place.
 fn load(file: &Path) -> io::Result<Found> {
-    let mut bytes = Vec::new();
-    match File::open(file) {
-        Ok(open) => open.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?,
+    let reason = match read(file) {
+        Ok(bytes) => match Saved::decode(&bytes) {
+            Ok(saved) => return Ok(Found::Clients(saved)),
+            Err(reason) => reason.to_string(),
+        },
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
-        Err(error) => return Err(error),
+        Err(error) => error.to_string(),
     };
-    match Saved::decode(&bytes) {
-        Ok(saved) => Ok(Found::Clients(saved)),
-        Err(reason) => {
-            let aside = name_aside(file);
-            fs::rename(file, &aside).map(|()| Found::Damaged(reason, aside))
-        }
+    let aside = name_aside(file);
+    fs::rename(file, &aside).map(|()| Found::Aside(reason, aside))
+}
+
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    // To open a pipe is to wait for its other end.
+    if !fs::metadata(file)?.is_file() {
+        return Err(io::Error::other("it is no file"));
     }
+    let mut bytes = Vec::new();
+    File::open(file)?.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tracker::saved::Unreadable;
 
     #[test]
     fn what_is_stored_is_loaded_and_a_damaged_file_is_set_aside() {
@@ -125,11 +134,14 @@ mod tests {
             let mut bytes = saved.encode();
             bytes[25] ^= 1;
             kept.replace(&bytes).unwrap();
-            let Found::Damaged(Unreadable::Damaged, aside) = load(&file).unwrap() else { panic!("read") };
-            assert_eq!(fs::read(aside).unwrap(), bytes);
+            let Found::Aside(reason, aside) = load(&file).unwrap() else { panic!("read") };
+            assert_eq!((reason, fs::read(aside).unwrap()), (Unreadable::Damaged.to_string(), bytes));
             assert_eq!(load(&file).unwrap(), Found::Nothing);
         }
+        // What cannot be read at all is not overwritten either.
+        fs::create_dir(&file).unwrap();
+        assert!(matches!(load(&file).unwrap(), Found::Aside(reason, _) if reason == "it is no file"));
         drop(kept);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "both damaged files are kept, and nothing else");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "all that was set aside is kept, and nothing else");
     }
 }

@@ -205,7 +205,7 @@ async fn ask_by_udp(names: &Names, tracker: &Upstream, relay: &Relay) -> io::Res
     // The socket takes datagrams of the tracker only; the numbers tell its answers apart.
     let connected = exchange(&socket, &upstream::connect_request(1), 1).await?;
     let Some(connection) = upstream::parse_connected(&connected, 1) else { return Ok(None) };
-    let announced = exchange(&socket, &upstream::announce_request(connection, 2, relay), 2).await?;
+    let announced = exchange(&socket, &upstream::announce_request(connection, 2, relay, tracker.path()), 2).await?;
     Ok(upstream::parse_announced(&announced, 2, relay.family()).map(|told| admissible(addr, told)))
 }
 
