@@ -137,7 +137,7 @@ impl Running {
         let bound = Bound::open(&config).await?.context("it is not off")?;
         let (served, mut service) = (dht.clone(), JoinSet::new());
         let announcer = Announcer::new(dht.clone(), MemoryStore::default()).await?;
-        let beside = Beside { gateway: None, index: None, announcer, live: Live::new(config) };
+        let beside = Beside { gateway: None, index: None, announcer, live: Live::new(config), ports: None };
         service.spawn(async move { bound.serve(&served, beside).await });
         let control = client::Client::of_folder(folder.path()).await.context("it runs")?;
         Ok(Self { dht, control, _service: service, _folder: folder })

@@ -1,21 +1,38 @@
 //! `trackerless doctor`: is it working, and if not, what is the cause and the cure?
 
-use serde::Serialize;
-use serde_json::{Value, json};
-
 use super::args::DoctorArgs;
-use super::failure::{Exit, Failure};
+use super::failure::{Exit, Failure, eprintln_quietly};
 use super::progress::Progress;
 use super::session;
-use crate::daemon::doctor::{self, Case, Finding, Report, Severity, Verdict, gather};
+use crate::daemon::control::client::Client;
+use crate::daemon::doctor::bundle::{self, Contents};
+use crate::daemon::doctor::record::ReportRecord;
+use crate::daemon::doctor::{self, Case, Finding, Report, Verdict, gather};
 
 pub(super) fn run(args: DoctorArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
     let (config, output) = session::begin_daemon(args.settings, args.json, environment)?;
     session::block_on(async {
         let progress = Progress::new("asking this host and the network; some seconds");
-        let report = doctor::examine(&gather::gather(&config).await);
+        let view = match Client::of_folder(&config.data_dir).await {
+            Some(client) => client.view().await.ok(),
+            None => None,
+        };
+        let evidence = gather::gather(&config, view.as_ref()).await;
+        let report = doctor::examine(&evidence);
         drop(progress);
-        output.result(text(&report, args.verbose), &record(&report))?;
+        let record = ReportRecord::from(&report);
+        if let Some(path) = &args.bundle {
+            let all =
+                Contents { report: &record, text: &text(&report, true), evidence: &evidence, config: &config, view };
+            bundle::write(path, &all).map_err(|error| {
+                Failure::usage(
+                    format_args!("{} cannot be written: {error}", path.display()),
+                    "name a file in a folder that you may write to",
+                )
+            })?;
+            eprintln_quietly(format_args!("written: {}; look into it before you give it away", path.display()));
+        }
+        output.result(text(&report, args.verbose), &serde_json::json!(record))?;
         Ok(exit(report.verdict()))
     })
 }
@@ -50,7 +67,7 @@ fn case_text(Case { finding, consequences }: &Case) -> String {
     let kind = finding.kind;
     let mut text = format!(
         "\n\n{}: {} [{}]\n  {}\n  {}\n  cure: {}",
-        severity(kind.severity),
+        kind.severity.name(),
         kind.what,
         kind.code,
         finding.evidence,
@@ -61,58 +78,4 @@ fn case_text(Case { finding, consequences }: &Case) -> String {
         text += &format!("\n  so: {} [{}]: {evidence}", kind.what, kind.code);
     }
     text
-}
-
-const fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Note => "note",
-        Severity::Warning => "warning",
-        Severity::Wrong => "wrong",
-    }
-}
-
-#[derive(Serialize)]
-struct FindingRecord<'a> {
-    code: &'static str,
-    severity: &'static str,
-    what: &'static str,
-    evidence: &'a str,
-    cause: &'static str,
-    cure: &'static str,
-    known_by: &'static str,
-}
-
-impl<'a> FindingRecord<'a> {
-    fn new(Finding { kind, evidence }: &'a Finding) -> Self {
-        Self {
-            code: kind.code,
-            severity: severity(kind.severity),
-            what: kind.what,
-            evidence,
-            cause: kind.cause,
-            cure: kind.cure,
-            known_by: kind.known_by,
-        }
-    }
-}
-
-fn record(report: &Report) -> Value {
-    let verdict = match report.verdict() {
-        Verdict::Well => "well",
-        Verdict::Impaired => "impaired",
-        Verdict::Wrong => "wrong",
-        Verdict::NoNetwork => "no-network",
-    };
-    let cases = report.cases.iter().map(|case| {
-        let followed = case.consequences.iter().map(FindingRecord::new).collect::<Vec<_>>();
-        json!({ "finding": FindingRecord::new(&case.finding), "consequences": followed })
-    });
-    let unknown = report.unknown.iter().map(|unknown| json!({ "what": unknown.what, "why": unknown.why }));
-    json!({
-        "verdict": verdict,
-        "headline": report.headline(),
-        "findings": cases.collect::<Vec<_>>(),
-        "well": report.well,
-        "unknown": unknown.collect::<Vec<_>>(),
-    })
 }

@@ -5,9 +5,12 @@ use std::io::{self, IsTerminal, Write, stderr};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::format::{self, FormatFields};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::lines;
 use super::printable::{printable_json, printable_line};
+use super::restraint::Restraint;
 use crate::daemon::config::{Config, LogFormat};
 
 /// What commands that only print results log, unless a flag or a variable says otherwise.
@@ -25,18 +28,29 @@ pub(super) fn start_talkative(config: &Config) {
     start(config.log.as_str(), config.log_format, lines::stderr);
 }
 
-fn start<W: Write + 'static>(filter: &str, format: LogFormat, writer: impl Fn() -> W + Send + Sync + 'static) {
+fn start<W: Write + 'static>(filter: &str, format: LogFormat, writer: impl Fn() -> W + Clone + Send + Sync + 'static) {
     let colours = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     // It calls every certificate that it refuses an error: what a remote shows is none of ours, and is told by whoever asked.
     let verifier = "rustls_platform_verifier=off".parse().expect("a directive");
     let filter = EnvFilter::try_new(filter).expect("checked when the configuration was read").add_directive(verifier);
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
+    let notices = writer.clone();
+    let restraint = Restraint::new(move |what: &str| {
+        let line = match format {
+            LogFormat::Text => format!("  WARN {what}\n"),
+            LogFormat::Json => {
+                format!("{}\n", serde_json::json!({ "level": "WARN", "target": "trackerless", "message": what }))
+            }
+        };
+        // As every line: one that cannot be written is no error.
+        let _ = notices().write_all(line.as_bytes());
+    });
+    let all = tracing_subscriber::registry().with(filter).with(restraint);
     // By default tracing-subscriber reports a failed write by `eprintln!`, which panics where standard error is gone.
-    let subscriber = subscriber.log_internal_errors(false);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(colours).log_internal_errors(false);
     // A second start, as in a test that calls two commands, keeps the first.
     let _ = match format {
-        LogFormat::Text => subscriber.with_writer(writer).with_target(false).fmt_fields(fields()).try_init(),
-        LogFormat::Json => subscriber.with_writer(move || Records(writer())).json().flatten_event(true).try_init(),
+        LogFormat::Text => all.with(lines.with_writer(writer).with_target(false).fmt_fields(fields())).try_init(),
+        LogFormat::Json => all.with(lines.with_writer(move || Records(writer())).json().flatten_event(true)).try_init(),
     };
 }
 

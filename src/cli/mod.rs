@@ -27,6 +27,7 @@ pub mod output;
 mod ping;
 mod printable;
 mod progress;
+mod restraint;
 mod run;
 mod sample;
 mod scrape;

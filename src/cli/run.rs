@@ -63,6 +63,7 @@ fn summary(started: &Started) -> String {
     }
     let control = &started.control;
     if let Some(addr) = control.addr {
+        line("page", format!("http://{addr}/"));
         line("control", format!("http://{addr}/api/v1/"));
     }
     if let Some(token) = &control.exposed {
@@ -103,6 +104,7 @@ fn started_record(started: &Started) -> Value {
         "routers": started.routers,
         "gateway": started.gateway,
         "control": started.control.addr,
+        "page": started.control.addr.map(|addr| format!("http://{addr}/")),
         "control_socket": started.control.socket,
         "control_exposed": started.control.exposed.is_some(),
         "without_control": started.control.without.iter().map(|(what, why)| json!({ "what": what, "why": why })).collect::<Vec<_>>(),

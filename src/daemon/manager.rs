@@ -1,5 +1,7 @@
 //! News for the manager of services, by the protocol of systemd (sd_notify(3)): that the service is up, lives, and stops.
 //! Without a manager nothing is said.
+//!
+//! Its store of descriptors keeps the sockets while the program is started again: what arrives then is answered by the next run.
 
 use crate::dht::Dht;
 
@@ -12,6 +14,54 @@ pub(super) enum News {
     Joined(usize),
     /// It stops.
     Stops,
+}
+
+/// Takes over the sockets that the manager has kept, and has it keep those of this run. Before anything is bound.
+#[cfg(unix)]
+pub(super) fn take_over() {
+    use crate::net::handover::{self, Inherited};
+    let mut passed = listenfd::ListenFd::from_env();
+    let mut inherited = Vec::new();
+    for place in 0..passed.len().min(MOST_PASSED) {
+        if let Ok(Some(socket)) = passed.take_udp_socket(place) {
+            inherited.push(Inherited::Udp(socket));
+        } else if let Ok(Some(listener)) = passed.take_tcp_listener(place) {
+            inherited.push(Inherited::Tcp(listener));
+        }
+    }
+    if !inherited.is_empty() {
+        tracing::info!(sockets = inherited.len(), "taken over from the earlier run");
+    }
+    if std::env::var_os("NOTIFY_SOCKET").is_some() {
+        handover::begin(inherited, Box::new(Store));
+    }
+}
+
+/// There is no such store here.
+#[cfg(not(unix))]
+pub(super) fn take_over() {}
+
+/// Most sockets that are taken over: one UDP socket for each address, those of the gateway and of the control interface.
+#[cfg(unix)]
+const MOST_PASSED: usize = 64;
+
+/// The manager's store of descriptors.
+#[cfg(unix)]
+struct Store;
+
+#[cfg(unix)]
+impl crate::net::handover::Keeper for Store {
+    fn keep(&self, name: &str, socket: std::os::fd::BorrowedFd<'_>) {
+        use sd_notify::NotifyState::{FdName, FdStore};
+        if let Err(error) = sd_notify::notify_with_fds(&[FdStore, FdName(name)], &[socket]) {
+            tracing::debug!(%error, "the manager of services does not keep the sockets");
+        }
+    }
+
+    fn forget(&self, name: &str) {
+        use sd_notify::NotifyState::{FdName, FdStoreRemove};
+        say(&[FdStoreRemove, FdName(name)]);
+    }
 }
 
 /// Tells the manager, if there is one.

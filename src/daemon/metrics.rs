@@ -11,7 +11,8 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::view::{HistogramView, Named, NodeView, View};
+use super::doctor::record::FindingRecord;
+use super::view::{GatewayView, HistogramView, Named, NodeView, PortView, View};
 
 /// What every name begins with.
 pub const PREFIX: &str = "trackerless";
@@ -81,6 +82,22 @@ metrics! {
     Gauge uptime("seconds") [] = |view| level(view.uptime_secs);
     /// 1 if the node has joined the network and other nodes answer, otherwise 0
     Gauge ready("") [] = |view| level(f64::from(u8::from(view.ready)));
+    /// 1 for each finding of the doctor at this moment (docs/DOCTOR.md); none where all is well
+    Gauge finding("") ["code", "severity"] = |view| {
+        let all = view.findings.iter().flat_map(|case| std::iter::once(&case.finding).chain(&case.consequences));
+        let labels = |finding: &FindingRecord| vec![finding.code.clone(), finding.severity.clone()];
+        all.map(|finding| Sample { labels: labels(finding), value: Value::Level(1.0) }).collect()
+    };
+    /// 1 if strangers have reached the node: nodes that it had not contacted
+    Gauge reached("") ["address", "family"] = |view| of_nodes(view, |node| usize::from(node.reached));
+    /// Ports of this host that are wished for at the router: `wished` all of them, and those that are `open`
+    Gauge router_ports("") ["state"] = |view| {
+        let sample = |state: &str, count: usize| Sample { labels: vec![state.to_owned()], value: Value::Level(count as f64) };
+        let both = |ports: &Vec<PortView>| {
+            [sample("wished", ports.len()), sample("open", ports.iter().filter(|port| port.external.is_some()).count())]
+        };
+        view.mapping.iter().flat_map(both).collect()
+    };
     /// Contacts in the routing table: `all` of them, and those that are `good` (BEP 5)
     Gauge contacts("") ["address", "family", "state"] = |view| of_states(view, |node| {
         vec![("all", node.contacts), ("good", node.good_contacts)]
@@ -128,6 +145,16 @@ metrics! {
     Gauge gateway_held_answers("") [] = |view| gateway(view, |gateway| gateway.held);
     /// Memory that the gateway's torrents take
     Gauge gateway_memory("bytes") [] = |view| gateway(view, |gateway| gateway.bytes);
+    /// Requests of clients that the gateway has read, by what was asked and how
+    Counter gateway_requests("") ["kind"] = |view| of_gateway(view, |gateway| &gateway.requests);
+    /// Requests that the gateway refused, or answered without an announce to the DHT
+    Counter gateway_refused("") ["reason"] = |view| of_gateway(view, |gateway| &gateway.refused);
+    /// What the gateway has done for clients: lookups, announces to the DHT, answers that it held
+    Counter gateway_work("") ["kind"] = |view| of_gateway(view, |gateway| &gateway.work);
+    /// Time that clients waited for the answer to an announce
+    Histogram gateway_answer("seconds") [] = |view| {
+        view.gateway.iter().flat_map(|gateway| histogram(&gateway.answers)).collect()
+    };
     /// Infohashes that are kept announced, by their state
     Gauge announcer_infohashes("") ["state"] = |view| {
         let sample = |named: &Named| Sample { labels: vec![named.name.clone()], value: Value::Level(named.count as f64) };
@@ -260,8 +287,13 @@ fn named(view: &View, of: fn(&NodeView) -> &Vec<Named>) -> Vec<Sample> {
     all.map(|(node, named)| Sample { labels: with(node, &named.name), value: Value::Count(named.count) }).collect()
 }
 
-fn gateway(view: &View, of: fn(&super::view::GatewayView) -> usize) -> Vec<Sample> {
+fn gateway(view: &View, of: fn(&GatewayView) -> usize) -> Vec<Sample> {
     view.gateway.iter().flat_map(|gateway| level(of(gateway) as f64)).collect()
+}
+
+fn of_gateway(view: &View, of: fn(&GatewayView) -> &Vec<Named>) -> Vec<Sample> {
+    let all = view.gateway.iter().flat_map(of);
+    all.map(|named| Sample { labels: vec![named.name.clone()], value: Value::Count(named.count) }).collect()
 }
 
 #[cfg(test)]
@@ -272,6 +304,8 @@ mod tests {
     use crate::announcer::view::{State, Totals};
     use crate::daemon::view::Facts;
     use crate::dht::Dht;
+    use crate::net::mapping::{Outcome, Transport, Wish};
+    use crate::tracker::server::Stats;
 
     const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/METRICS.md");
     const BEGIN: &str = "<!-- metrics: written by the test, do not edit -->\n";
@@ -283,7 +317,8 @@ mod tests {
             uptime: Duration::from_millis(1500),
             ready: true,
             nodes: dht.status().await,
-            gateway: Some(crate::tracker::broker::Load { torrents: 1, held: 2, bytes: 3 }),
+            mapping: Some(vec![(Wish { transport: Transport::Udp, port: 6880 }, Outcome::Open(6880))]),
+            gateway: Some((crate::tracker::broker::Load { torrents: 1, held: 2, bytes: 3 }, Stats::default())),
             announcer: Totals { states: [(State::Visible, 1)].into(), ..Totals::default() },
             memory_limit_bytes: 1 << 20,
         })
@@ -293,8 +328,8 @@ mod tests {
     async fn every_metric_is_told_under_its_name_with_its_labels() {
         let view = view().await;
         let text = render(view);
-        // A node that is alone cannot say how large the network is.
-        for metric in METRICS.iter().filter(|metric| metric.name != "network_size") {
+        // A node that is alone cannot say how large the network is, and nothing is found here.
+        for metric in METRICS.iter().filter(|metric| metric.name != "network_size" && metric.name != "finding") {
             let name = metric.full_name();
             let line =
                 text.lines().find(|line| line.starts_with(&name)).unwrap_or_else(|| panic!("{name} is not in {text}"));

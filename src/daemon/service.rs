@@ -23,6 +23,7 @@ use super::signals::{ReloadSignals, StopSignals};
 use crate::announcer::{self, Announcer};
 use crate::dht::{Dht, DhtBuilder, NodeFailed, PersistError, SaveError, StartError, Status};
 use crate::engine::id::NodeId;
+use crate::net::handover;
 use crate::tracker::server::Monitor;
 
 /// Time between two lines of the log that say how things are: a handful of lines a day tells whether all is well.
@@ -128,12 +129,14 @@ pub async fn run(config: &Config, sources: &Sources, mut tell: impl FnMut(Moment
     let signals = StopSignals::listen().map_err(ServiceError::Signals)?;
     let mut reloads = ReloadSignals::listen().map_err(ServiceError::Signals)?;
     let began = Instant::now();
+    manager::take_over();
     let dht = builder(config).start().await?;
     let control = Bound::open(config).await?;
     let index = index::open(config);
     let spared = control.as_ref().and_then(Bound::local_addr).map(|addr| addr.port());
     let gateway = gateway::open(config, &dht, index.as_ref(), spared).await?;
     let announcing = announcing::open(config, &dht).await?;
+    handover::settle();
     save(&dht).await;
     tell(Moment::Started(Box::new(started(config, &dht, &gateway, control.as_ref()).await)));
     manager::tell(News::Up);
@@ -146,6 +149,7 @@ pub async fn run(config: &Config, sources: &Sources, mut tell: impl FnMut(Moment
         index: index.clone(),
         announcer: announcer.clone(),
         live: live.clone(),
+        ports: ports.clone(),
     };
     let beside = Beside { clients, announcer: Some(announcer), mapping };
     let services = async {
@@ -203,6 +207,7 @@ async fn stay(
         _ = dht.failed() => {}
     }
     manager::tell(News::Stops);
+    handover::leave();
     tell(Moment::Stopping);
     exit_on_next(signals);
     // Nothing beside the node keeps it from saving its state: where the system gives no thread, what needs one waits for ever.

@@ -10,12 +10,16 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::doctor::record::CaseRecord;
+use super::doctor::{Report, Verdict};
 use crate::announcer::view::Totals;
 use crate::dht::Status;
 use crate::engine::contact::Family;
 use crate::engine::node::Stats;
 use crate::net::latency::{BOUNDS_MS, Histogram, Latencies};
+use crate::net::mapping::{Outcome, Transport, Wish};
 use crate::tracker::broker::Load;
+use crate::tracker::server as gateway;
 
 /// What a view is made from.
 #[derive(Clone, Debug)]
@@ -28,8 +32,10 @@ pub struct Facts {
     pub ready: bool,
     /// How each of its nodes is.
     pub nodes: Vec<Status>,
-    /// What the gateway holds, where there is one.
-    pub gateway: Option<Load>,
+    /// The ports that are wished for at the router, and what came of it.
+    pub mapping: Option<Vec<(Wish, Outcome)>>,
+    /// What the gateway holds, has done and refused, where there is one.
+    pub gateway: Option<(Load, gateway::Stats)>,
     /// How what is kept announced is.
     pub announcer: Totals,
     /// The most bytes that the program may take, as configured.
@@ -51,8 +57,12 @@ pub struct View {
     pub ready: bool,
     /// How well it is, in a sentence.
     pub verdict: String,
+    /// What the doctor finds, the gravest first.
+    pub findings: Vec<CaseRecord>,
     /// Its nodes: one for each address.
     pub nodes: Vec<NodeView>,
+    /// The ports that are wished for at the router; nothing where none are to be.
+    pub mapping: Option<Vec<PortView>>,
     /// The gateway, where there is one.
     pub gateway: Option<GatewayView>,
     /// What is kept announced.
@@ -92,6 +102,20 @@ pub struct NodeView {
     pub own_announces: usize,
     /// Of those, the ones that another query has seen.
     pub own_announces_seen: usize,
+    /// Of those, the ones whose key nodes crowd around.
+    pub keys_under_alarm: usize,
+    /// Of the nodes that say where they see it, those that see it at that port.
+    pub external_port_votes: usize,
+    /// All of those that see it at that address.
+    pub external_votes: usize,
+    /// Whether strangers have reached it: nodes that it had not contacted.
+    pub reached: bool,
+    /// Whether its id fits the address at which others see it (BEP 42).
+    pub id_fits: bool,
+    /// Names of routers that have no address.
+    pub unresolved: Vec<String>,
+    /// Datagrams that this host refused to send.
+    pub send_failed: u64,
     /// What it sent and received.
     pub traffic: Traffic,
     /// Queries of others that were answered, by method.
@@ -100,6 +124,19 @@ pub struct NodeView {
     pub refused: Vec<Named>,
     /// What became of our own queries.
     pub own_queries: Vec<Named>,
+}
+
+/// A port at the router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PortView {
+    /// The port of this host.
+    pub port: u16,
+    /// Whether it is one of UDP; otherwise of TCP.
+    pub udp: bool,
+    /// Whether the router has refused it; a port that is neither refused nor open has not been asked for.
+    pub refused: bool,
+    /// The port at which the world reaches it, where the router has opened one.
+    pub external: Option<u16>,
 }
 
 /// Datagrams and bytes since the start.
@@ -129,7 +166,7 @@ pub struct Named {
 }
 
 /// The gateway in figures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct GatewayView {
     /// Infohashes that it remembers.
     pub torrents: usize,
@@ -137,6 +174,14 @@ pub struct GatewayView {
     pub held: usize,
     /// Bytes of memory that the torrents take.
     pub bytes: usize,
+    /// Requests of clients that were read, by kind and transport.
+    pub requests: Vec<Named>,
+    /// Requests that were refused, or answered without an announce to the DHT, by reason.
+    pub refused: Vec<Named>,
+    /// What it has done for clients.
+    pub work: Vec<Named>,
+    /// How long clients waited for the answer to an announce.
+    pub answers: HistogramView,
 }
 
 /// What is kept announced, in figures.
@@ -212,11 +257,23 @@ impl View {
             uptime_secs: facts.uptime.as_secs_f64(),
             ready: facts.ready && (good > 0 || known == 0),
             verdict: verdict(facts.ready, good, known),
-            gateway: facts.gateway.map(|Load { torrents, held, bytes }| GatewayView { torrents, held, bytes }),
+            findings: Vec::new(),
+            mapping: facts.mapping.as_ref().map(|ports| ports.iter().map(PortView::new).collect()),
+            gateway: facts.gateway.as_ref().map(GatewayView::new),
             announcer: AnnouncerView::new(&facts.announcer),
             memory_limit_bytes: facts.memory_limit_bytes,
             lookups: LookupsView::new(facts.nodes.iter().map(|node| &node.latencies)),
             nodes,
+        }
+    }
+}
+
+impl View {
+    /// Takes in what the doctor finds. A node that has not joined yet, or serves, says so; anything worse comes first.
+    pub fn note(&mut self, report: &Report) {
+        self.findings = report.cases.iter().map(CaseRecord::from).collect();
+        if report.verdict() != Verdict::Well {
+            self.verdict = report.headline();
         }
     }
 }
@@ -276,10 +333,59 @@ impl NodeView {
             items: status.items,
             own_announces,
             own_announces_seen,
+            keys_under_alarm: status.keys_under_alarm,
+            external_port_votes: status.external_port_votes.0,
+            external_votes: status.external_port_votes.1,
+            reached: status.reached,
+            id_fits: status.external_addr.is_none_or(|external| status.id.matches_address(external.ip())),
+            unresolved: status.unresolved.clone(),
+            send_failed: status.datagrams.failed,
             traffic: Traffic::new(&status.stats),
             served: served(&status.stats),
             refused: refused(&status.stats),
             own_queries: own_queries(&status.stats),
+        }
+    }
+}
+
+impl PortView {
+    fn new(&(Wish { transport, port }, outcome): &(Wish, Outcome)) -> Self {
+        let external = if let Outcome::Open(external) = outcome { Some(external) } else { None };
+        Self { port, udp: transport == Transport::Udp, refused: outcome == Outcome::Refused, external }
+    }
+}
+
+impl GatewayView {
+    fn new((load, stats): &(Load, gateway::Stats)) -> Self {
+        let &Load { torrents, held, bytes } = load;
+        Self {
+            torrents,
+            held,
+            bytes,
+            requests: named([
+                ("announce_http", stats.announces_by_http),
+                ("announce_udp", stats.announces_by_udp),
+                ("scrape_http", stats.scrapes_by_http),
+                ("scrape_udp", stats.scrapes_by_udp),
+            ]),
+            refused: named([
+                ("denied", stats.refused),
+                ("not_announced", stats.not_announced),
+                ("malformed", stats.malformed),
+                ("web_page", stats.pages_refused),
+                ("connection_id", stats.connections_refused),
+            ]),
+            work: named([
+                ("new_client", stats.new_clients),
+                ("held", stats.held),
+                ("lookup", stats.lookups),
+                ("count", stats.swarms_counted),
+                ("dht_announce", stats.dht_announces),
+                ("relay", stats.relays),
+                ("metadata_asked", stats.clients_asked),
+                ("metadata_unread", stats.metadata_unread),
+            ]),
+            answers: HistogramView::new(&stats.answers),
         }
     }
 }

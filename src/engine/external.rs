@@ -124,6 +124,17 @@ impl AddressVote {
     }
 }
 
+impl AddressVote {
+    /// Of those who see the address of the [`majority`](Self::majority), how many see its port, and how many there are: a
+    /// translator that is symmetric shows each of them another port.
+    #[must_use]
+    pub fn port_votes(&self) -> (usize, usize) {
+        let Some(winner) = self.majority() else { return (0, 0) };
+        let alike = self.votes.iter().filter(|(ours, _)| ours.ip() == winner.ip());
+        (alike.clone().filter(|(ours, _)| ours.port() == winner.port()).count(), alike.count())
+    }
+}
+
 /// Tells endpoints apart. No node of a private network makes up addresses that are alike here.
 fn endpoint(addr: &SocketAddr) -> u64 {
     let bits = match addr.ip() {
@@ -162,6 +173,7 @@ mod tests {
         assert_eq!(vote.winner(), None, "no quorum");
         vote.cast(Instant::ZERO, &addr(5, 1), addr(77, 9));
         assert_eq!(vote.winner(), Some(addr(77, 6881)), "the port that most see");
+        assert_eq!(vote.port_votes(), (4, 5));
     }
 
     #[test]

@@ -83,6 +83,12 @@ pub struct Status {
     pub id: NodeId,
     /// Where others see it, once enough of them agree.
     pub external_addr: Option<SocketAddr>,
+    /// The same by those who said so up to now: for what does no harm if it is wrong.
+    pub likely_external_addr: Option<SocketAddr>,
+    /// Of those who see it there, how many see that port, and how many there are.
+    pub external_port_votes: (usize, usize),
+    /// Whether strangers have reached it: nodes that it had not contacted.
+    pub reached: bool,
     /// Contacts in the table.
     pub contacts: usize,
     /// Of those, good ones.
@@ -99,6 +105,8 @@ pub struct Status {
     pub unresolved: Vec<String>,
     /// Our own announces that live, and of those the ones that another query has seen.
     pub own_announces: (usize, usize),
+    /// Of those, the ones whose key nodes crowd around.
+    pub keys_under_alarm: usize,
     /// What was counted.
     pub stats: Stats,
     /// Datagrams that went through its sockets, and those that did not.
@@ -503,6 +511,9 @@ impl Driver {
             datagrams: self.counted_before.plus(socket.counters()),
             id: self.node.id(),
             external_addr: self.node.external_addr(),
+            likely_external_addr: self.node.likely_external_addr(),
+            external_port_votes: self.node.external_port_votes(),
+            reached: self.node.is_reached(),
             contacts: self.node.entries().count(),
             good_contacts: self.node.good_contacts(now),
             network_size: self.node.network_size(),
@@ -511,6 +522,7 @@ impl Driver {
             items: self.node.items().len(),
             unresolved: self.unresolved.clone(),
             own_announces: (own().count(), own().filter(|announce| announce.verified > 0).count()),
+            keys_under_alarm: own().filter(|announce| announce.alarm).count(),
             stats: *self.node.stats(),
             latencies: self.latencies,
         }

@@ -10,6 +10,7 @@ pub mod entropy;
 #[cfg(any(feature = "announcer", feature = "gateway"))]
 pub mod fetch;
 #[cfg(feature = "gateway")]
+pub mod handover;
 pub mod http;
 pub mod latency;
 pub mod listeners;

@@ -21,6 +21,8 @@ use std::net::SocketAddr;
 use socket2::{Domain, Protocol, Type};
 use tokio::net::UdpSocket;
 
+use super::handover::{self, Kept};
+
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "two system calls that only libc offers; the one audited file")]
 mod batch;
@@ -61,6 +63,8 @@ pub struct Socket {
     local_addr: SocketAddr,
     buffer_sizes: BufferSizes,
     counters: Counters,
+    /// Kept by the manager of services for as long as it is this node's.
+    _kept: Option<Kept>,
 }
 
 /// How datagrams pass to and from the kernel.
@@ -174,16 +178,24 @@ impl Socket {
         calls: Calls,
         prepare: impl FnOnce(&socket2::Socket, SocketAddr) -> io::Result<()>,
     ) -> io::Result<Self> {
-        let socket = socket2::Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
-        if addr.is_ipv6() {
+        let inherited = handover::udp(addr).map(socket2::Socket::from);
+        let is_bound = inherited.is_some();
+        let socket = match inherited {
+            Some(socket) => socket,
+            None => socket2::Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?,
+        };
+        if addr.is_ipv6() && !is_bound {
             socket.set_only_v6(true)?;
         }
         // Asked for, not demanded: a system that grants less still works, and says so in `buffer_sizes`.
         let _ = socket.set_recv_buffer_size(BUFFER_BYTES);
         let _ = socket.set_send_buffer_size(BUFFER_BYTES);
         socket.set_nonblocking(true)?;
-        prepare(&socket, addr)?;
-        socket.bind(&addr.into())?;
+        if !is_bound {
+            prepare(&socket, addr)?;
+            socket.bind(&addr.into())?;
+        }
+        let kept = handover::keep("udp", addr, &socket);
         #[cfg(target_os = "linux")]
         if calls == Calls::Batched && addr.ip().is_unspecified() {
             batch::ask_for_packet_info(&socket, addr.is_ipv6())?;
@@ -191,7 +203,14 @@ impl Socket {
         let buffer_sizes = BufferSizes::granted(&socket)?;
         let udp = UdpSocket::from_std(socket.into())?;
         let local_addr = udp.local_addr()?;
-        Ok(Self { udp, calls: Backend::new(calls), local_addr, buffer_sizes, counters: Counters::default() })
+        Ok(Self {
+            udp,
+            calls: Backend::new(calls),
+            local_addr,
+            buffer_sizes,
+            counters: Counters::default(),
+            _kept: kept,
+        })
     }
 
     /// The bound address, with the port that the system chose.

@@ -25,7 +25,12 @@ _SNAPLEN = 65535
 class TestMetrics(InteropCase):
     def test_promtool_reads_what_a_running_node_tells_and_its_rules(self) -> None:
         self._require(shutil.which("promtool") is not None, "promtool is not installed; it is in prometheus")
-        control = self._start(addresses.fresh_endpoint(Ground.LOOPBACK))[1]
+        gateway = ["--gateway", f"127.0.0.1:{addresses.fresh_port()}"]
+        announced = ["--watch", "1" * 40, "--announce-port", "5000"]
+        control = self._start(addresses.fresh_endpoint(Ground.LOOPBACK), None, [*gateway, *announced])[1]
+        # What a private network is told to be is a finding, after the first look at this host.
+        for name in ("trackerless_finding{", "trackerless_announcer_infohashes{"):
+            eventually(f"{name} is told", _SECONDS, lambda name=name: name in _get(control, "/metrics")[1])
         status, text = _get(control, "/metrics")
         self.assertEqual(status, 200)
         read = subprocess.run(["promtool", "check", "metrics"], input=_plain(text), capture_output=True, text=True)
@@ -58,10 +63,12 @@ class TestMetrics(InteropCase):
         self.assertGreater(captured["replies_sent"], 200, captured)
         self.assertGreater(captured["queries_sent"], 0, captured)
 
-    def _start(self, endpoint: Endpoint, bootstrap: Endpoint | None = None) -> tuple[Endpoint, Endpoint]:
+    def _start(
+        self, endpoint: Endpoint, bootstrap: Endpoint | None = None, flags: list[str] | None = None
+    ) -> tuple[Endpoint, Endpoint]:
         """A node, and where its control interface is."""
         control = Endpoint("127.0.0.1", addresses.fresh_port())
-        node.start_at(self.lab, endpoint, bootstrap, ["--control", str(control)])
+        node.start_at(self.lab, endpoint, bootstrap, ["--control", str(control), *(flags or [])])
         eventually(f"{control} is live", _SECONDS, lambda: _get(control, "/live")[0] == 200)
         return endpoint, control
 
@@ -159,5 +166,4 @@ def _plain(text: str) -> str:
 
 def _names_in(text: str) -> set[str]:
     words = "".join(letter if letter.isalnum() or letter == "_" else " " for letter in text).split()
-    gateway = "trackerless_gateway"  # told only where there is a gateway
-    return {word for word in words if word.startswith("trackerless_") and not word.startswith(gateway)}
+    return {word for word in words if word.startswith("trackerless_")}

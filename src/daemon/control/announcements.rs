@@ -37,6 +37,9 @@ pub struct AnnouncementRecord {
     pub seeds: Option<u32>,
     /// Other peers of its swarm.
     pub peers: Option<u32>,
+    /// Seeds and other peers over the last day at most, the oldest first, and at this moment; where they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<(u16, u16)>,
     /// Time until it is announced next, in seconds; 0 where its turn has come.
     pub next_in_seconds: Option<u64>,
     /// What went wrong last.
@@ -61,6 +64,7 @@ impl AnnouncementRecord {
             visible_as: known.seen_as,
             seeds: known.swarm.map(|(seeds, _)| seeds),
             peers: known.swarm.map(|(_, peers)| peers),
+            history: Vec::new(),
             next_in_seconds: known.next.map(|next| next.since(now).as_secs()),
             error: known.error.map(|error| error.to_string()),
             sources: known.sources.iter().map(|source| source.to_string()).collect(),

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::net::UnixListener;
 
 use crate::daemon::config::Config;
+use crate::net::handover;
 
 /// The socket's file in the data folder.
 pub const SOCKET_FILE: &str = "control.sock";
@@ -60,7 +61,7 @@ impl Drop for Socket {
 /// Binds both. An address that was chosen must be had; everything else can be done without.
 pub(super) async fn open(config: &Config, addr: SocketAddr) -> Result<Doors, ControlError> {
     let mut doors = Doors::default();
-    match TcpListener::bind(addr).await {
+    match handover::listen(addr).await {
         Ok(listener) => doors.tcp = Some(listener),
         Err(source) if config.origins.control.is_chosen() => {
             return Err(ControlError { what: format!("listen on {addr}"), source });

@@ -5,17 +5,20 @@
 //! grow is bounded: connections, heads and bodies by the accept loop, streams of events, lookups and their events here.
 
 pub mod announcements;
+mod checks;
 pub mod client;
 mod door;
 mod events;
 mod feed;
 mod guard;
+mod history;
 mod journal;
 mod lookups;
 mod problem;
 pub mod record;
 mod routes;
 mod token;
+mod wellness;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -36,15 +39,19 @@ use self::door::Doors;
 use self::events::Happening;
 use self::feed::Feed;
 use self::guard::{Guard, Way};
+use self::history::History;
 use self::lookups::Lookups;
 use self::token::Token;
+use self::wellness::Wellness;
 use super::config::Config;
+use super::doctor::Report;
 use super::live::Live;
 use super::view::{Facts, View};
 use crate::announcer::Announcer;
 use crate::dht::Dht;
 use crate::index::service::Index;
 use crate::net::http::{self, Caller, Limits};
+use crate::net::mapping::Ports;
 use crate::tracker::server::Monitor;
 
 pub use self::door::{ControlError, SOCKET_FILE};
@@ -64,6 +71,9 @@ const LIMITS: Limits = Limits {
 
 /// Streams of events that are open at a time.
 const STREAMS: usize = 128;
+
+/// Torrents that are checked at a time: each takes up to 32 connections.
+const CHECKS: usize = 4;
 
 /// Questions to the network, other than lookups, that are answered at a time.
 const QUESTIONS: usize = 64;
@@ -86,6 +96,8 @@ pub struct Beside {
     pub announcer: Announcer,
     /// The settings in force.
     pub live: Live,
+    /// The ports at the router, where some are wished for.
+    pub ports: Option<Ports>,
 }
 
 /// What a control interface shows, and what it does without.
@@ -140,8 +152,9 @@ impl Bound {
     /// Serves until the future is dropped.
     pub async fn serve(self, dht: &Dht, beside: Beside) {
         let Self { doors, guard } = self;
-        let Beside { gateway, index, announcer, live } = beside;
+        let Beside { gateway, index, announcer, live, ports } = beside;
         let config = live.now();
+        let gateway_addr = gateway.as_ref().and(config.gateway);
         let control = Arc::new(Control {
             guard,
             dht: dht.clone(),
@@ -149,10 +162,14 @@ impl Bound {
             index,
             announcer,
             live,
+            ports,
+            wellness: Wellness::default(),
             lookups: Lookups::default(),
             happenings: events::journal(),
             streams: Arc::new(Semaphore::new(STREAMS)),
             questions: Semaphore::new(QUESTIONS),
+            checks: Arc::new(Semaphore::new(CHECKS)),
+            history: History::default(),
             began: Instant::now(),
         });
         let service = Service { router: routes::router(Arc::clone(&control)), control: Arc::clone(&control) };
@@ -179,6 +196,8 @@ impl Bound {
             () = tcp => {}
             () = unix => {}
             () = events::write_down(dht, &control.happenings) => {}
+            () = control.history.take(&control.announcer) => {}
+            () = control.wellness.look(|| Config::clone(&control.config()), gateway_addr) => {}
         }
     }
 }
@@ -192,10 +211,14 @@ struct Control {
     index: Option<Arc<Index>>,
     announcer: Announcer,
     live: Live,
+    ports: Option<Ports>,
+    wellness: Wellness,
     lookups: Lookups,
     happenings: Feed<Happening>,
     streams: Arc<Semaphore>,
     questions: Semaphore,
+    checks: Arc<Semaphore>,
+    history: History,
     began: Instant,
 }
 
@@ -204,8 +227,23 @@ impl Control {
         self.live.now()
     }
 
-    /// All figures of this moment.
+    /// All figures of this moment, with what the doctor finds in them.
     async fn view(&self) -> View {
+        let mut view = self.figures().await;
+        let report = self.wellness.report(&self.config(), &view);
+        if let Some(report) = &report {
+            view.note(report);
+        }
+        view
+    }
+
+    /// What the doctor finds at this moment; nothing where the host cannot be looked at.
+    async fn report(&self) -> Option<Report> {
+        let (view, config) = (self.figures().await, Config::clone(&self.config()));
+        self.wellness.report_at_last(config, &view).await
+    }
+
+    async fn figures(&self) -> View {
         let (data_dir, memory_limit_bytes) = {
             let config = self.config();
             (config.data_dir.clone(), config.memory_limit.bytes())
@@ -216,7 +254,8 @@ impl Control {
             uptime: self.began.elapsed(),
             ready: self.dht.is_ready(),
             nodes: self.dht.status().await,
-            gateway: self.gateway.as_ref().map(Monitor::load),
+            mapping: self.ports.as_ref().map(Ports::all),
+            gateway: self.gateway.as_ref().map(|gateway| (gateway.load(), gateway.stats())),
             announcer: self.announcer.totals(),
         })
     }

@@ -79,17 +79,58 @@ let known = 0; // nodes of the network, by its estimated size
 
 function show(view) {
   $('verdict').textContent = view.verdict;
-  $('verdict').className = `verdict ${view.ready ? 'well' : 'bad'}`;
-  document.title = `${view.ready ? '' : '! '}trackerless`;
+  const worst = view.findings[0] ? severityOf(view.findings[0]) : 'note';
+  const mood = worst === 'wrong' || !view.ready ? 'bad' : worst === 'warning' ? 'unsure' : 'well';
+  $('verdict').className = `verdict ${mood}`;
+  document.title = `${mood === 'well' ? '' : '! '}trackerless`;
+  showFindings(view.findings);
   $('about').textContent = `version ${view.version}, running for ${span(view.uptime_secs)}, data in ${view.data_dir}`;
-  $('families').replaceChildren(...view.nodes.flatMap(family), ...kept(view.announcer));
+  $('families').replaceChildren(...view.nodes.flatMap(family), ...ports(view.mapping), ...kept(view.announcer));
   known = Math.max(...view.nodes.map(node => node.network_size ?? node.contacts), 1);
   showTraffic(view);
-  $('gateway').replaceChildren(...(view.gateway
-    ? [tile(numbers.format(view.gateway.torrents), 'torrents of clients'),
-       tile(numbers.format(view.gateway.held), 'answers that wait for peers'),
-       tile(bytes(view.gateway.bytes), 'memory')]
+  showGateway(view.gateway);
+}
+
+// ---- what the doctor finds ----
+
+const RANK = ['note', 'warning', 'wrong'];
+const severityOf = ({ finding, consequences }) =>
+  [finding, ...consequences].map(one => one.severity).sort((a, b) => RANK.indexOf(b) - RANK.indexOf(a))[0];
+let findingsShown = '';
+
+function showFindings(findings) {
+  $('health').hidden = findings.length === 0;
+  const text = JSON.stringify(findings);
+  // What is read aloud or has the keyboard is not replaced by the same.
+  if (text === findingsShown) return;
+  findingsShown = text;
+  $('findings').replaceChildren(...findings.map(({ finding, consequences }) =>
+    make('article', { class: `finding ${finding.severity}` },
+      make('h3', {}, make('span', { class: 'badge' }, finding.severity), ` ${finding.what}`),
+      make('p', {}, make('b', {}, 'Cure: '), finding.cure),
+      make('details', {}, make('summary', {}, 'Why, and how it is known'),
+        make('p', {}, `${finding.cause} ${finding.evidence}.`),
+        make('p', { class: 'quiet' }, `Known by: ${finding.known_by}. In docs/DOCTOR.md: ${finding.code}.`)),
+      ...consequences.map(one => make('p', { class: 'quiet' }, `So: ${one.what} (${one.evidence})`)))));
+}
+
+function showGateway(gateway) {
+  $('gateway').replaceChildren(...(gateway
+    ? [tile(numbers.format(gateway.torrents), 'torrents of clients'),
+       tile(numbers.format(gateway.held), 'answers that wait for peers'),
+       tile(gateway.answers.count === 0 ? '…' : `${decimals.format(gateway.answers.sum_secs / gateway.answers.count)} s`, 'wait for an answer, on average'),
+       tile(bytes(gateway.bytes), 'memory')]
     : [make('p', { class: 'quiet' }, 'there is none')]));
+  $('gateway-tables').hidden = !gateway;
+  if (gateway) for (const [id, list] of [['g-requests', 'requests'], ['g-refused', 'refused'], ['g-work', 'work']]) {
+    counts(id, gateway[list].map(({ name, count }) => [name, count]));
+  }
+}
+
+function ports(mapping) {
+  return (mapping ?? []).map(({ port, udp, refused, external }) => tile(
+    external !== null ? `open at ${external}` : refused ? 'refused' : 'not asked for',
+    `${udp ? 'UDP' : 'TCP'} port ${port} at the router`));
 }
 
 function family(node) {
@@ -97,9 +138,10 @@ function family(node) {
     ? 'not known yet how others see it'
     : `seen by others as ${node.external_address}`;
   const size = node.network_size === null ? '' : ` of about ${numbers.format(node.network_size)}`;
+  const reached = node.reached ? 'strangers reach it' : 'no strangers have reached it yet';
   return [
     make('div', { class: 'tile family' }, make('b', {}, `${node.family} ${node.address}`),
-      make('span', {}, `${outside}; id `), make('code', {}, node.id)),
+      make('span', {}, `${outside}; ${reached}; id `), make('code', {}, node.id)),
     tile(`${numbers.format(node.good_contacts)}`, `good nodes${size}`),
     tile(numbers.format(node.swarms), 'torrents of others'),
     tile(numbers.format(node.peers), 'their peers'),
@@ -136,61 +178,133 @@ function showTraffic(view) {
   ]);
   $('rates').replaceChildren(...tiles);
   before = now;
-  for (const [id, list] of [['served', 'served'], ['refused', 'refused'], ['own', 'own_queries']]) {
-    const rows = [...sums(view, list)].map(([name, count]) =>
-      make('tr', {}, make('th', { scope: 'row' }, name.replaceAll('_', ' ')), make('td', { class: 'number' }, numbers.format(count))));
-    $(id).replaceChildren(...rows);
-  }
+  for (const [id, list] of [['served', 'served'], ['refused', 'refused'], ['own', 'own_queries']]) counts(id, [...sums(view, list)]);
 }
 
-// ---- announces: only the rows on the screen exist ----
+function counts(id, pairs) {
+  $(id).replaceChildren(...pairs.map(([name, count]) =>
+    make('tr', {}, make('th', { scope: 'row' }, name.replaceAll('_', ' ')), make('td', { class: 'number' }, numbers.format(count)))));
+}
 
+// ---- what is kept announced: only the rows on the screen exist ----
+
+const WITHHELD = ['paused', 'private', 'privacy unknown', 'elsewhere', 'no port'];
+const MOST_ROWS = 100000;
 let announces = [];
 let shown = [];
+let loading = false;
 
 async function loadAnnounces() {
-  const all = await ask('api/v1/announces');
-  const best = new Map();
-  for (const { announces } of all) for (const one of announces) {
-    const other = best.get(one.infohash);
-    if (!other || one.verified > other.verified) best.set(one.infohash, one);
+  if (loading) return;
+  loading = true;
+  try {
+    const all = [];
+    for (let after = ''; all.length < MOST_ROWS;) {
+      const page = await ask(`api/v1/announcements?limit=1000&history=true${after && `&after=${after}`}`);
+      all.push(...page.announcements.map(one => ({ ...one, at: page.now, words: `${one.name ?? ''}\n${one.infohash}`.toLowerCase() })));
+      if (!page.next) break;
+      after = page.next;
+    }
+    announces = all;
+    filter();
+  } finally {
+    loading = false;
   }
-  announces = [...best.values()];
-  filter();
 }
 
 function filter() {
-  const [begin, visible] = [$('search').value.trim().toLowerCase(), $('visible').value];
-  shown = announces.filter(one => one.infohash.startsWith(begin)
-    && (visible === '' || String(one.verified > 0) === visible));
-  $('announce-count').textContent = announces.length === 0
-    ? 'nothing was announced by this node in the last 45 minutes'
-    : `${numbers.format(shown.length)} of ${numbers.format(announces.length)}`;
+  const [word, kind] = [$('search').value.trim().toLowerCase(), $('visible').value];
+  const fits = { '': () => true, visible: one => one.state === 'visible', withheld: one => WITHHELD.includes(one.state),
+    hidden: one => one.state !== 'visible' && !WITHHELD.includes(one.state) }[kind];
+  shown = announces.filter(one => fits(one) && one.words.includes(word));
+  $('announce-none').hidden = announces.length > 0;
+  $('announces').hidden = announces.length === 0;
+  $('announces').setAttribute('aria-rowcount', shown.length + 1);
+  $('announce-count').textContent = announces.length === 0 ? '' : `${numbers.format(shown.length)} of ${numbers.format(announces.length)}`;
   $('announce-rows').style.height = `${shown.length * ROW}px`;
   drawRows();
+}
+
+// Seeds and all peers, over a day at most.
+function sparkline(history) {
+  const picture = shape('svg', { class: 'spark', viewBox: '0 0 60 20', 'aria-hidden': 'true' });
+  if (history.length < 2) return picture;
+  const most = Math.max(1, ...history.map(([seeds, peers]) => seeds + peers));
+  const line = of => history.map((one, index) =>
+    `${(index / (history.length - 1) * 58 + 1).toFixed(1)},${(19 - of(one) / most * 18).toFixed(1)}`).join(' ');
+  picture.append(shape('polyline', { class: 'all', points: line(([seeds, peers]) => seeds + peers) }),
+    shape('polyline', { class: 'seeds', points: line(([seeds]) => seeds) }));
+  return picture;
+}
+
+const ago = (at, one) => at === null ? '' : `${span(Math.max(0, one.at - at))} ago`;
+
+function row(one, index) {
+  const name = one.name ?? one.infohash;
+  const mood = one.state === 'visible' ? 'seen' : WITHHELD.includes(one.state) ? 'quiet' : ['failing', 'not visible'].includes(one.state) ? 'unseen' : '';
+  const why = one.error ?? (one.visible_as ? `found as ${one.visible_as}` : '');
+  const byHand = one.sources.includes('by hand');
+  const steer = byHand ? [
+    make('button', { type: 'button', class: 'small', 'aria-label': `${one.state === 'paused' ? 'Resume' : 'Pause'} ${name}`,
+      onclick: () => steerRow(one, 'PATCH', { paused: one.state !== 'paused' }) }, one.state === 'paused' ? 'Resume' : 'Pause'),
+    make('button', { type: 'button', class: 'small', 'aria-label': `Remove ${name}`, onclick: () => steerRow(one, 'DELETE') }, 'Remove'),
+  ] : [make('span', { class: 'quiet', title: one.sources.join(', ') }, one.sources[0] ?? '')];
+  const swarm = one.seeds === null ? '' : `${numbers.format(one.seeds)} + ${numbers.format(one.peers)}`;
+  const made = make('div', { class: 'row', role: 'row', 'aria-rowindex': index + 2 },
+    make('span', { role: 'cell', class: one.name ? '' : 'mono', title: `${name}\n${one.infohash}` }, name),
+    make('span', { role: 'cell', class: mood, title: why }, one.state),
+    make('span', { role: 'cell', class: 'wide-only' }, one.stored_at === 0 ? '' : numbers.format(one.stored_at)),
+    make('span', { role: 'cell', class: 'swarm' }, swarm, sparkline(one.history ?? [])),
+    make('span', { role: 'cell', class: 'wide-only' }, ago(one.announced_at, one)),
+    make('span', { role: 'cell', class: 'wide-only' }, one.next_in_seconds === null ? '' : one.next_in_seconds === 0 ? 'now' : `in ${span(one.next_in_seconds)}`),
+    make('span', { role: 'cell', class: 'steer' }, ...steer));
+  made.style.top = `${index * ROW}px`;
+  return made;
 }
 
 function drawRows() {
   const box = $('announces');
   const first = Math.max(0, Math.floor(box.scrollTop / ROW) - 4);
   const last = Math.min(shown.length, first + Math.ceil(box.clientHeight / ROW) + 8);
-  const rows = [];
-  for (let index = first; index < last; index++) {
-    const one = shown[index];
-    const seen = one.verified > 0;
-    const row = make('div', { class: 'row', role: 'row', 'aria-rowindex': index + 2 },
-      make('span', { role: 'cell', class: 'mono', title: one.infohash }, one.infohash),
-      make('span', { role: 'cell' }, numbers.format(one.stored_at)),
-      make('span', { role: 'cell', class: seen ? 'seen' : 'unseen' }, seen ? `${one.verified} of ${one.verified_at}` : 'not seen'),
-      make('span', { role: 'cell' }, span(one.age_secs)));
-    row.style.top = `${index * ROW}px`;
-    rows.push(row);
-  }
-  $('announce-rows').replaceChildren(...rows);
+  const focused = $('announce-rows').contains(document.activeElement) ? document.activeElement.getAttribute('aria-label') : null;
+  $('announce-rows').replaceChildren(...shown.slice(first, last).map((one, index) => row(one, first + index)));
+  // The keyboard stays where it was.
+  if (focused) [...$('announce-rows').querySelectorAll('button')].find(button => button.getAttribute('aria-label') === focused)?.focus();
 }
+
+async function steerRow(one, method, body) {
+  try {
+    if (method === 'DELETE') await ask(`api/v1/announcements/${one.infohash}`, { method });
+    else await send(method, `api/v1/announcements/${one.infohash}`, body);
+    $('add-said').textContent = '';
+    await loadAnnounces();
+  } catch (error) {
+    said('add-said', error);
+  }
+}
+
+$('add').addEventListener('submit', async event => {
+  event.preventDefault();
+  const port = $('add-port').value === '' ? null : Number($('add-port').value);
+  try {
+    const added = await send('POST', 'api/v1/announcements', { target: $('add-target').value.trim(), port, seed: $('add-seed').checked });
+    $('add-target').value = '';
+    $('add-said').textContent = `added: ${added.map(one => one.name ?? one.infohash).join(', ')}`;
+    await loadAnnounces();
+  } catch (error) {
+    said('add-said', error);
+  }
+});
+
 $('announces').addEventListener('scroll', () => requestAnimationFrame(drawRows));
 $('announce-filter').addEventListener('input', filter);
 $('announce-filter').addEventListener('submit', event => event.preventDefault());
+
+// Says what went wrong; who has not logged in is led there.
+function said(id, error) {
+  $(id).textContent = error.message;
+  if (error.status === 401) $('token').focus();
+}
 
 // ---- a lookup, while it runs ----
 
@@ -203,11 +317,69 @@ $('lookup').addEventListener('submit', async event => {
     const started = await send('POST', 'api/v1/lookups', { target: $('target').value.trim() });
     watch(started);
   } catch (error) {
-    $('lookup-said').textContent = error.message;
-    if (error.status === 401) $('token').focus();
+    said('lookup-said', error);
   }
 });
-$('stop').addEventListener('click', stopLookup);
+$('stop').addEventListener('click', () => { stopLookup(); checking?.abort(); });
+
+// ---- a check from outside, step by step ----
+
+let checking = null;
+
+const STEPS = {
+  stored: ({ peers, holders, closest, answered }) =>
+    `In the DHT: ${counted(peers, 'peer')}, at ${holders} of the ${closest} closest nodes (${numbers.format(answered)} answered)`,
+  peer: ({ peer, connects, speaks, program, metadata }) =>
+    `${peer}: ${!connects ? 'no connection' : `connects, ${speaks ? `speaks BitTorrent for this torrent${program ? ` (${program})` : ''}` : 'does not take part'}${
+      { given: ', has the metadata', offered: ', has the metadata', none: ', gives no metadata' }[metadata] ?? ''}`}`,
+  metadata: ({ name, size_bytes, files, private: isPrivate }) =>
+    `Metadata: ${name ?? '(no name)'}, ${bytes(size_bytes)} in ${counted(files, 'file')}${isPrivate ? '; private: it should not be in the DHT' : ''}`,
+  count: ({ seeds, peers }) => `${counted(seeds, 'seed')} and ${counted(peers, 'other peer')}, as nodes count them`,
+  verdict: ({ works, peers, working, cut_short }) =>
+    `${works ? `It works: ${working} of ${counted(peers, 'peer')} can be used` : peers === 0 ? 'No peer was found' : `Of ${counted(peers, 'peer')} none can be used from here`}${cut_short ? '; not all was known within a minute' : ''}`,
+};
+
+function addStep(name, step) {
+  const bad = step.meaning || name === 'verdict' && !step.works;
+  const good = name === 'peer' ? step.works : name === 'verdict' ? step.works : !bad;
+  $('check-steps').append(make('li', { class: good ? 'good' : bad ? 'bad' : '' }, make('span', { class: name === 'verdict' ? 'final' : '' }, STEPS[name](step)),
+    ...(step.meaning ? [make('span', { class: 'quiet' }, step.meaning)] : [])));
+}
+
+$('check').addEventListener('click', async () => {
+  if (!$('lookup').reportValidity()) return;
+  checking?.abort();
+  const mine = checking = new AbortController();
+  $('check-steps').replaceChildren();
+  $('lookup-said').textContent = 'looking at it from outside …';
+  $('stop').disabled = false;
+  try {
+    const answer = await fetch('api/v1/checks', { method: 'POST', credentials: 'same-origin', signal: mine.signal,
+      headers: { 'Content-Type': 'application/json', Accept: 'text/event-stream' }, body: JSON.stringify({ target: $('target').value.trim() }) });
+    if (!answer.ok) {
+      const problem = await answer.json();
+      if (answer.status === 401) needLogin();
+      throw Object.assign(new Error(`${problem.detail}. Cure: ${problem.cure}`), { status: answer.status });
+    }
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let text = '', part; !(part = await reader.read()).done;) {
+      const events = (text + part.value).split('\n\n');
+      text = events.pop();
+      for (const event of events) {
+        const name = /^event: (.*)$/m.exec(event)?.[1];
+        const data = /^data: (.*)$/m.exec(event)?.[1];
+        if (name in STEPS) addStep(name, JSON.parse(data));
+      }
+    }
+    $('lookup-said').textContent = 'the check is over';
+  } catch (error) {
+    if (error.name === 'AbortError') $('lookup-said').textContent = 'the check was stopped';
+    else said('lookup-said', error);
+  } finally {
+    if (checking === mine) checking = null;
+    if (checking === null && lookup === null) $('stop').disabled = true;
+  }
+});
 
 async function stopLookup() {
   if (lookup === null) return;
@@ -347,7 +519,8 @@ function start() {
   };
   figures.addEventListener('status', tables, { once: true });
   clearInterval(start.timer);
-  start.timer = setInterval(tables, 10000);
+  // A hundred thousand rows are not fetched every ten seconds.
+  start.timer = setInterval(() => { if (!document.hidden) tables(); }, 15000);
   loadConfig().catch(() => {});
 }
 

@@ -22,10 +22,33 @@ pub struct Evidence {
     pub system: System,
     /// What came of looking up each router's name.
     pub names: Vec<NameTrial>,
+    /// Routers that were asked one by one, and those of them from which came the news that UDP is rejected (ICMP).
+    pub knocked: (usize, usize),
     /// What came of joining, for each address family that has a route.
     pub trials: Vec<NodeTrial>,
     /// Our own announces, and those of them that were seen when looked at again.
     pub own_announces: Option<(usize, usize)>,
+    /// The port of the settings at which a client is announced, and whether a program here listens at it.
+    pub announced_port: Option<(u16, bool)>,
+    /// What the running node says of itself.
+    pub live: Option<Live>,
+}
+
+/// What the running node says of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Live {
+    /// Time since it was started, in seconds.
+    pub uptime_secs: u64,
+    /// The ports that the router has opened, and those that it refuses; `None` where none are to be.
+    pub mapping: Option<(usize, usize)>,
+    /// Announces whose key nodes crowd around.
+    pub keys_under_alarm: usize,
+    /// What is kept announced, and those of it that should be visible and are not.
+    pub kept: (usize, usize),
+    /// Of those, the ones that no node stored.
+    pub failing: usize,
+    /// Infohashes whose turn to be announced it is, and the time in which that is done, in seconds.
+    pub behind: (usize, u64),
 }
 
 /// The data folder.
@@ -35,6 +58,8 @@ pub struct Folder {
     pub path: PathBuf,
     /// Why no file can be written into it.
     pub write_error: Option<String>,
+    /// Whether that is for want of room: of bytes, files, or the user's quota.
+    pub no_room: bool,
     /// Bytes that are free there.
     pub free_bytes: Option<u64>,
     /// Why the saved state cannot be read.
@@ -61,7 +86,7 @@ pub struct SocketTrial {
 pub enum BindOutcome {
     /// It can be had, or our own node has it.
     Ours,
-    /// Somebody else has it.
+    /// Another program has it.
     Taken,
     /// This host does not have the address.
     NotHere,
@@ -78,7 +103,7 @@ pub struct Routes {
     pub v4: Option<IpAddr>,
     /// The same by IPv6.
     pub v6: Option<IpAddr>,
-    /// Global IPv6 addresses of this host, and whether each is temporary.
+    /// Global IPv6 addresses of this host, and whether each is temporary. Without a route they lead nowhere.
     pub global_v6: Vec<(Ipv6Addr, bool)>,
 }
 
@@ -108,13 +133,15 @@ pub struct NameTrial {
     pub error: Option<String>,
 }
 
-/// What came of joining from one address.
+/// What is known of a node at one address: of the doctor's own, which joins for some seconds, or of the running one.
 #[derive(Clone, Copy, Debug)]
 pub struct NodeTrial {
-    /// The address of the trial's node.
+    /// Its address.
     pub local: SocketAddr,
-    /// Where others saw it.
+    /// Where others see it.
     pub external: Option<SocketAddr>,
+    /// Of those who see it there, how many see that port, and how many there are.
+    pub port_votes: (usize, usize),
     /// Nodes that answered and are known now.
     pub good_nodes: usize,
     /// Datagrams that the kernel took.
@@ -125,4 +152,8 @@ pub struct NodeTrial {
     pub received: u64,
     /// Whether any address was known to ask.
     pub asked_any: bool,
+    /// Of the running node: whether strangers have reached it.
+    pub reached: Option<bool>,
+    /// Of the running node: whether its id fits the address at which others see it.
+    pub id_fits: Option<bool>,
 }

@@ -22,7 +22,10 @@ const MOST_PROCESSES: usize = 10_000;
 
 /// The data folder at `path`, in which this state was found.
 pub(super) fn folder(path: &Path, found: &Result<Found, PersistError>) -> Folder {
-    let write_error = write_error(path).map(|error| error.to_string());
+    let write_error = write_error(path);
+    let is_for_room = |error: &io::Error| matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+    let no_room = write_error.as_ref().is_some_and(is_for_room);
+    let write_error = write_error.map(|error| error.to_string());
     let (damaged, saved_at) = match found {
         Ok(Found::Damaged { reason, .. }) => (Some(reason.to_string()), None),
         Ok(Found::State(state)) => (None, Some(state.saved_at)),
@@ -35,6 +38,7 @@ pub(super) fn folder(path: &Path, found: &Result<Found, PersistError>) -> Folder
     Folder {
         path: path.to_owned(),
         write_error,
+        no_room,
         free_bytes: free_bytes(path),
         damaged,
         state_age_seconds: saved_at.and_then(age),

@@ -61,7 +61,7 @@ kinds! {
         cause: "UDP is dropped on the way, outwards or back: a firewall, a hotel or company network, or a VPN that is down.";
         cure: "allow UDP from this host to any port, and the answers back";
         known: "a node of its own asked the known nodes and the routers, and no datagram came back";
-        after: "no-network", "loopback-only", "sending-refused", "names-fail", "names-lie";
+        after: "no-network", "loopback-only", "sending-refused", "rejected-on-the-way", "names-fail", "names-lie";
     }
     Wrong SENDING_REFUSED "sending-refused" {
         "this host refuses to send the datagrams";
@@ -69,6 +69,13 @@ kinds! {
         cure: "allow UDP output for this program in the firewall of this host (nftables, iptables, a security profile)";
         known: "the kernel refused most of the datagrams that were sent, and nothing came back";
         after: "no-network", "loopback-only";
+    }
+    Wrong REJECTED "rejected-on-the-way" {
+        "a router or firewall on the way rejects UDP";
+        cause: "It says so (ICMP) instead of dropping the datagrams in silence: a rule of the network, or the address that is asked is no host.";
+        cure: "allow UDP from this host in the firewall of the network, or use another network or a VPN";
+        known: "each router was asked by a socket of its own, and for most of them the kernel was told (ICMP) that nothing passes";
+        after: "no-network", "loopback-only", "names-lie";
     }
     Wrong PORT_TAKEN "port-taken" {
         "another program has the UDP port";
@@ -131,6 +138,12 @@ kinds! {
         cure: "use another name server, or name a node by its address with --bootstrap ADDRESS:PORT";
         known: "each router's name was looked up, and the addresses are none of the Internet";
     }
+    Warning FAMILY_SILENT "family-silent" {
+        "by one address family no node answers, by the other they do";
+        cause: "The route of that family leads nowhere, or its UDP is dropped: a tunnel that is down, a firewall with rules for one family.";
+        cure: "mend that family, or leave its address out of --bind";
+        known: "datagrams were sent by both families, and answers came by one";
+    }
     Warning FEW_NODES "few-nodes" {
         "only a few nodes are known";
         cause: "Most of those that were asked do not answer: the node has just begun, its saved nodes are old, or much is lost on the way.";
@@ -144,6 +157,13 @@ kinds! {
         cure: "forward the UDP port to this host in the router";
         known: "the answers of other nodes say which port they see (BEP 42, ip)";
     }
+    Warning SYMMETRIC_NAT "symmetric-nat" {
+        "the router shows each node another port of ours (symmetric NAT)";
+        cause: "It opens a port for each address that we ask, and for that one alone: only nodes that we have asked can reach us.";
+        cure: "forward the UDP port to this host in the router; where it is the provider's, use IPv6 or a VPN that forwards a port";
+        known: "the answers of other nodes say which port they see (BEP 42, ip), and most see different ones";
+        after: "carrier-nat";
+    }
     Warning CARRIER_NAT "carrier-nat" {
         "the provider translates our address (carrier NAT)";
         cause: "This host's address, or that of its router, is one of 100.64.0.0/10, which many customers share: strangers cannot reach us.";
@@ -155,6 +175,38 @@ kinds! {
         cause: "The default route has moved to another interface, as when a VPN came up after the node: its datagrams leave the wrong way or not at all.";
         cure: "leave --bind at its default, which follows the route, or name an address of the interface that is meant";
         known: "the kernel is asked which address it would send from";
+    }
+    Warning PORT_NOT_OPEN "port-not-open" {
+        "the router opens no port for this node";
+        cause: "It speaks none of PCP, NAT-PMP and UPnP, or that is switched off in it: strangers reach this host only if the port is forwarded.";
+        cure: "switch UPnP or NAT-PMP on in the router, or forward the UDP port by hand; then port_mapping = \"off\" ends the asking";
+        known: "the running node asks its router for the port again and again";
+    }
+    Warning NOT_REACHED "not-reached" {
+        "strangers do not reach this node";
+        cause: "A firewall or router lets in only answers: the node finds others, but they do not store with it or find it.";
+        cure: "forward the UDP port to this host in the router, and let UDP to that port in at the firewall of this host";
+        known: "within the first hour no queries came from nodes that it had not contacted (three networks within a quarter of an hour)";
+        after: "port-not-open", "symmetric-nat", "carrier-nat", "other-port", "behind-nat", "few-nodes";
+    }
+    Warning IGNORED_RANGE "ignored-range" {
+        "libtorrent ignores the network of our address";
+        cause: "Its clients (qBittorrent, Deluge) drop DHT packets from some networks that once were not in use, as 3.0.0.0/8 and 34.0.0.0/8 of large hosters.";
+        cure: "use an address of another network, or IPv6; other clients are not concerned";
+        known: "the address at which others see us, and the list of libtorrent (dht_ignore_dark_internet)";
+    }
+    Warning ID_DOES_NOT_FIT "id-does-not-fit" {
+        "the node's id does not fit its address (BEP 42)";
+        cause: "Others count such a node for less. It chooses another id by itself when enough of them agree on its address.";
+        cure: "leave the node running; if it stays so, remove the state file while it is stopped";
+        known: "the id of the running node, and the address at which others see it";
+    }
+    Warning V6_WITHOUT_ROUTE "ipv6-without-route" {
+        "this host has an IPv6 address of the Internet, but no route";
+        cause: "The router has stopped to announce itself, or its announcements are not accepted: nothing can be reached by IPv6.";
+        cure: "bring the default route back (ip -6 route; accept_ra), or remove the address";
+        known: "the addresses of the interfaces, and the kernel is asked which address it would send from";
+        after: "no-network";
     }
     Warning TEMPORARY_ONLY "temporary-only" {
         "this host has only temporary IPv6 addresses";
@@ -197,7 +249,26 @@ kinds! {
         cause: "The nodes that stored them have gone or gave them up, or others cannot ask us for a while.";
         cure: "leave the node running: it announces again by itself; if it stays so, see the other findings";
         known: "the saved state: each announce is looked at again at the nodes that stored it";
-        after: "no-answer", "few-nodes", "no-network";
+        after: "no-answer", "few-nodes", "no-network", "key-alarm", "announces-late", "sending-refused";
+    }
+    Warning KEY_ALARM "key-alarm" {
+        "nodes crowd around a key that we announce";
+        cause: "There are more nodes close to it than chance allows: their owner may want to be the only one that is asked for it.";
+        cure: "nothing: announces and searches go to the whole region of the key; if it stays so, share a second infohash (another piece size)";
+        known: "order statistics of the distances to the key, at each announce (docs/SECURITY.md)";
+    }
+    Warning ANNOUNCED_PORT_CLOSED "announced-port-closed" {
+        "no program of this host listens at the port that is announced";
+        cause: "The client is not running, uses another port, or runs in a container whose port is not published here.";
+        cure: "start the client, or set announce_port to the port in its settings";
+        known: "the settings, and the listening sockets in /proc/net";
+    }
+    Warning ANNOUNCES_LATE "announces-late" {
+        "announces wait: there are more than the budget allows";
+        cause: "Each needs queries to nodes that were not contacted lately, and new_destinations_per_second bounds those for the sake of routers at home.";
+        cure: "raise new_destinations_per_second, if your router bears it (docs/ANNOUNCER.md has figures), or announce less";
+        known: "the schedule of the running node";
+        after: "no-answer", "few-nodes", "no-network", "sending-refused";
     }
     Note NOT_RUNNING "not-running" {
         "no node runs with this data folder";
@@ -230,6 +301,12 @@ kinds! {
         cure: "nothing: IPv4 does";
         known: "the kernel is asked which address it would send from";
         after: "no-network";
+    }
+    Note BEHIND_NAT "behind-nat" {
+        "a router translates our address";
+        cause: "Strangers reach this host only at a port that is open in the router.";
+        cure: "nothing where the router opens ports (UPnP, NAT-PMP): `run` asks it; otherwise forward the UDP port to this host";
+        known: "the address that the kernel sends from is not the one that others see";
     }
     Note IPV6_TUNNEL "ipv6-tunnel" {
         "IPv6 goes through a tunnel (Teredo or 6to4)";

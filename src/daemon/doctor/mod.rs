@@ -4,11 +4,13 @@
 //! each can be tried on any host that can be described. What a check finds is a [`Finding`] of a [`Kind`]; a finding
 //! that follows from another one is told under it. What cannot be known here is said to be unknown.
 
+pub mod bundle;
 pub mod checks;
 pub mod evidence;
 pub mod gather;
 mod host;
 pub mod kinds;
+pub mod record;
 mod trial;
 
 pub use self::evidence::Evidence;

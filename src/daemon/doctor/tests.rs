@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use super::evidence::{BindOutcome, Folder, NameTrial, NodeTrial, Routes, SocketTrial, System};
+use super::evidence::{BindOutcome, Folder, Live, NameTrial, NodeTrial, Routes, SocketTrial, System};
 use super::*;
 
 fn addr(text: &str) -> SocketAddr {
@@ -16,11 +16,14 @@ fn node(local: &str) -> NodeTrial {
     NodeTrial {
         local: addr(local),
         external: None,
+        port_votes: (0, 0),
         good_nodes: 90,
         sent: 300,
         refused: 0,
         received: 200,
         asked_any: true,
+        reached: None,
+        id_fits: None,
     }
 }
 
@@ -49,9 +52,24 @@ fn healthy() -> Evidence {
             addrs: vec!["9.9.9.9".parse().unwrap()],
             error: None,
         }],
+        knocked: (5, 0),
         trials: vec![node("192.168.1.7:40000"), node("[2001:db8::7]:40000")],
         own_announces: Some((3, 3)),
+        announced_port: Some((51_413, true)),
+        live: Some(Live {
+            uptime_secs: 7_200,
+            mapping: Some((1, 0)),
+            keys_under_alarm: 0,
+            kept: (10, 0),
+            failing: 0,
+            behind: (0, 0),
+        }),
     }
+}
+
+/// Changes what the running node says.
+fn live(host: &mut Evidence) -> &mut Live {
+    host.live.as_mut().expect("it runs")
 }
 
 /// One thing that may be otherwise, and the findings that it must lead to: cause first, then what follows from it.
@@ -96,7 +114,7 @@ const FAULTS: &[Fault] = &[
         &["names-fail"],
     ),
     (
-        "a dead resolver and nobody saved",
+        "a dead resolver and no saved nodes",
         |host| {
             host.names[0].addrs.clear();
             host.trials = vec![NodeTrial { received: 0, sent: 0, ..node("192.168.1.7:40000") }];
@@ -106,7 +124,7 @@ const FAULTS: &[Fault] = &[
     ("an ad blocker", |host| host.names[0].addrs = vec!["0.0.0.0".parse().unwrap()], &["names-lie"]),
     ("a captive portal", |host| host.names[0].addrs = vec!["10.0.0.1".parse().unwrap()], &["names-lie"]),
     ("a lossy line", |host| host.trials[0].good_nodes = 3, &["few-nodes"]),
-    ("a router that translates ports", |host| host.trials[0].external = Some(addr("9.9.9.9:1234")), &["other-port"]),
+    ("a router that translates ports", |host| host.trials[0].external = Some(addr("81.2.69.1:1234")), &["other-port"]),
     ("a shared address", |host| host.routes.v4 = Some("100.64.3.4".parse().unwrap()), &["carrier-nat"]),
     (
         "a VPN came up after the node",
@@ -125,7 +143,74 @@ const FAULTS: &[Fault] = &[
     ("months of absence", |host| host.folder.state_age_seconds = Some(90 * 86_400), &["state-old"]),
     ("an old accident", |host| host.folder.set_aside = vec!["state.bencode.damaged-1".into()], &["set-aside"]),
     ("IPv6 alone", |host| host.routes.v4 = None, &["no-ipv4"]),
-    ("IPv4 alone", |host| host.routes.v6 = None, &["no-ipv6"]),
+    (
+        "IPv4 alone",
+        |host| {
+            host.routes.v6 = None;
+            host.routes.global_v6.clear();
+        },
+        &["no-ipv6"],
+    ),
+    ("an IPv6 route that has gone", |host| host.routes.v6 = None, &["ipv6-without-route"]),
+    (
+        "a tunnel that is dead",
+        |host| host.trials[1] = NodeTrial { received: 0, good_nodes: 0, ..host.trials[1] },
+        &["family-silent"],
+    ),
+    (
+        "a firewall that says so",
+        |host| {
+            host.trials.iter_mut().for_each(|trial| trial.received = 0);
+            host.knocked = (5, 5);
+        },
+        &["rejected-on-the-way", "no-answer"],
+    ),
+    (
+        "another port for each node",
+        |host| {
+            host.trials[0] = NodeTrial { port_votes: (1, 20), external: Some(addr("81.2.69.1:1234")), ..host.trials[0] }
+        },
+        &["symmetric-nat"],
+    ),
+    (
+        "a translator that keeps ports",
+        |host| {
+            host.trials[0] =
+                NodeTrial { port_votes: (20, 20), external: Some(addr("81.2.69.1:40000")), ..host.trials[0] }
+        },
+        &["behind-nat"],
+    ),
+    (
+        "a large hoster",
+        |host| {
+            let ours = addr("34.9.9.9:40000");
+            host.trials[0] = NodeTrial { local: ours, external: Some(ours), ..host.trials[0] };
+        },
+        &["ignored-range"],
+    ),
+    ("an id of another address", |host| host.trials[0].id_fits = Some(false), &["id-does-not-fit"]),
+    ("UPnP is off", |host| live(host).mapping = Some((1, 1)), &["port-not-open"]),
+    ("answers alone come in", |host| host.trials[0].reached = Some(false), &["not-reached"]),
+    (
+        "answers alone come in, and the router opens no port",
+        |host| {
+            host.trials[0].reached = Some(false);
+            live(host).mapping = Some((0, 1));
+        },
+        &["port-not-open", "not-reached"],
+    ),
+    ("a crowd", |host| live(host).keys_under_alarm = 2, &["key-alarm"]),
+    ("a client that has ended", |host| host.announced_port = Some((51_413, false)), &["announced-port-closed"]),
+    ("a hundred thousand torrents", |host| live(host).behind = (70_000, 7_200), &["announces-late"]),
+    ("torrents out of sight", |host| live(host).kept = (10, 4), &["not-visible"]),
+    (
+        "five operators, one host",
+        |host| {
+            let one = NameTrial { addrs: vec!["9.9.9.9".parse().unwrap()], ..host.names[0].clone() };
+            host.names = vec![one; 5];
+        },
+        &["names-lie"],
+    ),
     ("Teredo", |host| host.routes.v6 = Some("2001:0:1::1".parse().unwrap()), &["ipv6-tunnel"]),
     ("a container", |host| host.system.container = true, &["gateway-in-container"]),
     ("a private network", |host| host.private_network = true, &["private-network"]),
@@ -143,9 +228,20 @@ fn nothing_is_wrong_with_hosts_that_are_well() {
     assert_eq!(codes(&report), [""; 0]);
     assert_eq!(report.verdict(), Verdict::Well);
     assert!(report.well.len() >= 6, "{:?}", report.well);
-    let others: [(&str, Change); 11] = [
+    let others: [(&str, Change); 16] = [
+        ("strangers reach it", |host| host.trials.iter_mut().for_each(|trial| trial.reached = Some(true))),
+        ("strangers have not reached it yet", |host| {
+            live(host).uptime_secs = 600;
+            host.trials.iter_mut().for_each(|trial| trial.reached = Some(false));
+        }),
+        ("no node runs that could be asked", |host| host.live = None),
+        ("the router was asked a moment ago", |host| {
+            *live(host) = Live { uptime_secs: 5, mapping: Some((0, 0)), ..Live::default() };
+        }),
+        ("a long list that begins", |host| live(host).behind = (5_000, 600)),
         ("a host for IPv4 alone", |host| {
             host.routes.v6 = None;
+            host.routes.global_v6.clear();
             host.sockets.truncate(1);
             host.trials.truncate(1);
         }),

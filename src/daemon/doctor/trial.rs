@@ -1,8 +1,9 @@
 //! A node of the doctor's own: it joins the network for some seconds, and tells what came back.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use tokio::net::UdpSocket;
 use tokio::time::{sleep, timeout};
 
 use super::checks::FEW_NODES;
@@ -13,8 +14,8 @@ use crate::engine::node::Serve;
 
 /// Longest time for a name, in seconds: a resolver that does not answer by then is broken for our purpose.
 const NAME_TIME: Duration = Duration::from_secs(5);
-/// Longest time for joining, in seconds. With a working link it takes one or two.
-const JOIN_TIME: Duration = Duration::from_secs(10);
+/// Longest time for joining, in seconds. With a working link it takes one or two; each node is asked three times within it.
+const JOIN_TIME: Duration = Duration::from_secs(6);
 /// Longest time for which a node that has joined goes on, in seconds: until it knows some nodes, and how they see it.
 const SETTLE_TIME: Duration = Duration::from_secs(10);
 /// Time between two looks.
@@ -34,6 +35,39 @@ async fn look_up_one(router: &HostPort) -> NameTrial {
         Err(_) => (Vec::new(), Some(format!("no answer within {} seconds", NAME_TIME.as_secs()))),
     };
     NameTrial { name: router.host.clone(), public: is_public_router(router), addrs, error }
+}
+
+/// Most routers that are asked one by one.
+const MOST_KNOCKS: usize = 16;
+/// Time in which the news that UDP is rejected has come, in seconds.
+const KNOCK_TIME: Duration = Duration::from_secs(2);
+/// A ping with a transaction of its own, by an id that is none in particular, read-only (BEP 43).
+const PING: &[u8] = b"d1:ad2:id20:trackerless doctor..e1:q4:ping2:roi1e1:t2:dr1:y1:qe";
+
+/// Asks each router from a socket of its own, which hears what is said of its datagrams (ICMP): how many were asked, and how
+/// many of them rejected.
+pub(super) async fn knock(routers: &[HostPort], names: &[NameTrial]) -> (usize, usize) {
+    let addrs_of = |router: &HostPort| match router.host.parse::<IpAddr>() {
+        Ok(ip) => vec![SocketAddr::new(ip, router.port)],
+        Err(_) => {
+            let named = names.iter().filter(|name| name.name == router.host);
+            named.flat_map(|name| &name.addrs).map(|ip| SocketAddr::new(*ip, router.port)).collect()
+        }
+    };
+    let addrs: Vec<SocketAddr> = routers.iter().flat_map(addrs_of).take(MOST_KNOCKS).collect();
+    let rejected = futures_util::future::join_all(addrs.iter().map(|addr| is_rejected(*addr))).await;
+    (addrs.len(), rejected.into_iter().filter(|rejected| *rejected).count())
+}
+
+async fn is_rejected(router: SocketAddr) -> bool {
+    let any: IpAddr = if router.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let exchange = async {
+        let socket = UdpSocket::bind((any, 0)).await.ok()?;
+        socket.connect(router).await.ok()?;
+        socket.send(PING).await.ok()?;
+        Some(socket.recv(&mut [0; 1024]).await.is_err())
+    };
+    timeout(KNOCK_TIME, exchange).await.ok().flatten().unwrap_or(false)
 }
 
 /// Joins with a node on a free port that knows the contacts of `saved`, and tells what came of it at each of its addresses.
@@ -56,8 +90,9 @@ pub(super) async fn join(config: &Config, saved: State) -> Vec<NodeTrial> {
 
 /// Waits until each node that hears from others knows enough of them, and how they see it.
 async fn settled(dht: &Dht) {
-    let done =
-        |node: &Status| node.datagrams.received == 0 || node.good_contacts >= FEW_NODES && node.external_addr.is_some();
+    let done = |node: &Status| {
+        node.datagrams.received == 0 || node.good_contacts >= FEW_NODES && node.likely_external_addr.is_some()
+    };
     while !dht.status().await.iter().all(done) {
         sleep(LOOK_EVERY).await;
     }
@@ -66,12 +101,15 @@ async fn settled(dht: &Dht) {
 fn told(node: &Status, asked_any: bool) -> NodeTrial {
     NodeTrial {
         local: node.local_addr,
-        external: node.external_addr,
+        external: node.likely_external_addr,
+        port_votes: node.external_port_votes,
         good_nodes: node.good_contacts,
         sent: node.datagrams.sent,
         refused: node.datagrams.failed,
         received: node.datagrams.received,
         asked_any,
+        reached: None,
+        id_fits: None,
     }
 }
 

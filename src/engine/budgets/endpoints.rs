@@ -49,6 +49,11 @@ impl RecentEndpoints {
         Self { slots: Vec::new(), filled: 0, lifetime, hash: KeyedHash::new(random) }
     }
 
+    /// Forgets all, and gives its memory back.
+    pub fn forget(&mut self) {
+        (self.slots, self.filled) = (Vec::new(), 0);
+    }
+
     /// Whether `addr` was inserted within the lifetime.
     #[must_use]
     pub fn contains(&self, now: Instant, addr: &SocketAddr) -> bool {

@@ -116,9 +116,7 @@ impl Node {
             return false;
         };
         let (own, read_only) = (*self.id(), self.is_read_only());
-        if let Some(reach) = &mut self.reach {
-            reach.contacted(now, &to);
-        }
+        self.reach.contacted(now, &to);
         self.outbox.push(to, |out| encode::query(out, transaction, &own, read_only, ask));
         self.stats.queries += 1;
         true

@@ -234,8 +234,8 @@ pub struct Node {
     last_key: Option<Instant>,
     /// What came of our own announces.
     own_announces: OwnAnnounces,
-    /// Strangers that have asked us; `None` once it is known that we can be reached, or where that does not matter.
-    reach: Option<Reach>,
+    /// Whether strangers reach us.
+    reach: Reach,
     /// Contacts of the other family, for queriers that want them (BEP 32).
     other_family: Vec<Contact>,
     /// Samples of infohashes that we give, and whom we must not ask for theirs yet (BEP 51).
@@ -268,7 +268,8 @@ impl Node {
             items: ItemStore::new(config.item_memory_bytes),
             last_key: None,
             own_announces: OwnAnnounces::default(),
-            reach: (config.serve == Serve::OnceReached).then(|| Reach::new(rules, &mut random)),
+            // From a source of its own: whether strangers reach a node changes nothing else of it.
+            reach: Reach::new(rules, &mut Random::new(seed.map(|byte| !byte)), config.serve),
             reply_budget: limited.then(|| ReplyBudget::new(&mut random)),
             pace: limited.then(|| Pace::new(rate, burst, &mut random)),
             id_changers: RecentEndpoints::new(rules.id_changer_ban, &mut random),
@@ -411,6 +412,18 @@ impl Node {
     #[must_use]
     pub fn external_addr(&self) -> Option<SocketAddr> {
         self.vote.winner()
+    }
+
+    /// The same of those who said so up to now: for what does no harm if it is wrong.
+    #[must_use]
+    pub fn likely_external_addr(&self) -> Option<SocketAddr> {
+        self.vote.majority()
+    }
+
+    /// Of those who see us at that address, how many see its port, and how many there are.
+    #[must_use]
+    pub fn external_port_votes(&self) -> (usize, usize) {
+        self.vote.port_votes()
     }
 
     /// The estimated number of nodes in the network.

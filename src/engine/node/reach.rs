@@ -2,7 +2,7 @@
 //!
 //! Proof is a query from an address that we have not contacted lately, so that no NAT had a hole for it. One such query
 //! may have other causes (a memory that has lost the address, a forged source), so it takes [`PROOFS`] from different
-//! networks within [`WINDOW`].
+//! networks within [`WINDOW`]. A node that serves anyway looks for the same proof, to tell whether it can be reached.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -33,6 +33,8 @@ const PROOFS: usize = 3;
 const WINDOW: Duration = Duration::from_mins(15);
 /// NATs keep a hole for an address that we contacted for minutes at the most.
 const CONTACTED_FOR: Duration = Duration::from_mins(15);
+/// Time between two looks of a node that serves anyway: proof costs the queries of a busy one next to nothing.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What is known so far.
 #[derive(Clone, Debug)]
@@ -40,16 +42,25 @@ pub(super) struct Reach {
     rules: &'static Rules,
     contacted: RecentEndpoints,
     strangers: Vec<(SocketAddr, Instant)>,
+    proved: bool,
+    /// When the next query is looked at.
+    next_look: Instant,
+    look_every: Duration,
 }
 
 impl Reach {
-    pub(super) fn new(rules: &'static Rules, random: &mut Random) -> Self {
-        Self { rules, contacted: RecentEndpoints::new(CONTACTED_FOR, random), strangers: Vec::new() }
+    /// Nothing is known yet.
+    pub(super) fn new(rules: &'static Rules, random: &mut Random, serve: Serve) -> Self {
+        let contacted = RecentEndpoints::new(CONTACTED_FOR, random);
+        let look_every = if matches!(serve, Serve::OnceReached) { Duration::ZERO } else { LOOK_EVERY };
+        Self { rules, contacted, strangers: Vec::new(), proved: false, next_look: Instant::ZERO, look_every }
     }
 
     /// We send a query to `addr`.
     pub(super) fn contacted(&mut self, now: Instant, addr: &SocketAddr) {
-        self.contacted.insert(now, addr);
+        if !self.proved {
+            self.contacted.insert(now, addr);
+        }
     }
 
     /// A query came from `addr`; whether that completes the proof.
@@ -72,17 +83,31 @@ impl Node {
     pub(super) fn is_read_only(&self) -> bool {
         match self.config.serve {
             Serve::Always => false,
-            Serve::OnceReached => self.reach.is_some(),
+            Serve::OnceReached => !self.reach.proved,
             Serve::Never => true,
         }
     }
 
-    /// A query came while we are read-only: perhaps it is the last proof that we need not be.
+    /// Whether strangers have reached us: `false` also where that is not known yet.
+    #[must_use]
+    pub const fn is_reached(&self) -> bool {
+        self.reach.proved
+    }
+
+    /// A query came: perhaps it is the last proof that strangers reach us.
     pub(super) fn note_stranger(&mut self, now: Instant, from: SocketAddr) {
-        let Some(reach) = &mut self.reach else { return };
+        let reach = &mut self.reach;
+        if reach.proved || now < reach.next_look {
+            return;
+        }
+        reach.next_look = now + reach.look_every;
         if reach.asked_by(now, from) {
-            self.reach = None;
-            self.events.push_back(Event::Reachable);
+            reach.proved = true;
+            reach.strangers = Vec::new();
+            reach.contacted.forget();
+            if self.config.serve == Serve::OnceReached {
+                self.events.push_back(Event::Reachable);
+            }
         }
     }
 }
@@ -97,7 +122,8 @@ mod tests {
 
     #[test]
     fn it_takes_three_strangers_from_three_networks_in_a_quarter_of_an_hour() {
-        let (mut reach, mut now) = (Reach::new(&Rules::MAINLINE, &mut Random::new([1; 32])), Instant::from_secs(1000));
+        let mut reach = Reach::new(&Rules::MAINLINE, &mut Random::new([1; 32]), Serve::OnceReached);
+        let mut now = Instant::from_secs(1000);
         reach.contacted(now, &addr(1, 1));
         assert!(!reach.asked_by(now, addr(1, 1)), "we have contacted it");
         assert!(!reach.asked_by(now, addr(2, 1)));

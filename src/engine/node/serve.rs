@@ -40,9 +40,7 @@ impl<'a> Asked<'a> {
 impl Node {
     pub(super) fn serve(&mut self, now: Instant, mut asked: Asked<'_>, query: &Query<'_>) {
         let from = asked.from;
-        if self.is_read_only() {
-            self.note_stranger(now, from);
-        }
+        self.note_stranger(now, from);
         let has_our_id = query.id == *self.id();
         if self.is_read_only() || has_our_id && self.is_our_own(asked.transaction) {
             self.stats.ignored += 1;

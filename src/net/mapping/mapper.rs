@@ -25,6 +25,7 @@ const FAREWELL: Duration = Duration::from_secs(3);
 pub struct Mapper {
     wishes: watch::Receiver<BTreeMap<Arc<str>, Vec<Wish>>>,
     open: watch::Sender<BTreeMap<Wish, u16>>,
+    refused: watch::Sender<BTreeSet<Wish>>,
     plan: Plan,
     leases: BTreeMap<Wish, Lease>,
     clock: Clock,
@@ -36,12 +37,37 @@ pub struct Mapper {
 pub struct Ports {
     wishes: watch::Sender<BTreeMap<Arc<str>, Vec<Wish>>>,
     open: watch::Receiver<BTreeMap<Wish, u16>>,
+    refused: watch::Receiver<BTreeSet<Wish>>,
+}
+
+/// What came of a wish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// There is no router to ask, or it has not answered yet.
+    Unknown,
+    /// The world reaches it at this port.
+    Open(u16),
+    /// The router opens none, or cannot be asked.
+    Refused,
 }
 
 impl Ports {
     /// Says which ports `owner` wishes for; its wishes of before are forgotten.
     pub fn wish(&self, owner: &Arc<str>, wishes: Vec<Wish>) {
         self.wishes.send_if_modified(|all| all.insert(Arc::clone(owner), wishes.clone()).as_ref() != Some(&wishes));
+    }
+
+    /// All that is wished for, and what came of it.
+    #[must_use]
+    pub fn all(&self) -> Vec<(Wish, Outcome)> {
+        let wishes: BTreeSet<Wish> = self.wishes.borrow().values().flatten().copied().collect();
+        let (open, refused) = (self.open.borrow(), self.refused.borrow());
+        let outcome = |wish: &Wish| match open.get(wish) {
+            Some(external) => Outcome::Open(*external),
+            None if refused.contains(wish) => Outcome::Refused,
+            None => Outcome::Unknown,
+        };
+        wishes.into_iter().map(|wish| (wish, outcome(&wish))).collect()
     }
 
     /// The ports that are open, each with the port at which the world reaches it; changes as they do.
@@ -57,9 +83,10 @@ impl Mapper {
     pub fn new() -> (Self, Ports) {
         let (wishes, wished) = watch::channel(BTreeMap::new());
         let (open, opened) = watch::channel(BTreeMap::new());
-        let clock = Clock::new();
-        let mapper = Self { wishes: wished, open, plan: Plan::default(), leases: BTreeMap::new(), clock, place: None };
-        (mapper, Ports { wishes, open: opened })
+        let (refused, refusals) = watch::channel(BTreeSet::new());
+        let (clock, plan, leases) = (Clock::new(), Plan::default(), BTreeMap::new());
+        let mapper = Self { wishes: wished, open, refused, plan, leases, clock, place: None };
+        (mapper, Ports { wishes, open: opened, refused: refusals })
     }
 
     /// Keeps open what is wished for until `stop`, then gives every port back.
@@ -153,6 +180,7 @@ impl Mapper {
             *known = open;
             changed
         });
+        self.refused.send_replace(self.plan.refusals());
     }
 }
 

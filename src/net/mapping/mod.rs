@@ -8,7 +8,7 @@ pub mod mapper;
 pub mod plan;
 pub mod router;
 
-pub use mapper::{Mapper, Ports};
+pub use mapper::{Mapper, Outcome, Ports};
 pub use plan::Wish;
 
 /// The two kinds of ports.

@@ -103,6 +103,13 @@ impl Plan {
         }
     }
 
+    /// The ports that the router has refused, and that are not open.
+    #[must_use]
+    pub fn refusals(&self) -> BTreeSet<Wish> {
+        let refused = |(wish, port): (&Wish, &Port)| (port.held.is_none() && port.pause > FIRST_PAUSE).then_some(*wish);
+        self.ports.iter().filter_map(refused).collect()
+    }
+
     /// The ports that are open at `now`: where they are reached.
     #[must_use]
     pub fn open(&self, now: Instant) -> BTreeMap<Wish, u16> {
@@ -156,6 +163,7 @@ mod tests {
             let now = plan.due();
             tries.push(now.as_secs());
             assert_eq!(plan.refused(now, WISH), tries.len() == 1);
+            assert_eq!(plan.refusals(), BTreeSet::from([WISH]));
         }
         assert_eq!(tries[..4], [0, 60, 180, 420]);
         assert_eq!(tries[9] - tries[8], 3600);

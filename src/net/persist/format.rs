@@ -578,6 +578,17 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_version_1_that_was_kept_is_read_with_all_that_is_in_it() {
+        const KEPT: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/state-version-1.bencode"));
+        let state = decode(KEPT, 1_700_000_000).expect("version 1 is read");
+        let snapshot = &state.nodes[0].snapshot;
+        assert_eq!(snapshot.id.map(|id| id.as_bytes()[19]), Some(19));
+        assert_eq!((snapshot.contacts.len(), snapshot.peers.len(), snapshot.items.len()), (8, 1, 1));
+        assert_eq!(snapshot.own_announces.iter().map(|announce| announce.stored).collect::<Vec<_>>(), [8]);
+        assert!(snapshot.secrets.is_some() && state.nodes[0].bound.port() == 6880);
+    }
+
+    #[test]
     fn what_is_no_state_is_not_taken_for_one_without_nodes() {
         let rubbish = [&b"d6:formati1e5:nodesle5:savedi0ee"[..], &vec![b'x'; 1 << 20]].concat();
         let all: [&[u8]; 4] = [

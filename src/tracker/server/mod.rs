@@ -45,6 +45,7 @@ use crate::engine::contact::Family;
 use crate::engine::id::InfoHash;
 use crate::engine::random::Random;
 use crate::engine::time::Instant;
+use crate::net::handover;
 use crate::net::http::page::Name;
 use crate::net::nearness::{self, Site};
 use crate::net::place;
@@ -219,7 +220,8 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     broker: Broker,
-    waiting: BTreeMap<Ticket, Waiter>,
+    /// Since when each waits is told beside it.
+    waiting: BTreeMap<Ticket, (Waiter, Instant)>,
     scrapes: BTreeMap<ScrapeTicket, ScrapeWaiter>,
     news: News,
     stats: Stats,
@@ -380,10 +382,12 @@ impl Shared {
             state.stats.note_order(&output);
             match output {
                 Order::Answer(ticket, answer) => {
-                    match state.tell(ticket.info_hash(), &answer).waiting.remove(&ticket) {
-                        Some(Waiter::Http(sender)) => drop(sender.send(answer)),
-                        Some(Waiter::Udp(path)) => drop(self.late[path.door()].send(udp::late_answer(path, &answer))),
-                        None => {}
+                    let waiter = state.tell(ticket.info_hash(), &answer).waiting.remove(&ticket);
+                    let Some((waiter, since)) = waiter else { continue };
+                    state.stats.answers.note(self.now().since(since));
+                    match waiter {
+                        Waiter::Http(sender) => drop(sender.send(answer)),
+                        Waiter::Udp(path) => drop(self.late[path.door()].send(udp::late_answer(path, &answer))),
                     }
                 }
                 Order::Scraped(ticket, files) => match state.scrapes.remove(&ticket) {
@@ -444,9 +448,12 @@ impl State {
         match &decision {
             Decision::Held(ticket) => {
                 self.stats.held += 1;
-                self.waiting.insert(*ticket, waiter());
+                self.waiting.insert(*ticket, (waiter(), now));
             }
-            Decision::Now(answer) => drop(self.tell(info_hash, answer)),
+            Decision::Now(answer) => {
+                self.stats.answers.note(Duration::ZERO);
+                self.tell(info_hash, answer);
+            }
         }
         decision
     }
@@ -502,7 +509,7 @@ async fn bind_both(addr: SocketAddr) -> io::Result<(TcpListener, udp::Socket)> {
     let mut attempts = if addr.port() == 0 { 16 } else { 1 };
     loop {
         attempts -= 1;
-        let listener = TcpListener::bind(addr).await?;
+        let listener = handover::listen(addr).await?;
         match udp::Socket::bind(listener.local_addr()?).await {
             Ok(socket) => return Ok((listener, socket)),
             Err(error) if attempts == 0 => return Err(error),

@@ -1,5 +1,6 @@
 //! What a gateway has done and refused since it was bound: counters, for what shows them.
 
+use crate::net::latency::Histogram;
 use crate::tracker::broker::{Order, Transport};
 use crate::tracker::{Announce, Answer, Phase};
 
@@ -44,6 +45,8 @@ pub struct Stats {
     pub clients_asked: u64,
     /// Of those, the ones that told nothing.
     pub metadata_unread: u64,
+    /// How long clients waited for the answers to their announces.
+    pub answers: Histogram,
 }
 
 impl Stats {

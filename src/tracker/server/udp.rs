@@ -19,6 +19,7 @@ use super::{ScrapeWaiter, Shared, State, Waiter};
 use crate::engine::contact::{Family, canonical, is_local};
 use crate::engine::id::InfoHash;
 use crate::engine::time::Instant;
+use crate::net::handover;
 use crate::net::socket::Socket as Batched;
 use crate::tracker::broker::{Client, Decision, Files, Scraping, Transport};
 use crate::tracker::udp::{self, Action, Request};
@@ -70,7 +71,7 @@ pub(super) enum Socket {
 impl Socket {
     pub(super) async fn bind(addr: SocketAddr) -> io::Result<Self> {
         if addr.ip().is_unspecified() {
-            return Ok(Self::Every(Everywhere::new(UdpSocket::bind(addr).await?)?));
+            return Ok(Self::Every(Everywhere::new(handover::bind_udp(addr).await?)?));
         }
         Ok(Self::One(Batched::bind(addr)?))
     }

@@ -1,14 +1,22 @@
 // Opens the page of a running node in a real Chromium, by playwright-core, and says on standard output what it saw, as JSON.
 //
-// The only argument is a JSON object: `library` (where the package lies), `page` (its URL), `token`, `infohash`, `folder` (for the
-// screenshots), and `views`: a name, a width, a height and a colour scheme each.
+// The only argument is a JSON object: `library` and `axe` (where they lie), `page` (its URL), `token`, `infohash`, `folder` (for
+// the screenshots), `kind` (what is done), `until` (what the verdict must say), `rows` (how many are waited for), and `views`: a
+// name, a width, a height and a colour scheme each.
 
 import path from 'node:path'
 
 const order = JSON.parse(process.argv[2])
 const { default: { chromium } } = await import(order.library)
-const seen = { hosts: [], errors: [], views: {} }
+const seen = { hosts: [], errors: [], violations: [], views: {} }
 const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] })
+
+const judge = async (page, name) => {
+  // The page forbids every script but its own: axe comes in by the debugger.
+  await page.evaluate(await import('node:fs').then(fs => fs.readFileSync(order.axe, 'utf8')) + ';0')
+  const found = await page.evaluate(() => window.axe.run(document))
+  for (const { id, nodes } of found.violations) seen.violations.push(`${name}: ${id}: ${nodes.map(node => node.target).join(' ')}`)
+}
 
 const look = async ({ name, width, height, colorScheme }) => {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme })
@@ -17,37 +25,95 @@ const look = async ({ name, width, height, colorScheme }) => {
   page.on('pageerror', (error) => seen.errors.push(String(error)))
   page.on('request', (request) => seen.hosts.push(new URL(request.url()).host))
   await page.goto(order.page)
-  await page.waitForFunction(() => /well|bad/.test(document.querySelector('#verdict').className))
+  await page.waitForFunction((until) => /well|bad|unsure/.test(document.querySelector('#verdict').className)
+    && document.querySelector('#verdict').textContent.includes(until), order.until, { timeout: 90000 })
   const view = seen.views[name] = { verdict: await page.textContent('#verdict') }
   view.firstPaint = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0].startTime)
-  // The keyboard alone: to the token, in, to the box, and look.
-  const tabTo = async (id) => {
-    for (let presses = 0; presses < 40; presses++) {
-      if (await page.evaluate(() => document.activeElement?.id) === id) return
+  view.findings = await page.textContent('#findings')
+  if (order.kind === 'all') await all(page, view)
+  if (order.kind === 'many') await many(page, view)
+  view.overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+  view.scripted = await page.evaluate(() => document.cookie)
+  await judge(page, name)
+  await page.screenshot({ path: path.join(order.folder, `${order.kind}-${name}.png`), fullPage: true })
+  await context.close()
+}
+
+// The keyboard alone: to the token, in, to the box, look, check; add, pause, resume, remove.
+const all = async (page, view) => {
+  const tabTo = async (is, argument) => {
+    for (let presses = 0; presses < 60; presses++) {
+      if (await page.evaluate(is, argument)) return
       await page.keyboard.press('Tab')
     }
-    throw new Error(`the keyboard does not lead to ${id}`)
+    throw new Error(`the keyboard does not lead to ${argument}`)
   }
-  await tabTo('token')
+  const toId = (id) => tabTo((id) => document.activeElement?.id === id, id)
+  const toButton = (label) => tabTo((label) => document.activeElement?.getAttribute('aria-label')?.startsWith(label), label)
+  const state = (word) => page.waitForFunction((word) =>
+    document.querySelector('#announce-rows .row')?.children[1].textContent.includes(word), word)
+  await toId('token')
   await page.keyboard.type(order.token)
   await page.keyboard.press('Enter')
   await page.waitForSelector('#logout:not([hidden])')
-  await tabTo('target')
+  view.states = []
+  await toId('add-target')
+  await page.keyboard.type(`magnet:?xt=urn:btih:${'7'.repeat(40)}&dn=A%20name`)
+  await toId('add-port')
+  await page.keyboard.type('5001')
+  await page.keyboard.press('Enter')
+  await page.waitForSelector('#announce-rows .row')
+  view.states.push('added')
+  await toButton('Pause')
+  await page.keyboard.press('Enter')
+  await state('paused')
+  view.states.push('paused')
+  await toButton('Resume')
+  await page.keyboard.press('Enter')
+  await page.waitForFunction(() => !document.querySelector('#announce-rows .row').children[1].textContent.includes('paused'))
+  view.states.push('resumed')
+  await toId('target')
   await page.keyboard.type(order.infohash)
   await page.keyboard.press('Enter')
-  await page.waitForFunction(() => document.querySelector('#lookup-said').textContent.includes('over'))
+  await page.waitForFunction(() => document.querySelector('#lookup-said').textContent.includes('lookup is over'))
   view.said = await page.textContent('#lookup-said')
   view.peers = await page.locator('#peers li').allTextContents()
   view.points = await page.locator('#lookup-picture circle').count()
   view.pictureIsShown = await page.locator('#lookup-picture').isVisible()
+  await toId('check')
+  await page.keyboard.press('Enter')
+  await page.waitForFunction(() => document.querySelector('#lookup-said').textContent.includes('check is over'), null, { timeout: 90000 })
+  view.steps = await page.locator('#check-steps li').allTextContents()
   await page.waitForSelector('.bucket .square')
-  await page.waitForSelector('#announce-rows .row')
+  view.announces = await page.textContent('#announce-count')
+  await page.screenshot({ path: path.join(order.folder, `steps-${view.name ?? ''}${page.viewportSize().width}.png`), fullPage: true })
+  await page.locator('#announces').focus()
+  await toButton('Remove')
+  await page.keyboard.press('Enter')
+  await page.waitForSelector('#announce-none:not([hidden])')
+  view.states.push('removed')
+}
+
+// Scrolls through all rows, and looks for the longest time in which nothing else could be done.
+const many = async (page, view) => {
+  await page.waitForFunction((rows) => document.querySelector('#announce-count').textContent.endsWith(rows), order.rows.toLocaleString('en-US'), { timeout: 60000 })
   view.announces = await page.textContent('#announce-count')
   view.rows = await page.locator('#announce-rows .row').count()
-  view.overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
-  view.scripted = await page.evaluate(() => document.cookie)
-  await page.screenshot({ path: path.join(order.folder, `${name}.png`), fullPage: true })
-  await context.close()
+  const scrolled = await page.evaluate(async () => {
+    let longestTask = 0
+    const observer = new PerformanceObserver((list) => list.getEntries().forEach((entry) => { longestTask = Math.max(longestTask, entry.duration) }))
+    observer.observe({ type: 'longtask' })
+    const box = document.querySelector('#announces')
+    let frames = 0
+    for (let at = 0; at < box.scrollHeight; at += box.scrollHeight / 120) {
+      box.scrollTop = at
+      await new Promise(requestAnimationFrame)
+      frames += 1
+    }
+    observer.disconnect()
+    return { longestTask, frames }
+  })
+  Object.assign(view, scrolled)
 }
 
 for (const view of order.views) await look(view)

@@ -41,6 +41,9 @@ pub(super) struct AnnouncementsQuery {
     not_visible: bool,
     /// Only those whose infohash begins with this, or whose name contains it, in any case.
     search: Option<String>,
+    /// `true`: with seeds and peers over the last day.
+    #[serde(default)]
+    history: bool,
     /// Only those after this infohash: `next` of the answer before.
     after: Option<String>,
     /// Most infohashes in the answer, 1 to 1000; 100 if it is not given.
@@ -96,6 +99,7 @@ pub(super) async fn list(
     State(control): State<Arc<Control>>,
     Asked(query): Asked<AnnouncementsQuery>,
 ) -> Result<Json<AnnouncementsRecord>, Problem> {
+    let history = query.history;
     let (wanted, announcer) = (query.wanted()?, &control.announcer);
     let now = announcer.now();
     // One more tells whether others follow.
@@ -106,7 +110,13 @@ pub(super) async fn list(
         now: now.as_secs(),
         totals: AnnouncerView::new(&announcer.totals()),
         next: found.last().filter(|_| is_more).map(|last| last.info_hash.to_string()),
-        announcements: found.iter().map(|known| AnnouncementRecord::new(known, now)).collect(),
+        announcements: found
+            .iter()
+            .map(|known| AnnouncementRecord {
+                history: if history { control.history.of(known) } else { Vec::new() },
+                ..AnnouncementRecord::new(known, now)
+            })
+            .collect(),
     }))
 }
 

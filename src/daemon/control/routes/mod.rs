@@ -3,6 +3,7 @@
 
 mod announcements;
 mod ask;
+mod checks;
 mod events;
 mod extract;
 mod items;
@@ -44,6 +45,7 @@ fn documented() -> OpenApiRouter<Arc<Control>> {
     OpenApiRouter::with_openapi(Head::openapi())
         .routes(routes!(state::live))
         .routes(routes!(state::health))
+        .routes(routes!(state::findings))
         .routes(routes!(state::metrics))
         .routes(routes!(state::status))
         .routes(routes!(state::nodes))
@@ -59,6 +61,7 @@ fn documented() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(ask::scrape))
         .routes(routes!(ask::ping))
         .routes(routes!(ask::sample))
+        .routes(routes!(checks::check))
         .routes(routes!(search::search))
         .routes(routes!(search::torznab))
         .routes(routes!(search::opensearch))

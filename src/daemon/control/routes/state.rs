@@ -18,6 +18,7 @@ use crate::daemon::control::announcements::{ClientsRecord, TorrentClientRecord};
 use crate::daemon::control::feed::{accepts_stream, again_and_again};
 use crate::daemon::control::problem::Problem;
 use crate::daemon::control::record::{KnownRecord, OwnAnnounceRecord, OwnAnnouncesRecord, millis};
+use crate::daemon::doctor::record::ReportRecord;
 use crate::daemon::view::View;
 use crate::daemon::{following, metrics};
 use crate::engine::routing::Health;
@@ -38,6 +39,14 @@ pub(super) async fn health(State(control): State<Arc<Control>>) -> Response {
     let view = control.view().await;
     let status = if view.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(HealthRecord { ready: view.ready, verdict: view.verdict })).into_response()
+}
+
+/// What the doctor finds in the running node: docs/DOCTOR.md has each kind of finding.
+#[utoipa::path(get, path = "/api/v1/health", tag = "state",
+    responses((status = 200, body = ReportRecord), (status = 503, body = Problem)))]
+pub(super) async fn findings(State(control): State<Arc<Control>>) -> Result<Json<ReportRecord>, Problem> {
+    let report = control.report().await.ok_or_else(|| Problem::busy("this host cannot be looked at"))?;
+    Ok(Json(ReportRecord::from(&report)))
 }
 
 /// Whether the node serves.

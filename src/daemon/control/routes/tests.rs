@@ -17,6 +17,7 @@ use crate::daemon::config::{Config, Settings};
 use crate::daemon::control::guard::Guard;
 use crate::daemon::control::lookups::Lookups;
 use crate::daemon::control::token::Token;
+use crate::daemon::control::wellness::Wellness;
 use crate::daemon::live::Live;
 use crate::dht::Dht;
 use crate::index::record::import;
@@ -54,6 +55,8 @@ async fn two_nodes_with(settings: Settings) -> (First, Router) {
     second.bootstrapped().await;
     let announcer = Announcer::new(second.clone(), MemoryStore::default()).await.unwrap();
     let control = Control {
+        ports: None,
+        wellness: Wellness::default(),
         guard: Guard { token: Token::new("a token"), names: Vec::new(), local: None },
         dht: second,
         gateway: None,
@@ -63,6 +66,8 @@ async fn two_nodes_with(settings: Settings) -> (First, Router) {
         lookups: Lookups::default(),
         happenings: events::journal(),
         streams: Arc::new(tokio::sync::Semaphore::new(STREAMS)),
+        checks: Arc::new(tokio::sync::Semaphore::new(1)),
+        history: crate::daemon::control::history::History::default(),
         questions: tokio::sync::Semaphore::new(QUESTIONS),
         began: tokio::time::Instant::now(),
     };
@@ -123,7 +128,7 @@ fn example(method: &str, path: &str, first: &Dht, lookup: u64) -> (String, Value
         _ => path.replace("{target}", HASH).replace("{infohash}", HASH).replace("{id}", &lookup.to_string()),
     };
     let body = match (method, path) {
-        ("POST", "/api/v1/lookups") => json!({ "target": HASH }),
+        ("POST", "/api/v1/lookups" | "/api/v1/checks") => json!({ "target": HASH }),
         ("PUT", "/api/v1/items") => json!({ "item": { "value": hex::encode("5:hello") } }),
         ("POST", "/login") => json!({ "token": "a token" }),
         ("POST", "/api/v1/announcements" | "/api/v1/watched") => json!({ "target": HASH, "port": 6881 }),

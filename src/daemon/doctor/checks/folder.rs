@@ -23,7 +23,7 @@ pub(super) fn check(evidence: &Evidence, found: &mut Found) {
         Some(process) => found.well(format!("the node runs ({process})")),
         None => found.finding(&NOT_RUNNING, path.to_string()),
     }
-    let full = folder.free_bytes.is_some_and(|free| free < NO_ROOM);
+    let full = folder.no_room || folder.free_bytes.is_some_and(|free| free < NO_ROOM);
     match (&folder.write_error, folder.free_bytes) {
         (_, Some(free)) if full => found.finding(&FOLDER_FULL, format!("{path}: {free} bytes free")),
         (Some(error), _) => found.finding(&FOLDER_NOT_WRITABLE, format!("{path}: {error}")),

@@ -4,6 +4,7 @@
 mod folder;
 mod network;
 mod route;
+mod running;
 mod socket;
 mod system;
 
@@ -44,5 +45,5 @@ impl Found {
 }
 
 /// All checks.
-pub const ALL: [fn(&Evidence, &mut Found); 5] =
-    [folder::check, socket::check, route::check, network::check, system::check];
+pub const ALL: [fn(&Evidence, &mut Found); 6] =
+    [folder::check, socket::check, route::check, network::check, running::check, system::check];

@@ -3,7 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::super::evidence::{BindOutcome, Evidence};
-use super::super::kinds::{CARRIER_NAT, IPV6_TUNNEL, NO_IPV4, NO_IPV6, NO_NETWORK, OTHER_INTERFACE, TEMPORARY_ONLY};
+use super::super::kinds::{
+    CARRIER_NAT, IPV6_TUNNEL, NO_IPV4, NO_IPV6, NO_NETWORK, OTHER_INTERFACE, TEMPORARY_ONLY, V6_WITHOUT_ROUTE,
+};
 use super::Found;
 
 pub(super) fn check(evidence: &Evidence, found: &mut Found) {
@@ -12,12 +14,17 @@ pub(super) fn check(evidence: &Evidence, found: &mut Found) {
         return;
     }
     let routes = &evidence.routes;
-    if routes.v4.is_none() && routes.v6.is_none() {
+    // A host without a default route may have others.
+    let hears_nothing = evidence.trials.iter().all(|trial| trial.received == 0);
+    if routes.v4.is_none() && routes.v6.is_none() && hears_nothing {
         found.finding(&NO_NETWORK, "the kernel knows no way to any address of the Internet");
     }
-    for (family, source, without) in [("IPv4", routes.v4, &NO_IPV4), ("IPv6", routes.v6, &NO_IPV6)] {
+    let has_global_v6 = !routes.global_v6.is_empty();
+    let without_v6 = if has_global_v6 { &V6_WITHOUT_ROUTE } else { &NO_IPV6 };
+    for (family, source, without) in [("IPv4", routes.v4, &NO_IPV4), ("IPv6", routes.v6, without_v6)] {
         match source {
             Some(ip) => found.well(format!("{family} leaves from {ip}")),
+            None if has_global_v6 && family == "IPv6" => found.finding(without, routes.global_v6[0].0.to_string()),
             None => found.finding(without, format!("no way by {family}")),
         }
     }
