@@ -83,11 +83,11 @@ class _Manager:
 
     def start(self, arguments: list[str]) -> None:
         descriptors = list(self.kept.values())
+        high = _high(descriptors)
         # The shell puts them where sd_listen_fds(3) looks, and tells its own number, which the program then has.
-        moves = " ".join(f"{_FIRST_DESCRIPTOR + index}<&{fd}" for index, fd in enumerate(_high(descriptors)))
+        moves = " ".join(f"{_FIRST_DESCRIPTOR + index}<&{fd}" for index, fd in enumerate(high))
         script = f"exec {moves}; LISTEN_PID=$$ exec \"$@\"" if descriptors else 'exec "$@"'
         environment = {**os.environ, "NOTIFY_SOCKET": str(self._path), "LISTEN_FDS": str(len(descriptors))}
-        high = _high(descriptors)
         self._process = subprocess.Popen(
             ["bash", "-c", script, "bash", *arguments],
             pass_fds=high,
