@@ -288,7 +288,9 @@ impl Schedule {
         }
         let failed = outcome.stored.is_empty() && entry.living(now) == 0;
         note_announce(entry, now, outcome, failed);
-        let (again, looked) = (std::mem::take(&mut entry.again), entry.look_at.is_some());
+        // What was found before another port or address is no evidence any more.
+        let looked = entry.look_at.is_some() && entry.evidence.looked.is_some();
+        let again = std::mem::take(&mut entry.again);
         let retry = backoff(RETRY, entry.evidence.failures);
         if again {
             entry.expire();

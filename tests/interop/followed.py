@@ -97,19 +97,36 @@ class Qbittorrent(Followed):
         (config / "qBittorrent.conf").write_text(_QBITTORRENT.format(
             host=self.peer.host, port=self.peer.port, web=self.interface.port, secret=secret, content=self.content
         ))
-        self.lab.start(self.name, ["qbittorrent-nox", f"--profile={self.folder}"])
+        self._run()
+
+    def _run(self) -> None:
+        self._process = self.lab.start(self.name, ["qbittorrent-nox", f"--profile={self.folder}"])
         self._cookies = http.cookiejar.CookieJar()
         self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self._cookies))
         eventually("qBittorrent lets us in", self.seconds, lambda: self._post("auth/login", {
             "username": "admin", "password": PASSWORD}) == b"Ok.")
 
-    def add(self, torrent: Torrent) -> bool:
+    def add(self, *torrents: Torrent) -> bool:
         boundary = "----torrent"
-        parts = [(f'name="torrents"; filename="{torrent.name}.torrent"', torrent.metainfo),
-                 ('name="savepath"', str(self.content).encode()), ('name="skip_checking"', b"true")]
+        files = [(f'name="torrents"; filename="{torrent.name}.torrent"', torrent.metainfo) for torrent in torrents]
+        parts = [*files, ('name="savepath"', str(self.content).encode()), ('name="skip_checking"', b"true")]
         body = b"".join(f"--{boundary}\r\nContent-Disposition: form-data; {head}\r\n\r\n".encode() + part + b"\r\n"
                         for head, part in parts) + f"--{boundary}--\r\n".encode()
         return self._send("torrents/add", body, f"multipart/form-data; boundary={boundary}") == b"Ok."
+
+    def start_with_many(self, torrents: list[Torrent]) -> None:
+        """Start, as a seed of all of these; it takes a hundred at a time."""
+        for torrent in torrents:
+            torrent.write_content(self.content)
+        self.start()
+        for first in range(0, len(torrents), 100):
+            some = torrents[first : first + 100]
+            eventually(f"{self.name} takes torrents", self.seconds, lambda: self.add(*some))
+
+    def restart(self) -> None:
+        """End it, and start it again with what it has."""
+        self._process.stop(60)
+        self._run()
 
     def remove(self, torrent: Torrent) -> None:
         self._post("torrents/delete", {"hashes": torrent.info_hash, "deleteFiles": "false"})

@@ -59,6 +59,20 @@ def start_at(
     eventually(f"{endpoint} answers a ping", _START_SECONDS, lambda: _alive(process) and answers_ping(endpoint))
 
 
+def crowd(lab: Lab, hosts: list[str]) -> list[Endpoint]:
+    """A network with a node on each of these hosts, fifty of them in one program."""
+    endpoints = [Endpoint(host, PORT) for host in hosts]
+    for first in range(0, len(endpoints), 50):
+        some = endpoints[first : first + 50]
+        binds = [flag for endpoint in some for flag in ("--bind", str(endpoint))]
+        argv = [_binary(), "run", "--lan", *binds, "--gateway", "off", "--control", "off"]
+        argv += ["--bootstrap", str(endpoints[0]), "--data-dir", str(lab.fresh_folder("crowd"))]
+        process = lab.start(f"nodes from {some[0]}", argv)
+        for endpoint in some:
+            eventually(f"{endpoint} answers a ping", 2 * _START_SECONDS, lambda: _alive(process) and answers_ping(endpoint))
+    return endpoints
+
+
 def follow(lab: Lab, host: str, bootstrap: Endpoint, client: str) -> Process:
     """A node on `host` that follows a client there."""
     endpoint = Endpoint(host, PORT)
@@ -67,6 +81,33 @@ def follow(lab: Lab, host: str, bootstrap: Endpoint, client: str) -> Process:
     process = lab.start(f"node {endpoint}", [*argv, "--log", "info,trackerless::announcer=debug"])
     eventually(f"{endpoint} answers a ping", _START_SECONDS, lambda: _alive(process) and answers_ping(endpoint))
     return process
+
+
+def keep(lab: Lab, host: str, bootstrap: Endpoint, folder: Path, flags: list[str]) -> Process:
+    """A node on `host` with this data folder, which keeps announced what the flags say."""
+    endpoint = Endpoint(host, PORT)
+    common = ["--lan", "--bind", str(endpoint), "--gateway", "off", "--control", str(Endpoint(host, CONTROL_PORT))]
+    argv = [_binary(), "run", *common, "--data-dir", str(folder), "--bootstrap", str(bootstrap), *flags]
+    process = lab.start(f"node {endpoint}", argv)
+    eventually(f"{endpoint} answers a ping", _START_SECONDS, lambda: _alive(process) and answers_ping(endpoint))
+    return process
+
+
+def listed(lab: Lab, folder: Path) -> list[dict]:
+    """What the node with this folder keeps announced, as `watch list` tells it."""
+    argv = [_binary(), "watch", "list", "--json", "--data-dir", str(folder)]
+    told = subprocess.run(argv, env=lab.environment(), capture_output=True, text=True, timeout=_COMMAND_SECONDS)
+    records = [json.loads(line) for line in told.stdout.splitlines()]
+    return [record for record in records if "infohash" in record]
+
+
+def announcer(host: str) -> dict:
+    """How all that the node on `host` keeps announced is together."""
+    with contextlib.closing(http.client.HTTPConnection(host, CONTROL_PORT, timeout=_COMMAND_SECONDS)) as asking:
+        asking.request("GET", "/api/v1/announcements?limit=1")
+        return json.load(asking.getresponse())["totals"]
+
+
 class Index(NamedTuple):
     """A node with an index: its folder, and its control interface."""
 

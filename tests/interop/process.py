@@ -61,6 +61,11 @@ class Process:
         self._reader.join(timeout=seconds)
         return status
 
+    def kill(self) -> None:
+        """End the program in the middle of whatever it does."""
+        self._signal(signal.SIGKILL)
+        self._child.wait()
+
     def running(self) -> bool:
         return self._child.poll() is None
 

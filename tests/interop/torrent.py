@@ -41,10 +41,15 @@ class Torrent(NamedTuple):
         return path.is_file() and hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256(self.content).digest()
 
 
-def make(seed: str, private: bool = False) -> Torrent:
+def make_small(seed: str) -> Torrent:
+    """One of thousands: a single piece."""
+    return make(seed, content_bytes=100)
+
+
+def make(seed: str, private: bool = False, content_bytes: int = _CONTENT_BYTES) -> Torrent:
     """The same torrent for the same seed; no tracker, no web seed, no `nodes`."""
     name = f"{hashlib.sha1(seed.encode()).hexdigest()[:12]}.bin"
-    content = random.Random(seed).randbytes(_CONTENT_BYTES)
+    content = random.Random(seed).randbytes(content_bytes)
     info = bencode({
         "length": len(content),
         "name": name,

@@ -137,3 +137,26 @@ fn a_damaged_file_is_set_aside_and_the_node_starts() {
     let kept = fs::read_dir(home.path().join("watching")).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(kept.into_iter().any(|name| name.to_string_lossy().starts_with("announcer.sqlite.damaged-")));
 }
+
+#[cfg(unix)]
+#[test]
+fn the_configuration_is_read_again_at_sighup() {
+    let home = Home::new();
+    let others = Daemon::network(&home, 2);
+    let (first, second) = ("a".repeat(40), "b".repeat(40));
+    let write = |text: String| home.write("trackerless.toml", text);
+    let file = write(format!("watch = [{first:?}]\n"));
+    let flags = ["--bind", "127.0.0.1:0", "--gateway", "off", "--config", file.as_str()];
+    let node = Daemon::start_with(&home, "watching", &[others[0].address.as_str()], &flags);
+    let read_again = || {
+        let sent = std::process::Command::new("kill").args(["-HUP", &node.pid().to_string()]).status().unwrap();
+        assert!(sent.success());
+    };
+    wait_for(&home, |listed| count(listed, "no port") == 1);
+    write(format!("watch = [{second:?}]\nannounce_port = 4321\nserve = \"never\"\n"));
+    read_again();
+    let is = |infohash: &str, listed: &[Value]| listed.len() == 1 && listed[0]["infohash"] == infohash;
+    wait_for(&home, |listed| is(&second, listed) && listed[0]["port"] == 4321);
+    let (_, log) = node.stop("TERM");
+    assert!(log.contains("changed=\"watch, announce_port\" need_a_new_start=\"serve\""), "{log}");
+}
