@@ -14,6 +14,7 @@ use super::{Dht, Inner, Running, StartError};
 use crate::engine::compliance::Compliance;
 use crate::engine::contact::{Contact, Family, is_local};
 use crate::engine::id::{Id, NodeId};
+use crate::engine::lookup::Effort;
 use crate::engine::node::{Config, Node, Serve, Snapshot};
 use crate::engine::random::Random;
 use crate::net::bootstrap::MAINLINE_ROUTERS;
@@ -91,6 +92,13 @@ impl DhtBuilder {
     #[must_use]
     pub const fn compliance(mut self, compliance: Compliance) -> Self {
         self.node.compliance = compliance;
+        self
+    }
+
+    /// How much lookups spend to be fast (default: [`Effort::NORMAL`]).
+    #[must_use]
+    pub const fn lookups(mut self, effort: Effort) -> Self {
+        self.node.effort = effort;
         self
     }
 

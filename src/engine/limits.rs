@@ -55,6 +55,9 @@ pub const FAR_COPIES: usize = 2;
 pub const FINDS_PER_CELL: usize = 3;
 /// ... and to ask those.
 pub const GETS_PER_CELL: usize = 5;
+/// The same under alarm, where the writer has searched the region too: with one less, an alarm costs less than three times an
+/// ordinary lookup also in a network of 5,000.
+pub const GETS_UNDER_ALARM: usize = 4;
 /// Nodes of one part of the region of a key that store a copy under alarm.
 pub const COPIES_PER_CELL: usize = 3;
 /// Parts of the region of a key.
@@ -175,6 +178,13 @@ pub const OWNER_REPLY_BYTES_PER_SECOND: u32 = 56 << 10;
 pub const OWNER_REPLY_BURST_BYTES: u32 = 24 << 10;
 /// Slots of the table of bytes to networks at the most. Networks that share a slot share its budget.
 pub const OWNER_REPLY_SLOTS: usize = 4096;
+/// Questions for the peers of one infohash that are answered a second: half of the bytes to all, at a KiB each, so that one
+/// swarm that everybody asks for leaves the other half to all others.
+pub const KEY_REPLIES_PER_SECOND: u32 = REPLY_BYTES_PER_SECOND / 2 / 1024;
+/// The same at once: a quarter of the burst of all.
+pub const KEY_REPLY_BURST: u32 = REPLY_BURST_BYTES / 4 / 1024;
+/// Slots of the table of infohashes that are asked for. Infohashes that share a slot share its replies.
+pub const KEY_SLOTS: usize = 4096;
 /// Bytes of a short reply for each byte of the query, at the most.
 pub const SHORT_REPLY_FACTOR: usize = 3;
 /// Peers for which a short reply keeps room beside the contacts.

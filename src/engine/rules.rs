@@ -25,6 +25,8 @@ pub struct Rules {
     pub ids_fit: bool,
     /// Whether keys are guarded: copies beside the closest nodes, an alarm where nodes crowd, a search all around.
     pub guards_keys: bool,
+    /// Whether contacts that are checked are asked for others rather than pinged. In a private network all know each other soon.
+    pub asks_for_contacts: bool,
     /// Whether the routers that a node joins through stay out of its table: public ones serve the start of all nodes and
     /// should serve nothing else.
     pub keeps_routers_out: bool,
@@ -60,6 +62,7 @@ impl Rules {
         limited: true,
         ids_fit: true,
         guards_keys: true,
+        asks_for_contacts: true,
         keeps_routers_out: true,
         address_quorum: 10,
         settling_votes: 24,
@@ -80,6 +83,7 @@ impl Rules {
         limited: false,
         ids_fit: false,
         guards_keys: false,
+        asks_for_contacts: false,
         keeps_routers_out: false,
         address_quorum: 3,
         settling_votes: 3,

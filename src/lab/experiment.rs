@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::outcome::Outcome;
 use super::plan::{Plan, Progress};
-use super::{announcer, churn, eclipse, failures, geometry, hops, survey};
+use super::{announcer, churn, eclipse, failures, geometry, hops, latency, survey};
 
 /// The experiments, in the order of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,14 +22,24 @@ pub enum Experiment {
     Announcer,
     /// Infohashes that a survey sees over the queries that it sends.
     Survey,
+    /// Time to the first peers, and to the end of a lookup.
+    Latency,
     /// Lookups that find while attackers sit beside the key.
     Eclipse,
 }
 
 impl Experiment {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Hops, Self::Failures, Self::Geometry, Self::Churn, Self::Announcer, Self::Survey, Self::Eclipse];
+    pub const ALL: [Self; 8] = [
+        Self::Hops,
+        Self::Failures,
+        Self::Geometry,
+        Self::Churn,
+        Self::Announcer,
+        Self::Survey,
+        Self::Latency,
+        Self::Eclipse,
+    ];
 
     /// Its name in commands and files.
     #[must_use]
@@ -41,6 +51,7 @@ impl Experiment {
             Self::Churn => "churn",
             Self::Announcer => "announcer",
             Self::Survey => "survey",
+            Self::Latency => "latency",
             Self::Eclipse => "eclipse",
         }
     }
@@ -55,6 +66,7 @@ impl Experiment {
             Self::Announcer => "what does it cost to keep infohashes announced, and are they visible?",
             Self::Churn => "do lookups succeed while nodes come and go all the time?",
             Self::Survey => "how many of all infohashes does a survey see, and at what cost?",
+            Self::Latency => "how long does it take until the first peers are found, and until the end?",
             Self::Eclipse => "can nodes beside a key take it?",
         }
     }
@@ -70,6 +82,7 @@ impl Experiment {
             Self::Announcer => announcer::jobs(plan).iter().flat_map(announcer::Job::seconds).collect(),
             Self::Churn => churn::jobs(plan).iter().flat_map(churn::Job::seconds).collect(),
             Self::Survey => survey::jobs(plan).iter().map(survey::Job::seconds).collect(),
+            Self::Latency => latency::jobs(plan).iter().map(latency::Job::seconds).collect(),
             Self::Eclipse => eclipse::jobs(plan).iter().map(eclipse::Job::seconds).collect(),
         }
     }
@@ -93,6 +106,7 @@ impl Experiment {
             Self::Churn => churn::run(plan, progress),
             Self::Announcer => announcer::run(plan, progress),
             Self::Survey => survey::run(plan, progress),
+            Self::Latency => latency::run(plan, progress),
             Self::Eclipse => eclipse::run(plan, progress),
         }
     }
@@ -126,7 +140,7 @@ mod tests {
         let error = "foo".parse::<Experiment>().expect_err("no such experiment").to_string();
         assert_eq!(
             error,
-            "no experiment is called `foo`; there are hops, failures, geometry, churn, announcer, survey, eclipse, and `all` of them"
+            "no experiment is called `foo`; there are hops, failures, geometry, churn, announcer, survey, latency, eclipse, and `all` of them"
         );
         let error = "foo".parse::<System>().expect_err("no such system").to_string();
         assert!(System::ALL.iter().all(|system| error.contains(system.name())), "{error}");

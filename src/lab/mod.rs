@@ -13,6 +13,7 @@
 //! | what still works when many nodes die at once? | [`failures`] |
 //! | which shape of a network leaves the most ways? | [`geometry`] |
 //! | do lookups succeed while nodes come and go? | [`churn`] |
+//! | how long does a lookup take? | [`latency`] |
 //! | can a key be taken? | [`eclipse`] |
 //! | what does it cost to keep infohashes announced? | [`announcer`] |
 //! | how much does a survey of all infohashes see, and at what cost? | [`survey`] |
@@ -25,6 +26,7 @@ pub mod experiment;
 pub mod failures;
 pub mod geometry;
 pub mod hops;
+pub mod latency;
 pub mod model;
 pub mod outcome;
 pub mod overlay;

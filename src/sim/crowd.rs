@@ -55,12 +55,25 @@ pub struct Extra {
     pub manner: Manner,
 }
 
+/// What a node says when it is asked for peers.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// After which time.
+    pub round_trip: Duration,
+    /// Whom it names.
+    pub names: Vec<Contact>,
+    /// Whether it has peers.
+    pub has_peers: bool,
+}
+
 /// The nodes that are only answers.
 #[derive(Clone, Debug)]
 pub struct Crowd {
     seed: u64,
     /// In the order of their ids.
     nodes: Vec<Extra>,
+    /// Whether they name no dead ones.
+    names_living_only: bool,
     by_addr: Map<SocketAddr, Extra>,
     /// Those that have entered last, in the order of their ids.
     intruders: Vec<Extra>,
@@ -82,7 +95,7 @@ impl Crowd {
     pub fn new(mut nodes: Vec<Extra>, seed: u64) -> Self {
         nodes.sort_by_key(|node| node.contact.id);
         let by_addr = nodes.iter().map(|node| (node.contact.addr, *node)).collect();
-        Self { seed, nodes, by_addr, intruders: Vec::new(), stored: Map::default() }
+        Self { seed, nodes, names_living_only: false, by_addr, intruders: Vec::new(), stored: Map::default() }
     }
 
     /// These nodes are in the network too, in the place of those that were let in before.
@@ -93,6 +106,36 @@ impl Crowd {
         self.intruders = intruders.to_vec();
         self.intruders.sort_by_key(|node| node.contact.id);
         self.by_addr.extend(intruders.iter().map(|node| (node.contact.addr, *node)));
+    }
+
+    /// Whether nodes name only such as live.
+    pub const fn name_living_only(&mut self, living_only: bool) {
+        self.names_living_only = living_only;
+    }
+
+    /// Living nodes drawn at random of those that share exactly as many bits with `own`; `None` where nobody shares so many.
+    #[must_use]
+    pub fn bucket(&self, own: &Id, bits: usize, count: usize, dice: &mut Dice) -> Option<Vec<Contact>> {
+        let shares = |node: &&Extra| node.contact.id.common_prefix_len(own) == bits && node.manner != Manner::Dead;
+        let near = sharing(&self.nodes, own, bits);
+        let mut all: Vec<Contact> = near.iter().filter(shares).map(|node| node.contact).collect();
+        for place in 0..count.min(all.len()) {
+            let drawn = place + dice.below(all.len() - place);
+            all.swap(place, drawn);
+        }
+        all.truncate(count);
+        (!near.is_empty()).then_some(all)
+    }
+
+    /// What `node` answers to a client at `actor` that asks for the peers of `key`.
+    #[must_use]
+    pub fn ask(&self, actor: &SocketAddr, node: &Contact, key: &Id, dice: &mut Dice) -> Option<Answer> {
+        let node = self.by_addr.get(&node.addr).filter(|node| node.manner == Manner::Honest)?;
+        Some(Answer {
+            round_trip: self.round_trip_now(actor, &node.contact.addr, dice),
+            names: self.named_by(node, key),
+            has_peers: !self.peers_of(node, key).is_empty(),
+        })
     }
 
     /// Nothing is stored any more.
@@ -133,6 +176,11 @@ impl Crowd {
     fn round_trip(&self, actor: &SocketAddr, node: &SocketAddr) -> f64 {
         let names = [RTT, super::random::name_of(actor.ip()), super::random::name_of(node.ip()), node.port().into()];
         Dice::keyed(self.seed, &names).log_normal(MEDIAN_MS, SIGMA)
+    }
+
+    fn round_trip_now(&self, actor: &SocketAddr, node: &SocketAddr, dice: &mut Dice) -> Duration {
+        let millis = self.round_trip(actor, node) * (1.0 + 0.05 * dice.normal()).max(0.5);
+        Duration::from_micros((millis * 1e3) as u64)
     }
 
     /// The answer of the node at `at` to a datagram, if it gives one.
@@ -184,11 +232,15 @@ impl Crowd {
         let shared = node.contact.id.common_prefix_len(target);
         let deep = (shared + 1..=shared + STEP_BITS).rev().find(|&bits| self.count_sharing(target, bits) >= K);
         let Some(bits) = deep else { return self.nearest_to(target, shared) };
-        let all: Vec<&Extra> = self.sharing(target, bits).collect();
+        let mut all: Vec<&Extra> = self.sharing(target, bits).collect();
+        if self.names_living_only {
+            all.retain(|other| other.manner != Manner::Dead);
+        }
+        let most = K.min(all.len());
         let prefix = target.head() >> (64 - bits.clamp(1, 64));
         let mut dice = Dice::keyed(self.seed, &[NAMES, node.contact.id.head(), bits as u64, prefix]);
         let mut names: Vec<Contact> = Vec::with_capacity(K);
-        while names.len() < K {
+        while names.len() < most {
             let contact = all[dice.below(all.len())].contact;
             if !names.contains(&contact) {
                 names.push(contact);
@@ -199,7 +251,8 @@ impl Crowd {
 
     fn nearest_to(&self, target: &Id, bits: usize) -> Vec<Contact> {
         let bits = (0..=bits).rev().find(|&bits| self.count_sharing(target, bits) >= K).unwrap_or(0);
-        nearest(self.sharing(target, bits), target)
+        let is_named = |node: &&Extra| !self.names_living_only || node.manner != Manner::Dead;
+        nearest(self.sharing(target, bits).filter(is_named), target)
     }
 
     fn sharing(&self, target: &Id, bits: usize) -> impl Iterator<Item = &Extra> {
@@ -359,16 +412,15 @@ impl Stage {
             match self.node.poll_output() {
                 Output::Transmit { to, payload } => {
                     self.sent += 1;
-                    let (mut answer, mut rtt) = (None, 0.0);
+                    let (mut answer, mut rtt) = (None, Duration::from_millis(100));
                     if to == self.router {
                         answer = from_router(crowd, &self.addr, payload, &mut self.dice);
-                        rtt = 100.0;
                     } else if let Some(bytes) = crowd.answer(&to, self.addr, payload) {
-                        rtt = crowd.round_trip(&self.addr, &to) * (1.0 + 0.05 * self.dice.normal()).max(0.5);
+                        rtt = crowd.round_trip_now(&self.addr, &to, &mut self.dice);
                         answer = Some(bytes);
                     }
                     if let Some(bytes) = answer {
-                        let at = self.now + Duration::from_micros((rtt * 1e3) as u64);
+                        let at = self.now + rtt;
                         self.arriving.push(Reverse((at, self.sent, to, bytes)));
                     }
                 }

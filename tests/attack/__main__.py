@@ -44,15 +44,16 @@ class Table:
 
 
 def replies(table: Table, node: Node, attacker: Host) -> None:
-    for name, rate, networks, a_second, at_once in [
-        ("10,000 forged queries a second", 10_000, 5_000, ALL_A_SECOND, ALL_AT_ONCE),
-        ("as many as go", 1e9, 5_000, ALL_A_SECOND, ALL_AT_ONCE),
-        ("as many as go, from one /24", 1e9, 1, OWNER_A_SECOND, OWNER_AT_ONCE),
+    for name, rate, networks, swarms, a_second, at_once in [
+        ("10,000 forged queries a second", 10_000, 5_000, 4_096, ALL_A_SECOND, ALL_AT_ONCE),
+        ("10,000 a second for one swarm", 10_000, 5_000, 1, ALL_A_SECOND / 2, ALL_AT_ONCE / 4),
+        ("as many as go", 1e9, 5_000, 4_096, ALL_A_SECOND, ALL_AT_ONCE),
+        ("as many as go, from one /24", 1e9, 1, 4_096, OWNER_A_SECOND, OWNER_AT_ONCE),
     ]:
         time.sleep(2)  # the budgets are full again
         headers = networks == 1
         before, start = node.sent(headers), time.monotonic()
-        saw = ground.on(attacker, attacks.flood, SECONDS, rate, networks).get()
+        saw = ground.on(attacker, attacks.flood, SECONDS, rate, networks, swarms).get()
         passed = time.monotonic() - start
         sent = (node.sent(headers) - before) / passed
         bound = 1.05 * a_second + at_once / passed + OF_ITS_OWN

@@ -37,16 +37,16 @@ def datagram(source: bytes, payload: bytes) -> bytes:
     return head[:10] + struct.pack("!H", _checksum(head)) + head[12:] + udp
 
 
-def flood(seconds: float, rate: float, networks: int) -> dict[str, float]:
-    """Forged queries for one infohash from random addresses of so many /24s, at most `rate` a second; and an honest node that
-    pings once every tenth of a second."""
+def flood(seconds: float, rate: float, networks: int, swarms: int) -> dict[str, float]:
+    """Forged queries for so many infohashes from random addresses of so many /24s, at most `rate` a second; and an honest node
+    that asks for a swarm of its own once every tenth of a second."""
     raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-    query = get_peers(b"h" * 20)
+    queries = [get_peers(random.randbytes(20)) for _ in range(swarms)]
     byte = random.randrange
     prefixes = [bytes([random.choice([23, 45, 80, 91, 145]), byte(256), byte(256)]) for _ in range(networks)]
-    packets = [datagram(random.choice(prefixes) + bytes([byte(1, 255)]), query) for _ in range(4096)]
+    packets = [datagram(random.choice(prefixes) + bytes([byte(1, 255)]), random.choice(queries)) for _ in range(4096)]
     stop, honest = threading.Event(), [0, 0]
-    pinger = threading.Thread(target=_ping_honestly, args=(stop, honest))
+    pinger = threading.Thread(target=_ask_honestly, args=(stop, honest))
     pinger.start()
     start, sent = time.monotonic(), 0
     while (passed := time.monotonic() - start) < seconds:
@@ -62,7 +62,7 @@ def flood(seconds: float, rate: float, networks: int) -> dict[str, float]:
     return {"queries a second": sent / seconds, "honest asked": honest[0], "honest answered": honest[1]}
 
 
-def _ping_honestly(stop: threading.Event, counts: list[int]) -> None:
+def _ask_honestly(stop: threading.Event, counts: list[int]) -> None:
     """Each question comes from another address of its own, and is sent once more if no answer comes in a second."""
     number = 0
     while not stop.is_set():
@@ -72,7 +72,7 @@ def _ping_honestly(stop: threading.Event, counts: list[int]) -> None:
             client.settimeout(1)
             counts[0] += 1
             for _ in range(2):
-                client.sendto(ping(struct.pack("!H", number & 0x7FFF)), (NODE, DHT_PORT))
+                client.sendto(get_peers(random.randbytes(20)), (NODE, DHT_PORT))
                 with contextlib.suppress(TimeoutError):
                     client.recv(2048)
                     counts[1] += 1

@@ -433,7 +433,7 @@ fn nodes_of_many_networks_whose_ids_fit_do_not_own_a_key() {
         let at_key = AtKey::of(&mut network);
         let alarms = honest(&network).filter(|node| node.stats().keys_under_alarm > 0).count();
         // In a town of sixty twenty of them are a quarter of all nodes.
-        let (held, served) = if sybils == 8 { (ANNOUNCERS, READERS * 9 / 10) } else { (ANNOUNCERS / 2, READERS / 2) };
+        let (held, served) = if sybils == 8 { (ANNOUNCERS, READERS * 8 / 10) } else { (ANNOUNCERS / 2, READERS / 2) };
         assert!(at_key.held >= held && at_key.served >= served, "{} and {}", at_key.held, at_key.served);
         assert!(!measured || alarms > HONEST / 2, "{sybils}: {alarms} alarms");
         let start =

@@ -35,9 +35,9 @@ fn a_wrong_name_is_answered_with_those_that_exist() {
     let home = Home::new();
     let ended = home.run(&["lab", "foo"]).expect_code(2);
     assert!(
-        ended
-            .stderr
-            .contains("there are hops, failures, geometry, churn, announcer, survey, eclipse, and `all` of them"),
+        ended.stderr.contains(
+            "there are hops, failures, geometry, churn, announcer, survey, latency, eclipse, and `all` of them"
+        ),
         "{}",
         ended.stderr
     );

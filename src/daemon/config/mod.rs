@@ -136,6 +136,7 @@ impl Config {
             .bootstrap(self.routers().into_iter().map(|router| router.to_string()))
             .private_network(self.lan)
             .compliance(self.node_ids)
+            .lookups(self.lookup)
             .limited(!self.no_limits)
             .new_destinations(self.new_destinations_per_second.get(), self.new_destinations_burst.get())
     }

@@ -14,6 +14,7 @@ use crate::dht::MAINLINE_ROUTERS;
 use crate::engine::compliance::Compliance;
 use crate::engine::id::InfoHash;
 use crate::engine::limits::{NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES};
+use crate::engine::lookup::Effort;
 use crate::engine::node::Serve;
 use crate::index::service::Mode;
 use crate::net::nearness::{Range, Site};
@@ -129,6 +130,10 @@ settings! {
     /// `prefer`: the others come first; `off`: none; `enforce`: they are kept out of the table,
     /// end no lookup and store nothing of ours. They are always answered.
     Every node_ids: Compliance = Compliance::Prefer;
+
+    /// How much a lookup spends to be fast: queries that are under way at once.
+    /// `gentle`: few, for narrow links; `normal`: as fast as it gets for some 40 datagrams; `fast`: a little faster, for more.
+    Every lookup: Effort = Effort::NORMAL;
 
     /// No rate budgets, neither for queries that we answer nor for those that we send: for benchmarks and closed labs.
     Every no_limits: bool = false;

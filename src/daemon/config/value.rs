@@ -12,6 +12,7 @@ use crate::announcer::clients::{AddressError, ClientAddress};
 use crate::announcer::store::Watched;
 use crate::engine::compliance::Compliance;
 use crate::engine::id::InfoHash;
+use crate::engine::lookup::Effort;
 use crate::engine::node::Serve;
 use crate::index::service::Mode;
 use crate::net::nearness::Range;
@@ -313,6 +314,11 @@ pub trait Words: Copy + PartialEq + 'static {
 impl Words for Compliance {
     const WORDS: &'static [(&'static str, Self)] =
         &[("prefer", Self::Prefer), ("off", Self::Off), ("enforce", Self::Enforce)];
+}
+
+impl Words for Effort {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("gentle", Self::GENTLE), ("normal", Self::NORMAL), ("fast", Self::FAST)];
 }
 
 impl Words for Serve {
@@ -623,6 +629,7 @@ mod tests {
             assert!(read::<T>("sometimes").unwrap_err().contains("none of the words"));
         }
         check::<Compliance>();
+        check::<Effort>();
         check::<Policy>();
         check::<PortMapping>();
         check::<LogFormat>();

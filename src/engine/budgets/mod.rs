@@ -73,7 +73,13 @@ impl Budget {
     /// When one unit will be there.
     #[must_use]
     pub fn next_unit(&self) -> Instant {
-        let missing = (1_000_000 - self.level).max(0) as u64;
+        self.next_unit_above(0)
+    }
+
+    /// When one unit more than `reserve` will be there.
+    #[must_use]
+    pub fn next_unit_above(&self, reserve: u32) -> Instant {
+        let missing = ((i64::from(reserve) + 1) * 1_000_000 - self.level).max(0) as u64;
         self.filled + Duration::from_micros(missing.div_ceil(u64::from(self.rate.max(1))))
     }
 

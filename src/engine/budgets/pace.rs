@@ -34,9 +34,15 @@ impl Pace {
         self.reserve = reserve(burst);
     }
 
-    /// Whether a query of a lookup may go to `to` now.
-    pub fn admits(&mut self, now: Instant, to: &SocketAddr) -> bool {
-        self.admits_above(now, to, 0)
+    /// Whether a query of a lookup may go to `to` now. One that has `found` something leaves a few new destinations to those
+    /// that have not.
+    pub fn admits(&mut self, now: Instant, to: &SocketAddr, found: bool) -> bool {
+        let reserve = self.reserve_of(found);
+        self.admits_above(now, to, reserve)
+    }
+
+    fn reserve_of(&self, found: bool) -> u32 {
+        if found { self.reserve / 2 } else { 0 }
     }
 
     /// Whether a query of maintenance may go to `to` now.
@@ -57,10 +63,10 @@ impl Pace {
         admitted
     }
 
-    /// When another new destination will be admitted.
+    /// When another new destination will be admitted for a lookup, which has `found` something or has not.
     #[must_use]
-    pub fn next(&self) -> Instant {
-        self.budget.next_unit()
+    pub fn next(&self, found: bool) -> Instant {
+        self.budget.next_unit_above(self.reserve_of(found))
     }
 }
 
@@ -78,9 +84,19 @@ mod tests {
         let mut pace = Pace::new(1, 10, &mut Random::new([1; 32]));
         let addr = |port| SocketAddr::from(([1, 2, 3, 4], port));
         assert_eq!((1..=20).filter(|&port| pace.admits_maintenance(Instant::ZERO, &addr(port))).count(), 5);
-        assert_eq!((1..=20).filter(|&port| pace.admits(Instant::ZERO, &addr(port))).count(), 10);
-        assert!(pace.admits(Instant::ZERO, &addr(1)), "not new");
-        assert!(!pace.admits(Instant::ZERO, &addr(30)));
-        assert!(pace.admits(pace.next(), &addr(30)));
+        assert_eq!((1..=20).filter(|&port| pace.admits(Instant::ZERO, &addr(port), false)).count(), 10);
+        assert!(pace.admits(Instant::ZERO, &addr(1), false), "not new");
+        assert!(!pace.admits(Instant::ZERO, &addr(30), false));
+        assert!(pace.admits(pace.next(false), &addr(30), false));
+    }
+
+    #[test]
+    fn lookups_that_have_found_something_leave_some_to_those_that_have_not() {
+        let mut pace = Pace::new(1, 40, &mut Random::new([1; 32]));
+        let addr = |port| SocketAddr::from(([1, 2, 3, 4], port));
+        assert_eq!((1..=60).filter(|&port| pace.admits(Instant::ZERO, &addr(port), true)).count(), 30);
+        assert_eq!((61..=100).filter(|&port| pace.admits(Instant::ZERO, &addr(port), false)).count(), 10);
+        assert!(!pace.admits(pace.next(false), &addr(200), true));
+        assert!(pace.admits(pace.next(true), &addr(200), true));
     }
 }

@@ -7,6 +7,8 @@
 //! * While more than half of both is left, replies say all that fits: the only question of a new client must bring it
 //!   peers. Below, a querier that has not shown that it receives what we send gets at most [`SHORT_REPLY_FACTOR`] bytes for each
 //!   byte of its query; below a quarter the id and a token only, which is what it needs to show it.
+//! * Questions for the peers of one infohash get half of the bytes to all, at the most: a swarm that everybody asks for does not
+//!   silence the others.
 //! * The last eighth of the bytes to all, and the last quarter of those to a network, are kept for those who have shown
 //!   that they receive: they echoed a token, or have a place in the routing table. They have query budgets of their own
 //!   too, so that forged sources cannot spend them.
@@ -16,11 +18,12 @@ use std::time::Duration;
 
 use super::shares::Shares;
 use super::{Budget, RecentEndpoints};
+use crate::engine::id::InfoHash;
 use crate::engine::keyed_hash::KeyedHash;
 use crate::engine::limits::{
-    OWNER_REPLY_BURST_BYTES, OWNER_REPLY_BYTES_PER_SECOND, OWNER_REPLY_SLOTS, REPLY_BURST_BYTES,
-    REPLY_BYTES_PER_SECOND, SHORT_REPLY_FACTOR, SHOWN_SOURCE_SLOTS, SOURCE_BURST, SOURCE_QUERIES_PER_SECOND,
-    SOURCE_SLOTS,
+    KEY_REPLIES_PER_SECOND, KEY_REPLY_BURST, KEY_SLOTS, OWNER_REPLY_BURST_BYTES, OWNER_REPLY_BYTES_PER_SECOND,
+    OWNER_REPLY_SLOTS, REPLY_BURST_BYTES, REPLY_BYTES_PER_SECOND, SHORT_REPLY_FACTOR, SHOWN_SOURCE_SLOTS, SOURCE_BURST,
+    SOURCE_QUERIES_PER_SECOND, SOURCE_SLOTS,
 };
 use crate::engine::owner::{Level, network, owner};
 use crate::engine::random::Random;
@@ -78,6 +81,8 @@ pub struct ReplyBudget {
     /// The queries of those who have shown that they receive, while the bytes to all are short.
     shown_sources: Shares,
     owners: Shares,
+    /// The replies to questions for the peers of an infohash.
+    keys: Shares,
     /// The last network that was hashed: that of a query, and of the reply to it.
     last_owner: Option<(u64, u64)>,
     /// Addresses that echoed a token.
@@ -96,6 +101,7 @@ impl ReplyBudget {
             sources: Shares::new(queries, SOURCE_SLOTS),
             shown_sources: Shares::new(queries, SHOWN_SOURCE_SLOTS),
             owners: Shares::new(owner, OWNER_REPLY_SLOTS),
+            keys: Shares::new(Budget::new(KEY_REPLIES_PER_SECOND, KEY_REPLY_BURST), KEY_SLOTS),
             last_owner: None,
             hash: KeyedHash::new(random),
             shown: RecentEndpoints::new(SHOWN_FOR, random),
@@ -136,6 +142,12 @@ impl ReplyBudget {
             () if left >= BARE_BELOW => Room::Short(query_bytes * SHORT_REPLY_FACTOR),
             () => Room::Bare,
         })
+    }
+
+    /// Whether a question for the peers of `info_hash` is answered: so many are in a second, whoever asks.
+    pub fn admit_key(&mut self, now: Instant, info_hash: &InfoHash) -> bool {
+        let mark = self.hash.of(&info_hash.0.0);
+        self.keys.of(now, mark).take(now, 1)
     }
 
     /// Counts the bytes of a reply that was sent to `ip`: those to its network with the headers that carry them.

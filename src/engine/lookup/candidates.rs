@@ -10,6 +10,7 @@
 //! Where most of those that one node alone has named are silent, the rest of them is asked when no others are left.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use crate::engine::compliance::Compliance;
 use crate::engine::contact::Contact;
@@ -17,6 +18,7 @@ use crate::engine::id::Id;
 use crate::engine::limits::{CANDIDATES, LOOKUP_SHARE, SILENT_PER_TELLER, TRIES_PER_OWNER};
 use crate::engine::owner::{Level, network, owner};
 use crate::engine::rules::Rules;
+use crate::engine::time::Instant;
 
 /// How far a candidate has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,12 @@ const HOLDER: Origin = Origin::Heard { hops: 0 };
 pub(super) struct Candidate {
     pub(super) contact: Contact,
     pub(super) origin: Origin,
+    /// Its round trip, where it is known.
+    pub(super) rtt: Option<Duration>,
+    /// When it was asked last.
+    pub(super) asked_at: Instant,
+    /// Its silence has widened the lookup.
+    pub(super) widened: bool,
     /// Its id fits its address (BEP 42), or that does not matter here.
     pub(super) compliant: bool,
     pub(super) state: State,
@@ -125,7 +133,7 @@ impl Candidates {
     }
 
     /// See [`Lookup::add`](super::Lookup::add).
-    pub(super) fn add(&mut self, contact: Contact, origin: Origin, teller: Option<&SocketAddr>) {
+    pub(super) fn add(&mut self, contact: Contact, origin: Origin, teller: Option<&SocketAddr>, rtt: Option<Duration>) {
         let teller = teller.map(|addr| self.teller(addr));
         if let Some(index) = self.list.iter().position(|other| other.contact.addr == contact.addr) {
             let known = &mut self.list[index];
@@ -143,13 +151,13 @@ impl Candidates {
             own.origin == Origin::Own && own.contact.id == contact.id && own.contact.addr.ip() == contact.addr.ip()
         };
         if origin == Origin::Own || !self.list.iter().any(is_ours) {
-            self.insert(contact, origin, false, teller);
+            self.insert(contact, origin, false, teller, rtt);
         }
     }
 
     /// See [`Lookup::add_holder`](super::Lookup::add_holder).
     pub(super) fn add_holder(&mut self, contact: Contact) {
-        self.add(contact, HOLDER, None);
+        self.add(contact, HOLDER, None, None);
         if let Some(index) = self.place_of(&contact) {
             (self.list[index].is_substitute, self.list[index].is_holder) = (true, true);
         }
@@ -157,7 +165,7 @@ impl Candidates {
 
     /// See [`Lookup::hold`](super::Lookup::hold).
     pub(super) fn hold(&mut self, contact: Contact) {
-        self.add(contact, HOLDER, None);
+        self.add(contact, HOLDER, None, None);
         if let Some(index) = self.place_of(&contact)
             && self.list[index].state == State::Fresh
             && !self.has_answer_like(index)
@@ -189,7 +197,14 @@ impl Candidates {
         })
     }
 
-    fn insert(&mut self, contact: Contact, origin: Origin, renamed: bool, teller: Option<usize>) {
+    fn insert(
+        &mut self,
+        contact: Contact,
+        origin: Origin,
+        renamed: bool,
+        teller: Option<usize>,
+        rtt: Option<Duration>,
+    ) {
         let place = self.list.partition_point(|other| self.target.closer(&other.contact.id, &contact.id).is_lt());
         if place >= CANDIDATES {
             return;
@@ -198,6 +213,9 @@ impl Candidates {
         let candidate = Candidate {
             contact,
             origin,
+            rtt,
+            asked_at: Instant::ZERO,
+            widened: false,
             compliant,
             state: State::Fresh,
             token: None,
@@ -320,7 +338,7 @@ impl Candidates {
             return self.fail(index);
         }
         let Candidate { contact, origin, .. } = self.remove(index);
-        self.insert(Contact { id, ..contact }, origin, true, None);
+        self.insert(Contact { id, ..contact }, origin, true, None, None);
     }
 
     pub(super) fn fail(&mut self, index: usize) {

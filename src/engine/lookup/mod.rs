@@ -3,13 +3,15 @@
 //! It sees contacts and times, never a message, a transaction or a socket. The caller asks [`Lookup::step`] what to do,
 //! does it, and reports what came of it.
 //!
-//! Built for a network in which a third of the contacts are dead:
-//! * up to [`ALPHA`] queries are outstanding, and a slot is refilled at once;
+//! Built for a network in which a third of the contacts are dead. Its numbers are those of an [`Effort`]:
+//! * several queries are outstanding at once, and a slot is refilled at once; queries to contacts that are farther than
+//!   the closest answer hold no slot any more;
+//! * of candidates that promise to bring the lookup as near, those that answer fast are asked first;
 //! * a query past its soft timeout frees its slot, and its late answer still counts;
-//! * once an answer came from inside the estimated radius of the closest nodes, all candidates inside that radius are
-//!   asked at once (the end-game);
-//! * it ends when the [`K`] closest that live have answered, and one more for each timeout seen; late answers of
-//!   close nodes are awaited for [`GRACE`] first, and the two closest of those are asked once more;
+//! * all candidates inside the estimated radius of the closest nodes are asked at once (the end-game);
+//! * it ends when the [`K`] closest that live have answered, and one more for each that is silent inside that radius; late
+//!   answers of close nodes are awaited for [`GRACE`], by a reader that has found something no longer than nearly all answers take,
+//!   and the two closest that are silent for longer than most are asked once more;
 //! * of candidates that share as many bits with the target, those whose id fits their address are asked first, and the
 //!   others end no lookup (BEP 42);
 //! * when the candidates run out before that, it asks for more: the whole routing table is the fallback. Textbook BEP 5
@@ -20,6 +22,7 @@
 //! `region.rs` judges, and `sweep.rs` then searches all around.
 
 mod candidates;
+mod effort;
 mod places;
 mod region;
 mod sweep;
@@ -37,13 +40,10 @@ use super::time::Instant;
 use candidates::{Candidate, Candidates, State};
 
 pub use candidates::Origin;
+pub use effort::{Effort, UnknownEffort};
 pub use region::Crowding;
 pub use sweep::{Probe, Sweep};
 
-/// Queries outstanding at once.
-pub const ALPHA: usize = 4;
-/// Queries outstanding at once in the end-game.
-const END_GAME_ALPHA: usize = 24;
 /// Most places by which timeouts widen a lookup: where half and more are dead it would otherwise ask every contact.
 const WIDENING: usize = 2 * K;
 /// Closest nodes that must have answered before it is over where something is to be stored.
@@ -53,6 +53,11 @@ const BREADTH_OF_WRITERS: usize = K + K / 2;
 const ASKED_AGAIN: usize = 2;
 /// Longest time that late answers of close nodes are awaited at the end.
 pub const GRACE: Duration = Duration::from_millis(800);
+/// Round trip that is expected where few are known: what is usual in the mainline.
+const USUAL: Duration = Duration::from_millis(150);
+/// Round trip that one bit nearer to the target is worth: a hop brings four bits, and takes some 100 ms where the first of
+/// several answers counts.
+const BIT_SECONDS: f64 = 0.025;
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +88,17 @@ pub struct Lookup {
     asked_again: usize,
     timeouts: usize,
     starved: bool,
+    /// When the end is no longer put off.
     grace_ends: Option<Instant>,
+    effort: Effort,
+    /// Round trip that is expected of a contact that we know nothing of.
+    usual: Duration,
+    /// Time after its question for which the answer of a close node is awaited at the end; `None` where it gets [`GRACE`].
+    patience: Option<Duration>,
+    /// Time after its question after which it may be asked once more.
+    retry_after: Duration,
+    /// When the one that was asked again last had been asked first.
+    first_asked: Instant,
 }
 
 impl Lookup {
@@ -102,6 +117,11 @@ impl Lookup {
             timeouts: 0,
             starved: false,
             grace_ends: None,
+            effort: Effort::NORMAL,
+            usual: USUAL,
+            patience: None,
+            retry_after: Duration::ZERO,
+            first_asked: Instant::ZERO,
         }
     }
 
@@ -134,6 +154,20 @@ impl Lookup {
         self
     }
 
+    /// The same lookup with these numbers, where half of all answers come within `half`, and most within `most`.
+    #[must_use]
+    pub fn paced(mut self, effort: Effort, half: Option<Duration>, most: Option<Duration>) -> Self {
+        self.effort = effort;
+        self.usual = half.unwrap_or(USUAL);
+        self.retry_after = most.map_or(Duration::ZERO, |most| most.min(GRACE));
+        self
+    }
+
+    /// From now on no answer is awaited for longer than `nearly_all` take: what was looked for is found.
+    pub const fn hurry(&mut self, nearly_all: Option<Duration>) {
+        self.patience = nearly_all;
+    }
+
     /// What it looks for.
     #[must_use]
     pub const fn target(&self) -> &Id {
@@ -143,12 +177,17 @@ impl Lookup {
     /// Adds a candidate unless it is known or too far away to matter. Of the ids that an endpoint is said to have, the one
     /// closest to the target stands until it has been asked.
     pub fn add(&mut self, contact: Contact, origin: Origin) {
-        self.candidates.add(contact, origin, None);
+        self.candidates.add(contact, origin, None, None);
     }
 
-    /// The same for a candidate that `teller` has named.
-    pub fn hear(&mut self, contact: Contact, origin: Origin, teller: &SocketAddr) {
-        self.candidates.add(contact, origin, Some(teller));
+    /// Adds one of our own contacts, whose round trip is known.
+    pub fn add_known(&mut self, contact: Contact, rtt: Duration) {
+        self.candidates.add(contact, Origin::Own, None, Some(rtt));
+    }
+
+    /// The same for a candidate that `teller` has named, with its round trip if we know it all the same.
+    pub fn hear(&mut self, contact: Contact, origin: Origin, teller: &SocketAddr, rtt: Option<Duration>) {
+        self.candidates.add(contact, origin, Some(teller), rtt);
     }
 
     /// Adds a node that stored before what is now stored again. It is asked in its turn as any other; that it is silent
@@ -165,41 +204,50 @@ impl Lookup {
 
     /// What to do now.
     pub fn step(&mut self, now: Instant) -> Step {
-        let head = self.head();
+        let head = self.head(now);
         if let Some(index) = head.fresh
             && head.outstanding < self.alpha(index)
         {
-            return self.ask(index, State::Asked);
+            return self.ask(now, index, State::Asked);
         }
+        let may_ask = self.asked_again < ASKED_AGAIN && self.asked < QUERIES_PER_LOOKUP;
         if head.fresh.is_some() || head.asked {
-            return Step::Wait(None);
+            return match head.due.filter(|index| may_ask && self.is_inside(&self.candidates.list[*index])) {
+                Some(index) => self.ask_again(now, index),
+                None => Step::Wait(head.next_due.filter(|_| may_ask)),
+            };
         }
         if !head.complete && !self.starved {
             self.starved = true;
             return Step::Starved;
         }
-        if head.slow.is_none() && !head.again {
+        if head.latest.is_none() {
             return Step::Done;
         }
-        let grace_ends = *self.grace_ends.get_or_insert(now + GRACE);
-        if now >= grace_ends {
+        let longest = *self.grace_ends.get_or_insert(now + GRACE);
+        if now >= longest {
             return Step::Done;
         }
-        let may_be_asked_again = |index: &usize| {
-            // Where a holder is silent another node takes its place: that costs as little.
-            !self.candidates.list[*index].is_holder && self.asked_again < ASKED_AGAIN && self.asked < QUERIES_PER_LOOKUP
-        };
-        match head.slow.filter(may_be_asked_again) {
-            Some(index) => {
-                self.asked_again += 1;
-                self.ask(index, State::Again)
-            }
-            None => Step::Wait(Some(grace_ends)),
+        if let Some(index) = head.due.filter(|_| may_ask) {
+            return self.ask_again(now, index);
+        }
+        let ends = head.latest.zip(self.patience).map_or(longest, |(asked, patience)| (asked + patience).min(longest));
+        match head.next_due.filter(|due| may_ask && *due < ends) {
+            Some(due) => Step::Wait(Some(due)),
+            None if now >= ends => Step::Done,
+            None => Step::Wait(Some(ends)),
         }
     }
 
-    fn ask(&mut self, index: usize, state: State) -> Step {
+    fn ask_again(&mut self, now: Instant, index: usize) -> Step {
+        self.asked_again += 1;
+        self.first_asked = self.candidates.list[index].asked_at;
+        self.ask(now, index, State::Again)
+    }
+
+    fn ask(&mut self, now: Instant, index: usize, state: State) -> Step {
         self.asked += 1;
+        self.candidates.list[index].asked_at = now;
         self.candidates.list[index].state = state;
         Step::Ask(self.candidates.list[index].contact)
     }
@@ -217,6 +265,7 @@ impl Lookup {
             self.candidates.fail(index);
             return None;
         }
+        self.timeouts -= usize::from(std::mem::take(&mut self.candidates.list[index].widened));
         self.candidates.note_answer(index);
         let candidate = &mut self.candidates.list[index];
         candidate.token = token.map(Box::from);
@@ -236,8 +285,16 @@ impl Lookup {
         if let Some(index) = self.change(from, State::Asked, State::Slow) {
             self.candidates.note_silence(index);
             let candidate = &self.candidates.list[index];
-            self.timeouts += usize::from(!candidate.is_substitute && !self.candidates.is_doubted(candidate));
+            if self.widens(candidate) && !self.candidates.is_doubted(candidate) {
+                self.timeouts += 1;
+                self.candidates.list[index].widened = true;
+            }
         }
+    }
+
+    /// Whether the silence of this candidate says that the closest nodes are not all that they seem: it is one of them.
+    fn widens(&self, candidate: &Candidate) -> bool {
+        (self.radius == 0.0 || self.is_inside(candidate)) && !candidate.is_substitute
     }
 
     /// `from` will not answer, unless it has been asked again.
@@ -246,7 +303,7 @@ impl Lookup {
             && self.candidates.list[index].state != State::Again
         {
             let candidate = &self.candidates.list[index];
-            self.timeouts += usize::from(candidate.state == State::Asked && !candidate.is_substitute);
+            self.timeouts += usize::from(candidate.state == State::Asked && self.widens(candidate));
             self.candidates.fail(index);
         }
     }
@@ -255,7 +312,8 @@ impl Lookup {
     pub fn not_asked(&mut self, contact: &Contact) {
         if self.change(&contact.addr, State::Asked, State::Fresh).is_some() {
             self.asked -= 1;
-        } else if self.change(&contact.addr, State::Again, State::Slow).is_some() {
+        } else if let Some(index) = self.change(&contact.addr, State::Again, State::Slow) {
+            self.candidates.list[index].asked_at = self.first_asked;
             self.asked -= 1;
             self.asked_again -= 1;
         }
@@ -285,13 +343,15 @@ impl Lookup {
 
     /// The closest candidates that may live, as many as wanted, and one more for each timeout seen: slow ones do not fill a
     /// place.
-    fn head(&self) -> Head {
+    fn head(&self, now: Instant) -> Head {
         // Candidates stand in the order of distance. A place is taken by one that answered, is being asked, or may still
         // be asked; the dead, the slow and those that wait for their turn take none. Past `wanted` places no candidate
         // matters: what lies farther out is neither asked nor awaited.
+        let (reached, outstanding) = self.reached();
         let (breadth, awaits_holders) = self.breadth();
         let wanted = breadth + self.timeouts.min(WIDENING);
-        let outstanding = self.candidates.list.iter().filter(|candidate| candidate.state == State::Asked).count();
+        // Before anything is known of the target's surroundings, the fastest of more contacts is a good beginning.
+        let wanted = if reached || self.most_outstanding.is_some() { wanted } else { wanted.max(2 * K) };
         let mut head = Head { outstanding, ..Head::default() };
         let (mut places, mut misfits) = (0, 0);
         for (index, candidate) in self.candidates.list.iter().enumerate() {
@@ -306,11 +366,19 @@ impl Lookup {
                 // BEP 42: of those whose id does not fit, some are asked, and none ends the lookup.
                 State::Fresh if !candidate.compliant && misfits >= K => continue,
                 State::Slow => {
-                    head.slow = head.slow.or(Some(index));
+                    let due = candidate.asked_at + self.retry_after;
+                    if candidate.is_holder {
+                        // Where a holder is silent another node takes its place: that costs as little.
+                    } else if due <= now {
+                        head.due = head.due.or(Some(index));
+                    } else {
+                        head.next_due = Some(head.next_due.map_or(due, |next| next.min(due)));
+                    }
+                    head.latest = head.latest.max(Some(candidate.asked_at));
                     continue;
                 }
                 State::Again => {
-                    head.again = true;
+                    head.latest = head.latest.max(Some(candidate.asked_at));
                     continue;
                 }
                 State::Fresh if head.fresh.is_none_or(|fresh| self.goes_before(index, fresh)) => {
@@ -332,12 +400,38 @@ impl Lookup {
         head
     }
 
+    /// Whether any has answered, and how many queries hold a slot: those to contacts nearer than the closest answer. The
+    /// others are overtaken.
+    fn reached(&self) -> (bool, usize) {
+        let bits = |candidate: &Candidate| self.candidates.target.common_prefix_len(&candidate.contact.id);
+        let reached = self.answers().next().map(bits);
+        let holds_slot = |candidate: &&Candidate| {
+            candidate.state == State::Asked
+                && (self.most_outstanding.is_some() || reached.is_none_or(|reached| bits(candidate) > reached))
+        };
+        (reached.is_some(), self.candidates.list.iter().filter(holds_slot).count())
+    }
+
     /// Whether the candidate at `index`, who is farther than the one at `closer`, is asked first all the same. BEP 42
     /// counts by whole bits of distance: of those that share as many with the target, ids that fit come first.
     fn goes_before(&self, index: usize, closer: usize) -> bool {
         let (this, other) = (&self.candidates.list[index], &self.candidates.list[closer]);
         let bits = |candidate: &Candidate| self.candidates.target.common_prefix_len(&candidate.contact.id);
-        this.compliant && !other.compliant && bits(this) == bits(other)
+        if this.compliant != other.compliant {
+            return this.compliant && bits(this) == bits(other);
+        }
+        if self.is_inside(this) != self.is_inside(other) {
+            return false;
+        }
+        let cost = |candidate: &Candidate| {
+            candidate.rtt.unwrap_or(self.usual).as_secs_f64() - bits(candidate) as f64 * BIT_SECONDS
+        };
+        cost(this) < cost(other)
+    }
+
+    /// Whether a candidate lies where the closest nodes are expected.
+    fn is_inside(&self, candidate: &Candidate) -> bool {
+        candidate.contact.id.distance(&self.candidates.target).fraction() <= self.radius
     }
 
     /// How many queries may be outstanding when the next goes to the candidate at `index`.
@@ -345,10 +439,7 @@ impl Lookup {
         if let Some(most) = self.most_outstanding {
             return most;
         }
-        let inside =
-            |candidate: &Candidate| candidate.contact.id.distance(&self.candidates.target).fraction() <= self.radius;
-        let end_game = inside(&self.candidates.list[index]) && self.answers().next().is_some_and(inside);
-        if end_game { END_GAME_ALPHA } else { ALPHA }
+        if self.is_inside(&self.candidates.list[index]) { self.effort.end_game_alpha } else { self.effort.alpha }
     }
 
     fn change(&mut self, addr: &SocketAddr, from: State, to: State) -> Option<usize> {
@@ -365,10 +456,11 @@ struct Head {
     fresh: Option<usize>,
     /// One of them is being asked.
     asked: bool,
-    /// The closest that is slow.
-    slow: Option<usize>,
-    /// One was asked again.
-    again: bool,
+    /// The closest that has been silent for so long that it may be asked once more, and when the next has been.
+    due: Option<usize>,
+    next_due: Option<Instant>,
+    /// When the last of those that are awaited at the end was asked.
+    latest: Option<Instant>,
     /// There are as many as wanted.
     complete: bool,
     /// Queries outstanding in the whole lookup.

@@ -13,12 +13,14 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use super::Lookup;
-use super::region::Region;
+use super::region::{Crowding, Region};
 use crate::engine::compliance::Compliance;
 use crate::engine::contact::Contact;
 use crate::engine::id::Id;
 use crate::engine::keyed_hash::KeyedHash;
-use crate::engine::limits::{CELLS, COPIES_PER_CELL, FINDS_PER_CELL, GETS_PER_CELL, MEMBERS_PER_CELL};
+use crate::engine::limits::{
+    CELLS, COPIES_PER_CELL, FINDS_PER_CELL, GETS_PER_CELL, GETS_UNDER_ALARM, MEMBERS_PER_CELL,
+};
 use crate::engine::owner::{Level, network};
 use crate::engine::rules::Rules;
 
@@ -49,6 +51,8 @@ pub struct Sweep {
     rules: &'static Rules,
     compliance: Compliance,
     lots: KeyedHash,
+    /// Nodes of each cell that are asked for the key.
+    gets: usize,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -80,7 +84,7 @@ enum State {
 impl Sweep {
     /// The search of the region around the target of `lookup`, which is over, in a network of this size.
     #[must_use]
-    pub fn after(lookup: &Lookup, network_size: f64, lots: KeyedHash) -> Self {
+    pub fn after(lookup: &Lookup, network_size: f64, lots: KeyedHash, crowding: Crowding) -> Self {
         let mut sweep = Self {
             region: Region::around(*lookup.target(), network_size),
             cells: Default::default(),
@@ -89,6 +93,7 @@ impl Sweep {
             rules: lookup.candidates.rules,
             compliance: lookup.candidates.compliance,
             lots,
+            gets: if crowding == Crowding::Alarm { GETS_UNDER_ALARM } else { GETS_PER_CELL },
         };
         for candidate in lookup.answers() {
             sweep.note_asker(candidate.contact);
@@ -208,7 +213,7 @@ impl Sweep {
     fn next_get(&mut self, index: usize) -> Option<(Contact, Probe, Id)> {
         let cell = &self.cells[index];
         let asked = cell.members.iter().filter(|member| member.state != State::Heard).count();
-        if !cell.finding.is_empty() || asked >= GETS_PER_CELL {
+        if !cell.finding.is_empty() || asked >= self.gets {
             return None;
         }
         let taken = self.taken_providers();
@@ -284,54 +289,4 @@ impl Sweep {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::limits::QUERIES_PER_REGION;
-    use crate::engine::random::Random;
-
-    /// Contacts around the middle of a cell.
-    fn neighbours(sweep: &Sweep, cell: usize, count: usize, random: &mut Random) -> Vec<Contact> {
-        let middle = sweep.region.target(cell);
-        let near = |_| {
-            let mut id = random.wire_id();
-            id.0[..4].copy_from_slice(&middle.0[..4]);
-            let addr = ([50 + id.0[17] % 50, id.0[18], id.0[19], 1], 6881).into();
-            Contact { id, addr }
-        };
-        (0..count).map(near).collect()
-    }
-
-    #[test]
-    fn a_cell_costs_and_keeps_what_it_may_whatever_is_named() {
-        let mut random = Random::new([3; 32]);
-        let lookup = Lookup::new(random.wire_id(), &Rules::PRIVATE, Some(1000.0)).minding(Compliance::Off);
-        let mut sweep = Sweep::after(&lookup, 1000.0, KeyedHash::new(&mut random));
-        let outside: Vec<Contact> =
-            (1..=8).map(|n| Contact { id: random.wire_id(), addr: ([99, n, 1, 1], 1).into() }).collect();
-        outside.iter().for_each(|contact| sweep.note_asker(*contact));
-        let (mut finds, mut gets) = ([0; CELLS], [0; CELLS]);
-        while let Some((contact, probe, target)) = sweep.next_probe() {
-            match probe {
-                Probe::Find(cell) => {
-                    finds[usize::from(cell)] += 1;
-                    // In the first cell nobody seems to live; in the others crowds do.
-                    let named = if cell == 0 { 0 } else { 2 * MEMBERS_PER_CELL };
-                    let named = neighbours(&sweep, cell.into(), named, &mut random);
-                    sweep.found(cell, contact, named.into_iter());
-                }
-                Probe::Get => {
-                    gets[sweep.region.cell(&target).expect("the middle of a cell")] += 1;
-                    assert!(sweep.answered(&contact.addr, &contact.id, Some(b"token")));
-                }
-            }
-            assert!(sweep.cells.iter().all(|cell| cell.members.len() <= MEMBERS_PER_CELL));
-        }
-        assert_eq!((finds[0], gets[0]), (FINDS_PER_CELL, 0));
-        assert!(finds.iter().all(|finds| *finds <= FINDS_PER_CELL), "{finds:?}");
-        assert_eq!(gets[1..], [GETS_PER_CELL; CELLS - 1]);
-        assert!(finds.iter().chain(&gets).sum::<usize>() <= QUERIES_PER_REGION);
-        assert_eq!(sweep.cells[1].members.len(), MEMBERS_PER_CELL);
-        assert_eq!(sweep.places().count(), COPIES_PER_CELL * (CELLS - 1));
-        assert!(sweep.is_over());
-    }
-}
+mod tests;

@@ -7,6 +7,8 @@ use crate::engine::limits::{CANDIDATES, FAR_COPIES, LOOKUP_SHARE, SILENT_PER_TEL
 use crate::engine::random::Random;
 use proptest::prelude::*;
 
+const ALPHA: usize = Effort::NORMAL.alpha;
+
 fn contact(index: u16, random: &mut Random) -> Contact {
     let [high, low] = index.to_be_bytes();
     Contact { id: random.wire_id(), addr: ([50 + high, low, 1, 1], 6881).into() }
@@ -472,9 +474,84 @@ fn the_end_game_asks_everyone_inside_the_radius() {
         lookup.add(contact(index, &mut random), Origin::Own);
     }
     let first = asked(&mut lookup, Instant::ZERO);
+    assert_eq!(first.len(), 2 * K, "before the first answer twice as many are looked at as must answer");
+    first.iter().for_each(|contact| _ = lookup.answered(&contact.addr, &contact.id, None));
+    assert_eq!(lookup.step(Instant::ZERO), Step::Done);
+}
+
+/// A contact that shares as many bits with the target 0.
+fn sharing(bits: usize, port: u16) -> Contact {
+    let mut id = [0; 20];
+    (id[bits / 8], id[19]) = (0x80 >> (bits % 8), port as u8);
+    Contact { id: Id(id), addr: ([50, bits as u8, port as u8, 1], port).into() }
+}
+
+#[test]
+fn an_answer_that_comes_nearer_frees_the_slots_of_those_that_it_overtook() {
+    let mut lookup = Lookup::new(Id::ZERO, &Rules::MAINLINE, Some(1e6));
+    (0..20).for_each(|port| lookup.add(sharing(2, port), Origin::Own));
+    let first = asked(&mut lookup, Instant::ZERO);
     assert_eq!(first.len(), ALPHA);
     lookup.answered(&first[0].addr, &first[0].id, None);
-    assert_eq!(asked(&mut lookup, Instant::ZERO).len(), K - ALPHA, "the rest of the head at once");
+    (0..20).for_each(|port| lookup.add(sharing(6, port), Origin::Heard { hops: 1 }));
+    let second = asked(&mut lookup, Instant::ZERO);
+    assert_eq!(second.len(), ALPHA, "as if none were outstanding");
+    assert!(second.iter().all(|contact| contact.id.common_prefix_len(&Id::ZERO) == 6));
+    lookup.answered(&first[1].addr, &first[1].id, None);
+    assert_eq!(lookup.step(Instant::ZERO), Step::Wait(None), "that one came no nearer");
+}
+
+#[test]
+fn of_contacts_equally_near_the_fastest_are_asked_first_and_a_bit_is_worth_only_so_much() {
+    let mut lookup = Lookup::new(Id::ZERO, &Rules::MAINLINE, Some(1e6));
+    let millis = [(5, 1, 90), (5, 2, 30), (5, 3, 200), (4, 4, 20), (6, 5, 400)];
+    for (bits, port, rtt) in millis {
+        lookup.add_known(sharing(bits, port), Duration::from_millis(rtt));
+    }
+    lookup.add(sharing(5, 6), Origin::Own);
+    let ports: Vec<u16> = asked(&mut lookup, Instant::ZERO).iter().map(|contact| contact.addr.port()).collect();
+    assert_eq!(ports, [2, 4, 1, 6, 3, 5], "what is not known counts as usual");
+}
+
+#[test]
+fn the_end_waits_for_the_latest_of_the_slow_as_long_as_nearly_all_answers_take() {
+    let (mut lookup, contacts) = filled(20);
+    lookup.hurry(Some(Duration::from_millis(300)));
+    let (begin, later) = (Instant::from_secs(1), Instant::from_micros(1_100_000));
+    for now in [begin, later, later, later] {
+        for contact in asked(&mut lookup, now) {
+            if contact == contacts[0] {
+                lookup.slow(&contact.addr);
+            } else {
+                lookup.answered(&contact.addr, &contact.id, None);
+            }
+        }
+    }
+    assert_eq!(lookup.step(later), Step::Wait(Some(later + Duration::from_millis(300))), "it was asked once more");
+    lookup.answered(&contacts[0].addr, &contacts[0].id, None);
+    assert_eq!(lookup.step(later), Step::Done);
+}
+
+#[test]
+fn silence_far_from_the_target_widens_nothing() {
+    for (bits, breadth) in [(2, K), (20, K + 1)] {
+        let mut lookup = Lookup::new(Id::ZERO, &Rules::MAINLINE, Some(1e6));
+        lookup.add(sharing(bits, 1), Origin::Own);
+        assert_eq!(asked(&mut lookup, Instant::ZERO).len(), 1);
+        lookup.slow(&sharing(bits, 1).addr);
+        (2..30).for_each(|port| lookup.add(sharing(19, port), Origin::Heard { hops: 1 }));
+        let mut answered = 0;
+        loop {
+            let batch = asked(&mut lookup, Instant::ZERO);
+            if batch.is_empty() {
+                break;
+            }
+            for contact in batch.iter().filter(|contact| contact.addr.port() > 1) {
+                answered += usize::from(lookup.answered(&contact.addr, &contact.id, None).is_some());
+            }
+        }
+        assert_eq!(lookup.breadth + lookup.timeouts, breadth, "{answered} have answered");
+    }
 }
 
 #[test]
@@ -543,8 +620,8 @@ fn what_a_contact_names_is_asked_last_once_much_of_it_was_silent() {
     };
     let (near, far): (Vec<Contact>, Vec<Contact>) = (0..20).map(|n| (named(0, n), named(0x80, n + 30))).unzip();
     let [liar, honest] = [1, 2].map(|n| SocketAddr::from(([9, n, 1, 1], 6881)));
-    near.iter().for_each(|contact| lookup.hear(*contact, Origin::Heard { hops: 1 }, &liar));
-    far.iter().for_each(|contact| lookup.hear(*contact, Origin::Heard { hops: 1 }, &honest));
+    near.iter().for_each(|contact| lookup.hear(*contact, Origin::Heard { hops: 1 }, &liar, None));
+    far.iter().for_each(|contact| lookup.hear(*contact, Origin::Heard { hops: 1 }, &honest, None));
     let mut asked = Vec::new();
     while let Some(contact) = next_asked(&mut lookup) {
         asked.push(contact);

@@ -16,13 +16,22 @@ use crate::engine::transactions::HARD_TIMEOUT;
 
 /// Soft timeout where the round trip to a contact is unknown and few others have answered yet.
 const UNKNOWN_SOFT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Where there is time, and in the search of a region: share of our round trips, in hundredths, after which a contact
+/// counts as slow.
+const SLOW_PERCENT_WITH_TIME: u32 = 90;
 
 impl Node {
     pub(super) fn new_lookup(&self, now: Instant, target: Id) -> Lookup {
         let lookup = Lookup::new(target, self.rules, self.size.nodes());
+        let lookup = lookup.paced(self.config.effort, self.rtts.quantile(50), self.rtts.quantile(90));
         let mut lookup = lookup.minding(self.config.compliance);
-        self.table.closest(&target).into_iter().for_each(|contact| lookup.add(*contact, Origin::Own));
-        self.cache.near(&target).for_each(|(contact, _)| lookup.add(contact, Origin::Own));
+        for contact in self.table.closest(&target) {
+            self.table.rtt(contact).into_iter().for_each(|rtt| lookup.add_known(*contact, rtt));
+        }
+        self.cache.near(&target).for_each(|(contact, rtt)| match rtt {
+            Some(rtt) => lookup.add_known(contact, rtt),
+            None => lookup.add(contact, Origin::Heard { hops: 0 }),
+        });
         if !self.is_settled(now) {
             // A table that is new is thin: a node that answered in an earlier run is worth a question.
             self.joining.saved().iter().for_each(|contact| lookup.add(*contact, Origin::Own));
@@ -52,11 +61,12 @@ impl Node {
     /// Takes every step that the search of a region can take now; whether it is over.
     pub(super) fn step_sweep(&mut self, now: Instant, op: OpId, operation: &mut Operation) -> bool {
         let Operation { attempt, ref goal, .. } = *operation;
+        let found = operation.has_found();
         let (basic, key) = (goal.is_basic(), *operation.lookup.target());
         let Some(sweep) = &mut operation.sweep else { return true };
         while let Some((contact, probe, target)) = sweep.next_probe() {
-            let admitted = self.pace.as_mut().is_none_or(|pace| pace.admits(now, &contact.addr));
-            let soft = self.soft_timeout(&contact);
+            let admitted = self.pace.as_mut().is_none_or(|pace| pace.admits(now, &contact.addr, found));
+            let soft = self.soft_timeout(&contact, SLOW_PERCENT_WITH_TIME);
             let purpose = Purpose::Sweep { op, attempt, basic: basic || probe != Probe::Get, probe };
             let ask = match probe {
                 Probe::Find(_) => Ask::FindNode(Target(target)),
@@ -73,8 +83,9 @@ impl Node {
     }
 
     fn ask_contact(&mut self, now: Instant, op: OpId, operation: &mut Operation, contact: Contact) -> bool {
-        let admitted = self.pace.as_mut().is_none_or(|pace| pace.admits(now, &contact.addr));
-        let soft = self.soft_timeout(&contact);
+        let admitted = self.pace.as_mut().is_none_or(|pace| pace.admits(now, &contact.addr, operation.has_found()));
+        let percent = if operation.goal.has_time() { SLOW_PERCENT_WITH_TIME } else { self.config.effort.slow_percent };
+        let soft = self.soft_timeout(&contact, percent);
         let purpose = Purpose::Lookup { op, attempt: operation.attempt, basic: operation.goal.is_basic() };
         let ask = operation.goal.query(*operation.lookup.target());
         let sent = admitted && self.query(now, contact.addr, Some(contact.id), soft, purpose, &ask);
@@ -95,10 +106,10 @@ impl Node {
         self.joining.saved().iter().for_each(|contact| lookup.add(*contact, Origin::Own));
     }
 
-    /// 1.5 times the known round trip and 30 ms, or the p90 of all of ours (docs/LOOKUP.md).
-    fn soft_timeout(&self, contact: &Contact) -> Duration {
+    /// 1.5 times the known round trip and 30 ms, or the time within which so many in a hundred answer (docs/LOOKUP.md).
+    fn soft_timeout(&self, contact: &Contact, percent: u32) -> Duration {
         let known = self.table.rtt(contact).map(|rtt| rtt * 3 / 2 + Duration::from_millis(30));
-        known.or_else(|| self.rtts.quantile(90)).unwrap_or(UNKNOWN_SOFT_TIMEOUT)
+        known.or_else(|| self.rtts.quantile(percent)).unwrap_or(UNKNOWN_SOFT_TIMEOUT)
     }
 
     /// Sends a query; whether it was sent.

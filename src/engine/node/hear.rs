@@ -65,10 +65,17 @@ impl Node {
             Purpose::Sample(op) => self.sampled(now, op, contact, response),
             Purpose::PeersAt(op) => self.peers_told(now, op, contact, response),
             Purpose::Verify(op) => self.verified(now, op, message.external, response),
-            Purpose::Check => {}
-            Purpose::Refresh => {
-                self.contacts_in(response).for_each(|contact| self.verify_later(now, contact, HeardFrom::Others))
+            Purpose::Check | Purpose::Refresh => self.take_contacts(now, response),
+        }
+    }
+
+    /// Contacts that maintenance was told of: they are verified where the table has room, and else lookups may ask them.
+    fn take_contacts(&mut self, now: Instant, response: &Response<'_>) {
+        for contact in self.contacts_in(response) {
+            if self.rules.asks_for_contacts && self.takes_part_with(&contact) {
+                self.cache.heard(now, contact);
             }
+            self.verify_later(now, contact, HeardFrom::Others);
         }
     }
 
@@ -193,7 +200,7 @@ impl Node {
         let mut count = 0;
         for contact in contacts {
             match by {
-                Some(teller) => operation.lookup.hear(contact, origin, &teller.addr),
+                Some(teller) => operation.lookup.hear(contact, origin, &teller.addr, self.table.rtt(&contact)),
                 None => operation.lookup.add(contact, origin),
             }
             count += 1;
@@ -221,6 +228,9 @@ impl Node {
             }
         }
         operation.summary.peers += new.len();
+        if from.is_some() && !new.is_empty() && operation.goal.hurries() {
+            operation.lookup.hurry(self.rtts.quantile(99));
+        }
         if !new.is_empty() {
             self.events.push_back(Event::Peers { op, from, peers: new });
         }

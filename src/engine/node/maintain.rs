@@ -305,8 +305,15 @@ impl Node {
         let next = self.table.next_stale(most, CHECK_AFTER, RECHECK_AFTER).unwrap_or(most);
         self.timers.set(Timer::Check, next.clamp(least, most));
         if let Some(contact) = stale {
-            self.query(now, contact.addr, Some(contact.id), HARD_TIMEOUT, Purpose::Check, &Ask::Ping);
+            self.check(now, contact);
         }
+    }
+
+    /// Asks whether a contact lives. Any answer says so: one that names others gives lookups a head start besides.
+    pub(super) fn check(&mut self, now: Instant, contact: Contact) {
+        let target = self.rules.asks_for_contacts.then(|| self.random.wire_id());
+        let ask = target.map_or(Ask::Ping, |target| Ask::FindNode(Target(target)));
+        self.query(now, contact.addr, Some(contact.id), HARD_TIMEOUT, Purpose::Check, &ask);
     }
 
     /// One query for one bucket with room, the empty ones first: to one of the contacts closest to a random id in it.

@@ -77,6 +77,7 @@ use super::limits::{
     CACHE_WAYS, ITEM_BYTES, K, MAX_RECEIVED, NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND,
     OTHER_FAMILY_CONTACTS, PEER_MEMORY_BYTES,
 };
+use super::lookup::Effort;
 use super::peers::{PeerStore, StoredPeer};
 use super::random::Random;
 use super::routing::cache::Cache;
@@ -113,6 +114,8 @@ pub struct Config {
     pub item_memory_bytes: usize,
     /// Contacts per first id byte in the passive cache; 0 for no cache.
     pub cache_ways: usize,
+    /// How much its lookups spend to be fast.
+    pub effort: Effort,
     /// Nodes that an announce is written to. Anything but [`K`] is for experiments.
     pub copies: usize,
     /// Whether routers can be had: whether it is worth asking for them.
@@ -137,6 +140,7 @@ impl Config {
             peer_memory_bytes: PEER_MEMORY_BYTES,
             item_memory_bytes: ITEM_BYTES,
             cache_ways: CACHE_WAYS,
+            effort: Effort::NORMAL,
             copies: K,
             has_routers: true,
             saved: Snapshot::default(),
@@ -375,10 +379,9 @@ impl Node {
         };
         consider(self.transactions.next_deadline(), Why::Transaction);
         consider(self.operations.values().filter_map(|operation| operation.wake).min(), Why::Lookup);
-        if let Some(pace) = &self.pace
-            && self.operations.values().any(|operation| operation.paced)
-        {
-            consider(Some(pace.next()), Why::Pace);
+        if let Some(pace) = &self.pace {
+            let paced = self.operations.values().filter(|operation| operation.paced);
+            consider(paced.map(|operation| pace.next(operation.has_found())).min(), Why::Pace);
         }
         next
     }

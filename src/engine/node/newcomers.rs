@@ -188,7 +188,13 @@ impl Node {
         self.newcomers.last = Some(now);
         if self.table.has_room_for(&contact) && self.may_contact(now, &contact.addr) {
             self.newcomers.note_asked(now, &waiting);
-            self.query(now, contact.addr, Some(contact.id), HARD_TIMEOUT, Purpose::Check, &Ask::Ping);
+            match waiting.from {
+                HeardFrom::Others => self.check(now, contact),
+                // What those who come to us say of others is not asked for.
+                HeardFrom::Itself => {
+                    self.query(now, contact.addr, Some(contact.id), HARD_TIMEOUT, Purpose::Check, &Ask::Ping);
+                }
+            }
         }
         self.keep_verifying(now);
     }

@@ -65,6 +65,9 @@ impl Node {
             }
             Method::GetPeers { info_hash, want, noseed, scrape } => {
                 self.stats.get_peers += 1;
+                if !self.admits_key(now, &info_hash) {
+                    return;
+                }
                 let filters = if scrape && asked.room == Room::Full { self.peers.filters(&info_hash) } else { None };
                 self.stats.scrapes += u64::from(filters.is_some());
                 self.respond_with(now, asked, filters.as_ref(), |node, response| {
@@ -123,6 +126,14 @@ impl Node {
                 None
             }
         }
+    }
+
+    /// Whether one more question for the peers of `info_hash` is answered now.
+    fn admits_key(&mut self, now: Instant, info_hash: &InfoHash) -> bool {
+        let admitted = self.reply_budget.as_mut().is_none_or(|budget| budget.admit_key(now, info_hash));
+        self.stats.limited += u64::from(!admitted);
+        self.stats.limited_by_key += u64::from(!admitted);
+        admitted
     }
 
     /// The node at `from` has echoed a token of ours.

@@ -73,6 +73,8 @@ pub struct Stats {
     pub limited_by_network: u64,
     /// Of those, the ones that came when the bytes of replies to all networks were spent.
     pub limited_by_all: u64,
+    /// Of those, the ones for the peers of an infohash that is asked for too often.
+    pub limited_by_key: u64,
     /// Queries answered briefly, because bytes of replies ran low and their source has not shown that it receives.
     pub short_replies: u64,
     /// Queries dropped because we are read-only, or they carry our own id.

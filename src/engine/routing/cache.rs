@@ -1,9 +1,11 @@
 //! The passive cache: known-good contacts beside the table, for a head start in lookups.
 //!
 //! Nothing is ever sent for its sake. For each first byte of an id it keeps the fastest contacts that answered lately,
-//! so that wherever a target lies some are known that share eight bits and more with it. Invariant: at most
+//! so that wherever a target lies some are known that share eight bits and more with it. Places that are left go to contacts
+//! that others have named; they give way to any that answers. Invariant: at most
 //! `ways` contacts per first byte, of which no two share an endpoint; in a public network one of an owner (a
-//! /24 or /48) and two of a provider (a /16 or /32). A lookup trusts what stands here as it trusts the table.
+//! /24 or /48) and two of a provider (a /16 or /32). A lookup trusts those that answered as it trusts the table, and the others as
+//! what it hears itself.
 
 use std::time::Duration;
 
@@ -20,7 +22,8 @@ const FRESH_FOR: Duration = Duration::from_mins(30);
 #[derive(Clone, Copy, Debug)]
 struct Known {
     contact: Contact,
-    rtt: RoundTrip,
+    /// `None` of one that was only heard of.
+    rtt: Option<RoundTrip>,
     answered: Instant,
 }
 
@@ -42,16 +45,19 @@ impl Cache {
     /// `contact` answered after `rtt`, and the table has nothing against it.
     pub fn answered(&mut self, now: Instant, contact: Contact, rtt: Duration) {
         let Some(set) = self.sets.get_mut(usize::from(contact.id.0[0])) else { return };
-        let known = Known { contact, rtt: rtt.into(), answered: now };
-        let worth = |known: &Known| (now.since(known.answered) >= FRESH_FOR, known.rtt);
+        let known = Known { contact, rtt: Some(rtt.into()), answered: now };
+        let worth = |known: &Known| (known.rtt.is_none(), now.since(known.answered) >= FRESH_FOR, known.rtt);
         if let Some(same) = set.iter_mut().find(|known| known.contact.addr == contact.addr) {
             *same = known;
         } else if let Some(level) = self.rules.diverse.then(|| exhausted(set, &contact)).flatten() {
             // Its network has no place left: it takes that of one that is stale, or none.
             let is_of_it =
                 |near: &&mut Known| network(near.contact.addr.ip(), level) == network(contact.addr.ip(), level);
-            if let Some(stale) =
-                set.iter_mut().filter(is_of_it).max_by_key(|near| worth(near)).filter(|near| worth(near).0)
+            if let Some(stale) = set
+                .iter_mut()
+                .filter(is_of_it)
+                .max_by_key(|near| worth(near))
+                .filter(|near| worth(near).0 || worth(near).1)
             {
                 *stale = known;
             }
@@ -67,6 +73,25 @@ impl Cache {
         }
     }
 
+    /// Another has named `contact`: it takes a place that nothing better needs.
+    pub fn heard(&mut self, now: Instant, contact: Contact) {
+        let Some(set) = self.sets.get_mut(usize::from(contact.id.0[0])) else { return };
+        if set.iter().any(|known| known.contact.addr == contact.addr)
+            || self.rules.diverse && exhausted(set, &contact).is_some()
+        {
+            return;
+        }
+        let known = Known { contact, rtt: None, answered: now };
+        if set.len() < self.ways {
+            set.reserve_exact(1);
+            set.push(known);
+        } else if let Some(oldest) =
+            set.iter_mut().filter(|known| known.rtt.is_none()).min_by_key(|known| known.answered)
+        {
+            *oldest = known;
+        }
+    }
+
     /// `contact` did not answer, or with another id.
     pub fn failed(&mut self, contact: &Contact) {
         if let Some(set) = self.sets.get_mut(usize::from(contact.id.0[0])) {
@@ -74,9 +99,13 @@ impl Cache {
         }
     }
 
-    /// The contacts that share the first byte with `target`, and their round-trip times.
-    pub fn near(&self, target: &Id) -> impl Iterator<Item = (Contact, Duration)> {
-        self.sets.get(usize::from(target.0[0])).into_iter().flatten().map(|known| (known.contact, known.rtt.into()))
+    /// The contacts that share the first byte with `target`, and their round-trip times; those without one were only heard of.
+    pub fn near(&self, target: &Id) -> impl Iterator<Item = (Contact, Option<Duration>)> {
+        self.sets
+            .get(usize::from(target.0[0]))
+            .into_iter()
+            .flatten()
+            .map(|known| (known.contact, known.rtt.map(Duration::from)))
     }
 
     /// Number of contacts.
@@ -122,6 +151,34 @@ mod tests {
         cache.failed(&contact(7, 5));
         assert_eq!(cache.len(), 1);
         assert!(Cache::new(0, &Rules::PRIVATE).is_empty());
+    }
+
+    #[test]
+    fn those_only_heard_of_take_places_that_are_left_and_give_way_to_all_that_answer() {
+        let mut cache = Cache::new(2, &Rules::PRIVATE);
+        let known = |cache: &Cache| -> Vec<(u16, bool)> {
+            cache.near(&Id([7; 20])).map(|(contact, rtt)| (contact.addr.port(), rtt.is_some())).collect()
+        };
+        let at = |secs| Instant::from_secs(secs);
+        cache.answered(at(0), contact(7, 1), Duration::from_millis(900));
+        cache.heard(at(0), contact(7, 1));
+        cache.heard(at(1), contact(7, 2));
+        cache.heard(at(2), contact(7, 3));
+        assert_eq!(known(&cache), [(1, true), (3, false)], "the latest, beside the one that answered");
+        cache.answered(at(1900), contact(7, 4), Duration::from_millis(1900));
+        assert_eq!(known(&cache), [(1, true), (4, true)], "however slow, however stale the other");
+        cache.heard(at(1901), contact(7, 5));
+        assert_eq!(known(&cache), [(1, true), (4, true)]);
+    }
+
+    #[test]
+    fn one_owner_that_answers_takes_the_place_of_what_was_heard_of_it() {
+        let mut cache = Cache::new(8, &Rules::MAINLINE);
+        cache.heard(Instant::ZERO, contact(7, 1));
+        cache.heard(Instant::ZERO, contact(7, 2));
+        assert_eq!(cache.len(), 1);
+        cache.answered(Instant::ZERO, contact(7, 3), Duration::from_millis(10));
+        assert_eq!(cache.near(&Id([7; 20])).map(|(known, _)| known.addr.port()).collect::<Vec<_>>(), [3]);
     }
 
     #[test]

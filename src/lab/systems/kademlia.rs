@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::engine::id::Id;
+use crate::engine::lookup::Effort;
 use crate::engine::routing::Entry;
 use crate::lab::overlay::Walk;
 use crate::sim::link::plane::Plane;
@@ -32,6 +33,8 @@ impl Kademlia {
     pub fn settle(ids: &[Id], copies: usize, seed: u64) -> Self {
         let mut terms = Terms::lab(ids.len());
         terms.config.copies = copies;
+        // What is compared here are messages: the number of those that are sent at once for the sake of time is kept small.
+        terms.config.effort = Effort::GENTLE;
         let mut network = Network::new(Link::new(seed).with(Plane::new(seed)), terms, seed);
         let hosts = network.grow_with_ids(ids);
         network.run_for(Duration::from_secs(30));

@@ -189,7 +189,6 @@ fn stuck(before: &Stats, after: &Stats) -> impl Iterator<Item = &'static str> {
     let counters = [
         ("received", before.received, after.received),
         ("sent", before.sent, after.sent),
-        ("pings", before.pings, after.pings),
         ("find_nodes", before.find_nodes, after.find_nodes),
         ("queries", before.queries, after.queries),
         ("responses", before.responses, after.responses),

@@ -55,6 +55,11 @@ pub(in crate::engine::node) trait Goal {
         false
     }
 
+    /// Whether it need not wait for far stragglers once it has found something.
+    fn hurries(&self) -> bool {
+        false
+    }
+
     /// Whether something is written to the closest nodes when the lookup is over.
     fn writes(&self) -> bool {
         false

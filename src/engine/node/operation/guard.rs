@@ -86,7 +86,7 @@ impl Node {
         operation.crowding = measured.map_or(Crowding::Calm, |nodes| operation.lookup.crowding(nodes));
         operation.summary.alarm = operation.crowding == Crowding::Alarm;
         let Some(nodes) = nodes.filter(|_| operation.wants_sweep()) else { return false };
-        operation.sweep = Some(Box::new(Sweep::after(&operation.lookup, nodes, lots)));
+        operation.sweep = Some(Box::new(Sweep::after(&operation.lookup, nodes, lots, operation.crowding)));
         self.stats.regions_searched += 1;
         true
     }

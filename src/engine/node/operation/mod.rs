@@ -166,6 +166,11 @@ impl Operation {
 }
 
 impl Operation {
+    /// Whether it has something for the caller: what is still to come may take its time.
+    pub(super) const fn has_found(&self) -> bool {
+        self.summary.peers > 0
+    }
+
     /// Whether it looks for farther nodes once more, in place of those that had no room.
     fn take_another_round(&mut self) -> bool {
         let again = std::mem::take(&mut self.goes_on) && self.rounds < ROUNDS_OF_WRITES;

@@ -27,6 +27,10 @@ impl Goal for Peers {
         Ask::GetPeers(InfoHash(target))
     }
 
+    fn hurries(&self) -> bool {
+        true
+    }
+
     fn is_keyed(&self) -> bool {
         true
     }

@@ -4,8 +4,8 @@ use super::*;
 use crate::engine::contact::CompactAddr;
 use crate::engine::krpc::encode::{self, Ask, Reply};
 use crate::engine::limits::{
-    MAX_CONTACTS, MAX_RECEIVED, MAX_TOKEN, OPERATIONS, OTHER_FAMILY_CONTACTS, OWNER_REPLY_BURST_BYTES,
-    OWNER_REPLY_BYTES_PER_SECOND, PEERS_PER_LOOKUP, ROUNDS_OF_WRITES, ROUTERS, SAVED_CONTACTS,
+    KEY_REPLIES_PER_SECOND, KEY_REPLY_BURST, MAX_CONTACTS, MAX_RECEIVED, MAX_TOKEN, OPERATIONS, OTHER_FAMILY_CONTACTS,
+    OWNER_REPLY_BURST_BYTES, OWNER_REPLY_BYTES_PER_SECOND, PEERS_PER_LOOKUP, ROUNDS_OF_WRITES, ROUTERS, SAVED_CONTACTS,
     SOURCE_QUERIES_PER_SECOND,
 };
 
@@ -127,6 +127,40 @@ fn a_source_and_a_network_get_what_they_may_and_no_more() {
     let (_, bytes) = answered(&mut bench, 250, 10);
     assert!(bytes as u32 <= 10 * OWNER_REPLY_BYTES_PER_SECOND + OWNER_REPLY_BURST_BYTES, "{bytes} bytes");
     assert!(bench.node.stats().limited_by_network > 0);
+}
+
+/// Ten thousand questions a second for one swarm, of as many askers, and a hundred for others between them, of which every one is
+/// answered in full.
+#[test]
+fn a_swarm_that_everybody_asks_for_does_not_silence_the_others() {
+    let mut bench = with_a_contact();
+    let hot = InfoHash(Id([0x66; 20]));
+    let peer = |index: usize| StoredPeer { info_hash: hot, peer: far(256 * index), seed: false, age: Duration::ZERO };
+    for index in 0..500 {
+        bench.node.peers.announce(bench.now, &NodeId(Id([0x77; 20])), &peer(index));
+    }
+    let ask = |info_hash: InfoHash| {
+        let mut query = Vec::new();
+        encode::query(&mut query, *b"aaaa", &Id([0x77; 20]), true, &Ask::GetPeers(info_hash));
+        query
+    };
+    let (mut hot_answers, mut bytes, mut others) = (0, 0, 0);
+    for index in 0..30_000 {
+        bench.now += Duration::from_micros(100);
+        let replies = bench.handle(far(256 * (index % 17_000) + 7), &ask(hot));
+        (hot_answers, bytes) = (hot_answers + replies.len(), bytes + replies.iter().map(Vec::len).sum::<usize>());
+        if index % 100 == 0 {
+            let mut other = [0x55; 20];
+            other[..4].copy_from_slice(&(index as u32).to_be_bytes());
+            others += bench.handle(far(256 * (index % 17_000) + 8), &ask(InfoHash(Id(other)))).len();
+        }
+    }
+    assert!(others >= 297, "{others} of 300: one in some thousand shares a slot");
+    assert_eq!(bench.node.stats().short_replies, 0);
+    let most = 3 * KEY_REPLIES_PER_SECOND + KEY_REPLY_BURST;
+    assert!((most as usize * 9 / 10..=most as usize).contains(&hot_answers), "{hot_answers} of {most}");
+    assert_eq!(bench.node.stats().limited_by_key, 30_000 - hot_answers as u64);
+    assert!(bytes > 3 * 300 * KEY_REPLIES_PER_SECOND as usize, "they bring peers");
 }
 
 /// Every node says that it has no room: the search ends.
