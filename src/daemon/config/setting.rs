@@ -391,8 +391,9 @@ pub fn nearest_key(key: &str) -> &'static str {
 
 /// What to write instead of `key`, which is no setting.
 pub(super) fn suggestion(key: &str) -> String {
-    let nearest = nearest_key(key);
-    match edit_distance(&key.to_lowercase().replace('-', "_"), nearest) <= 1 + nearest.len() / 3 {
+    let (nearest, typed) = (nearest_key(key), key.to_lowercase().replace('-', "_"));
+    let is_like = edit_distance(&typed, nearest) <= 1 + nearest.len() / 3 || typed.starts_with(nearest);
+    match is_like {
         true => format!("did you mean {nearest}?"),
         false => "take the line out; `trackerless config` lists the settings".to_owned(),
     }
