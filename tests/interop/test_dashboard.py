@@ -52,7 +52,7 @@ class TestDashboard(InteropCase):
                 self.assertTrue(view["pictureIsShown"] and view["points"] >= 1, view)
                 self.assertEqual((view["announces"], view["overflow"], view["scripted"]), ("1 of 1", 0, ""))
                 self.assertEqual(view["states"], ["added", "paused", "resumed", "removed"])
-                self.assertIn("In the DHT: 1 peer", view["steps"][0])
+                self.assertTrue(any("In the DHT: 1 peer" in step for step in view["steps"]), view["steps"])
                 self.assertTrue(any("no connection" in step for step in view["steps"]), view["steps"])
                 # Measured on a busy machine it takes longer: 300 ms are what it may take where nothing else runs.
                 self.assertLess(view["firstPaint"], 3000)
@@ -63,8 +63,8 @@ class TestDashboard(InteropCase):
         self.assertIn("first node of its network", seen["views"]["wide"]["verdict"])
         lonely, nowhere = addresses.fresh_endpoint(Ground.LOOPBACK), addresses.fresh_endpoint(Ground.LOOPBACK)
         control, folder = self._node(lonely, nowhere, [])
-        seen = self._look(control, folder, "alone", [_VIEWS[0], _VIEWS[2]], until="does not work")
-        self.assertIn("no other node answers", seen["views"]["wide"]["verdict"])
+        until = "does not work as it should: no other node answers"
+        seen = self._look(control, folder, "alone", [_VIEWS[0], _VIEWS[2]], until=until)
         self.assertIn("Cure: ", seen["views"]["wide"]["findings"])
 
     def test_ten_thousand_rows_are_shown_without_a_stutter(self) -> None:

@@ -243,7 +243,8 @@ function row(one, index) {
   const name = one.name ?? one.infohash;
   const mood = one.state === 'visible' ? 'seen' : WITHHELD.includes(one.state) ? 'quiet' : ['failing', 'not visible'].includes(one.state) ? 'unseen' : '';
   const why = one.error ?? (one.visible_as ? `found as ${one.visible_as}` : '');
-  const byHand = one.sources.includes('by hand');
+  // A folder, a list and a client have their own ways; a single torrent that was named is steered here.
+  const byHand = one.sources.some(source => /^(magnet:.*|[0-9a-f]{40}|[a-z2-7]{32})$/i.test(source));
   const steer = byHand ? [
     make('button', { type: 'button', class: 'small', 'aria-label': `${one.state === 'paused' ? 'Resume' : 'Pause'} ${name}`,
       onclick: () => steerRow(one, 'PATCH', { paused: one.state !== 'paused' }) }, one.state === 'paused' ? 'Resume' : 'Pause'),

@@ -148,7 +148,7 @@ pub struct NodeTrial {
     pub sent: u64,
     /// Datagrams that the kernel refused.
     pub refused: u64,
-    /// Datagrams that came back.
+    /// Datagrams that came back; of the running node: answers to its own queries.
     pub received: u64,
     /// Whether any address was known to ask.
     pub asked_any: bool,

@@ -107,12 +107,18 @@ fn nodes(view: &View, asked_any: bool) -> Vec<NodeTrial> {
         good_nodes: node.good_contacts,
         sent: node.traffic.sent.saturating_sub(node.send_failed),
         refused: node.send_failed,
-        received: node.traffic.received,
+        received: answered(node),
         asked_any: asked_any && node.traffic.sent > 0,
         reached: Some(node.reached),
         id_fits: node.external_address.map(|_| node.id_fits),
     };
     view.nodes.iter().filter(|node| !is_young || node.good_contacts >= super::checks::FEW_NODES).map(told).collect()
+}
+
+/// Answers to our own queries. What strangers ask says nothing of whether we are answered.
+fn answered(node: &NodeView) -> u64 {
+    let answers = node.own_queries.iter().filter(|named| matches!(named.name.as_str(), "response" | "error"));
+    answers.map(|named| named.count).sum()
 }
 
 /// Time after which a node that has joined nothing has a fault, in seconds.

@@ -26,7 +26,8 @@ const look = async ({ name, width, height, colorScheme }) => {
   page.on('request', (request) => seen.hosts.push(new URL(request.url()).host))
   await page.goto(order.page)
   await page.waitForFunction((until) => /well|bad|unsure/.test(document.querySelector('#verdict').className)
-    && document.querySelector('#verdict').textContent.includes(until), order.until, { timeout: 90000 })
+    && document.querySelector('#verdict').textContent.includes(until), order.until, { timeout: 60000 })
+    .catch(async () => { throw new Error(`the verdict is ${await page.textContent('#verdict')} (${await page.getAttribute('#verdict', 'class')})`) })
   const view = seen.views[name] = { verdict: await page.textContent('#verdict') }
   view.firstPaint = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0].startTime)
   view.findings = await page.textContent('#findings')
