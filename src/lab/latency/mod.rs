@@ -1,7 +1,7 @@
 //! How long does it take until the first peers are found, and until the lookup ends?
 //!
 //! One production node alone in a [crowd](crate::sim::crowd) looks up swarms of fifty peers that lie on the eight closest living
-//! nodes. It is young, or has lived there for a while; beside it the [textbook] client. The race is one network of the
+//! nodes. It is young, or has lived there for a while; beside it the textbook client. The race is one network of the
 //! size of the mainline as a node sees it, a third of which is dead.
 
 mod report;
