@@ -144,7 +144,7 @@ impl ReplyBudget {
         })
     }
 
-    /// Whether a question for the peers of `info_hash` is answered: so many are in a second, whoever asks.
+    /// Whether a question for the peers of `info_hash` is answered: each infohash has a rate, from all askers together.
     pub fn admit_key(&mut self, now: Instant, info_hash: &InfoHash) -> bool {
         let mark = self.hash.of(&info_hash.0.0);
         self.keys.of(now, mark).take(now, 1)

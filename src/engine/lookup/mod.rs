@@ -456,7 +456,7 @@ struct Head {
     fresh: Option<usize>,
     /// One of them is being asked.
     asked: bool,
-    /// The closest that has been silent for so long that it may be asked once more, and when the next has been.
+    /// The closest that may be asked once more, because it has been silent, and when the next one may be.
     due: Option<usize>,
     next_due: Option<Instant>,
     /// When the last of those that are awaited at the end was asked.

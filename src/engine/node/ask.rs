@@ -106,7 +106,7 @@ impl Node {
         self.joining.saved().iter().for_each(|contact| lookup.add(*contact, Origin::Own));
     }
 
-    /// 1.5 times the known round trip and 30 ms, or the time within which so many in a hundred answer (docs/LOOKUP.md).
+    /// 1.5 times the known round trip and 30 ms, or the time within which `percent` of all answers came (docs/LOOKUP.md).
     fn soft_timeout(&self, contact: &Contact, percent: u32) -> Duration {
         let known = self.table.rtt(contact).map(|rtt| rtt * 3 / 2 + Duration::from_millis(30));
         known.or_else(|| self.rtts.quantile(percent)).unwrap_or(UNKNOWN_SOFT_TIMEOUT)

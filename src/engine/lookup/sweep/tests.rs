@@ -200,7 +200,7 @@ fn a_cell_costs_and_keeps_what_it_may_whatever_is_named() {
         match probe {
             Probe::Find(cell) => {
                 finds[usize::from(cell)] += 1;
-                // In the first cell nobody seems to live; in the others crowds do.
+                // The first cell names no node; the others name many.
                 let named = if cell == 0 { 0 } else { 2 * MEMBERS_PER_CELL };
                 let named = neighbours(&sweep, cell.into(), named, &mut random);
                 sweep.found(cell, contact, named.into_iter());
