@@ -239,8 +239,12 @@ impl Bench {
 /// BEP 44, Mutable Items and CAS, by the letter.
 fn follows(old: &Item, new: &Item, cas: Option<i64>) -> Result<(), PutRefusal> {
     let (Item::Mutable(old), Item::Mutable(new)) = (old, new) else { return Ok(()) };
+    // What is stored already is no change that `cas` could forbid.
+    if new.seq == old.seq && new.value == old.value {
+        return Ok(());
+    }
     if cas.is_some_and(|cas| cas != old.seq) {
         return Err(PutRefusal::Cas);
     }
-    if new.seq < old.seq || (new.seq == old.seq && new.value != old.value) { Err(PutRefusal::OldSeq) } else { Ok(()) }
+    if new.seq > old.seq { Ok(()) } else { Err(PutRefusal::OldSeq) }
 }
