@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::outcome::Outcome;
 use super::plan::{Plan, Progress};
-use super::{announcer, churn, eclipse, failures, geometry, hops, latency, survey};
+use super::{announcer, churn, clusters, eclipse, failures, geometry, hops, latency, survey};
 
 /// The experiments, in the order of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,11 +26,13 @@ pub enum Experiment {
     Latency,
     /// Lookups that find while attackers sit beside the key.
     Eclipse,
+    /// Time until an object arrives where nodes gather by round-trip time.
+    Clusters,
 }
 
 impl Experiment {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Hops,
         Self::Failures,
         Self::Geometry,
@@ -39,6 +41,7 @@ impl Experiment {
         Self::Survey,
         Self::Latency,
         Self::Eclipse,
+        Self::Clusters,
     ];
 
     /// Its name in commands and files.
@@ -53,6 +56,7 @@ impl Experiment {
             Self::Survey => "survey",
             Self::Latency => "latency",
             Self::Eclipse => "eclipse",
+            Self::Clusters => "clusters",
         }
     }
 
@@ -68,6 +72,7 @@ impl Experiment {
             Self::Survey => "how many of all infohashes does a survey see, and at what cost?",
             Self::Latency => "how long does it take until the first peers are found, and until the end?",
             Self::Eclipse => "can nodes beside a key take it?",
+            Self::Clusters => "how much sooner does an object arrive where nodes gather by round-trip time?",
         }
     }
 
@@ -84,6 +89,7 @@ impl Experiment {
             Self::Survey => survey::jobs(plan).iter().map(survey::Job::seconds).collect(),
             Self::Latency => latency::jobs(plan).iter().map(latency::Job::seconds).collect(),
             Self::Eclipse => eclipse::jobs(plan).iter().map(eclipse::Job::seconds).collect(),
+            Self::Clusters => clusters::jobs(plan).iter().map(clusters::Job::seconds).collect(),
         }
     }
 
@@ -108,6 +114,7 @@ impl Experiment {
             Self::Survey => survey::run(plan, progress),
             Self::Latency => latency::run(plan, progress),
             Self::Eclipse => eclipse::run(plan, progress),
+            Self::Clusters => clusters::run(plan, progress),
         }
     }
 }
@@ -140,7 +147,7 @@ mod tests {
         let error = "foo".parse::<Experiment>().expect_err("no such experiment").to_string();
         assert_eq!(
             error,
-            "no experiment is called `foo`; there are hops, failures, geometry, churn, announcer, survey, latency, eclipse, and `all` of them"
+            "no experiment is called `foo`; there are hops, failures, geometry, churn, announcer, survey, latency, eclipse, clusters, and `all` of them"
         );
         let error = "foo".parse::<System>().expect_err("no such system").to_string();
         assert!(System::ALL.iter().all(|system| error.contains(system.name())), "{error}");

@@ -15,12 +15,14 @@
 //! | do lookups succeed while nodes come and go? | [`churn`] |
 //! | how long does a lookup take? | [`latency`] |
 //! | can a key be taken? | [`eclipse`] |
+//! | how much sooner does an object arrive where nodes gather by round-trip time? | [`clusters`] |
 //! | what does it cost to keep infohashes announced? | [`announcer`] |
 //! | how much does a survey of all infohashes see, and at what cost? | [`survey`] |
 #![forbid(unsafe_code)]
 
 pub mod announcer;
 pub mod churn;
+pub mod clusters;
 pub mod eclipse;
 pub mod experiment;
 pub mod failures;

@@ -10,6 +10,7 @@ use crate::engine::id::Id;
 pub mod bep5;
 pub mod can;
 pub mod chord;
+pub mod coral;
 pub mod kademlia;
 pub mod pastry;
 pub mod ring;
