@@ -164,6 +164,7 @@ impl Tally {
         let record = json!({
             "peer": report.peer.to_string(),
             "connects": report.connects,
+            "demands_encryption": report.demands_encryption,
             "speaks": report.speaks,
             "program": report.program,
             "metadata": has_name(report.metadata),
@@ -192,13 +193,14 @@ fn peer_text(report: &PeerReport) -> String {
     if !report.connects {
         return format!("peer       {}  {connects}", report.peer);
     }
+    let encrypted = mark(report.demands_encryption, ", demands encryption", "");
     let speaks = mark(report.speaks, ", speaks BitTorrent for this torrent", ", does not take part");
     let metadata = match report.metadata {
         Has::Given | Has::Offered => ", has the metadata",
         Has::No(_) => ", gives no metadata",
         Has::Unknown => "",
     };
-    format!("peer       {}  {connects}{speaks}{program}{metadata}", report.peer)
+    format!("peer       {}  {connects}{encrypted}{speaks}{program}{metadata}", report.peer)
 }
 
 const fn has_name(has: Has) -> &'static str {
@@ -219,6 +221,7 @@ const fn trouble_name(trouble: &Trouble) -> &'static str {
         Trouble::Unanswered => "unanswered",
         Trouble::Silent => "silent",
         Trouble::ClosedAtOnce => "closed-at-once",
+        Trouble::ClosedEncrypted => "closed-encrypted",
         Trouble::Closed => "closed",
         Trouble::Wire(_) => "wire",
     }

@@ -66,6 +66,8 @@ pub struct PeerReport {
     pub peer: SocketAddr,
     /// Whether a connection could be made.
     pub connects: bool,
+    /// Whether it takes only encrypted connections.
+    pub demands_encryption: bool,
     /// Whether it takes part in the swarm.
     pub speaks: bool,
     /// The program and version that it names.
@@ -113,7 +115,8 @@ impl Stored {
 impl PeerReport {
     const fn new(peer: SocketAddr) -> Self {
         let metadata = Has::Unknown;
-        Self { peer, connects: false, speaks: false, program: None, metadata, trouble: None }
+        let (connects, demands_encryption, speaks) = (false, false, false);
+        Self { peer, connects, demands_encryption, speaks, program: None, metadata, trouble: None }
     }
 
     /// Whether a new client could begin a download with this peer.
@@ -138,8 +141,13 @@ impl PeerReport {
                 self.peer.port()
             )),
             Trouble::ClosedAtOnce => Some(
-                "it closed the connection without a word: it takes only encrypted connections, does not have this torrent, \
-                 or is no BitTorrent client"
+                "it closed the connection without a word, and an encrypted one brought no more: it does not have this \
+                 torrent, or is no BitTorrent client"
+                    .to_owned(),
+            ),
+            Trouble::ClosedEncrypted => Some(
+                "it closed a plain connection without a word and an encrypted one in the middle: it does not have this \
+                 torrent, or has no room for another peer"
                     .to_owned(),
             ),
             Trouble::Silent => Some("it is connected and says nothing: overloaded, or no BitTorrent client".to_owned()),
@@ -166,6 +174,7 @@ impl PeerReport {
         match step {
             Step::Met => {}
             Step::Connected => self.connects = true,
+            Step::DemandsEncryption => self.demands_encryption = true,
             Step::Greeted(name) => (self.speaks, self.program) = (true, program(&name)),
             Step::Offers => self.metadata = Has::Offered,
             Step::Gave => self.metadata = Has::Given,
@@ -189,7 +198,7 @@ const fn meaning_of_nothing(nothing: Nothing) -> &'static str {
 fn meaning_of_wire(error: WireError) -> String {
     match error {
         WireError::OtherProtocol => {
-            "what answers there is no BitTorrent client, or takes only encrypted connections".to_owned()
+            "what answers there is no BitTorrent client".to_owned()
         }
         WireError::OtherTorrent => {
             "the client there does not have this torrent: the announce is old or wrong".to_owned()
@@ -299,7 +308,8 @@ mod tests {
         );
         for (trouble, word) in [
             (Trouble::Unanswered, "forward TCP port 6881"),
-            (Trouble::ClosedAtOnce, "encrypted"),
+            (Trouble::ClosedAtOnce, "no BitTorrent client"),
+            (Trouble::ClosedEncrypted, "an encrypted one in the middle"),
             (Trouble::Wire(WireError::OtherTorrent), "does not have this torrent"),
             (Trouble::Wire(WireError::OtherProtocol), "no BitTorrent client"),
             (Trouble::Silent, "says nothing"),
@@ -317,6 +327,8 @@ mod tests {
         let works = report(&steps);
         assert!(works.works() && works.meaning().is_none());
         assert_eq!(works.program.as_deref(), Some("qB4630"));
+        let encrypted = report(&[Step::Connected, Step::DemandsEncryption, Step::Greeted([0; 20]), Step::Offers]);
+        assert!(encrypted.works() && encrypted.demands_encryption && !works.demands_encryption);
         let closed_later = report(&[&steps[..], &[Step::Lost(Trouble::Closed)]].concat());
         assert!(closed_later.works() && closed_later.meaning().is_none());
     }

@@ -156,7 +156,7 @@ impl PeerCounts {
             Step::Greeted(_) => self.greeted += 1,
             Step::Offers => self.offered += 1,
             Step::Met => self.found += 1,
-            Step::Gave | Step::GivesNothing(_) | Step::Lost(_) | Step::Done => {}
+            Step::DemandsEncryption | Step::Gave | Step::GivesNothing(_) | Step::Lost(_) | Step::Done => {}
         }
     }
 }

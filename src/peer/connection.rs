@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 
+use super::encryption::{Encryption, Randomness};
 use super::extension::{self, Extensions, OUR_METADATA_ID};
 use super::handshake::{self, Handshake};
 use super::message::{EXTENDED, Front, push_extended, split};
@@ -38,6 +39,9 @@ pub enum WireError {
     /// The first bytes are no handshake of BEP 3: another protocol, or an encrypted connection.
     #[error("it does not speak the peer protocol unencrypted")]
     OtherProtocol,
+    /// What it answered to an encrypted handshake is none.
+    #[error("it answers an encrypted handshake with something else")]
+    NoEncryption,
     /// The connection is about another torrent.
     #[error("it answers for another torrent")]
     OtherTorrent,
@@ -59,6 +63,8 @@ pub enum WireError {
 #[derive(Debug)]
 pub struct Connection {
     info_hash: InfoHash,
+    /// What lies between us and the bytes of the connection, if it is encrypted.
+    encryption: Option<Encryption>,
     input: Vec<u8>,
     output: Vec<u8>,
     /// Bytes of a long message that are still to be skipped.
@@ -78,6 +84,7 @@ impl Connection {
         let output = Handshake { info_hash, peer_id: our_peer_id, extensions: true }.encode().to_vec();
         Self {
             info_hash,
+            encryption: None,
             input: Vec::new(),
             output,
             skip: 0,
@@ -88,9 +95,25 @@ impl Connection {
         }
     }
 
+    /// The same, encrypted (before anything was sent).
+    #[must_use]
+    pub fn encrypted(mut self, random: Randomness) -> Self {
+        self.encryption = Some(Encryption::new(self.info_hash, random, std::mem::take(&mut self.output)));
+        self
+    }
+
+    /// Whether it is.
+    #[must_use]
+    pub const fn is_encrypted(&self) -> bool {
+        self.encryption.is_some()
+    }
+
     /// What is to be sent now; empty when there is nothing.
     pub fn take_output(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.output)
+        let output = std::mem::take(&mut self.output);
+        let Some(encryption) = &mut self.encryption else { return output };
+        encryption.send(&output);
+        encryption.take_output()
     }
 
     /// The oldest thing that the client said and that was not taken yet.
@@ -115,6 +138,14 @@ impl Connection {
     /// Reads what the client sent, up to its next word that can be taken by [`next_said`](Self::next_said). What follows is
     /// read by calling this again, without further bytes.
     pub fn handle_bytes(&mut self, bytes: &[u8]) {
+        match self.encryption.as_mut().filter(|_| !self.closed).map(|encryption| encryption.receive(bytes)) {
+            None => self.read(bytes),
+            Some(Ok(plain)) => self.read(&plain),
+            Some(Err(_)) => self.fail(WireError::NoEncryption),
+        }
+    }
+
+    fn read(&mut self, bytes: &[u8]) {
         let skipped = self.skip.min(bytes.len());
         self.skip -= skipped;
         self.input.extend_from_slice(&bytes[skipped..]);

@@ -2,6 +2,7 @@
 //! (BEP 9), then the check against the infohash.
 
 use super::connection::{Connection, Said, WireError};
+use super::encryption::Randomness;
 use super::pieces::Pieces;
 use crate::engine::id::InfoHash;
 
@@ -34,6 +35,13 @@ impl MetadataRequest {
     #[must_use]
     pub fn new(info_hash: InfoHash, our_peer_id: [u8; 20]) -> Self {
         Self { info_hash, connection: Connection::new(info_hash, our_peer_id), pieces: None, outcome: None }
+    }
+
+    /// The same on an encrypted connection (before anything was sent).
+    #[must_use]
+    pub fn encrypted(mut self, random: Randomness) -> Self {
+        self.connection = self.connection.encrypted(random);
+        self
     }
 
     /// What is to be sent now; empty when there is nothing.

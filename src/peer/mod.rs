@@ -5,6 +5,7 @@
 //! | [`handshake`] | the first 68 bytes of a connection (BEP 3) |
 //! | [`message`] | how the bytes after them are cut into messages (BEP 3, BEP 10) |
 //! | [`extension`] | the handshake of extensions (BEP 10) |
+//! | [`encryption`] | encrypted connections (Message Stream Encryption) |
 //! | [`connection`] | one connection, as far as metadata goes: what a client says, told one by one |
 //! | [`pieces`] | an info dictionary that arrives in pieces (BEP 9) |
 //! | [`metadata`] | one client that is asked for the info dictionary of a torrent: all of the above together |
@@ -14,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod connection;
+pub mod encryption;
 pub mod extension;
 pub mod gathering;
 pub mod handshake;

@@ -9,6 +9,7 @@
 
 use crate::engine::id::InfoHash;
 use crate::peer::connection::WireError;
+use crate::peer::encryption::Randomness;
 use crate::peer::metadata::{MetadataRequest, Outcome};
 use crate::torrent::Info;
 
@@ -23,7 +24,7 @@ pub enum Verdict {
     Withheld,
     /// The client has no metadata yet: it came by a magnet link.
     NotYet,
-    /// No answer from which anything follows: no connection, encrypted connections only, no extensions.
+    /// No answer from which anything follows: no connection, no extensions.
     Unknown,
 }
 
@@ -49,6 +50,13 @@ impl Interview {
     #[must_use]
     pub fn new(info_hash: InfoHash, our_peer_id: [u8; 20], complete: bool) -> Self {
         Self { request: MetadataRequest::new(info_hash, our_peer_id), complete }
+    }
+
+    /// The same on an encrypted connection (before anything was sent).
+    #[must_use]
+    pub fn encrypted(mut self, random: Randomness) -> Self {
+        self.request = self.request.encrypted(random);
+        self
     }
 
     /// What is to be sent now; empty when there is nothing.

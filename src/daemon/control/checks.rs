@@ -44,6 +44,8 @@ pub(super) enum CheckEvent {
         peer: SocketAddr,
         /// Whether a connection could be made.
         connects: bool,
+        /// Whether it takes only encrypted connections.
+        demands_encryption: bool,
         /// Whether it takes part in the swarm.
         speaks: bool,
         /// The program that it names.
@@ -111,6 +113,7 @@ impl From<&Finding> for CheckEvent {
             Finding::Peer(report) => Self::Peer {
                 peer: report.peer,
                 connects: report.connects,
+                demands_encryption: report.demands_encryption,
                 speaks: report.speaks,
                 program: report.program.clone(),
                 metadata: match report.metadata {

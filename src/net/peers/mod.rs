@@ -5,6 +5,10 @@
 //! decided by [`peer::connection`](crate::peer::connection), whom to ask for what by
 //! [`peer::gathering`](crate::peer::gathering). No task is started: all of it runs inside the future that its caller waits
 //! for, and ends with it.
+//!
+//! A peer that closes the connection without a word is connected to once more, encrypted: some take nothing else
+//! (libtorrent, Transmission and aria2 where they are told so). Plain comes first, because nearly all take it and it has
+//! an answer in one round trip, without a key exchange.
 
 pub mod caution;
 
@@ -21,8 +25,10 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::entropy;
 use crate::engine::id::InfoHash;
 use crate::peer::connection::{Connection, Said, WireError};
+use crate::peer::encryption::Randomness;
 use crate::peer::gathering::{ClientNumber, Gathering, Received};
 
 pub use self::caution::connect;
@@ -79,6 +85,8 @@ pub enum Step {
     Met,
     /// A connection is there.
     Connected,
+    /// It closed the plain connection without a word, and has answered an encrypted one.
+    DemandsEncryption,
     /// It takes part in the swarm; its name (BEP 20).
     Greeted([u8; 20]),
     /// It offers the metadata.
@@ -115,8 +123,10 @@ pub enum Trouble {
     Unanswered,
     /// Connected, it said nothing for too long.
     Silent,
-    /// It closed the connection before it had said anything. Clients that only take encrypted connections do so.
+    /// It closed the connection before its handshake, and spoke on no encrypted one either.
     ClosedAtOnce,
+    /// It closed the plain connection at once, and the encrypted one in the middle of the handshake.
+    ClosedEncrypted,
     /// It closed the connection later.
     Closed,
     /// What it said cannot be used.
@@ -236,16 +246,33 @@ impl Call<'_> {
 
     async fn speak(&self) -> Result<(), Trouble> {
         caution::check(self.peer, self.visit.info_hash).map_err(Trouble::Avoided)?;
-        let connected = timeout(self.visit.limits.connect, connect(self.peer)).await;
-        let stream = connected.map_err(|_| Trouble::Unanswered)?.map_err(|error| Trouble::Unreachable(error.kind()))?;
+        let stream = self.connect().await?;
         self.tell(Step::Connected);
-        let mut talk = Talk {
-            connection: Connection::new(self.visit.info_hash, self.visit.our_peer_id),
-            stream,
-            greeted: false,
-            heard_at: Instant::now(),
-        };
-        self.converse(&mut talk).await
+        let connection = Connection::new(self.visit.info_hash, self.visit.our_peer_id);
+        let mut talk = Talk::new(connection, stream);
+        match self.converse(&mut talk).await {
+            Err(Trouble::ClosedAtOnce) if !talk.heard => self.speak_encrypted().await,
+            outcome => outcome,
+        }
+    }
+
+    /// Where nothing speaks for an encrypted client, what is known of the plain connection stands.
+    async fn speak_encrypted(&self) -> Result<(), Trouble> {
+        let seed = entropy::seed().map_err(|_| Trouble::ClosedAtOnce)?;
+        let stream = self.connect().await.map_err(|_| Trouble::ClosedAtOnce)?;
+        let connection = Connection::new(self.visit.info_hash, self.visit.our_peer_id);
+        let mut talk = Talk::new(connection.encrypted(Randomness::from_seed(seed)), stream);
+        let outcome = self.converse(&mut talk).await;
+        match outcome {
+            Err(Trouble::ClosedAtOnce) if talk.heard => Err(Trouble::ClosedEncrypted),
+            Err(Trouble::Silent | Trouble::Wire(WireError::NoEncryption)) if !talk.greeted => Err(Trouble::ClosedAtOnce),
+            outcome => outcome,
+        }
+    }
+
+    async fn connect(&self) -> Result<TcpStream, Trouble> {
+        let connected = timeout(self.visit.limits.connect, connect(self.peer)).await;
+        connected.map_err(|_| Trouble::Unanswered)?.map_err(|error| Trouble::Unreachable(error.kind()))
     }
 
     async fn converse(&self, talk: &mut Talk) -> Result<(), Trouble> {
@@ -269,6 +296,7 @@ impl Call<'_> {
                         0 => return Err(talk.closed()),
                         length => talk.connection.handle_bytes(&buffer[..length]),
                     }
+                    talk.heard = true;
                     talk.heard_at = Instant::now();
                     if self.hear(talk)? {
                         return Ok(());
@@ -299,6 +327,9 @@ impl Call<'_> {
             match said {
                 Said::Greeted(name) => {
                     talk.greeted = true;
+                    if talk.connection.is_encrypted() {
+                        self.tell(Step::DemandsEncryption);
+                    }
                     self.tell(Step::Greeted(name));
                 }
                 Said::Offers(size) => {
@@ -348,11 +379,17 @@ impl Call<'_> {
 struct Talk {
     connection: Connection,
     stream: TcpStream,
+    /// Whether any byte has come.
+    heard: bool,
     greeted: bool,
     heard_at: Instant,
 }
 
 impl Talk {
+    fn new(connection: Connection, stream: TcpStream) -> Self {
+        Self { connection, stream, heard: false, greeted: false, heard_at: Instant::now() }
+    }
+
     const fn closed(&self) -> Trouble {
         if self.greeted { Trouble::Closed } else { Trouble::ClosedAtOnce }
     }

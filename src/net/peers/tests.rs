@@ -1,13 +1,17 @@
 //! Clients of every manner on loopback, one honest one among them.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use futures_util::stream;
 use sha1::{Digest as _, Sha1};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::peer::encryption::responder::{self, Responder};
 use crate::peer::extension::OUR_METADATA_ID;
 use crate::peer::handshake::{self, Handshake};
 use crate::peer::message::{Front, push_extended, split};
@@ -35,9 +39,16 @@ enum Manner {
     SaysNothing,
     OffersAndSaysNothing,
     EndlessMessage,
+    /// It closes plain connections. Of encrypted ones it takes those by RC4, and those that are plain after the handshake ...
+    TakesEncrypted,
+    TakesEncryptedHandshakes,
+    /// ... or closes them in the middle, answers none, or answers something else.
+    ClosesEncrypted,
+    SaysNothingEncrypted,
+    GarbageEncrypted,
 }
 
-const ALL: [Manner; 18] = [
+const ALL: [Manner; 23] = [
     Manner::GivesOtherBytes,
     Manner::GivesOtherLength,
     Manner::GivesWhatWasNotAsked,
@@ -55,6 +66,11 @@ const ALL: [Manner; 18] = [
     Manner::SaysNothing,
     Manner::OffersAndSaysNothing,
     Manner::EndlessMessage,
+    Manner::ClosesEncrypted,
+    Manner::SaysNothingEncrypted,
+    Manner::GarbageEncrypted,
+    Manner::TakesEncryptedHandshakes,
+    Manner::TakesEncrypted,
     Manner::Gives,
 ];
 
@@ -66,16 +82,24 @@ fn hash(metadata: &[u8]) -> InfoHash {
     InfoHash::new(Sha1::digest(metadata).into())
 }
 
-/// Clients that live as long as this.
+impl Manner {
+    const fn gives(self) -> bool {
+        matches!(self, Self::Gives | Self::TakesEncrypted | Self::TakesEncryptedHandshakes)
+    }
+}
+
+/// Clients that live as long as this, and how many connections they had.
 #[derive(Default)]
-struct Clients(JoinSet<()>);
+struct Clients(JoinSet<()>, Arc<AtomicUsize>);
 
 impl Clients {
     async fn add(&mut self, manner: Manner, metadata: &Arc<Vec<u8>>) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (addr, metadata) = (listener.local_addr().unwrap(), Arc::clone(metadata));
+        let connections = Arc::clone(&self.1);
         self.0.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                connections.fetch_add(1, Relaxed);
                 // A connection that we close in the middle is no fault of the test.
                 let _ = behave(manner, &metadata, stream).await;
             }
@@ -84,9 +108,17 @@ impl Clients {
     }
 }
 
-async fn behave(manner: Manner, metadata: &[u8], mut stream: TcpStream) -> io::Result<()> {
+trait Socket: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Socket for T {}
+
+async fn behave(manner: Manner, metadata: &[u8], mut stream: impl Socket) -> io::Result<()> {
     let mut ours = [0; handshake::LEN];
     match manner {
+        Manner::TakesEncrypted
+        | Manner::TakesEncryptedHandshakes
+        | Manner::ClosesEncrypted
+        | Manner::SaysNothingEncrypted
+        | Manner::GarbageEncrypted => return behave_encrypted(manner, metadata, stream).await,
         Manner::ClosesAtOnce => return Ok(()),
         Manner::SaysNothing => return std::future::pending().await,
         Manner::Garbage => return stream.write_all(&[0x5a; 4000]).await,
@@ -113,6 +145,66 @@ async fn behave(manner: Manner, metadata: &[u8], mut stream: TcpStream) -> io::R
     give(manner, metadata, stream).await
 }
 
+/// A client that takes only encrypted connections.
+async fn behave_encrypted(manner: Manner, metadata: &[u8], mut stream: impl Socket) -> io::Result<()> {
+    let mut key = [0; 96];
+    stream.read_exact(&mut key[..20]).await?;
+    if key.starts_with(b"\x13BitTorrent protocol") {
+        return Ok(());
+    }
+    stream.read_exact(&mut key[20..]).await?;
+    match manner {
+        Manner::SaysNothingEncrypted => return std::future::pending().await,
+        Manner::GarbageEncrypted => return stream.write_all(&[0x5a; 4000]).await,
+        _ => {}
+    }
+    stream.write_all(&responder::public_key()).await?;
+    if manner == Manner::ClosesEncrypted {
+        return Ok(());
+    }
+    let cipher = if manner == Manner::TakesEncrypted { 2 } else { 1 };
+    let mut responder = Responder::new(hash(metadata).as_bytes(), &key);
+    let (mut input, mut buffer) = (Vec::new(), vec![0; 4096]);
+    let offer = loop {
+        let length = stream.read(&mut buffer).await?;
+        input.extend_from_slice(&buffer[..length]);
+        match responder.read_offer(&input) {
+            Some(offer) => break offer,
+            None if length == 0 => return Ok(()),
+            None => {}
+        }
+    };
+    stream.write_all(&responder.choose(cipher, 100)).await?;
+    let (near, mut far) = tokio::io::duplex(64 << 10);
+    far.write_all(&offer.first).await?;
+    let pump = pump(cipher, responder, stream, far);
+    let (spoken, pumped) = tokio::join!(behave_boxed(metadata, near), pump);
+    spoken.and(pumped)
+}
+
+/// An honest client. Boxed, because what leads here is called from there.
+fn behave_boxed(metadata: &[u8], stream: DuplexStream) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send + '_>> {
+    Box::pin(behave(Manner::Gives, metadata, stream))
+}
+
+/// Carries what is said between an encrypted connection and a plain one.
+async fn pump(cipher: u32, mut by: Responder, mut outer: impl Socket, mut inner: DuplexStream) -> io::Result<()> {
+    let (mut from_outer, mut from_inner) = (vec![0; 4096], vec![0; 4096]);
+    loop {
+        tokio::select! {
+            length = outer.read(&mut from_outer) => match length? {
+                0 => return Ok(()),
+                length if cipher == 1 => inner.write_all(&from_outer[..length]).await?,
+                length => inner.write_all(&by.theirs.apply(&from_outer[..length])).await?,
+            },
+            length = inner.read(&mut from_inner) => match length? {
+                0 => return Ok(()),
+                length => outer.write_all(&by.say(cipher, &from_inner[..length])).await?,
+            },
+        }
+    }
+}
+
 fn hello(manner: Manner, size: usize) -> String {
     let size = match manner {
         Manner::ClaimsTooMuch => usize::MAX >> 1,
@@ -127,7 +219,7 @@ fn hello(manner: Manner, size: usize) -> String {
 }
 
 /// Answers requests until the connection ends.
-async fn give(manner: Manner, metadata: &[u8], mut stream: TcpStream) -> io::Result<()> {
+async fn give(manner: Manner, metadata: &[u8], mut stream: impl Socket) -> io::Result<()> {
     let (mut input, mut buffer) = (Vec::new(), vec![0; 4096]);
     loop {
         let length = stream.read(&mut buffer).await?;
@@ -198,14 +290,15 @@ async fn each_manner_has_its_end() {
     let quick = Limits { silence: Duration::from_millis(200), ..limits() };
     for manner in ALL {
         let addr = clients.add(manner, &metadata).await;
-        let limits = if manner == Manner::Gives { limits() } else { quick };
+        let limits = if manner.gives() { limits() } else { quick };
+        let before = clients.1.load(Relaxed);
         let (whole, news) = visit(&[addr], &metadata, Goal::Everyone, limits).await;
-        assert_eq!(whole.is_some(), manner == Manner::Gives, "{manner:?}");
+        assert_eq!(whole.is_some(), manner.gives(), "{manner:?}");
         assert!(matches!(news[1].step, Step::Connected), "{manner:?}: {news:?}");
         assert!(matches!(news.last().unwrap().step, Step::Done));
         let last = &news[news.len() - 2].step;
         let fits = match manner {
-            Manner::Gives => matches!(last, Step::Gave),
+            Manner::Gives | Manner::TakesEncrypted | Manner::TakesEncryptedHandshakes => matches!(last, Step::Gave),
             Manner::GivesOtherBytes | Manner::ClaimsOtherSize => {
                 matches!(last, Step::Lost(Trouble::Wire(WireError::WrongMetadata)))
             }
@@ -221,13 +314,28 @@ async fn each_manner_has_its_end() {
             Manner::OtherProtocol | Manner::Garbage => {
                 matches!(last, Step::Lost(Trouble::Wire(WireError::OtherProtocol)))
             }
-            Manner::ClosesAtOnce => matches!(last, Step::Lost(Trouble::ClosedAtOnce)),
+            Manner::ClosesAtOnce | Manner::SaysNothingEncrypted | Manner::GarbageEncrypted => {
+                matches!(last, Step::Lost(Trouble::ClosedAtOnce))
+            }
+            Manner::ClosesEncrypted => matches!(last, Step::Lost(Trouble::ClosedEncrypted)),
             Manner::ClosesAfterGreeting => matches!(last, Step::Lost(Trouble::Closed)),
             Manner::SaysNothing | Manner::OffersAndSaysNothing | Manner::EndlessMessage => {
                 matches!(last, Step::Lost(Trouble::Silent))
             }
         };
         assert!(fits, "{manner:?}: {last:?}");
+        let demands = matches!(manner, Manner::TakesEncrypted | Manner::TakesEncryptedHandshakes);
+        assert_eq!(news.iter().any(|news| matches!(news.step, Step::DemandsEncryption)), demands, "{manner:?}");
+        let is_asked_twice = demands
+            || matches!(
+                manner,
+                Manner::ClosesAtOnce
+                    | Manner::ClosesEncrypted
+                    | Manner::SaysNothingEncrypted
+                    | Manner::GarbageEncrypted
+            );
+        assert_eq!(clients.1.load(Relaxed) - before, 1 + usize::from(is_asked_twice), "{manner:?}");
+        assert_eq!(news.iter().filter(|news| matches!(news.step, Step::Connected)).count(), 1, "{manner:?}");
     }
 }
 

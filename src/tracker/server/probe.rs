@@ -1,4 +1,6 @@
 //! Asks a client for its metadata over TCP. What is said is decided by [`Interview`].
+//!
+//! A client that closes the connection without a word is asked once more on an encrypted one: some take nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -10,7 +12,9 @@ use tokio::time::timeout;
 
 use crate::engine::id::InfoHash;
 use crate::engine::time::Instant;
+use crate::net::entropy;
 use crate::net::peers::caution::{self, connect};
+use crate::peer::encryption::Randomness;
 use crate::tracker::metadata::{Interview, Verdict};
 
 /// A client on this host or in its network answers in milliseconds; one that is busy with its disk in seconds.
@@ -73,8 +77,8 @@ pub(super) async fn ask(
     complete: bool,
     our_peer_id: [u8; 20],
 ) -> Result<Verdict, String> {
-    let mut interview = Interview::new(info_hash, our_peer_id, complete);
-    match timeout(PATIENCE, converse(&mut interview, peer)).await {
+    let fresh = || Interview::new(info_hash, our_peer_id, complete);
+    match timeout(PATIENCE, plain_or_encrypted(fresh, peer)).await {
         Ok(Ok(Verdict::Unknown)) => Err("no client of this torrent that gives metadata answers there".to_owned()),
         Ok(Ok(verdict)) => Ok(verdict),
         Ok(Err(error)) => Err(error.to_string()),
@@ -82,18 +86,34 @@ pub(super) async fn ask(
     }
 }
 
-async fn converse(interview: &mut Interview, peer: SocketAddr) -> io::Result<Verdict> {
+async fn plain_or_encrypted(fresh: impl Fn() -> Interview, peer: SocketAddr) -> io::Result<Verdict> {
+    if let Some(verdict) = converse(fresh(), peer).await? {
+        return Ok(verdict);
+    }
+    let random = Randomness::from_seed(entropy::seed()?);
+    Ok(converse(fresh().encrypted(random), peer).await?.unwrap_or(Verdict::Unknown))
+}
+
+/// What the client at `peer` says; `None` where it closes the connection without a word.
+async fn converse(mut interview: Interview, peer: SocketAddr) -> io::Result<Option<Verdict>> {
     let mut stream = connect(peer).await?;
     let mut buffer = vec![0; 32 << 10];
+    let mut heard = false;
     loop {
-        stream.write_all(&interview.take_output()).await?;
-        if let Some(verdict) = interview.verdict() {
-            return Ok(verdict);
+        // A client that has closed the connection refuses what is written too.
+        let output = interview.take_output();
+        let read = match stream.write_all(&output).await {
+            Ok(()) if interview.verdict().is_some() => return Ok(interview.verdict()),
+            Ok(()) => stream.read(&mut buffer).await,
+            Err(error) => Err(error),
+        };
+        match read {
+            Ok(0) | Err(_) if !heard => return Ok(None),
+            Ok(0) => return Ok(Some(Verdict::Unknown)),
+            Ok(length) => interview.handle_bytes(&buffer[..length]),
+            Err(error) => return Err(error),
         }
-        match stream.read(&mut buffer).await? {
-            0 => return Ok(Verdict::Unknown),
-            length => interview.handle_bytes(&buffer[..length]),
-        }
+        heard = true;
     }
 }
 
@@ -101,7 +121,46 @@ async fn converse(interview: &mut Interview, peer: SocketAddr) -> io::Result<Ver
 mod tests {
     use super::*;
 
+    use tokio::net::TcpListener;
+
+    use crate::peer::encryption::responder::{Responder, public_key};
+    use crate::peer::handshake::Handshake;
+    use crate::peer::message::push_extended;
+
     const HASH: InfoHash = InfoHash::new([0xab; 20]);
+
+    /// A client that gives no metadata, and takes only encrypted connections: two of them.
+    async fn encrypted_client(listener: TcpListener) -> io::Result<()> {
+        drop(listener.accept().await?);
+        let (mut stream, _) = listener.accept().await?;
+        let mut key = [0; 96];
+        stream.read_exact(&mut key).await?;
+        let mut responder = Responder::new(HASH.as_bytes(), &key);
+        let mut said = Handshake { info_hash: HASH, peer_id: [b'p'; 20], extensions: true }.encode().to_vec();
+        push_extended(&mut said, 0, b"d1:mdee");
+        let said = [public_key(), responder.choose(2, 9), responder.say(2, &said)].concat();
+        stream.write_all(&said).await?;
+        while stream.read(&mut key).await? > 0 {}
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_client_that_closes_without_a_word_is_asked_once_more_encrypted() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = listener.local_addr().unwrap();
+        let (said, served) = tokio::join!(ask(HASH, peer, false, [b'o'; 20]), encrypted_client(listener));
+        assert_eq!(said, Ok(Verdict::Withheld));
+        served.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = listener.local_addr().unwrap();
+        let closes = async {
+            drop(listener.accept().await);
+            drop(listener.accept().await);
+            tokio::time::timeout(Duration::from_millis(50), listener.accept()).await.is_err()
+        };
+        let (said, no_third) = tokio::join!(ask(HASH, peer, false, [b'o'; 20]), closes);
+        assert!(said.unwrap_err().contains("no client of this torrent") && no_third);
+    }
 
     /// The budget of a gateway at 192.168.1.2.
     fn fresh() -> Budget {
