@@ -50,7 +50,8 @@ pub fn peer(bytes: &[u8]) {
     }
     let found = matches!(request.outcome(), Some(Outcome::Metadata(found)) if info_hash.names(found));
     assert!(found || !matches!(request.outcome(), Some(Outcome::Metadata(_))));
-    let honest = grows != 1 && usize::from(misnamed) >= metadata.len().div_ceil(16 << 10) && (flipped == 0 || mask == 0);
+    let honest =
+        grows != 1 && usize::from(misnamed) >= metadata.len().div_ceil(16 << 10) && (flipped == 0 || mask == 0);
     let readable = matches!(cipher, 0..=2) && paddings.iter().all(|&length| cipher == 0 || length <= MOST_PADDING);
     assert!(found || !honest || !readable || metadata.is_empty(), "an honest client was not understood");
     assert!(sent <= longest, "{sent}");

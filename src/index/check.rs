@@ -197,9 +197,7 @@ const fn meaning_of_nothing(nothing: Nothing) -> &'static str {
 
 fn meaning_of_wire(error: WireError) -> String {
     match error {
-        WireError::OtherProtocol => {
-            "what answers there is no BitTorrent client".to_owned()
-        }
+        WireError::OtherProtocol => "what answers there is no BitTorrent client".to_owned(),
         WireError::OtherTorrent => {
             "the client there does not have this torrent: the announce is old or wrong".to_owned()
         }

@@ -15,6 +15,18 @@ from torrent import Torrent
 _LIVE_SECONDS = 15  # with an idle machine it takes less than 3; tests run side by side on a busy one
 
 
+class EncryptedRasterbar(Rasterbar):
+    demands_encryption = True
+
+
+class EncryptedAria2(Aria2):
+    demands_encryption = True
+
+
+class EncryptedTransmission(Transmission):
+    demands_encryption = True
+
+
 class Info(InteropCase):
     def test_libtorrent(self) -> None:
         self.check(Rasterbar)
@@ -25,7 +37,20 @@ class Info(InteropCase):
     def test_transmission(self) -> None:
         self.check(Transmission)
 
-    def check(self, kind: type[Client]) -> None:
+    def test_libtorrent_that_demands_encryption(self) -> None:
+        """`check` says so, and goes on."""
+        network = self.check(EncryptedRasterbar)
+        records = check(network, network.torrent.info_hash)
+        self.assertEqual([record["demands_encryption"] for record in records if record["step"] == "peer"], [True])
+        self.assertEqual((records[-1]["step"], records[-1]["works"]), ("verdict", True))
+
+    def test_aria2_that_demands_encryption(self) -> None:
+        self.check(EncryptedAria2)
+
+    def test_transmission_that_demands_encryption(self) -> None:
+        self.check(EncryptedTransmission)
+
+    def check(self, kind: type[Client]) -> Network:
         network = self.network(kind)
         seed = network.client(kind)
         seed.seed(network.torrent)
@@ -37,6 +62,7 @@ class Info(InteropCase):
         self.assertEqual([file["size"] for file in record["files"]], [len(network.torrent.content)])
         self.assertEqual(out.read_bytes(), network.torrent.metainfo, "the magnet has become the torrent")
         self.assertLess(record["seconds"], _LIVE_SECONDS)
+        return network
 
     def test_v2_and_hybrid(self) -> None:
         """Metadata is known by SHA-256 (v2) or by both hashes (hybrid), and libtorrent takes the file of a hybrid one."""

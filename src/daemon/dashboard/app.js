@@ -330,8 +330,8 @@ let checking = null;
 const STEPS = {
   stored: ({ peers, holders, closest, answered }) =>
     `In the DHT: ${counted(peers, 'peer')}, at ${holders} of the ${closest} closest nodes (${numbers.format(answered)} answered)`,
-  peer: ({ peer, connects, speaks, program, metadata }) =>
-    `${peer}: ${!connects ? 'no connection' : `connects, ${speaks ? `speaks BitTorrent for this torrent${program ? ` (${program})` : ''}` : 'does not take part'}${
+  peer: ({ peer, connects, demands_encryption, speaks, program, metadata }) =>
+    `${peer}: ${!connects ? 'no connection' : `connects, ${demands_encryption ? 'demands encryption, ' : ''}${speaks ? `speaks BitTorrent for this torrent${program ? ` (${program})` : ''}` : 'does not take part'}${
       { given: ', has the metadata', offered: ', has the metadata', none: ', gives no metadata' }[metadata] ?? ''}`}`,
   metadata: ({ name, size_bytes, files, private: isPrivate }) =>
     `Metadata: ${name ?? '(no name)'}, ${bytes(size_bytes)} in ${counted(files, 'file')}${isPrivate ? '; private: it should not be in the DHT' : ''}`,

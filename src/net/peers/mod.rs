@@ -265,7 +265,9 @@ impl Call<'_> {
         let outcome = self.converse(&mut talk).await;
         match outcome {
             Err(Trouble::ClosedAtOnce) if talk.heard => Err(Trouble::ClosedEncrypted),
-            Err(Trouble::Silent | Trouble::Wire(WireError::NoEncryption)) if !talk.greeted => Err(Trouble::ClosedAtOnce),
+            Err(Trouble::Silent | Trouble::Wire(WireError::NoEncryption)) if !talk.greeted => {
+                Err(Trouble::ClosedAtOnce)
+            }
             outcome => outcome,
         }
     }

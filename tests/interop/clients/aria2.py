@@ -32,6 +32,7 @@ class Aria2(Client):
             f"--dht-listen-port={port}",
             "--bt-enable-lpd=false",
             "--enable-peer-exchange=false",
+            f"--bt-require-crypto={str(self.demands_encryption).lower()}",
             *self._dht(),
             *work,
         ])

@@ -20,6 +20,7 @@ class Client(abc.ABC):
     program: ClassVar[str | None] = None
     ground: ClassVar[Ground] = Ground.LOOPBACK
     nodes_needed: ClassVar[int] = 1
+    demands_encryption: ClassVar[bool] = False  # takes no plain connection, and makes none
     announce_seconds: ClassVar[float] = 60  # bounds, several times what was seen: a busy machine is no failure
     download_seconds: ClassVar[float] = 120
 

@@ -33,6 +33,7 @@ class Rasterbar(Client):
             "listen": str(self.endpoint),
             "bootstrap": ",".join(map(str, self.nodes)),
             "folder": str(self.content_folder),
+            "demands_encryption": self.demands_encryption,
             **source,
         }
         self.lab.start(self.label, [sys.executable, "-u", str(_SESSION), json.dumps(order)])

@@ -1,6 +1,7 @@
 """A libtorrent session in a process of its own: one torrent, every alert on standard output.
 
-The only argument is a JSON object: `listen`, `bootstrap` (empty: no DHT), `folder`, and `metainfo` (a file) or `magnet`.
+The only argument is a JSON object: `listen`, `bootstrap` (empty: no DHT), `folder`, `demands_encryption`,
+and `metainfo` (a file) or `magnet`.
 """
 
 from __future__ import annotations
@@ -34,8 +35,14 @@ def settings(order: dict) -> dict:
         "enable_natpmp": False,
         "enable_incoming_utp": False,
         "enable_outgoing_utp": False,
-        "out_enc_policy": 2,  # plain handshakes, which the test's listener can read
+        **encryption(order["demands_encryption"]),
     }
+
+
+def encryption(demanded: bool) -> dict:
+    if demanded:
+        return {"in_enc_policy": 0, "out_enc_policy": 0, "allowed_enc_level": 2}  # forced; RC4 alone
+    return {"out_enc_policy": 2}  # plain handshakes, which the test's listener can read
 
 
 def torrent(order: dict) -> lt.add_torrent_params:

@@ -55,7 +55,7 @@ class Transmission(Client):
             "bind-address-ipv6": "::1",
             "dht-enabled": bool(self.nodes),
             "download-dir": str(self.content_folder),
-            "encryption": 0,
+            "encryption": 2 if self.demands_encryption else 0,  # required, or tolerated
             "lpd-enabled": False,
             "peer-port": self.endpoint.port,
             "peer-port-random-on-start": False,
