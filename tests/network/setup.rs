@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use trackerless::engine::contact::Family;
 use trackerless::engine::id::Id;
+use trackerless::engine::node::Config;
 use trackerless::sim::invariant::{DatagramsFit, OnlySendableDestinations};
 use trackerless::sim::link::plane::Plane;
 use trackerless::sim::random::Dice;
@@ -20,6 +21,13 @@ pub const LARGEST: usize = 1024;
 /// A link with the Internet's delays and nothing else.
 pub fn calm() -> Link {
     Link::new(1).with(Plane::new(1))
+}
+
+/// As `run --lan` has it, but for the passive cache: what a node once heard shall not hide what its table lacks.
+pub fn private() -> Terms {
+    let lab = Terms::lab(0);
+    let config = Config { private_network: true, ..lab.config };
+    Terms { config, joins_per_second: 100.0, ..lab }
 }
 
 /// A network of `n` nodes that joined over this link and had two minutes to settle, watched by all invariants.

@@ -9,7 +9,7 @@ use trackerless::sim::random::Dice;
 use trackerless::sim::task::Task;
 use trackerless::sim::{HostId, Link, Network, Resident, Terms};
 
-use crate::setup::{calm, table};
+use crate::setup::{calm, private, table};
 
 /// How they come to know each other.
 #[derive(Clone, Copy)]
@@ -18,13 +18,6 @@ enum Entrance {
     Member,
     /// All within moments through a router, which names any node.
     Router,
-}
-
-/// As `run --lan` has it, but for the passive cache: what a node once heard shall not hide what its table lacks.
-fn private() -> Terms {
-    let lab = Terms::lab(0);
-    let config = trackerless::engine::node::Config { private_network: true, ..lab.config };
-    Terms { config, joins_per_second: 100.0, ..lab }
 }
 
 fn mainline() -> Terms {

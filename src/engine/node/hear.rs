@@ -132,7 +132,8 @@ impl Node {
                 self.cache.answered(now, contact, rtt);
             }
             Outcome::IdChanged(old) => self.note_id_change(now, &Contact { id: old, ..contact }, contact, rtt),
-            Outcome::Refused(EntryRefusal::OwnOrZeroId | EntryRefusal::IdTaken) => {}
+            Outcome::Contested(old) => self.check_contested(now, old),
+            Outcome::Refused(EntryRefusal::OwnOrZeroId) => {}
             Outcome::Refused(_) => self.stats.entries_refused += 1,
         }
     }

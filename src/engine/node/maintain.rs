@@ -309,6 +309,14 @@ impl Node {
         }
     }
 
+    /// Another address answers with the id of this contact: asks at once whether it is still where it was.
+    pub(super) fn check_contested(&mut self, now: Instant, contact: Contact) {
+        let recheck = if self.rules.limited { RECHECK_AFTER } else { Duration::ZERO };
+        if self.table.take_check(now, &contact, recheck) {
+            self.check(now, contact);
+        }
+    }
+
     /// Asks whether a contact lives. Any answer says so: one that names others gives lookups a head start besides.
     pub(super) fn check(&mut self, now: Instant, contact: Contact) {
         let target = self.rules.asks_for_contacts.then(|| self.random.wire_id());

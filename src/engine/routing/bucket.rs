@@ -1,7 +1,7 @@
 //! A bucket: contacts that share a prefix of one length with our own id, and a short reserve behind them.
 //!
-//! Invariants: at most `capacity` entries and [`RESERVE`] in reserve; ids are unique within the bucket; heads are sorted,
-//! each beside the index of its entry; each entry has its place at its own index.
+//! Invariants: at most `capacity` entries and [`RESERVE`] in reserve; ids are unique among the entries, and in reserve; heads are
+//! sorted, each beside the index of its entry; each entry has its place at its own index.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::{ControlFlow, Range};
@@ -246,6 +246,12 @@ impl Bucket {
         self.entries.iter_mut().min_by_key(|entry| entry.check_due(age, recheck))
     }
 
+    /// Whether `contact` is here and was last checked `recheck` ago or more; marks it as checked then.
+    pub(super) fn take_check(&mut self, now: Instant, contact: &Contact, recheck: Duration) -> bool {
+        let due = self.get_mut(contact).filter(|entry| entry.checked + recheck <= now);
+        due.map(|entry| entry.checked = now).is_some()
+    }
+
     fn look_for_dead(&mut self) {
         self.has_dead = self.entries.iter().any(Entry::is_dead);
     }
@@ -284,6 +290,11 @@ impl Bucket {
     pub(super) fn take_from_reserve(&mut self) -> Option<Entry> {
         let best = (0..self.reserve.len()).min_by_key(|&index| self.reserve[index].rtt())?;
         Some(self.reserve.remove(best))
+    }
+
+    /// Who has answered with the id of this contact at another address.
+    pub(super) fn moved_to(&self, contact: &Contact) -> Option<Entry> {
+        self.reserve.iter().find(|entry| entry.contact.id == contact.id && entry.contact.addr != contact.addr).copied()
     }
 
     pub(super) const fn has_reserve(&self) -> bool {

@@ -42,6 +42,9 @@ pub enum Outcome {
     Reserved,
     /// This endpoint used to have another id; that entry is gone, and the new id is not believed yet.
     IdChanged(Id),
+    /// Its id is in the table at this other address, which is to be asked whether it still answers. If not, the node has
+    /// moved: the new address, in reserve until then, takes the place of the old one.
+    Contested(Contact),
     /// It may not enter.
     Refused(EntryRefusal),
 }
@@ -51,8 +54,6 @@ pub enum Outcome {
 pub enum EntryRefusal {
     /// It claims our own id, or no id at all.
     OwnOrZeroId,
-    /// The id is in the table at another address that still answers.
-    IdTaken,
     /// Another contact at this IPv4 address, or of this /64, is in the table.
     AddressTaken,
     /// Another contact of this owner (a /24 or /48) is in the bucket.
@@ -99,7 +100,11 @@ impl Table {
                 return Outcome::Refreshed;
             }
             if !entry.is_dead() {
-                return self.drop_old_id(now, &contact).unwrap_or(Outcome::Refused(EntryRefusal::IdTaken));
+                let old = entry.contact;
+                return self.drop_old_id(now, &contact).unwrap_or_else(|| {
+                    self.buckets[index].keep_in_reserve(Entry::new(now, contact, rtt));
+                    Outcome::Contested(old)
+                });
             }
             self.take_out(index, &contact.id);
         }
@@ -131,8 +136,23 @@ impl Table {
         let index = self.own.common_prefix_len(&contact.id);
         let bucket = self.buckets.get_mut(index)?;
         let entry = bucket.note_failure(now, contact)?;
+        if let Some(moved) = bucket.moved_to(contact) {
+            // In a private network nobody takes the id of another.
+            return (entry.is_dead() || !self.rules.diverse).then(|| self.move_entry(now, index, moved));
+        }
         let gone = entry.is_dead() && (bucket.has_reserve() || entry.failures() >= FAILURES_TO_BE_FORGOTTEN);
         gone.then(|| self.remove(now, &contact.id)).flatten().map(|entry| entry.contact.id)
+    }
+
+    /// A node has moved: the entry of its old address makes room for that of the new one.
+    fn move_entry(&mut self, now: Instant, index: usize, mut moved: Entry) -> Id {
+        let id = moved.contact.id;
+        self.take_out(index, &id);
+        if self.refusal(index, &moved.contact).is_none() {
+            moved.added = now;
+            self.put_in(index, moved);
+        }
+        id
     }
 
     /// Takes `id` out of the table and moves the best of the reserve into its place.
@@ -229,6 +249,12 @@ impl Table {
         let due = self.buckets.iter_mut().filter(|bucket| bucket.may_be_due(until, age));
         let first = due.filter_map(|bucket| bucket.first_due(age, recheck));
         first.map(|entry| entry.check_due(age, recheck)).min().filter(|due| *due <= until)
+    }
+
+    /// Whether `contact` is in the table and was last checked `recheck` ago or more; marks it as checked then.
+    pub fn take_check(&mut self, now: Instant, contact: &Contact, recheck: Duration) -> bool {
+        let index = self.own.common_prefix_len(&contact.id);
+        self.buckets.get_mut(index).is_some_and(|bucket| bucket.take_check(now, contact, recheck))
     }
 
     /// How many buckets there are: one more than the longest prefix that any contact shares with us.

@@ -237,7 +237,10 @@ fn a_changed_id_is_evicted_and_not_believed() {
 fn an_id_cannot_be_taken_over_from_another_address() {
     let mut table = full_bucket(MS * 100);
     let thief = Contact { addr: ([99, 1, 1, 1], 1).into(), ..nth(3, 4) };
-    assert_eq!(table.answered(Instant::ZERO, thief, MS), Outcome::Refused(EntryRefusal::IdTaken));
+    assert_eq!(table.answered(Instant::ZERO, thief, MS), Outcome::Contested(nth(3, 4)));
+    // The one that is there answers.
+    assert_eq!(table.answered(Instant::ZERO, nth(3, 4), MS), Outcome::Refreshed);
+    assert!(table.contains(&nth(3, 4)) && !table.contains(&thief));
     let own_id = Contact { id: own(), ..thief };
     assert_eq!(table.answered(Instant::ZERO, own_id, MS), Outcome::Refused(EntryRefusal::OwnOrZeroId));
 }
@@ -277,8 +280,34 @@ fn an_endpoint_that_answers_with_an_id_of_another_loses_its_own() {
         let claim = Contact { addr: liar.addr, ..honest };
         assert_eq!(table.answered(Instant::ZERO, claim, MS), Outcome::IdChanged(liar.id));
         assert!(table.entries().map(|entry| entry.contact).eq([honest]));
-        assert_eq!(table.answered(Instant::ZERO, claim, MS), Outcome::Refused(EntryRefusal::IdTaken));
+        assert_eq!(table.answered(Instant::ZERO, claim, MS), Outcome::Contested(honest));
     }
+}
+
+#[test]
+fn a_node_that_moved_takes_the_place_of_its_old_address_once_that_is_dead() {
+    for (rules, failures) in [(&Rules::MAINLINE, 3), (&Rules::PRIVATE, 1)] {
+        let mut table = Table::new(own(), rules, false);
+        let (before, reserve) = (nth(3, 4), nth(9, 4));
+        let after = Contact { addr: ([99, 1, 1, 1], 1).into(), ..before };
+        (0..8).for_each(|index| assert_eq!(table.answered(Instant::ZERO, nth(index, 4), MS), Outcome::Added));
+        assert_eq!(table.answered(Instant::ZERO, reserve, MS / 2), Outcome::Reserved);
+        assert_eq!(table.answered(Instant::ZERO, after, MS), Outcome::Contested(before));
+        for failure in 0..failures {
+            assert!(table.contains(&before), "after {failure} failures");
+            table.failed(Instant::from_secs(61 * failure), &before);
+        }
+        assert!(table.contains(&after) && !table.contains(&before) && !table.contains(&reserve));
+    }
+}
+
+#[test]
+fn a_check_out_of_turn_is_one_in_a_while() {
+    let mut table = full_bucket(MS * 100);
+    let (minute, at) = (Duration::from_mins(1), Instant::from_secs);
+    let checks = [59, 60, 61, 119, 120].map(|secs| table.take_check(at(secs), &nth(3, 4), minute));
+    assert_eq!(checks, [false, true, false, false, true]);
+    assert!(!table.take_check(at(500), &Contact { addr: ([99, 1, 1, 1], 1).into(), ..nth(3, 4) }, minute));
 }
 
 #[test]
