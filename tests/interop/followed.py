@@ -87,6 +87,7 @@ class Qbittorrent(Followed):
     name = "qbittorrent"
     cure = "apt-get install qbittorrent-nox"
     programs = ("qbittorrent-nox",)
+    domains: ClassVar[str] = "*"  # names by which its Web UI may be called
 
     def start(self) -> None:
         config = self.folder / "qBittorrent" / "config"
@@ -95,7 +96,8 @@ class Qbittorrent(Followed):
         key = hashlib.pbkdf2_hmac("sha512", PASSWORD.encode(), salt, 100_000)
         secret = ":".join(base64.b64encode(part).decode() for part in (salt, key))
         (config / "qBittorrent.conf").write_text(_QBITTORRENT.format(
-            host=self.peer.host, port=self.peer.port, web=self.interface.port, secret=secret, content=self.content
+            host=self.peer.host, port=self.peer.port, web=self.interface.port, secret=secret, content=self.content,
+            domains=self.domains
         ))
         self._run()
 
@@ -338,6 +340,7 @@ WebUI\Address=*
 WebUI\LocalHostAuth=true
 WebUI\Password_PBKDF2="@ByteArray({secret})"
 WebUI\Port={web}
+WebUI\ServerDomains={domains}
 WebUI\UseUPnP=false
 WebUI\Username=admin
 """

@@ -15,6 +15,12 @@ from process import Process
 _FOUND_SECONDS = 90
 
 
+class NamedQbittorrent(Qbittorrent):
+    """Its Web UI is called by one name, or by its address."""
+
+    domains = "torrents.example"
+
+
 class Follow(InteropCase):
     def test_qbittorrent(self) -> None:
         self.check(Qbittorrent)
@@ -58,6 +64,12 @@ class Follow(InteropCase):
         told = log.split("\n", maxsplit=1)[1]  # the first line is the command line
         self.assertEqual(told.count("cannot be followed"), 1, told)
         self.assertNotIn("hunter2", told)
+
+    def test_wrong_name(self) -> None:
+        """A Web UI that does not accept the name in the address says nothing of passwords, and neither do we."""
+        network, client, _, _ = self.prepared(NamedQbittorrent)
+        url = client.address().replace(f"@{client.interface.host}:", "@localhost:")
+        self.follow(network, client, url).wait_for_line("does not accept the name.*Server domains", _FOUND_SECONDS)
 
     def check(self, kind: type[Followed]) -> None:
         network, client, public, private = self.prepared(kind)

@@ -15,6 +15,9 @@ pub enum Trouble {
     /// User or password are wrong.
     #[error("it refuses the user or the password")]
     Refused,
+    /// It does not accept the name by which the address calls it.
+    #[error("it does not accept the name in the address (HTTP status 401)")]
+    OtherName,
     /// It lets this host in no more, or not at all.
     #[error("it refuses this host: {0}")]
     Barred(&'static str),
@@ -43,6 +46,10 @@ impl Trouble {
             Self::Refused => {
                 format!("correct {}; {name} is not asked again before that, or at a slow pace", place(password))
             }
+            Self::OtherName => format!(
+                "call {name} by the IP address of its Web UI, or add the name to its Server domains (Options, Web UI); a \
+                 reverse proxy before it may want a login of its own"
+            ),
             Self::Barred(_) if kind == Kind::Transmission => {
                 "add this host to rpc-whitelist in Transmission's settings.json".to_owned()
             }
