@@ -20,13 +20,16 @@ use crate::announcer::store::MemoryStore;
 use crate::announcer::view::{Announcement, State};
 use crate::announcer::{Announcer, News, Settings};
 use crate::daemon::config::Config;
+use crate::daemon::control::announcements::{AnnouncementRecord, HeldEvent, HoldRequest};
+use crate::daemon::control::client::{Client, ClientError};
 use crate::engine::id::InfoHash;
 use crate::engine::node::Summary;
 use crate::engine::time::Instant;
 
-/// Time between two announces of a torrent through the running node. Nodes forget a peer after 30 to 45 minutes; twice as often
-/// survives the loss of one announce.
-const AGAIN_AFTER: Duration = Duration::from_secs(15 * 60);
+/// Time until a running node that has ended is looked for again.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// Infohashes that a request names: a body has 64 KiB at the most.
+const HELD_AT_ONCE: usize = 1000;
 
 pub(super) fn run(args: AnnounceArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
     let selection = session::targets(&args.swarms)?;
@@ -63,17 +66,61 @@ impl Plan {
     /// Announces everything until it is stopped: through the running node again and again, or else as an announcer does.
     async fn keep(&self, base: &Base) -> Result<Exit, Failure> {
         let progress = Progress::new("joining the DHT");
-        let network = match Network::open_whenever(base, self.patience, &progress).await? {
-            Network::Own(session) => return self.keep_alone(base, &session, progress).await,
-            network => network,
-        };
-        let (renewals, _teller) = network.renewals();
-        drop(progress);
-        let first = self.selection.targets[0].torrent.infohashes[0];
-        keep::again_and_again(AGAIN_AFTER, *first, renewals, async || {
-            self.round(base, &network, Progress::new("announcing")).await
-        })
-        .await
+        match Network::open_whenever(base, self.patience, &progress).await? {
+            Network::Own(session) => self.keep_alone(base, &session, progress).await,
+            Network::Running(running) => {
+                drop(progress);
+                self.keep_through(running.client()).await
+            }
+        }
+    }
+
+    /// Has the running node keep everything announced as long as this command runs, and says what it tells. A node that ends
+    /// is waited for.
+    async fn keep_through(&self, client: &Client) -> Result<Exit, Failure> {
+        let mut is_told = false;
+        loop {
+            match self.hold(client).await {
+                Err(Failure::Told { exit: Exit::NoNetwork, .. }) if is_told => {}
+                Err(failure @ Failure::Told { exit: Exit::NoNetwork, .. }) => {
+                    is_told = true;
+                    let _ = failure.report();
+                }
+                Err(failure) => return Err(failure),
+                Ok(()) => is_told = false,
+            }
+            tokio::time::sleep(AGAIN_AFTER).await;
+        }
+    }
+
+    /// Holds everything until the node ends.
+    async fn hold(&self, client: &Client) -> Result<(), Failure> {
+        let targets = self.targets();
+        let infohashes: Vec<String> = targets.keys().map(InfoHash::to_string).collect();
+        let mut parts = Vec::new();
+        for part in infohashes.chunks(HELD_AT_ONCE) {
+            let request = HoldRequest { infohashes: part.to_vec(), port: self.port, seed: self.seed };
+            parts.push(Box::pin(client.hold(&request).await?.into_stream()));
+        }
+        let mut events = stream::select_all(parts);
+        while let Some(event) = events.next().await {
+            let record = match event {
+                Ok(HeldEvent::Announcement(record)) => record,
+                Ok(HeldEvent::Held { .. }) => continue,
+                Err(ClientError::Gone(_)) => break,
+                Err(error) => return Err(error.into()),
+            };
+            if let Some((infohash, target)) = record.infohash.parse().ok().and_then(|key| targets.get_key_value(&key)) {
+                let report = Kept::new(*infohash, &record, target, self.port);
+                self.output.result(report.text(), &report)?;
+            }
+        }
+        let cure = "it is waited for: start it again, or stop this command";
+        Err(Failure::no_network("the running node has ended", cure))
+    }
+
+    fn targets(&self) -> BTreeMap<InfoHash, &Target> {
+        self.swarms().map(|(target, infohash)| (infohash, target)).collect()
     }
 
     /// Keeps everything announced until it is stopped, and says each time that it was looked for what came of it.
@@ -81,7 +128,7 @@ impl Plan {
         progress.say("joining the DHT once more, as the node that looks for what is announced");
         let witness = Session::open_beside(config, self.patience).await?;
         drop(progress);
-        let targets: BTreeMap<InfoHash, &Target> = self.swarms().map(|(target, infohash)| (infohash, target)).collect();
+        let targets = self.targets();
         let settings = Settings {
             port: Some(self.port),
             max: targets.len(),
@@ -108,7 +155,8 @@ impl Plan {
             };
             let known = announcer.announcement(infohash).filter(|known| is_worth_telling(known, announcer.now()));
             if let (Some(known), Some(target)) = (known, targets.get(&infohash)) {
-                let report = Kept::new(&known, target, self.port);
+                let record = AnnouncementRecord::new(&known, announcer.now());
+                let report = Kept::new(infohash, &record, target, self.port);
                 self.output.result(report.text(), &report)?;
             }
         }
@@ -224,15 +272,15 @@ struct Kept {
 }
 
 impl Kept {
-    fn new(known: &Announcement, target: &Target, port: u16) -> Self {
+    fn new(infohash: InfoHash, known: &AnnouncementRecord, target: &Target, port: u16) -> Self {
         Self {
-            subject: Subject::new(target, known.info_hash),
+            subject: Subject::new(target, infohash),
             port,
             stored_at: known.stored_at,
-            visible: known.seen_as.is_some(),
-            visible_as: known.seen_as,
-            seeds: known.swarm.map(|(seeds, _)| seeds),
-            peers: known.swarm.map(|(_, peers)| peers),
+            visible: known.visible_as.is_some(),
+            visible_as: known.visible_as,
+            seeds: known.seeds,
+            peers: known.peers,
         }
     }
 

@@ -275,6 +275,11 @@ impl Running {
         Self { client, failed: RefCell::new(None) }
     }
 
+    /// How it is asked.
+    pub(super) const fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Waits until it has joined, for `patience` at most.
     async fn joined(self, patience: Duration) -> Result<Self, Failure> {
         let until = Instant::now() + patience;

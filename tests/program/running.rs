@@ -1,5 +1,10 @@
 //! Commands that use the node which runs with their data folder: no second node, and the same results.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::daemon::Daemon;
@@ -128,4 +133,61 @@ fn without_a_node_that_runs_and_with_flags_of_a_node_a_command_has_its_own() {
     assert_eq!(ended.stdout, "127.0.0.1:5000\n");
     let status = home.run(&["status", "--json", "--data-dir", "node-1"]);
     assert!(!status.stderr.contains(SAID), "{}", status.stderr);
+}
+
+/// The lines of a pipe, so that waiting for one can have an end.
+fn lines(pipe: impl std::io::Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        BufReader::new(pipe).lines().map_while(Result::ok).take_while(|line| sender.send(line.clone()).is_ok()).count()
+    });
+    receiver
+}
+
+fn wait_for(lines: &Receiver<String>, part: &str) -> String {
+    loop {
+        let line =
+            lines.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_| panic!("nothing is said of {part:?}"));
+        if line.contains(part) {
+            return line;
+        }
+    }
+}
+
+/// `announce --keep` through the node in the folder `node-1`; its results and what it says besides.
+fn keep(home: &Home) -> (Child, Receiver<String>, Receiver<String>) {
+    let args = ["announce", INFOHASH, "--port", "5000", "--seed", "--keep", "--json", "--data-dir", "node-1"];
+    let mut child = home.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (results, said) = (lines(child.stdout.take().unwrap()), lines(child.stderr.take().unwrap()));
+    (child, results, said)
+}
+
+/// Whether the node in the folder `node-1` keeps the infohash announced.
+fn is_kept_announced(home: &Home) -> bool {
+    home.run(&["watch", "list", "--json", "--data-dir", "node-1"]).stdout.contains(INFOHASH)
+}
+
+#[test]
+fn what_is_kept_announced_is_the_running_nodes_as_long_as_the_command_runs() {
+    let home = Home::new();
+    let mut nodes = Daemon::network(&home, 3);
+    let (mut child, results, said) = keep(&home);
+    let report: Value = serde_json::from_str(&wait_for(&results, INFOHASH)).unwrap();
+    assert_eq!((&report["visible"], &report["port"], &report["stored_at"]), (&true.into(), &5000.into(), &2.into()));
+    wait_for(&said, "via the running node");
+    assert!(is_kept_announced(&home));
+
+    // The node ends, and comes back.
+    let address = nodes[0].address.clone();
+    nodes.remove(1).stop("TERM");
+    wait_for(&said, "the running node has ended");
+    let mut again = Daemon::start(&home, "node-1", &[&address]);
+    again.wait_for("ready");
+    wait_for(&results, "\"visible\":true");
+
+    // However the command ends.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!((0..600).any(|_| !is_kept_announced(&home)), "it is still announced");
+    drop(again);
 }

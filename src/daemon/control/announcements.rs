@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
+use super::feed::Named;
 use crate::announcer::store::Watched;
 use crate::announcer::view::{Announcement, SourceStatus, State};
 use crate::daemon::view::{AnnouncerView, GatewayView};
@@ -139,6 +140,41 @@ pub struct PatchRequest {
 #[expect(clippy::option_option, reason = "missing, null and a value are three things")]
 fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u16>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
+}
+
+/// What is to be kept announced as long as the answer is read.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HoldRequest {
+    /// The infohashes, each 40 hexadecimal digits.
+    pub infohashes: Vec<String>,
+    /// The port at which their client listens.
+    pub port: u16,
+    /// Whether the client has all of them (BEP 33).
+    #[serde(default)]
+    pub seed: bool,
+}
+
+/// What becomes of that.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum HeldEvent {
+    /// They are kept announced from now on.
+    Held {
+        /// How many.
+        infohashes: usize,
+    },
+    /// One was looked for, or no node stored it.
+    Announcement(Box<AnnouncementRecord>),
+}
+
+impl Named for HeldEvent {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Held { .. } => "held",
+            Self::Announcement(_) => "announcement",
+        }
+    }
 }
 
 /// Something that is watched.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::{Stream, stream};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -18,7 +19,9 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::announcements::{AnnouncementsRecord, UnwatchRecord, WatchRecord, WatchedRecord, WatchingRecord};
+use super::announcements::{
+    AnnouncementsRecord, HeldEvent, HoldRequest, UnwatchRecord, WatchRecord, WatchedRecord, WatchingRecord,
+};
 use super::door::SOCKET_FILE;
 use super::problem::Problem;
 use super::record::{
@@ -258,6 +261,14 @@ impl Client {
         Ok(Events::new(exchange))
     }
 
+    /// Has it keep infohashes announced as long as the events are read.
+    ///
+    /// # Errors
+    /// The node cannot be reached, or refuses.
+    pub async fn hold(&self, request: &HoldRequest) -> Result<Events<HeldEvent>, ClientError> {
+        Ok(Events::new(self.exchange("POST", "/api/v1/announcements/held", request, "text/event-stream").await?))
+    }
+
     /// Counts in `occasions` how often announces that were made before should be made again; never ends.
     pub async fn count_occasions(&self, occasions: &watch::Sender<u64>) {
         loop {
@@ -380,6 +391,13 @@ impl<T: DeserializeOwned> Events<T> {
                 return Err(ClientError::Unreadable("an event that is too long".to_owned()));
             }
         }
+    }
+}
+
+impl<T: DeserializeOwned> Events<T> {
+    /// The events one after the other, up to the end or to the first that fails.
+    pub fn into_stream(self) -> impl Stream<Item = Result<T, ClientError>> {
+        stream::try_unfold(self, async |mut events| Ok(events.next().await?.map(|event| (event, events))))
     }
 }
 

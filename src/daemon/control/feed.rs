@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -18,6 +18,9 @@ use super::problem::Problem;
 
 /// Longest silence of a stream of events: then a line that says nothing shows that it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// That line: a comment.
+const STILL_THERE: &str = ": still there\n\n";
 
 /// Most events that are written at a time.
 const AT_A_TIME: usize = 128;
@@ -118,7 +121,7 @@ impl<T: Named + Serialize + Send + 'static> Feed<T> {
                 match tokio::time::timeout(KEEP_ALIVE, changes.changed()).await {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return None,
-                    Err(_) => return Some((Ok(": still there\n\n".to_owned()), (feed, seen, changes, held))),
+                    Err(_) => return Some((Ok(STILL_THERE.to_owned()), (feed, seen, changes, held))),
                 }
             }
         })
@@ -159,6 +162,27 @@ pub(super) fn again_and_again<T: Serialize, F: Future<Output = T> + Send + 'stat
     Ok(streamed(Body::from_stream(events)))
 }
 
+/// A stream of what `events` gives, as it comes; they are dropped with it.
+pub(super) fn told_as_it_comes<T: Named + Serialize>(
+    streams: &Arc<Semaphore>,
+    events: impl Stream<Item = T> + Send + 'static,
+) -> Result<Response, Problem> {
+    let permit = place(streams)?;
+    let state = (Box::pin(events), permit);
+    let texts = stream::unfold(state, async |(mut events, permit)| {
+        let text = match tokio::time::timeout(KEEP_ALIVE, events.next()).await {
+            Ok(None) => return None,
+            Ok(Some(event)) => {
+                let data = serde_json::to_string(&event).expect("events are plain records");
+                format!("event: {}\ndata: {data}\n\n", event.name())
+            }
+            Err(_) => STILL_THERE.to_owned(),
+        };
+        Some((Ok::<_, std::convert::Infallible>(text), (events, permit)))
+    });
+    Ok(streamed(Body::from_stream(texts)))
+}
+
 /// A place for one more stream.
 fn place(streams: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
     let place = Arc::clone(streams).try_acquire_owned();
@@ -188,7 +212,6 @@ pub(super) fn last_seen(query: Option<u64>, headers: &HeaderMap) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures_util::StreamExt as _;
 
     #[derive(Serialize)]
     struct Tick {

@@ -6,6 +6,7 @@ mod ask;
 mod checks;
 mod events;
 mod extract;
+mod held;
 mod items;
 mod lookups;
 mod page;
@@ -54,6 +55,7 @@ fn documented() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(state::clients))
         .routes(routes!(announcements::list, announcements::add))
         .routes(routes!(announcements::show, announcements::patch, announcements::remove))
+        .routes(routes!(held::hold))
         .routes(routes!(watched::list, watched::add, watched::remove))
         .routes(routes!(lookups::list, lookups::start))
         .routes(routes!(lookups::show, lookups::cancel))
