@@ -43,6 +43,8 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
+#[cfg(unix)]
+use crate::daemon::signals;
 use crate::net::resources;
 use args::Command;
 pub use failure::{EXIT_CODES, Exit, Failure};
@@ -74,6 +76,8 @@ fn dispatch(command: Command, environment: &[(String, String)]) -> Result<Exit, 
     if command.stays() {
         // Before anything is said: a terminal that is stopped must not hold up what stays.
         lines::stderr();
+        #[cfg(unix)]
+        signals::outlive_outputs().map_err(session::no_signals)?;
     }
     match command {
         Command::Run(args) => run::run(args, environment),

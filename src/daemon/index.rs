@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::config::Config;
+use super::live::Live;
 use crate::dht::Dht;
 use crate::engine::random::Random;
 use crate::index::service::Index;
@@ -22,10 +23,15 @@ pub(super) fn open(config: &Config) -> Option<Arc<Index>> {
     }
 }
 
-/// Works; never ends.
-pub(super) async fn run(index: Option<Arc<Index>>, dht: &Dht) {
-    match index {
-        Some(index) => index.run(dht).await,
-        None => std::future::pending().await,
-    }
+/// Works; never ends. Its lists are read again whenever the configuration is.
+pub(super) async fn run(index: Option<Arc<Index>>, live: &Live, dht: &Dht) {
+    let Some(index) = index else { return std::future::pending().await };
+    let mut changes = live.follow();
+    let lists = async {
+        while changes.changed().await.is_ok() {
+            index.read_lists().await;
+        }
+        std::future::pending::<()>().await
+    };
+    tokio::join!(index.run(dht), lists);
 }

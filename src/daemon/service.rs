@@ -162,7 +162,7 @@ pub async fn run(config: &Config, sources: &Sources, mut tell: impl FnMut(Moment
         tokio::select! {
             () = gateway::serve(gateway) => {}
             () = control => {}
-            () = index::run(index.clone(), &dht) => {}
+            () = index::run(index.clone(), &live, &dht) => {}
             () = announcing.run(&live, &dht) => {}
             () = following::follow(&live, &dht, ports, &followed) => {}
             () = announcing::apply(&live, &dht, &followed) => {}

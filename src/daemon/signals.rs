@@ -2,6 +2,8 @@
 //! would end it because of its outputs, do not.
 
 use std::io;
+#[cfg(unix)]
+use std::sync::Arc;
 
 /// Hears every request to stop from the moment that it is made.
 #[derive(Debug)]
@@ -12,6 +14,19 @@ pub struct StopSignals {
     terminate: tokio::signal::unix::Signal,
 }
 
+/// The terminal may be closed (SIGHUP), or a file have its greatest size (`ulimit -f`, SIGXFSZ), without an end to the program:
+/// what it writes there fails from now on, and nothing else does. Needs no runtime: a program that stays calls it first.
+///
+/// # Errors
+/// The system refuses to deliver signals.
+#[cfg(unix)]
+pub fn outlive_outputs() -> io::Result<()> {
+    for signal in [signal_hook::consts::SIGHUP, signal_hook::consts::SIGXFSZ] {
+        signal_hook::flag::register(signal, Arc::default())?;
+    }
+    Ok(())
+}
+
 #[cfg(unix)]
 impl StopSignals {
     /// Begins to listen; from now on no signal ends the program by itself.
@@ -20,11 +35,7 @@ impl StopSignals {
     /// The system refuses to deliver signals.
     pub fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        // The terminal was closed (SIGHUP), or a file has its greatest size (`ulimit -f`, SIGXFSZ): what a program writes
-        // there fails from now on, and nothing else does. A handler that was set once stays when its stream is dropped.
-        drop(signal(SignalKind::hangup())?);
-        #[cfg(target_os = "linux")]
-        drop(signal(SignalKind::from_raw(libc::SIGXFSZ))?);
+        outlive_outputs()?;
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 

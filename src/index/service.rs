@@ -293,18 +293,26 @@ impl Index {
         }
     }
 
+    /// Reads the lists of what must not be kept again, now. One that is wrong leaves those before in force.
+    pub async fn read_lists(&self) {
+        let settings = self.settings.clone();
+        match tokio::task::spawn_blocking(move || read_filter(&settings)).await {
+            Ok(Ok(filter)) => *lock(&self.filter) = filter,
+            Ok(Err(error)) => {
+                let cure = error.cure();
+                tracing::warn!(%error, cure, "a list of the index cannot be used; the one before stays in force");
+            }
+            Err(_) => {}
+        }
+    }
+
     /// Looks now and then at what this node and others announce, and at the lists.
     async fn look(&self, dht: &Dht) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            match read_filter(&self.settings) {
-                Ok(filter) => *lock(&self.filter) = filter,
-                Err(error) => {
-                    tracing::warn!(%error, "a list of the index cannot be used; the one before stays in force")
-                }
-            }
+            self.read_lists().await;
             let infohashes = announced(&dht.snapshot().await, self.settings.mode);
             self.counts.seen.fetch_add(infohashes.len() as u64, Relaxed);
             if let Err(error) = self.take_in(infohashes).await {

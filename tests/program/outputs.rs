@@ -3,7 +3,7 @@
 #![cfg(target_os = "linux")]
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::UdpSocket;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
@@ -146,8 +146,12 @@ fn ping(address: &str, count: usize, child: &mut Child) {
     }
 }
 
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap().success());
+}
+
 fn terminate(child: &mut Child) -> Option<i32> {
-    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    signal(child, "TERM");
     child.wait().unwrap().code()
 }
 
@@ -230,6 +234,38 @@ fn a_reader_that_takes_nothing_holds_up_neither_the_start_nor_what_is_kept_nor_t
     let mut command = home.command(&["run", "--lan", "--bind", "127.0.0.1:0", "--data-dir", "file"]);
     let mut failed = command.stdout(Stdio::null()).stderr(writer).spawn().unwrap();
     assert_eq!(failed.wait().unwrap().code(), Some(2));
+}
+
+/// Already while it reads its configuration, which comes through a pipe here so that it waits.
+#[test]
+fn a_terminal_that_is_closed_in_the_first_moment_does_not_end_the_node() {
+    let home = Home::new();
+    let config = home.path().join("config.toml");
+    assert!(Command::new("mkfifo").arg(&config).status().unwrap().success());
+    let run = [
+        "run",
+        "--json",
+        "--lan",
+        "--gateway",
+        "off",
+        "--control",
+        "off",
+        "--data-dir",
+        "data",
+        "--bind",
+        "127.0.0.1:0",
+    ];
+    let mut command = home.command(&run);
+    command.arg("--config").arg(&config).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut pipe = OpenOptions::new().write(true).open(&config).unwrap();
+    signal(&child, "HUP");
+    pipe.write_all(b"announce_port = 5\n").unwrap();
+    drop(pipe);
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert!(first.contains("\"started\""), "{first:?}");
+    assert_eq!(terminate(&mut child), Some(0));
 }
 
 /// Every command that prints a result, on a network of three nodes.

@@ -147,7 +147,9 @@ fn the_configuration_is_read_again_at_sighup() {
     let others = Daemon::network(&home, 2);
     let (first, second) = ("a".repeat(40), "b".repeat(40));
     let write = |text: String| home.write("trackerless.toml", text);
-    let file = write(format!("watch = [{first:?}]\n"));
+    let refused = home.write("refused", "");
+    let index = format!("index = \"mine\"\nindex_refused_infohashes = [{refused:?}]\n");
+    let file = write(format!("{index}watch = [{first:?}]\n"));
     let flags = ["--bind", "127.0.0.1:0", "--gateway", "off", "--config", file.as_str()];
     let node = Daemon::start_with(&home, "watching", &[others[0].address.as_str()], &flags);
     let read_again = || {
@@ -155,10 +157,13 @@ fn the_configuration_is_read_again_at_sighup() {
         assert!(sent.success());
     };
     wait_for(&home, |listed| count(listed, "no port") == 1);
-    write(format!("watch = [{second:?}]\nannounce_port = 4321\nserve = \"never\"\n"));
+    write(format!("{index}watch = [{second:?}]\nannounce_port = 4321\nserve = \"never\"\n"));
+    home.write("refused", "this is no digest");
     read_again();
     let is = |infohash: &str, listed: &[Value]| listed.len() == 1 && listed[0]["infohash"] == infohash;
     wait_for(&home, |listed| is(&second, listed) && listed[0]["port"] == 4321);
+    // The lists of the index too, which else would be read within five minutes.
     let (_, log) = node.stop("TERM");
+    assert!(log.contains("a list of the index cannot be used"), "{log}");
     assert!(log.contains("changed=\"watch, announce_port\" need_a_new_start=\"serve\""), "{log}");
 }
