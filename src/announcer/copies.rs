@@ -17,7 +17,7 @@ const RENEWED_AFTER_PERCENT: (u32, u32) = (88, 94);
 /// same infohash: what each lookup costs besides its holders is then paid once.
 const TOGETHER_PERCENT: u32 = 25;
 
-/// A copy at one node: 48 bytes, since there are eight for each infohash.
+/// A copy at one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredCopy {
     id: Id,
@@ -84,9 +84,66 @@ impl StoredCopy {
         }
     }
 
-    /// Forgets how old it is: the node is worth asking, but what it has is no longer ours.
-    pub const fn expire(&mut self) {
-        self.stored = 0;
+    /// The same without its age: the node is worth asking, but what it has is no longer ours.
+    #[must_use]
+    pub const fn expired(self) -> Self {
+        Self { stored: 0, ..self }
+    }
+}
+
+/// The copies of one infohash, packed: there are eight for each, and of infohashes thousands. One takes its length, then `id`,
+/// `version`, `stored` and the 6 or 18 bytes of the address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Copies(Box<[u8]>);
+
+impl Copies {
+    /// Each of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = StoredCopy> + '_ {
+        let mut rest = &self.0[..];
+        std::iter::from_fn(move || {
+            let (len, packed) = rest.split_first()?;
+            let (packed, others) = packed.split_at_checked(usize::from(*len))?;
+            rest = others;
+            StoredCopy::unpacked(packed)
+        })
+    }
+
+    /// Whether there is none.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Forgets how old they are.
+    pub(super) fn expire(&mut self) {
+        *self = self.iter().map(StoredCopy::expired).collect();
+    }
+}
+
+impl FromIterator<StoredCopy> for Copies {
+    fn from_iter<T: IntoIterator<Item = StoredCopy>>(copies: T) -> Self {
+        let mut packed = Vec::new();
+        copies.into_iter().for_each(|copy| copy.pack(&mut packed));
+        Self(packed.into())
+    }
+}
+
+impl StoredCopy {
+    fn pack(&self, packed: &mut Vec<u8>) {
+        let before = packed.len();
+        packed.push(0);
+        packed.extend_from_slice(&self.id.0);
+        packed.extend_from_slice(&self.version);
+        packed.extend_from_slice(&self.stored.to_be_bytes());
+        packed.extend_from_slice(self.addr.as_bytes());
+        packed[before] = (packed.len() - before - 1) as u8;
+    }
+
+    fn unpacked(packed: &[u8]) -> Option<Self> {
+        let (id, rest) = packed.split_first_chunk()?;
+        let (version, rest) = rest.split_first_chunk()?;
+        let (stored, addr) = rest.split_first_chunk()?;
+        let addr = CompactAddr::new(&decode_addr(addr)?);
+        Some(Self { id: Id(*id), addr, version: *version, stored: u32::from_be_bytes(*stored) })
     }
 }
 
@@ -144,14 +201,20 @@ mod tests {
     fn what_was_stored_in_the_future_does_not_live() {
         // The clock was set back.
         assert!(!copy(b"LT", 5_000).lives(Instant::from_secs(4_000)));
-        let mut expired = copy(b"LT", 5_000);
-        expired.expire();
+        let expired = copy(b"LT", 5_000).expired();
         assert!(!expired.lives(Instant::from_secs(5_001)));
         assert_eq!(expired.contact().addr.port(), 6881);
     }
 
     #[test]
-    fn a_copy_is_small() {
-        assert!(size_of::<StoredCopy>() <= 48);
+    fn copies_are_packed_and_stay_what_they_were() {
+        let (long, mut short) = (copy(b"LT\x02\x03", 1_000), copy(b"", 7));
+        short.addr = CompactAddr::new(&"203.0.113.7:6881".parse().unwrap());
+        let mut copies: Copies = [long, short].into_iter().collect();
+        assert!(copies.iter().eq([long, short]) && !copies.is_empty());
+        assert_eq!(copies.0.len(), 1 + 28 + 18 + 1 + 28 + 6);
+        copies.expire();
+        assert!(copies.iter().eq([long.expired(), short.expired()]));
+        assert!(Copies::default().is_empty() && Copies::default().iter().next().is_none());
     }
 }

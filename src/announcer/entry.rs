@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::copies::StoredCopy;
+use smallvec::SmallVec;
+
+use super::copies::Copies;
 use super::source::{Listed, ListedState};
 use crate::engine::id::InfoHash;
 use crate::engine::time::Instant;
 
-/// Longest name that is kept, in bytes: an entry with 16 holders stays below a KiB.
+/// Longest name that is kept, in bytes.
 const MAX_NAME_BYTES: usize = 120;
 
 /// One source that lists an infohash.
@@ -73,8 +75,8 @@ pub(super) enum Withheld {
 pub(super) struct Entry {
     pub(super) name: Option<Arc<str>>,
     /// In the order in which the sources listed it.
-    pub(super) listed: Vec<ListedBy>,
-    pub(super) copies: Box<[StoredCopy]>,
+    pub(super) listed: SmallVec<[ListedBy; 1]>,
+    pub(super) copies: Copies,
     pub(super) evidence: Evidence,
     /// Drawn anew for each round, between 0 and 1.
     pub(super) jitter: f64,
@@ -124,8 +126,8 @@ impl Entry {
     pub(super) fn new(name: Option<Arc<str>>) -> Self {
         Self {
             name: name.map(shortened),
-            listed: Vec::new(),
-            copies: Box::default(),
+            listed: SmallVec::new(),
+            copies: Copies::default(),
             evidence: Evidence::default(),
             jitter: 0.5,
             announced_port: 0,
@@ -151,11 +153,7 @@ impl Entry {
             ListedBy { source: Arc::clone(source), port: port.filter(|port| *port > 0), complete, ipv4_only, state };
         match self.listed.iter_mut().find(|other| other.source == *source) {
             Some(known) => *known = by,
-            None => {
-                // Nearly every infohash has one source: no room for four.
-                self.listed.reserve_exact(1);
-                self.listed.push(by);
-            }
+            None => self.listed.push(by),
         }
     }
 
@@ -195,7 +193,7 @@ impl Entry {
 
     /// Its copies count no longer, but their nodes are where the next announce begins.
     pub(super) fn expire(&mut self) {
-        self.copies.iter_mut().for_each(StoredCopy::expire);
+        self.copies.expire();
         (self.evidence.looked, self.evidence.seen_as) = (None, None);
     }
 
@@ -271,10 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_with_sixteen_holders_is_smaller_than_a_kib() {
-        let by = size_of::<ListedBy>();
-        let bytes =
-            size_of::<Entry>() + 16 * size_of::<StoredCopy>() - 8 * size_of::<StoredCopy>() + MAX_NAME_BYTES + by;
-        assert!(bytes <= 1024, "{bytes}");
+    fn an_entry_is_small() {
+        assert!(size_of::<Entry>() <= 208, "{}", size_of::<Entry>());
     }
 }

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::copies::StoredCopy;
+use super::copies::{Copies, StoredCopy};
 use super::entry::{AnnounceError, Entry, ListedBy, Place, Rank, Wanted, Withheld};
 use super::record::Record;
 use super::source::{Listed, Listing};
@@ -155,7 +155,7 @@ impl Schedule {
                 self.sources.entry(Arc::clone(&by.source)).or_default().torrents += 1;
             }
             let mut entry = Entry::new(record.name);
-            (entry.listed, entry.copies) = (record.listed, record.copies.into());
+            (entry.listed, entry.copies) = (record.listed.into(), record.copies.into_iter().collect());
             (entry.evidence, entry.announced_port) = (record.evidence, record.announced_port);
             entry.jitter = self.draw();
             // What lies in the future is not known: the clock was set back.
@@ -381,8 +381,8 @@ impl Schedule {
         let kind = if entry.afresh || entry.copies.is_empty() { Kind::Fresh } else { Kind::Renewal };
         let reserved = self.spending.begin(now, kind)?;
         let holders = if kind == Kind::Fresh { Arc::default() } else { holders(entry, now) };
-        let is_held = |copy: &&StoredCopy| holders.iter().any(|h| h.is_held && h.contact == copy.contact());
-        let held = entry.copies.iter().filter(is_held).copied().collect();
+        let is_held = |copy: &StoredCopy| holders.iter().any(|h| h.is_held && h.contact == copy.contact());
+        let held = entry.copies.iter().filter(is_held).collect();
         self.place(info_hash, Place::Running);
         self.announcing.insert(info_hash, Announcing { kind, reserved, wanted, held });
         let Wanted { port, seed, ipv4_only } = wanted;
@@ -708,8 +708,8 @@ impl Schedule {
         Some(Record {
             info_hash,
             name: entry.name.clone(),
-            listed: entry.listed.clone(),
-            copies: entry.copies.to_vec(),
+            listed: entry.listed.to_vec(),
+            copies: entry.copies.iter().collect(),
             evidence: entry.evidence.clone(),
             announced_port: entry.announced_port,
         })
@@ -719,14 +719,14 @@ impl Schedule {
 /// The nodes with which an announce begins. Where all copies are young none is left alone: there is a reason to announce.
 fn holders(entry: &Entry, now: Instant) -> Arc<[Holder]> {
     let is_young = |copy: &StoredCopy| copy.is_young(now, entry.jitter);
-    let all_young = entry.copies.iter().all(is_young);
-    let holder = |copy: &StoredCopy| Holder { contact: copy.contact(), is_held: is_young(copy) && !all_young };
+    let all_young = entry.copies.iter().all(|copy| is_young(&copy));
+    let holder = |copy: StoredCopy| Holder { contact: copy.contact(), is_held: is_young(&copy) && !all_young };
     entry.copies.iter().map(holder).collect()
 }
 
 /// The copies that there are after an announce: those stored now, and those that were left alone, the closest
 /// [`K`] of each family.
-fn merged(info_hash: &InfoHash, now: Instant, outcome: &Announced, held: &[StoredCopy]) -> Box<[StoredCopy]> {
+fn merged(info_hash: &InfoHash, now: Instant, outcome: &Announced, held: &[StoredCopy]) -> Copies {
     let mut copies: Vec<StoredCopy> =
         outcome.stored.iter().map(|(contact, version)| StoredCopy::new(*contact, *version, now)).collect();
     for copy in held {
@@ -741,7 +741,7 @@ fn merged(info_hash: &InfoHash, now: Instant, outcome: &Announced, held: &[Store
         *place += 1;
         *place <= K
     });
-    copies.into()
+    copies.into_iter().collect()
 }
 
 fn note_announce(entry: &mut Entry, now: Instant, outcome: &Announced, failed: bool) {

@@ -65,8 +65,14 @@ pub struct Torrents {
 }
 
 impl Torrents {
-    /// Adds a torrent with these infohashes, in hexadecimal digits. One of 32 bytes is cut (BEP 52).
-    pub fn add<'h>(&mut self, infohashes: impl IntoIterator<Item = &'h str>, mut torrent: Reported) {
+    /// Adds a torrent with these infohashes, in hexadecimal digits.
+    pub fn add<'h>(&mut self, infohashes: impl IntoIterator<Item = &'h str>, torrent: Reported) {
+        let named = infohashes.into_iter().filter(|text| !text.is_empty()).map(Named::new);
+        self.add_named(named.collect::<Vec<_>>().iter(), torrent);
+    }
+
+    /// The same of infohashes that were read before.
+    pub fn add_named<'h>(&mut self, infohashes: impl IntoIterator<Item = &'h Named>, mut torrent: Reported) {
         if self.torrents.len() >= MOST_TORRENTS {
             let reason = || format!("more than {MOST_TORRENTS} torrents of one client are not followed");
             if self.left_out.last().is_none_or(|last| last.reason != reason()) {
@@ -74,13 +80,15 @@ impl Torrents {
             }
             return;
         }
-        for text in infohashes.into_iter().filter(|text| !text.is_empty()) {
-            match infohash(text) {
-                Some(infohash) if self.known.insert(infohash) => drop(torrent.infohashes.try_push(infohash)),
-                Some(_) => {}
-                None => {
+        for named in infohashes {
+            match named {
+                Named::Infohash(infohash) if self.known.insert(*infohash) => {
+                    let _ = torrent.infohashes.try_push(*infohash);
+                }
+                Named::Infohash(_) => {}
+                Named::Unreadable(text) => {
                     let reason = "the client names it by something that is no infohash".to_owned();
-                    self.left_out.push(LeftOut { entry: printable(text.as_bytes()), reason });
+                    self.left_out.push(LeftOut { entry: text.to_string(), reason });
                 }
             }
         }
@@ -101,8 +109,45 @@ impl Reported {
     /// A torrent without infohashes yet.
     #[must_use]
     pub fn new(name: &str, complete: bool, active: bool, private: Option<bool>) -> Self {
-        let name = Some(printable(name.as_bytes())).filter(|name| !name.is_empty()).map(Into::into);
-        Self { infohashes: ArrayVec::new(), name, complete, active, private }
+        Self::named(name_of(name), complete, active, private)
+    }
+
+    /// The same with a name that [`name_of`] gave.
+    #[must_use]
+    pub const fn named(name: Option<Arc<str>>, complete: bool, active: bool, private: Option<bool>) -> Self {
+        Self { infohashes: ArrayVec::new_const(), name, complete, active, private }
+    }
+}
+
+/// A name that a client tells, as it can be shown; nothing where it is empty.
+#[must_use]
+pub fn name_of(text: &str) -> Option<Arc<str>> {
+    Some(printable(text.as_bytes())).filter(|name| !name.is_empty()).map(Into::into)
+}
+
+/// What a client names a torrent by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Named {
+    /// An infohash; of one of 32 bytes the first 20 (BEP 52).
+    Infohash(InfoHash),
+    /// Something else, as it can be shown.
+    Unreadable(Box<str>),
+}
+
+impl Named {
+    /// Reads hexadecimal digits.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        infohash(text).map_or_else(|| Self::Unreadable(printable(text.as_bytes()).into()), Self::Infohash)
+    }
+}
+
+impl std::fmt::Display for Named {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Infohash(infohash) => infohash.fmt(f),
+            Self::Unreadable(text) => text.fmt(f),
+        }
     }
 }
 

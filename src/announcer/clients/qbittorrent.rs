@@ -4,11 +4,12 @@
 //! version 5.0 on; before, `torrents/export` gives the torrent file, which has it. `app/preferences` has the port.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use reqwest::Url;
 use serde::{Deserialize, Deserializer};
 
-use super::answer::{self, Answer, Reported, Torrents, Whereabouts};
+use super::answer::{self, Answer, Named, Reported, Torrents, Whereabouts};
 use super::http::{Http, unexpected};
 use super::secret::Secret;
 use super::trouble::Trouble;
@@ -76,7 +77,9 @@ impl Qbittorrent {
         let reply = self.http.send(self.http.get(self.url(path))).await?;
         match reply.status {
             200 => reply.json(),
-            401 | 403 => Err(Trouble::NeedsPassword),
+            403 => Err(Trouble::NeedsPassword),
+            // Before any login: by a Host that is not among the server domains (webapplication.cpp, validateHostHeader).
+            401 => Err(Trouble::OtherName),
             404 => Err(Trouble::Lacks("the Web API of version 2")),
             status => Err(unexpected(status)),
         }
@@ -180,7 +183,7 @@ struct Preferences {
 #[derive(Debug, Default)]
 struct Memory {
     number: u64,
-    torrents: BTreeMap<String, Known>,
+    torrents: BTreeMap<Named, Known>,
     external: [Option<String>; 2],
     /// Torrent files that were read.
     files_read: u64,
@@ -188,30 +191,66 @@ struct Memory {
     no_files: bool,
 }
 
+/// A torrent, as far as it was told: there are thousands.
 #[derive(Debug, Default)]
 struct Known {
-    change: Change,
+    name: Option<Arc<str>>,
+    standing: Standing,
+    /// Everything that is wanted of it is there.
+    has_all_wanted: bool,
+    /// What is wanted of it, and all of it, in bytes.
+    size: i64,
+    total_size: i64,
+    /// Its infohashes of version 1 and 2: not told, or none, or named.
+    infohashes: [Option<Option<Named>>; 2],
+    private: Told,
     /// What its file says, once that was read. The flag is part of what the infohash stands for: it never changes.
     file: Told,
+}
+
+/// What the client does with a torrent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Standing {
+    /// It takes part in the swarm.
+    Active,
+    /// It does so, and has no metadata yet.
+    WithoutMetadata,
+    /// It is paused or queued, or checks what it has.
+    #[default]
+    Other,
+}
+
+impl Standing {
+    fn new(state: &str) -> Self {
+        match state {
+            "uploading" | "stalledUP" | "forcedUP" | "downloading" | "stalledDL" | "forcedDL" | "moving" => {
+                Self::Active
+            }
+            "metaDL" | "forcedMetaDL" => Self::WithoutMetadata,
+            _ => Self::Other,
+        }
+    }
 }
 
 impl Memory {
     /// Puts what has changed over what was known.
     fn take(&mut self, changes: Changes) {
         self.number = changes.rid;
+        let changed: BTreeMap<Named, Change> =
+            changes.torrents.into_iter().map(|(key, change)| (Named::new(&key), change)).collect();
         if changes.full_update {
-            self.torrents.retain(|key, _| changes.torrents.contains_key(key));
+            self.torrents.retain(|key, _| changed.contains_key(key));
         }
         for key in &changes.torrents_removed {
-            self.torrents.remove(key);
+            self.torrents.remove(&Named::new(key));
         }
         let ServerState { last_external_address_v4, last_external_address_v6 } = changes.server_state;
         for (known, new) in self.external.iter_mut().zip([last_external_address_v4, last_external_address_v6]) {
             *known = new.or_else(|| known.take());
         }
-        for (key, change) in changes.torrents {
+        for (key, change) in changed {
             if self.torrents.len() <= answer::MOST_TORRENTS || self.torrents.contains_key(&key) {
-                self.torrents.entry(key).or_default().change.put_over(change);
+                self.torrents.entry(key).or_default().take(change);
             }
         }
     }
@@ -222,7 +261,7 @@ impl Memory {
             return Vec::new();
         }
         let unclear = self.torrents.iter().filter(|(_, known)| known.is_unclear());
-        unclear.map(|(key, _)| key.clone()).take(most).collect()
+        unclear.map(|(key, _)| key.to_string()).take(most).collect()
     }
 
     /// Reads the private flag in a torrent file; one of another torrent, or none, says nothing.
@@ -231,7 +270,7 @@ impl Memory {
         let info = Metainfo::parse(file).ok().map(|metainfo| metainfo.info);
         let is_it = |infohash: &crate::engine::id::InfoHash| infohash.to_string() == key;
         let private = info.filter(|info| info.infohashes().iter().any(is_it)).map(|info| info.private);
-        if let Some(known) = self.torrents.get_mut(key) {
+        if let Some(known) = self.torrents.get_mut(&Named::new(key)) {
             known.file = Some(private);
         }
     }
@@ -241,14 +280,12 @@ impl Memory {
         let mut unfinished = false;
         for (key, known) in &self.torrents {
             unfinished |= known.is_unclear() && !self.no_files;
-            let Change { name, infohash_v1, infohash_v2, .. } = &known.change;
-            let private = known.change.private.flatten().or_else(|| known.file.flatten());
-            let reported =
-                Reported::new(name.as_deref().unwrap_or_default(), known.is_complete(), known.is_active(), private);
-            match (infohash_v1, infohash_v2) {
+            let private = known.private.flatten().or_else(|| known.file.flatten());
+            let reported = Reported::named(known.name.clone(), known.is_complete(), known.is_active(), private);
+            match &known.infohashes {
                 // Before version 4.4 there is the key alone.
-                (None, None) => torrents.add([key.as_str()], reported),
-                (v1, v2) => torrents.add([v1, v2].into_iter().flatten().map(String::as_str), reported),
+                [None, None] => torrents.add_named([key], reported),
+                told => torrents.add_named(told.iter().flatten().flatten(), reported),
             }
         }
         let external = self.external.iter().flatten().filter_map(|text| answer::address(text)).collect();
@@ -257,43 +294,36 @@ impl Memory {
     }
 }
 
-impl Change {
-    fn put_over(&mut self, new: Self) {
-        let Self { name, state, progress, size, total_size, infohash_v1, infohash_v2, private } = new;
-        fn put<T>(known: &mut Option<T>, new: Option<T>) {
-            *known = new.or_else(|| known.take());
-        }
-        put(&mut self.name, name);
-        put(&mut self.state, state);
-        put(&mut self.progress, progress);
-        put(&mut self.size, size);
-        put(&mut self.total_size, total_size);
-        put(&mut self.infohash_v1, infohash_v1);
-        put(&mut self.infohash_v2, infohash_v2);
-        put(&mut self.private, private);
-    }
-}
-
 impl Known {
-    /// Whether the client takes part in the swarm: unpaused, unqueued, and not checking what it has.
-    fn is_active(&self) -> bool {
-        let state = self.change.state.as_deref().unwrap_or_default();
-        ["uploading", "stalledUP", "forcedUP", "downloading", "stalledDL", "forcedDL", "moving"].contains(&state)
-            || self.has_no_metadata()
+    /// Puts what has changed over what was known.
+    fn take(&mut self, change: Change) {
+        let Change { name, state, progress, size, total_size, infohash_v1, infohash_v2, private } = change;
+        if let Some(name) = name {
+            self.name = answer::name_of(&name);
+        }
+        self.standing = state.map_or(self.standing, |state| Standing::new(&state));
+        self.has_all_wanted = progress.map_or(self.has_all_wanted, |progress| progress >= 1.0);
+        self.size = size.unwrap_or(self.size);
+        self.total_size = total_size.unwrap_or(self.total_size);
+        for (known, told) in self.infohashes.iter_mut().zip([infohash_v1, infohash_v2]) {
+            if let Some(told) = told {
+                *known = Some((!told.is_empty()).then(|| Named::new(&told)));
+            }
+        }
+        self.private = private.or(self.private);
     }
 
-    fn has_no_metadata(&self) -> bool {
-        matches!(self.change.state.as_deref(), Some("metaDL" | "forcedMetaDL"))
+    fn is_active(&self) -> bool {
+        self.standing != Standing::Other
     }
 
     fn is_complete(&self) -> bool {
-        let Change { progress, size, total_size, .. } = self.change;
-        progress.is_some_and(|progress| progress >= 1.0) && size.is_some_and(|size| size > 0) && size == total_size
+        self.has_all_wanted && self.size > 0 && self.size == self.total_size
     }
 
     /// Whether only its file tells whether it is private.
     fn is_unclear(&self) -> bool {
-        self.change.private.is_none() && self.file.is_none() && self.is_active() && !self.has_no_metadata()
+        self.private.is_none() && self.file.is_none() && self.standing == Standing::Active
     }
 }
 
@@ -381,16 +411,18 @@ mod tests {
             ("missingFiles", false),
             ("what comes next", false),
         ] {
-            let change = Change { state: Some(state.to_owned()), ..Change::default() };
-            assert_eq!(Known { change, file: None }.is_active(), active, "{state}");
+            let mut known = Known::default();
+            known.take(Change { state: Some(state.to_owned()), ..Change::default() });
+            assert_eq!(known.is_active(), active, "{state}");
         }
     }
 
     #[test]
     fn a_part_of_the_files_is_not_everything() {
         let complete = |progress, size, total| {
-            let change = Change { progress, size, total_size: total, ..Change::default() };
-            Known { change, file: None }.is_complete()
+            let mut known = Known::default();
+            known.take(Change { progress, size, total_size: total, ..Change::default() });
+            known.is_complete()
         };
         assert!(complete(Some(1.0), Some(5), Some(5)));
         assert!(!complete(Some(1.0), Some(5), Some(9)) && !complete(Some(0.99), Some(5), Some(5)));

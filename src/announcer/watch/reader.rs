@@ -35,10 +35,17 @@ pub(super) struct Place {
 /// A file as it was when it was read.
 #[derive(Debug)]
 struct Seen {
-    /// What the system calls it, its size, and its time of change.
-    mark: (u64, u64, Option<SystemTime>),
-    torrents: Vec<Listed>,
-    left_out: Vec<LeftOut>,
+    mark: Mark,
+    torrents: Box<[Listed]>,
+    left_out: Box<[LeftOut]>,
+}
+
+/// A file as the system tells of it: what it calls it, its size, and its time of change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mark {
+    number: u64,
+    len: u64,
+    changed: Option<SystemTime>,
 }
 
 /// The reader of one target.
@@ -47,7 +54,8 @@ pub(super) struct Reader {
     watched: Watched,
     /// What it names, where it is no path.
     named: Option<Torrent>,
-    seen: BTreeMap<PathBuf, Seen>,
+    /// By their paths, seen from the target: there may be as many as there are torrents.
+    seen: BTreeMap<Box<Path>, Seen>,
 }
 
 impl Reader {
@@ -101,21 +109,20 @@ impl Reader {
         if about.is_dir() {
             self.find_files(&path, 0, &mut files, &mut left_out)?;
         } else {
-            files.insert(path.clone(), about);
+            files.insert(Path::new("").into(), about);
         }
-        self.seen.retain(|path, _| files.contains_key(path));
-        let mut torrents = Vec::new();
-        for (file, about) in files {
-            let mark = (number(&about), about.len(), about.modified().ok());
-            if self.seen.get(&file).is_none_or(|seen| seen.mark != mark) {
-                let name = file.strip_prefix(&path).ok().filter(|name| !name.as_os_str().is_empty()).unwrap_or(&file);
-                let (torrents, left_out) = self.read_file(&file, name);
-                self.seen.insert(file.clone(), Seen { mark, torrents, left_out });
+        self.seen.retain(|name, _| files.contains_key(name));
+        for (name, about) in files {
+            let mark = Mark { number: number(&about), len: about.len(), changed: about.modified().ok() };
+            if self.seen.get(&name).is_none_or(|seen| seen.mark != mark) {
+                let is_target = name.as_os_str().is_empty();
+                let file = if is_target { path.clone() } else { path.join(&name) };
+                let (torrents, left_out) = self.read_file(&file, if is_target { &file } else { &name });
+                self.seen.insert(name, Seen { mark, torrents: torrents.into(), left_out: left_out.into() });
             }
-            let seen = &self.seen[&file];
-            torrents.extend(seen.torrents.iter().cloned());
-            left_out.extend(seen.left_out.iter().cloned());
         }
+        let torrents = self.seen.values().flat_map(|seen| seen.torrents.iter().cloned()).collect();
+        left_out.extend(self.seen.values().flat_map(|seen| seen.left_out.iter().cloned()));
         Ok((torrents, left_out))
     }
 
@@ -125,7 +132,7 @@ impl Reader {
         &self,
         folder: &Path,
         depth: usize,
-        found: &mut BTreeMap<PathBuf, Metadata>,
+        found: &mut BTreeMap<Box<Path>, Metadata>,
         left_out: &mut Vec<LeftOut>,
     ) -> std::io::Result<()> {
         for entry in fs::read_dir(folder)? {
@@ -146,7 +153,10 @@ impl Reader {
                     return Ok(());
                 }
                 match fs::metadata(&path) {
-                    Ok(about) if about.is_file() => drop(found.insert(path, about)),
+                    Ok(about) if about.is_file() => {
+                        let name = path.strip_prefix(&self.watched.target).unwrap_or(&path);
+                        found.insert(name.into(), about);
+                    }
                     // A pipe would keep its reader waiting for ever.
                     Ok(_) => left_out.push(LeftOut { entry: shown(), reason: NO_FILE.to_owned() }),
                     Err(error) => left_out.push(LeftOut { entry: shown(), reason: error.to_string() }),

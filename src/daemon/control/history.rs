@@ -9,10 +9,10 @@ use crate::announcer::view::Announcement;
 use crate::engine::id::InfoHash;
 
 /// Time between two points, and how many are kept: a day.
-const EVERY: Duration = Duration::from_secs(15 * 60);
-const MOST_POINTS: usize = 96;
+const EVERY: Duration = Duration::from_secs(30 * 60);
+const MOST_POINTS: usize = 48;
 
-/// Infohashes of which points are kept: with all their points they take 4 MiB.
+/// Infohashes of which points are kept: with all their points they take 2.5 MiB.
 const MOST_INFOHASHES: usize = 10_000;
 
 /// Seeds and other peers at one moment.
@@ -37,10 +37,11 @@ impl History {
         let mut before = std::mem::take(&mut *points);
         for announcement in known {
             let mut kept = before.remove(&announcement.info_hash).unwrap_or_default();
-            kept.extend(point(announcement));
-            if kept.len() > MOST_POINTS {
+            if kept.len() >= MOST_POINTS {
                 kept.pop_front();
             }
+            kept.reserve_exact(1);
+            kept.extend(point(announcement));
             points.insert(announcement.info_hash, kept);
         }
     }

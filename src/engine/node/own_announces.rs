@@ -28,22 +28,50 @@ pub struct OwnAnnounce {
 
 /// Our announces that live: others forget them after 45 minutes, and so do we. At most [`OWN_ANNOUNCES`].
 #[derive(Clone, Debug, Default)]
-pub(super) struct OwnAnnounces(BTreeMap<InfoHash, (Instant, OwnAnnounce)>);
+pub(super) struct OwnAnnounces(BTreeMap<InfoHash, Noted>);
+
+/// An announce as it is kept: there are thousands.
+#[derive(Clone, Copy, Debug)]
+struct Noted {
+    at: Instant,
+    age_secs: u32,
+    stored: u16,
+    verified_at: u16,
+    verified: u16,
+    alarm: bool,
+}
+
+impl Noted {
+    fn new(at: Instant, announce: &OwnAnnounce) -> Self {
+        let OwnAnnounce { age, stored, verified_at, verified, alarm, .. } = *announce;
+        let [stored, verified_at, verified] =
+            [stored, verified_at, verified].map(|count| u16::try_from(count).unwrap_or(u16::MAX));
+        Self { at, age_secs: u32::try_from(age.as_secs()).unwrap_or(u32::MAX), stored, verified_at, verified, alarm }
+    }
+
+    fn age(&self, now: Instant) -> Duration {
+        Duration::from_secs(self.age_secs.into()) + now.since(self.at)
+    }
+
+    fn told(&self, now: Instant, info_hash: InfoHash) -> OwnAnnounce {
+        let [stored, verified_at, verified] = [self.stored, self.verified_at, self.verified].map(usize::from);
+        OwnAnnounce { info_hash, age: self.age(now), stored, verified_at, verified, alarm: self.alarm }
+    }
+}
 
 impl OwnAnnounces {
     /// Keeps one that has come to its end, or is known from an earlier run. Of too many, the oldest goes.
     pub(super) fn note(&mut self, now: Instant, announce: OwnAnnounce) {
         if self.0.len() >= OWN_ANNOUNCES && !self.0.contains_key(&announce.info_hash) {
-            self.0.retain(|_, (noted, old)| old.age + now.since(*noted) < PEER_LIFETIME);
+            self.0.retain(|_, noted| noted.age(now) < PEER_LIFETIME);
         }
         if self.0.len() >= OWN_ANNOUNCES && !self.0.contains_key(&announce.info_hash) {
-            let age = |(noted, old): &(Instant, OwnAnnounce)| old.age + now.since(*noted);
-            let oldest = self.0.iter().max_by_key(|(_, noted)| age(noted)).map(|(info_hash, _)| *info_hash);
+            let oldest = self.0.iter().max_by_key(|(_, noted)| noted.age(now)).map(|(info_hash, _)| *info_hash);
             if let Some(oldest) = oldest {
                 self.0.remove(&oldest);
             }
         }
-        self.0.insert(announce.info_hash, (now, announce));
+        self.0.insert(announce.info_hash, Noted::new(now, &announce));
     }
 
     /// An announce of ours has come to its end.
@@ -54,11 +82,8 @@ impl OwnAnnounces {
 
     /// Those that live.
     pub(super) fn iter(&self, now: Instant) -> impl Iterator<Item = OwnAnnounce> + '_ {
-        let aged = move |(noted, announce): &(Instant, OwnAnnounce)| OwnAnnounce {
-            age: announce.age + now.since(*noted),
-            ..*announce
-        };
-        self.0.values().map(aged).filter(|announce| announce.age < PEER_LIFETIME)
+        let told = move |(info_hash, noted): (&InfoHash, &Noted)| noted.told(now, *info_hash);
+        self.0.iter().map(told).filter(|announce| announce.age < PEER_LIFETIME)
     }
 }
 
