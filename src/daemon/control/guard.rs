@@ -3,8 +3,8 @@
 //! * The Unix socket is for those whom the system lets into the data folder: they may do everything.
 //! * Web pages of other sites may do nothing ([`page`]).
 //! * With the token everything may be done; with the key made of it, programs may search the index.
-//! * Without, programs on this host may read, as long as no proxy speaks for another host, and all may have the empty
-//!   page and log in.
+//! * Without, programs on this host may read, as long as no proxy speaks for another host and it is not about persons, and
+//!   all may have the empty page and log in.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -26,6 +26,9 @@ const OF_THE_PAGE: [&str; 6] = ["/", "/dashboard/style.css", "/dashboard/app.js"
 
 /// Where programs search, which know no other secret than a key in the query.
 const TORZNAB: &str = "/torznab/api";
+
+/// What tells of persons: who downloads what, and where. By TCP it needs the token, also on this host, which others may use.
+const OF_PERSONS: [&str; 1] = ["/api/v1/clients/gateway"];
 
 /// Which way a request came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +72,9 @@ impl Guard {
         let is_local = self.is_open() && from.is_loopback() && here.is_loopback();
         if !is_local || forwarded::is_forwarded(&head.headers) {
             return Err(Problem::unauthorized("from other hosts everything needs the token"));
+        }
+        if OF_PERSONS.contains(&head.uri.path()) {
+            return Err(Problem::unauthorized("who uses the gateway is told to those with the token alone"));
         }
         match head.method == Method::GET || head.method == Method::HEAD {
             true => Ok(()),
@@ -174,6 +180,24 @@ mod tests {
             ("GET", &[("via", "1.1 proxy"), right], 200),
         ] {
             assert_eq!(open(method, headers), expected, "{method} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn what_tells_of_persons_needs_the_token_on_this_host_too() {
+        let guard =
+            Guard { token: Token::new(TOKEN), names: Vec::new(), local: Some("127.0.0.1:6880".parse().unwrap()) };
+        let way = Way::Tcp { from: "127.0.0.1".parse().unwrap(), here: "127.0.0.1".parse().unwrap() };
+        for target in ["/api/v1/clients/gateway", "/api/v1/clients/gateway?limit=1"] {
+            for (header, allowed) in [("", false), ("Bearer x", false), ("Bearer 0123456789abcdef", true)] {
+                let mut request = Request::get(target);
+                if !header.is_empty() {
+                    request = request.header("authorization", header);
+                }
+                let head = request.body(()).unwrap().into_parts().0;
+                assert_eq!(guard.check(way, &head).is_ok(), allowed, "{target} {header}");
+                assert!(guard.check(Way::Unix, &head).is_ok(), "who may open the socket may have everything");
+            }
         }
     }
 

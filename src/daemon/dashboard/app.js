@@ -121,11 +121,35 @@ function showGateway(gateway) {
        tile(gateway.answers.count === 0 ? '…' : `${decimals.format(gateway.answers.sum_secs / gateway.answers.count)} s`, 'wait for an answer, on average'),
        tile(bytes(gateway.bytes), 'memory')]
     : [make('p', { class: 'quiet' }, 'there is none')]));
-  $('gateway-tables').hidden = !gateway;
+  $('gateway-tables').hidden = $('g-clients').hidden = !gateway;
   if (gateway) for (const [id, list] of [['g-requests', 'requests'], ['g-refused', 'refused'], ['g-work', 'work']]) {
     counts(id, gateway[list].map(({ name, count }) => [name, count]));
   }
 }
+
+// Its clients, a page at a time, when they are asked for.
+let nextClients = null;
+
+const saidOf = said => Object.entries(said).filter(([, count]) => count > 0)
+  .map(([verdict, count]) => `${verdict.replace('_', ' ')}: ${numbers.format(count)}`).join(', ');
+
+async function loadClients(after) {
+  try {
+    const { clients, next } = await ask(`api/v1/clients/gateway${after === null ? '' : `?after=${encodeURIComponent(after)}`}`);
+    nextClients = next;
+    $('g-clients-next').hidden = next === null;
+    $('g-clients-note').textContent = clients.length === 0 ? 'none' : '';
+    $('g-clients-rows').replaceChildren(...clients.map(one => make('tr', {},
+      ...[one.address, one.program ?? '', one.near, `${span(one.seen_secs)} ago`, ...[one.seeds, one.leeches, one.refused].map(count => numbers.format(count)), saidOf(one.said)]
+        .map(text => make('td', {}, text)))));
+  } catch (error) {
+    $('g-clients-rows').replaceChildren();
+    $('g-clients-note').textContent = error.message;
+  }
+}
+$('g-clients').addEventListener('toggle', () => { if ($('g-clients').open) loadClients(null); });
+$('g-clients-first').addEventListener('click', () => loadClients(null));
+$('g-clients-next').addEventListener('click', () => loadClients(nextClients));
 
 function ports(mapping) {
   return (mapping ?? []).map(({ port, udp, refused, external }) => tile(
@@ -523,6 +547,7 @@ function start() {
   // A hundred thousand rows are not fetched every ten seconds.
   start.timer = setInterval(() => { if (!document.hidden) tables(); }, 15000);
   loadConfig().catch(() => {});
+  if ($('g-clients').open) loadClients(null);
 }
 
 ask('session').then(({ logged_in, open }) => {

@@ -24,6 +24,7 @@
 mod answer;
 mod clients;
 mod lane;
+mod listed;
 mod saved;
 mod survey;
 #[cfg(test)]
@@ -37,6 +38,7 @@ use std::time::Duration;
 
 use self::clients::Clients;
 use self::lane::{Lane, Stage};
+pub use self::listed::{ListedClient, Said};
 pub use self::saved::{SavedMember, SavedTorrent};
 use self::survey::Surveys;
 use self::torrent::{Facts, Forwarding, Held, Proof, Rank, Torrent};

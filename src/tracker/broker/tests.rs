@@ -2,6 +2,7 @@
 
 mod bounds;
 mod holding;
+mod listed;
 mod privacy;
 mod script;
 

@@ -36,7 +36,9 @@ use tracing::info;
 
 use self::news::News;
 pub use self::stats::Stats;
-use super::broker::{Broker, Client, Decision, Files, Load, Order, Policy, ScrapeTicket, Scraping, Ticket, Transport};
+use super::broker::{
+    Broker, Client, Decision, Files, ListedClient, Load, Order, Policy, ScrapeTicket, Scraping, Ticket, Transport,
+};
 use super::udp::ConnectionIds;
 use super::upstream::Source;
 use super::{Announce, Answer};
@@ -337,6 +339,12 @@ impl Monitor {
     #[must_use]
     pub fn load(&self) -> Load {
         self.0.state().broker.load()
+    }
+
+    /// The first clients after this address, at most `most`: [`Broker::clients_after`].
+    #[must_use]
+    pub fn clients_after(&self, after: Option<SocketAddr>, most: usize) -> Vec<ListedClient> {
+        self.0.state().broker.clients_after(self.0.now(), after, most)
     }
 
     /// What it has done and refused.

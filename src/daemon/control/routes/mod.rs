@@ -6,6 +6,7 @@ mod ask;
 mod checks;
 mod events;
 mod extract;
+mod gateway;
 mod held;
 mod items;
 mod lookups;
@@ -53,6 +54,7 @@ fn documented() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(state::swarms))
         .routes(routes!(state::announces))
         .routes(routes!(state::clients))
+        .routes(routes!(gateway::clients))
         .routes(routes!(announcements::list, announcements::add))
         .routes(routes!(announcements::show, announcements::patch, announcements::remove))
         .routes(routes!(held::hold))

@@ -1,6 +1,7 @@
 //! Every route of the document against the routes that there are, in a network of two nodes.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
@@ -18,6 +19,7 @@ use crate::daemon::control::guard::Guard;
 use crate::daemon::control::lookups::Lookups;
 use crate::daemon::control::token::Token;
 use crate::daemon::control::wellness::Wellness;
+use crate::daemon::gateway::{self, Opened};
 use crate::daemon::live::Live;
 use crate::dht::Dht;
 use crate::index::record::import;
@@ -47,6 +49,11 @@ async fn two_nodes() -> (First, Router) {
 }
 
 async fn two_nodes_with(settings: Settings) -> (First, Router) {
+    let (first, control) = second_of_two(settings).await;
+    (first, router(Arc::new(control)))
+}
+
+async fn second_of_two(settings: Settings) -> (First, Control) {
     let folder = tempfile::TempDir::new().unwrap();
     let settings = Settings { data_dir: folder.path().to_owned(), ..settings };
     let loopback = || Dht::builder().private_network(true).bind("127.0.0.1:0".parse().unwrap());
@@ -71,7 +78,7 @@ async fn two_nodes_with(settings: Settings) -> (First, Router) {
         questions: tokio::sync::Semaphore::new(QUESTIONS),
         began: tokio::time::Instant::now(),
     };
-    (First { dht: first, folder, announcer }, router(Arc::new(control)))
+    (First { dht: first, folder, announcer }, control)
 }
 
 /// An index with one torrent. Its file has lost its name, and lives as long as it is open.
@@ -437,6 +444,60 @@ async fn the_clients_that_are_followed_are_told_with_what_is_wrong_and_never_wit
         let told = get(&router, "/api/v1/clients").await.body["torrent_clients"][0].clone();
         assert_eq!((&told["state"], &told["error"]), (&state.into(), &json!(trouble)), "{told}");
         assert!(told["since"].as_u64().is_some_and(|since| since > 1_600_000_000), "{told}");
+    }
+}
+
+/// Announces to the gateway and waits for nothing; the connection is open as long as what is returned.
+async fn announce(gateway: SocketAddr, host: [u8; 4], port: u16, left: u32) -> tokio::net::TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((host, 0).into()).unwrap();
+    let mut stream = socket.connect(gateway).await.unwrap();
+    let query =
+        format!("info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=-XX0100-abcdefghijkl&port={port}&left={left}&event=started");
+    let request = format!("GET /announce?{query} HTTP/1.1\r\nHost: {gateway}\r\n\r\n");
+    tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn the_clients_of_the_gateway_are_told_one_by_one_and_page_by_page() {
+    let (first, mut control) = second_of_two(Settings::default()).await;
+    let config = Settings { gateway: Some("127.0.0.1:0".parse().unwrap()), ..Settings::default() };
+    let config =
+        Config { settings: Settings { data_dir: first.folder.path().to_owned(), ..config }, ..Config::default() };
+    let Ok(Opened::Ready(gateway)) = gateway::open(&config, &first, None, None).await else { panic!("no gateway") };
+    let (addr, monitor) = (gateway.local_addr(), gateway.monitor());
+    control.gateway = Some(monitor.clone());
+    let router = router(Arc::new(control));
+    let path = "/api/v1/clients/gateway";
+    let told = get(&router, path).await.body;
+    assert_eq!(told, json!({ "clients": [], "next": null }));
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(gateway.run());
+    // Ports of the system, at which no client is asked for its metadata; 1 is that of clients that cannot be reached.
+    let mut open = Vec::new();
+    for (last, port, left) in [(1, 2, 0), (2, 3, 9), (3, 4, 9)] {
+        open.push(announce(addr, [127, 0, 0, last], port, left).await);
+    }
+    while monitor.clients_after(None, 10).len() < 3 {
+        tokio::task::yield_now().await;
+    }
+    let told = get(&router, &format!("{path}?limit=2")).await.body;
+    let [seed, leech] = &told["clients"].as_array().unwrap()[..] else { panic!("{told}") };
+    // Whether the gateway has come to its question yet is chance.
+    let unknown = seed["said"]["unknown"].clone();
+    let said = json!({ "public": 0, "private": 0, "withheld": 0, "no_metadata": 0, "unknown": unknown });
+    let seen = seed["seen_secs"].clone();
+    let expected = json!({ "address": "127.0.0.1:2", "program": "XX0100", "near": "host", "seen_secs": seen, "torrents": 1,
+        "seeds": 1, "leeches": 0, "refused": 0, "said": said });
+    assert_eq!(seed, &expected);
+    assert_eq!((&leech["address"], &leech["leeches"]), (&json!("127.0.0.2:3"), &json!(1)));
+    assert_eq!(told["next"], "127.0.0.2:3");
+    let rest = get(&router, &format!("{path}?limit=2&after=127.0.0.2:3")).await.body;
+    assert_eq!((&rest["clients"][0]["address"], &rest["next"]), (&json!("127.0.0.3:4"), &Value::Null));
+    for bad in ["limit=0", "limit=1001", "after=here", "name=x"] {
+        let answered = get(&router, &format!("{path}?{bad}")).await;
+        assert!(answered.status == StatusCode::BAD_REQUEST && answered.body["cure"].is_string(), "{answered:?}");
     }
 }
 
