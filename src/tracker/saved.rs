@@ -1,7 +1,8 @@
-//! The file in which the gateway keeps its clients over a restart, version 1.
+//! The file in which the gateway keeps its clients over a restart, version 2.
 //!
 //! ```text
-//! file    = "trackerless gateway 1\n", 8 bytes: seconds since 1970, torrents, 4 bytes: CRC-32C of all before
+//! file    = "trackerless gateway 2\n", 8 bytes: seconds since 1970, 16 bytes: key of connection ids, torrents,
+//!           4 bytes: CRC-32C of all before
 //! torrent = infohash, 1 byte: 0 unknown, 1 public, 2 private, 4 bytes: downloads, 4 bytes: seconds since it was asked for,
 //!           2 bytes: number of members, members
 //! member  = endpoint, 16 bytes: our address, 1 byte: nearness, 20 bytes: peer id, 1 byte: flags,
@@ -9,7 +10,7 @@
 //! endpoint = 16 bytes: address, 4 bytes: scope, 2 bytes: port
 //! ```
 //!
-//! Numbers are in network order; IPv4 addresses stand in the form that maps them to IPv6. A file that is cut, or of which a
+//! Version 1 has another number and no key; it is read too. Numbers are in network order; IPv4 addresses stand in the form that maps them to IPv6. A file that is cut, or of which a
 //! bit is wrong, is refused as a whole.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -21,7 +22,8 @@ use crate::engine::contact::canonical;
 use crate::engine::id::InfoHash;
 use crate::net::nearness::Nearness;
 
-const HEAD: &[u8] = b"trackerless gateway 1\n";
+const HEAD: &[u8] = b"trackerless gateway 2\n";
+const HEAD_WITHOUT_KEY: &[u8] = b"trackerless gateway 1\n";
 const CHECKSUM_LEN: usize = 4;
 /// Largest file that is read, in bytes. What 64 MiB of memory hold takes half of it.
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
@@ -42,6 +44,8 @@ pub enum Unreadable {
 pub struct Saved {
     /// Seconds since 1970.
     pub at: u64,
+    /// The key of the connection ids (BEP 15), which are as good after a restart as before.
+    pub key: Option<[u8; 16]>,
     /// All of them.
     pub torrents: Vec<SavedTorrent>,
 }
@@ -50,8 +54,9 @@ impl Saved {
     /// The bytes of the file.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = HEAD.to_vec();
+        let mut bytes = if self.key.is_some() { HEAD } else { HEAD_WITHOUT_KEY }.to_vec();
         bytes.extend(self.at.to_be_bytes());
+        bytes.extend(self.key.iter().flatten());
         self.torrents.iter().for_each(|torrent| encode_torrent(torrent, &mut bytes));
         let checksum = crc32c::crc32c(&bytes);
         bytes.extend(checksum.to_be_bytes());
@@ -64,16 +69,19 @@ impl Saved {
     /// It is of another kind, or damaged.
     pub fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
         let (content, checksum) = bytes.split_last_chunk::<CHECKSUM_LEN>().ok_or(Unreadable::OtherFormat)?;
-        let mut reader = Reader(content.strip_prefix(HEAD).ok_or(Unreadable::OtherFormat)?);
+        let with_key = content.strip_prefix(HEAD);
+        let mut reader =
+            Reader(with_key.or_else(|| content.strip_prefix(HEAD_WITHOUT_KEY)).ok_or(Unreadable::OtherFormat)?);
         if crc32c::crc32c(content) != u32::from_be_bytes(*checksum) {
             return Err(Unreadable::Damaged);
         }
         let at = reader.u64()?;
+        let key = with_key.map(|_| reader.take()).transpose()?;
         let mut torrents = Vec::new();
         while !reader.0.is_empty() {
             torrents.push(reader.torrent()?);
         }
-        Ok(Self { at, torrents })
+        Ok(Self { at, key, torrents })
     }
 }
 
@@ -240,7 +248,8 @@ mod tests {
             let age = Duration::from_secs(age.into());
             SavedTorrent { info_hash: InfoHash::new(hash), private, downloaded, age, members }
         });
-        (any::<u64>(), prop::collection::vec(torrent, 0..4)).prop_map(|(at, torrents)| Saved { at, torrents })
+        (any::<(u64, Option<[u8; 16]>)>(), prop::collection::vec(torrent, 0..4))
+            .prop_map(|((at, key), torrents)| Saved { at, key, torrents })
     }
 
     proptest! {
@@ -260,10 +269,12 @@ mod tests {
 
         #[test]
         fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let mut file = [HEAD, &bytes].concat();
             prop_assert_eq!(Saved::decode(&bytes), Err(Unreadable::OtherFormat));
-            file.extend(crc32c::crc32c(&file).to_be_bytes());
-            let _ = Saved::decode(&file);
+            for head in [HEAD, HEAD_WITHOUT_KEY] {
+                let mut file = [head, &bytes].concat();
+                file.extend(crc32c::crc32c(&file).to_be_bytes());
+                let _ = Saved::decode(&file);
+            }
         }
     }
 }

@@ -203,6 +203,8 @@ fn head(action: u32, transaction: u32) -> [u8; 8] {
 /// good for ten to fifteen minutes, where the BEP says two: clients of the uTorrent line reuse theirs for five and more.
 pub struct ConnectionIds {
     key: [u8; 16],
+    /// Seconds that are added to the time, so that it goes on where another run ended.
+    offset: u64,
 }
 
 impl ConnectionIds {
@@ -212,25 +214,37 @@ impl ConnectionIds {
     /// Ids made with `key`, which must stay secret.
     #[must_use]
     pub const fn new(key: [u8; 16]) -> Self {
-        Self { key }
+        Self { key, offset: 0 }
+    }
+
+    /// The same, where the time that it is told began at this second since 1970: ids of an earlier run with this key are as good.
+    #[must_use]
+    pub const fn begun_at(self, unix_seconds: u64) -> Self {
+        Self { offset: unix_seconds, ..self }
+    }
+
+    /// The key, to be kept for the next run.
+    #[must_use]
+    pub const fn key(&self) -> [u8; 16] {
+        self.key
     }
 
     /// The id for a client at `ip`, never 0: rTorrent takes that for an error.
     #[must_use]
     pub fn issue(&self, now: Instant, ip: IpAddr) -> u64 {
-        self.at_slot(Self::slot(now), ip)
+        self.at_slot(self.slot(now), ip)
     }
 
     /// Whether `id` was issued to `ip` lately.
     #[must_use]
     pub fn accepts(&self, now: Instant, ip: IpAddr, id: u64) -> bool {
-        let newest = Self::slot(now);
+        let newest = self.slot(now);
         let oldest = newest.saturating_sub(Self::SLOTS_ACCEPTED - 1);
         (oldest..=newest).any(|slot| self.at_slot(slot, ip) == id)
     }
 
-    fn slot(now: Instant) -> u64 {
-        now.as_secs() / Self::SLOT.as_secs()
+    const fn slot(&self, now: Instant) -> u64 {
+        now.as_secs().saturating_add(self.offset) / Self::SLOT.as_secs()
     }
 
     fn at_slot(&self, slot: u64, ip: IpAddr) -> u64 {
@@ -371,6 +385,19 @@ mod tests {
             assert!(announced(&Reply { peers, ..Reply::default() }, family).len() <= payload);
         }
         assert!(render_scrape(1, &[(InfoHash::new([0; 20]), Some(Counts::default())); MAX_SCRAPED]).len() <= 1452);
+    }
+
+    #[test]
+    fn a_connection_id_of_an_earlier_run_with_this_key_holds_as_long_as_one_of_this_run() {
+        let here: IpAddr = "203.0.113.7".parse().unwrap();
+        let earlier = ConnectionIds::new([3; 16]).begun_at(1_700_000_000);
+        let id = earlier.issue(Instant::from_secs(3_000), here);
+        let accepted =
+            |key, begun_at| ConnectionIds::new(key).begun_at(begun_at).accepts(Instant::from_secs(5), here, id);
+        assert!(accepted(earlier.key(), 1_700_003_001));
+        assert!(accepted(earlier.key(), 1_700_003_500));
+        assert!(!accepted(earlier.key(), 1_700_003_900), "it grows old while nobody runs");
+        assert!(!accepted([4; 16], 1_700_003_001), "with another key it is none");
     }
 
     #[test]

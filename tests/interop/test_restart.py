@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -24,6 +25,9 @@ _QUERIES_PER_SECOND = 200
 # A client of the DHT gives up after some seconds; what is answered later than this counts as unanswered.
 _PATIENCE = 10.0
 _FIRST_DESCRIPTOR = 3  # sd_listen_fds(3)
+_SWARM = "b" * 20
+# BEP 15 says 15 seconds; the gateway holds an answer for less than this.
+_ASKS_AGAIN_AFTER = 8.0
 
 
 class TestRestart(InteropCase):
@@ -36,22 +40,33 @@ class TestRestart(InteropCase):
             *(os.environ["TRACKERLESS"], "run", "--lan", "--data-dir", str(folder / "data"), "--bind", str(endpoint)),
             *("--gateway", f"127.0.0.1:{gateway}", "--control", "off", "--no-limits"),
         ]
-        load = _Load(endpoint)
+        load, tracked = _Load(endpoint), _GatewayLoad(gateway)
         with contextlib.closing(manager):
             manager.start(arguments)
             load.start()
+            tracked.start()
             for _ in range(_RESTARTS):
                 time.sleep(0.5)
                 manager.restart(arguments)
             time.sleep(0.5)
             load.stop()
+            tracked.stop()
             names = set(manager.kept)
             manager.stop()
         print(
             f"{_RESTARTS} restarts, {load.sent} queries, {len(load.answered)} answered, the slowest after "
             f"{max(load.answered.values(), default=0):.2f} s; announces with a token from before a restart: {load.stored}"
         )
+        for kind, seconds in tracked.seconds.items():
+            print(
+                f"gateway, {kind}: {len(seconds)} answered, the slowest after {max(seconds, default=0):.2f} s, "
+                f"asked again {tracked.again[kind]} times"
+            )
         self.assertEqual(load.unanswered(), 0)
+        self.assertEqual(tracked.unanswered, [])
+        for kind, seconds in tracked.seconds.items():
+            self.assertGreater(len(seconds), _RESTARTS, kind)
+            self.assertLessEqual(tracked.again[kind], _RESTARTS, f"{kind}: more than a restart can cost")
         self.assertGreater(load.sent, _RESTARTS * 50)
         self.assertGreater(load.stored, 0)
         self.assertEqual(load.refused_tokens, 0)
@@ -226,3 +241,78 @@ class _Load:
                 if token >= 0 and not self._token:
                     length, _, rest = answer[token + 7 :].partition(b":")
                     self._token = rest[: int(length)]
+
+
+class _GatewayLoad:
+    """Clients of the gateway: each of four kinds announces or scrapes without a pause. Like all clients they ask again when no
+    answer comes: what waits for the DHT when the node ends is not answered by the next one."""
+
+    KINDS = ("announces by HTTP", "scrapes by HTTP", "announces by UDP", "scrapes by UDP")
+
+    def __init__(self, port: int) -> None:
+        self._address = ("127.0.0.1", port)
+        self._ends = threading.Event()
+        self._connection: dict[str, bytes] = {}
+        self.seconds: dict[str, list[float]] = {kind: [] for kind in self.KINDS}
+        self.again: dict[str, int] = dict.fromkeys(self.KINDS, 0)
+        self.unanswered: list[str] = []
+        self._threads = [threading.Thread(target=self._work, args=(kind,), daemon=True) for kind in self.KINDS]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self._ends.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self, kind: str) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as by_udp:
+            by_udp.settimeout(_ASKS_AGAIN_AFTER)
+            by_udp.connect(self._address)
+            if "UDP" in kind:
+                self._connection[kind] = self._answer_by_udp(by_udp, struct.pack(">QI", 0x41727101980, 0), b"")[8:16]
+            while not self._ends.wait(0.02):
+                began = time.monotonic()
+                if self._is_answered(kind, by_udp):
+                    self.seconds[kind].append(time.monotonic() - began)
+
+    def _is_answered(self, kind: str, by_udp: socket.socket) -> bool:
+        trouble = None
+        for attempt in range(4):
+            self.again[kind] += attempt > 0
+            try:
+                self._ask(kind, by_udp)
+                return True
+            except OSError as error:
+                trouble = error
+        self.unanswered.append(f"{kind}: {trouble!r}")
+        return False
+
+    def _ask(self, kind: str, by_udp: socket.socket) -> None:
+        if kind == "announces by HTTP":
+            self._answer_by_http(f"announce?info_hash={_SWARM}&peer_id={'p' * 20}&port=7000&left=0&compact=1")
+        elif kind == "scrapes by HTTP":
+            self._answer_by_http(f"scrape?info_hash={_SWARM}")
+        elif kind == "announces by UDP":
+            numbers = struct.pack(">QQQIIIiH", 1, 0, 0, 0, 0, 0, -1, 7001)
+            self._answer_by_udp(by_udp, self._connection[kind] + struct.pack(">I", 1), _SWARM.encode() + b"u" * 20 + numbers)
+        else:
+            self._answer_by_udp(by_udp, self._connection[kind] + struct.pack(">I", 2), _SWARM.encode())
+
+    def _answer_by_http(self, path: str) -> None:
+        with socket.create_connection(self._address, _PATIENCE) as stream:
+            stream.sendall(f"GET /{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+            answer = b""
+            while part := stream.recv(4096):
+                answer += part
+        if not (answer.startswith(b"HTTP/1.1 200 ") and b"\r\n\r\nd" in answer and answer.endswith(b"e")):
+            raise OSError(f"no whole answer: {answer!r}")
+
+    def _answer_by_udp(self, by_udp: socket.socket, head: bytes, body: bytes) -> bytes:
+        transaction = os.urandom(4)
+        by_udp.send(head + transaction + body)
+        while (answer := by_udp.recv(2048))[4:8] != transaction:
+            pass
+        return answer

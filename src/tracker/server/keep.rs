@@ -34,9 +34,9 @@ enum Found {
     Aside(String, PathBuf),
 }
 
-/// Gives the broker the clients that were saved in `file`. A file that is damaged is set aside, and the gateway starts
-/// without it.
-pub(super) fn restore(shared: &Shared, file: &Path) {
+/// Gives the broker the clients that were saved in `file`, and back the key of connection ids of that run. A file that is
+/// damaged is set aside, and the gateway starts without it.
+pub(super) fn restore(shared: &Shared, file: &Path) -> Option<[u8; 16]> {
     match load(file) {
         Ok(Found::Nothing) => {}
         Ok(Found::Clients(saved)) => {
@@ -46,6 +46,7 @@ pub(super) fn restore(shared: &Shared, file: &Path) {
                 broker.load().torrents
             });
             info!(torrents, "the gateway remembers its clients");
+            return saved.key;
         }
         Ok(Found::Aside(reason, aside)) => {
             warn!(reason, moved_to = %aside.display(), "the file of the gateway's clients cannot be read; starting without it");
@@ -54,6 +55,7 @@ pub(super) fn restore(shared: &Shared, file: &Path) {
             warn!(%error, file = %file.display(), "the gateway's clients can neither be read nor set aside");
         }
     }
+    None
 }
 
 /// Saves every five minutes, for ever.
@@ -75,7 +77,7 @@ impl Monitor {
     pub async fn save(&self) -> Result<(), ReplaceError> {
         let Some(file) = self.0.kept.clone() else { return Ok(()) };
         let torrents = self.0.with_broker(|broker, now| broker.snapshot(now));
-        let saved = Saved { at: unix_seconds(), torrents };
+        let saved = Saved { at: unix_seconds(), key: Some(self.0.connection_ids.key()), torrents };
         let path = file.path().to_owned();
         let failed = |source| ReplaceError { what: "start a thread that writes", path, source };
         // A thread of its own: the runtime waits for ever where the system gives it none.
@@ -126,7 +128,7 @@ mod tests {
         #[cfg(unix)]
         std::os::unix::fs::symlink(folder.path().join("elsewhere"), folder.path().join("gateway.clients.new")).unwrap();
         let kept = prepare(folder.path()).unwrap();
-        let saved = Saved { at: 7, torrents: Vec::new() };
+        let saved = Saved { at: 7, key: None, torrents: Vec::new() };
         kept.replace(&saved.encode()).unwrap();
         assert!(!folder.path().join("elsewhere").exists());
         assert_eq!(load(&file).unwrap(), Found::Clients(saved.clone()));

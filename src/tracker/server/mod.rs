@@ -47,6 +47,7 @@ use crate::engine::contact::Family;
 use crate::engine::id::InfoHash;
 use crate::engine::random::Random;
 use crate::engine::time::Instant;
+use crate::net::clock::unix_seconds;
 use crate::net::handover;
 use crate::net::http::page::Name;
 use crate::net::nearness::{self, Site};
@@ -259,7 +260,7 @@ impl<D: Directory> Gateway<D> {
         if !settings.upstream.is_empty() {
             broker.relay_to_trackers();
         }
-        let shared = Shared {
+        let mut shared = Shared {
             state: Mutex::new(State {
                 broker,
                 waiting: BTreeMap::new(),
@@ -282,12 +283,14 @@ impl<D: Directory> Gateway<D> {
                 [local.port()].into_iter().chain(settings.spared_ports),
                 place::is_here,
             )),
-            connection_ids: ConnectionIds::new(random.secret_key()),
+            connection_ids: ConnectionIds::new(random.secret_key()).begun_at(unix_seconds()),
             our_peer_id: own_name(random.wire_id().0),
             kept: settings.keep_in.as_deref().map(keep::prepare).transpose()?.map(Arc::new),
         };
-        if let Some(file) = &shared.kept {
-            keep::restore(&shared, file.path());
+        let restored = shared.kept.as_ref().and_then(|file| keep::restore(&shared, file.path()));
+        if let Some(key) = restored {
+            // Who had a connection id of the earlier run has no need of another.
+            shared.connection_ids = ConnectionIds::new(key).begun_at(unix_seconds());
         }
         Ok(Self { shared: Arc::new(shared), directory, doors, work })
     }

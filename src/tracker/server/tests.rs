@@ -501,3 +501,21 @@ fn connections_take_no_more_than_the_memory_of_the_gateway() {
         assert_eq!(super::http::most_connections(memory), connections);
     }
 }
+
+#[tokio::test]
+async fn a_connection_id_is_as_good_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let bound = async |keep_in: Option<PathBuf>, seed| {
+        let settings = Settings { keep_in, ..Settings::default() };
+        Gateway::bind("127.0.0.1:0".parse().unwrap(), settings, script(0).0, [seed; 32]).await.unwrap()
+    };
+    let client: IpAddr = "203.0.113.7".parse().unwrap();
+    let first = bound(Some(folder.path().to_owned()), 5).await;
+    let id = first.shared.connection_ids.issue(first.shared.now(), client);
+    first.monitor().save().await.unwrap();
+    drop(first);
+    let next = bound(Some(folder.path().to_owned()), 6).await;
+    assert!(next.shared.connection_ids.accepts(next.shared.now(), client, id));
+    let other = bound(None, 7).await;
+    assert!(!other.shared.connection_ids.accepts(other.shared.now(), client, id), "another gateway has another key");
+}
