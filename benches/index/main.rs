@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use tempfile::TempDir;
 use trackerless::index::query::Query;
-use trackerless::index::store::sqlite::{FILE_NAME, Options as StoreOptions, Sqlite};
+use trackerless::index::store::Options as StoreOptions;
+use trackerless::index::store::sqlite::{FILE_NAME, Sqlite};
 use trackerless::index::store::{Page, Store as _};
 
 use law::Law;

@@ -15,8 +15,7 @@ use crate::daemon::control::api_key;
 use crate::engine::id::InfoHash;
 use crate::index::query::Query;
 use crate::index::record::{CarryError, Record, export, import};
-use crate::index::store::sqlite::{Options, Sqlite};
-use crate::index::store::{Mark, Page, Store as _};
+use crate::index::store::{self, Mark, Open, Page};
 use crate::net::clock::unix_seconds;
 
 /// Most torrents that are forgotten by one search.
@@ -83,9 +82,9 @@ fn carry_out(args: CarryArgs, environment: &[(String, String)]) -> Result<Exit, 
     let mut store = open(&config)?;
     let written = match &args.file {
         Some(path) => {
-            File::create(path).map_err(CarryError::File).and_then(|file| export(&mut store, BufWriter::new(file)))
+            File::create(path).map_err(CarryError::File).and_then(|file| export(&mut *store, BufWriter::new(file)))
         }
-        None => export(&mut store, BufWriter::new(io::stdout().lock())),
+        None => export(&mut *store, BufWriter::new(io::stdout().lock())),
     };
     let count = written.map_err(|error| match error {
         CarryError::File(error) if args.file.is_none() => Failure::from_stdout(error),
@@ -98,13 +97,13 @@ fn carry_out(args: CarryArgs, environment: &[(String, String)]) -> Result<Exit, 
 fn carry_in(args: CarryArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
     let (config, output) = session::begin(args.setup.clone(), environment)?;
     std::fs::create_dir_all(&config.data_dir).map_err(|error| failed(&args, error.into()))?;
-    let mut store = Sqlite::open(&config.data_dir, Options::default())?;
+    let mut store = store::open(&config.index_place(), config.index_options(), Open::OrMake)?;
     let now = unix_seconds();
     let read = match &args.file {
         Some(path) => {
-            File::open(path).map_err(CarryError::File).and_then(|file| import(&mut store, BufReader::new(file), now))
+            File::open(path).map_err(CarryError::File).and_then(|file| import(&mut *store, BufReader::new(file), now))
         }
-        None => import(&mut store, io::stdin().lock(), now),
+        None => import(&mut *store, io::stdin().lock(), now),
     };
     let added = read.map_err(|error| failed(&args, error))?;
     let text = format!(

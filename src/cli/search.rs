@@ -11,8 +11,7 @@ use crate::daemon::config::Config;
 use crate::index::entry::Entry;
 use crate::index::query::{Query, QueryError};
 use crate::index::record::Record;
-use crate::index::store::sqlite::{Options, Sqlite};
-use crate::index::store::{Found, Page, Store as _, StoreError};
+use crate::index::store::{self, Found, Open, Page, Store, StoreError};
 use crate::net::clock::unix_seconds;
 
 pub(super) fn run(args: SearchArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
@@ -35,9 +34,9 @@ fn wrong_query(text: &str, error: &QueryError) -> Failure {
     Failure::usage(format_args!("the query is wrong {error}"), cure)
 }
 
-/// The index of the data folder.
-pub(super) fn open(config: &Config) -> Result<Sqlite, Failure> {
-    Ok(Sqlite::open_existing(&config.data_dir, Options::default())?)
+/// The index that the settings name.
+pub(super) fn open(config: &Config) -> Result<Box<dyn Store>, Failure> {
+    Ok(store::open(&config.index_place(), config.index_options(), Open::Existing)?)
 }
 
 fn print(found: &Found, page: Page, output: Printer) -> Result<Exit, Failure> {
@@ -72,7 +71,7 @@ pub(super) fn line(entry: &Entry, now: u64) -> String {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Missing(_) => Self::nothing(&error, error.cure()),
+            StoreError::Missing(_) | StoreError::Unreachable { .. } => Self::nothing(&error, error.cure()),
             _ => Self::usage(&error, error.cure()),
         }
     }

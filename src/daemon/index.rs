@@ -14,7 +14,7 @@ use crate::peer::handshake::own_name;
 pub(super) fn open(config: &Config) -> Option<Arc<Index>> {
     let name = entropy::seed().map(|seed| own_name(Random::new(seed).wire_id().0));
     let settings = config.index_settings(name.ok()?)?;
-    match Index::open(&config.data_dir, settings) {
+    match Index::open(&config.index_place(), settings) {
         Ok(index) => Some(Arc::new(index)),
         Err(error) => {
             tracing::error!(%error, cure = error.cure(), "there is no index: the node goes on without");

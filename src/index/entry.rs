@@ -54,14 +54,14 @@ pub enum Source {
     Passive,
     /// A survey found it.
     Survey,
-    /// It was imported, and it was not checked that its name belongs to its infohash.
-    Import,
+    /// It was imported from the source of this number, and it was not checked that its name belongs to its infohash.
+    Import(u32),
 }
 
-impl Source {
-    /// All of them; the place of each is its number in stores.
-    pub const ALL: [Self; 4] = [Self::Mine, Self::Passive, Self::Survey, Self::Import];
+/// The number of the first imported source in stores.
+const FIRST_IMPORT: u32 = 3;
 
+impl Source {
     /// Its name.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -69,20 +69,36 @@ impl Source {
             Self::Mine => "mine",
             Self::Passive => "passive",
             Self::Survey => "survey",
-            Self::Import => "import",
+            Self::Import(_) => "import",
         }
+    }
+
+    /// Whether names of it were checked against their infohashes.
+    #[must_use]
+    pub const fn is_checked(self) -> bool {
+        !matches!(self, Self::Import(_))
     }
 
     /// Its number in stores.
     #[must_use]
-    pub const fn number(self) -> u8 {
-        self as u8
+    pub const fn number(self) -> u32 {
+        match self {
+            Self::Mine => 0,
+            Self::Passive => 1,
+            Self::Survey => 2,
+            Self::Import(origin) => FIRST_IMPORT.saturating_add(origin),
+        }
     }
 
     /// The source of this number; an unknown one is the least trusted.
     #[must_use]
     pub fn of_number(number: i64) -> Self {
-        usize::try_from(number).ok().and_then(|place| Self::ALL.get(place).copied()).unwrap_or(Self::Import)
+        match number {
+            0 => Self::Mine,
+            1 => Self::Passive,
+            2 => Self::Survey,
+            number => Self::Import(u32::try_from(number).unwrap_or(FIRST_IMPORT).saturating_sub(FIRST_IMPORT)),
+        }
     }
 }
 
@@ -169,6 +185,14 @@ mod tests {
         fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             prop_assert!(unpack(&bytes).len() <= MOST_FILES);
         }
+    }
+
+    #[test]
+    fn sources_have_numbers_and_unknown_ones_are_not_trusted() {
+        for source in [Source::Mine, Source::Passive, Source::Survey, Source::Import(0), Source::Import(900)] {
+            assert_eq!(Source::of_number(source.number().into()), source);
+        }
+        assert!(!Source::of_number(-1).is_checked() && !Source::of_number(i64::MAX).is_checked());
     }
 
     #[test]

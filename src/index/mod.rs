@@ -6,8 +6,9 @@
 //! | [`words`] | how names are cut into words, for names and queries alike |
 //! | [`query`] | the query language |
 //! | [`entry`] | what is kept of a torrent |
-//! | [`store`] | where it is kept: a trait, and SQLite behind it |
+//! | [`store`] | where it is kept: a trait, and SQLite and PostgreSQL behind it |
 //! | [`survey`] | whom to ask next for a sample of its infohashes |
+//! | [`shares`] | how several nodes divide a survey among them |
 //! | [`wanted`] | which metadata is fetched next |
 //! | [`filter`] | what must not be kept |
 //! | [`service`] | the index at work: survey, metadata, store, each at its pace |
@@ -23,6 +24,7 @@ pub mod query;
 pub mod record;
 pub mod resolve;
 pub mod service;
+pub mod shares;
 pub mod store;
 pub mod survey;
 pub mod torznab;

@@ -102,7 +102,7 @@ impl Record {
             found: past(self.found),
             seen: past(self.seen),
             swarm,
-            source: Source::Import,
+            source: Source::Import(0),
         })
     }
 }
@@ -183,7 +183,8 @@ pub fn import(store: &mut dyn Store, mut lines: impl BufRead, now: UnixSeconds) 
 mod tests {
     use super::*;
     use crate::engine::id::InfoHash;
-    use crate::index::store::sqlite::{Options, Sqlite};
+    use crate::index::store::Options;
+    use crate::index::store::sqlite::Sqlite;
 
     const LINE: &str = r#"{"infohash":"08ada5a7a6183aae1e09d831df6748d566095a10","name":"Sintel","size":7,"file_count":1,
         "files":[{"path":"a.mkv","size":7}],"found":1,"seen":99999999999,"seeds":3,"peers":2,"counted":5}"#;

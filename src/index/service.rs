@@ -4,13 +4,14 @@
 //! fetch, [`Filter`] what not to keep. This file sends, waits and writes. Everything that it costs others has a pace: queries
 //! a second, connections a second, connections at a time, bytes a day.
 
+mod backlog;
 mod fetch;
 mod live;
 mod pace;
 mod sweep;
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,14 +22,14 @@ use tokio::time::MissedTickBehavior;
 use super::entry::{Entry, Source, UnixSeconds};
 use super::filter::{Filter, FilterError};
 use super::query::Query;
-use super::store::sqlite::{Options, Sqlite};
-use super::store::{Found, Known, Mark, Page, Store, StoreError, Totals};
+use super::store::{Found, Known, Mark, Open, Options, Page, Place, Store, StoreError, Totals, open};
 use super::wanted::{Want, Wanted};
 use crate::dht::{Dht, State};
 use crate::engine::id::InfoHash;
 use crate::net::clock::unix_seconds;
 use crate::torrent::TorrentFile;
 
+use self::backlog::Backlog;
 use self::pace::Pace;
 
 /// Time between two looks at what we and others announce, and at the lists of what must not be kept.
@@ -79,7 +80,12 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Index {
     settings: Settings,
-    store: Arc<Mutex<Sqlite>>,
+    store: Arc<Mutex<Box<dyn Store>>>,
+    /// Whether the store could not be reached when it was last asked.
+    unreachable: AtomicBool,
+    backlog: Mutex<Backlog>,
+    /// Whether several nodes may survey for this store, each its shares.
+    divided: AtomicBool,
     wanted: Mutex<Wanted>,
     filter: Mutex<Filter>,
     counts: Counts,
@@ -166,15 +172,18 @@ impl OpenError {
 }
 
 impl Index {
-    /// Opens the index in a data folder.
+    /// Opens the index at its place. A database need not be there yet.
     ///
     /// # Errors
     /// Its store or a list cannot be used.
-    pub fn open(folder: &Path, settings: Settings) -> Result<Self, OpenError> {
+    pub fn open(place: &Place, settings: Settings) -> Result<Self, OpenError> {
         let filter = read_filter(&settings)?;
-        let store = Sqlite::open(folder, settings.options)?;
+        let store = open(place, settings.options, Open::OrMake)?;
         Ok(Self {
             store: Arc::new(Mutex::new(store)),
+            unreachable: AtomicBool::new(false),
+            backlog: Mutex::new(Backlog::default()),
+            divided: AtomicBool::new(false),
             wanted: Mutex::new(Wanted::default()),
             filter: Mutex::new(filter),
             counts: Counts::default(),
@@ -243,7 +252,7 @@ impl Index {
     /// # Errors
     /// The store cannot be read.
     pub async fn totals(&self) -> Result<Totals, StoreError> {
-        self.with_store(Store::totals).await
+        self.with_store(|store| store.totals()).await
     }
 
     /// What it has done.
@@ -268,12 +277,15 @@ impl Index {
     /// Does something with the store on a thread that may wait.
     async fn with_store<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Sqlite) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&mut dyn Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let store = Arc::clone(&self.store);
-        let done = tokio::task::spawn_blocking(move || work(&mut lock(&store))).await;
+        let done = tokio::task::spawn_blocking(move || work(&mut **lock(&store))).await;
         match done.map_err(tokio::task::JoinError::try_into_panic) {
-            Ok(done) => done,
+            Ok(done) => {
+                self.tell_once(done.as_ref().err());
+                done
+            }
             Err(Ok(panic)) => std::panic::resume_unwind(panic),
             // The runtime ends, and everything with it.
             Err(Err(_)) => std::future::pending().await,
@@ -316,7 +328,7 @@ impl Index {
             let infohashes = announced(&dht.snapshot().await, self.settings.mode);
             self.counts.seen.fetch_add(infohashes.len() as u64, Relaxed);
             if let Err(error) = self.take_in(infohashes).await {
-                tracing::warn!(%error, cure = error.cure(), "the index cannot be read");
+                self.warn(&error, "the index cannot be read");
             }
         }
     }
@@ -332,18 +344,52 @@ impl Index {
         Ok(())
     }
 
-    /// Writes torrents; that it fails is no reason to stop.
-    async fn write(&self, entries: Vec<Entry>) {
-        if let Err(error) = self.with_store(move |store| store.add(&entries)).await {
-            tracing::warn!(%error, cure = error.cure(), "torrents could not be stored");
+    /// Says once that the store cannot be reached, and once that it can again.
+    fn tell_once(&self, error: Option<&StoreError>) {
+        let unreachable = matches!(error, Some(StoreError::Unreachable { .. }));
+        let before = self.unreachable.swap(unreachable, Relaxed);
+        match (error, before) {
+            (Some(error), false) if unreachable => {
+                tracing::error!(%error, cure = error.cure(), "the node goes on; what it finds meanwhile is kept up to a bound");
+            }
+            (None, true) => tracing::info!("the database of the index is reached again"),
+            _ => {}
         }
     }
 
-    /// Leaves a mark; that it fails is no reason to stop.
+    /// Says what failed, unless it is known already that the store cannot be reached.
+    fn warn(&self, error: &StoreError, what: &'static str) {
+        if !matches!(error, StoreError::Unreachable { .. }) {
+            tracing::warn!(%error, cure = error.cure(), "{what}");
+        }
+    }
+
+    /// Writes torrents, and those that could not be written before.
+    async fn write(&self, entries: Vec<Entry>) {
+        lock(&self.backlog).add(entries);
+        self.catch_up().await;
+    }
+
+    /// Leaves a mark.
     async fn mark(&self, infohash: InfoHash, mark: Mark) {
-        let marked = self.with_store(move |store| store.forget(&[infohash], mark, unix_seconds())).await;
-        if let Err(error) = marked {
-            tracing::warn!(%error, cure = error.cure(), "a torrent that must not be kept could not be marked");
+        lock(&self.backlog).mark(infohash, mark);
+        self.catch_up().await;
+    }
+
+    /// Writes what waits. What cannot be written now waits on, if it may be written later.
+    async fn catch_up(&self) {
+        loop {
+            let Some(batch) = lock(&self.backlog).next() else { return };
+            let written = {
+                let batch = batch.clone();
+                self.with_store(move |store| batch.write(store, unix_seconds())).await
+            };
+            let Err(error) = written else { continue };
+            self.warn(&error, "torrents could not be stored");
+            if error.passes() {
+                lock(&self.backlog).put_back(batch);
+            }
+            return;
         }
     }
 }

@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::entry::UnixSeconds;
+use super::shares::Shares;
 use crate::engine::contact::Contact;
 use crate::engine::id::{Id, Target};
 use crate::engine::owner::owner;
@@ -36,7 +37,7 @@ const GAP: f64 = 16.0;
 const LOOKED_AT: usize = 64;
 
 /// The sweep.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Survey {
     nodes: BTreeMap<Id, Known>,
     /// Those that may be asked.
@@ -48,6 +49,8 @@ pub struct Survey {
     owners: HashMap<u64, u32>,
     /// Whether many nodes may share a network, as in a private one.
     private_network: bool,
+    /// The shares of the key space that it sweeps.
+    shares: Shares,
     /// Where the sweep has come.
     cursor: Id,
     /// Sweeps that were finished.
@@ -85,7 +88,17 @@ impl Survey {
     /// A sweep that knows no node yet. In a private network one /24 may hold them all.
     #[must_use]
     pub fn new(private_network: bool) -> Self {
-        Self { private_network, ..Self::default() }
+        Self {
+            nodes: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            later: BTreeSet::new(),
+            ids: HashMap::new(),
+            owners: HashMap::new(),
+            private_network,
+            shares: Shares::ALL,
+            cursor: Id::ZERO,
+            sweeps: 0,
+        }
     }
 
     /// Nodes that are remembered.
@@ -112,11 +125,31 @@ impl Survey {
         fraction(&self.cursor)
     }
 
+    /// The shares of the key space that it sweeps.
+    #[must_use]
+    pub const fn shares(&self) -> Shares {
+        self.shares
+    }
+
+    /// Sweeps these shares from now on, and forgets the nodes of all others.
+    pub fn hold(&mut self, shares: Shares) {
+        self.shares = shares;
+        let others: Vec<Id> = self.nodes.keys().filter(|id| !shares.hold(id)).copied().collect();
+        others.iter().for_each(|id| self.forget(id));
+    }
+
+    /// Where nodes are looked for when none may be asked; `None` where it sweeps nothing.
+    #[must_use]
+    pub fn look_at(&self) -> Option<Target> {
+        let place = (self.place() * 255.0) as u8;
+        self.shares.first_from(Id([place.wrapping_add(1); 20])).map(Target)
+    }
+
     /// Takes in contacts that a node named. Nothing of them is believed before they answer.
     pub fn learn(&mut self, contacts: impl IntoIterator<Item = Contact>) {
         for contact in contacts {
             let known = self.ids.contains_key(&contact.addr) || self.nodes.contains_key(&contact.id);
-            if known || !self.has_room(&contact) {
+            if known || !self.shares.hold(&contact.id) || !self.has_room(&contact) {
                 continue;
             }
             self.insert(contact, 0);
@@ -161,8 +194,14 @@ impl Survey {
     /// All that must survive a restart: where the sweep is, and who must not be asked when. The rest is found again.
     #[must_use]
     pub fn save(&self, now: UnixSeconds) -> Vec<u8> {
+        self.save_of(Shares::ALL, now)
+    }
+
+    /// The same of some shares, for whoever sweeps them next.
+    #[must_use]
+    pub fn save_of(&self, shares: Shares, now: UnixSeconds) -> Vec<u8> {
         let mut bytes = self.cursor.0.to_vec();
-        for (id, known) in self.nodes.iter().filter(|(_, known)| known.due > now) {
+        for (id, known) in self.nodes.iter().filter(|(id, known)| known.due > now && shares.hold(id)) {
             bytes.extend(id.0);
             bytes.extend(known.due.to_be_bytes());
             match known.addr.ip() {
@@ -178,15 +217,23 @@ impl Survey {
     #[must_use]
     pub fn restore(bytes: &[u8], now: UnixSeconds, private_network: bool) -> Self {
         let mut survey = Self::new(private_network);
-        let Some((cursor, mut rest)) = bytes.split_first_chunk::<20>() else { return survey };
-        survey.cursor = Id(*cursor);
-        while let Some((contact, due)) = read_node(&mut rest) {
-            // No time that was saved lies further away than a day.
-            if survey.has_room(&contact) && !survey.ids.contains_key(&contact.addr) {
-                survey.insert(contact, due.min(now + LEFT_ALONE.as_secs()));
-            }
+        if let Some(cursor) = bytes.first_chunk::<20>() {
+            survey.cursor = Id(*cursor);
+            survey.take_up(bytes, now);
         }
         survey
+    }
+
+    /// Who must not be asked when, as another sweep has saved it; where that one was does not matter here.
+    pub fn take_up(&mut self, bytes: &[u8], now: UnixSeconds) {
+        let Some((_, mut rest)) = bytes.split_first_chunk::<20>() else { return };
+        while let Some((contact, due)) = read_node(&mut rest) {
+            let known = self.ids.contains_key(&contact.addr) || self.nodes.contains_key(&contact.id);
+            if !known && self.shares.hold(&contact.id) && self.has_room(&contact) {
+                // No time that was saved lies further away than a day.
+                self.insert(contact, due.min(now + LEFT_ALONE.as_secs()));
+            }
+        }
     }
 
     fn insert(&mut self, contact: Contact, due: UnixSeconds) {
@@ -228,8 +275,13 @@ impl Survey {
     fn forget_one(&mut self) -> bool {
         let behind = self.ready.range(..self.cursor).rev().chain(self.ready.iter().rev()).take(LOOKED_AT);
         let found = behind.copied().find(|id| self.nodes.get(id).is_some_and(|known| known.due == 0));
-        let Some((id, known)) = found.and_then(|id| self.nodes.remove_entry(&id)) else { return false };
-        self.ready.remove(&id);
+        found.inspect(|id| self.forget(id)).is_some()
+    }
+
+    fn forget(&mut self, id: &Id) {
+        let Some(known) = self.nodes.remove(id) else { return };
+        self.ready.remove(id);
+        self.later.remove(&(known.due, *id));
         self.ids.remove(&known.addr);
         let owner = owner(known.addr.ip());
         if let Some(count) = self.owners.get_mut(&owner) {
@@ -238,7 +290,6 @@ impl Survey {
                 self.owners.remove(&owner);
             }
         }
-        true
     }
 
     /// Whether the way from one id to another is so long that there must be nodes that we do not know.
@@ -287,7 +338,7 @@ mod tests {
 
     #[test]
     fn each_round_asks_one_of_a_few_in_the_order_of_ids_and_each_node_once() {
-        let mut survey = Survey::default();
+        let mut survey = Survey::new(false);
         survey.learn((0..1_000).map(contact));
         let first: Vec<Question> = std::iter::from_fn(|| survey.next(NOW)).take(1_000 / STRIDE).collect();
         assert!(first.is_sorted_by_key(|question| question.contact.id));
@@ -301,7 +352,7 @@ mod tests {
 
     #[test]
     fn a_quarter_of_the_nodes_hold_nearly_all_infohashes() {
-        let mut survey = Survey::default();
+        let mut survey = Survey::new(false);
         survey.learn((0..1_000).map(contact));
         let asked: BTreeSet<Id> = (0..250).map(|_| survey.next(NOW).unwrap().contact.id).collect();
         let ids: Vec<Id> = (0..1_000).map(|number| contact(number).id).collect();
@@ -317,7 +368,7 @@ mod tests {
 
     #[test]
     fn nobody_is_asked_within_its_interval_nor_within_an_hour() {
-        let mut survey = Survey::default();
+        let mut survey = Survey::new(false);
         survey.learn((0..4).map(contact));
         sweep(&mut survey, NOW);
         let (short, long) = (Duration::from_secs(0), Duration::from_secs(1 << 40));
@@ -341,7 +392,7 @@ mod tests {
 
     #[test]
     fn a_gap_is_asked_about_at_its_beginning() {
-        let mut survey = Survey::default();
+        let mut survey = Survey::new(false);
         let id = |first: u8| Contact { id: Id([first; 20]), addr: SocketAddr::from(([1, 2, first, 4], 1)) };
         survey.learn((1..=28).chain(225..=228).map(id));
         let asked: Vec<Question> = (0..8).map(|_| survey.next(NOW).unwrap()).collect();
@@ -353,7 +404,7 @@ mod tests {
 
     #[test]
     fn one_network_does_not_fill_it_and_one_address_has_one_id() {
-        let mut survey = Survey::default();
+        let mut survey = Survey::new(false);
         let of_one = |port| Contact { id: Id([port as u8; 20]), addr: SocketAddr::from(([9, 9, 9, 9], port)) };
         survey.learn((1..100).map(of_one));
         assert_eq!(survey.len(), MOST_OF_AN_OWNER as usize);
@@ -364,7 +415,7 @@ mod tests {
 
     #[test]
     fn a_restart_asks_nobody_again() {
-        let mut survey = Survey::default();
+        let mut survey = Survey::new(false);
         survey.learn((0..100).map(contact));
         let asked: Vec<_> = (0..50).map(|_| survey.next(NOW).unwrap().contact).collect();
         let saved = survey.save(NOW);
@@ -380,8 +431,32 @@ mod tests {
     }
 
     #[test]
+    fn a_sweep_asks_nodes_of_its_shares_alone_and_hands_over_who_was_asked() {
+        let (mut one, mut two) = (Survey::new(false), Survey::new(false));
+        let half: Shares = (0..32).collect();
+        one.learn((0..400).map(contact));
+        one.hold(half);
+        two.hold(Shares::ALL.without(half));
+        two.learn((0..400).map(contact));
+        assert_eq!(one.len() + two.len(), 400);
+        assert!(one.look_at().is_some_and(|target| half.hold(&target)));
+        let asked: Vec<_> = (0..20).map(|_| one.next(NOW).unwrap().contact).collect();
+        assert!(asked.iter().all(|contact| half.hold(&contact.id)));
+        assert!(sweep(&mut two, NOW).iter().all(|question| !half.hold(&question.contact.id)));
+        // One dies, and two takes over share by share.
+        two.hold(Shares::ALL);
+        half.iter().for_each(|share| two.take_up(&one.save_of(Shares::NONE.with(share), NOW), NOW));
+        two.learn((0..400).map(contact));
+        let again = sweep(&mut two, NOW + 1);
+        assert!(!again.is_empty() && again.iter().all(|question| !asked.contains(&question.contact)));
+        two.hold(Shares::NONE);
+        assert_eq!((two.len(), two.next(NOW), two.look_at()), (0, None, None));
+        assert!(two.ids.is_empty() && two.owners.is_empty() && two.later.is_empty());
+    }
+
+    #[test]
     fn it_is_bounded() {
-        let mut survey = Survey::default();
+        let mut survey = Survey::new(false);
         survey.learn((0..300_000).map(contact));
         assert_eq!(survey.len(), MOST_NODES);
         assert!(survey.ids.len() == MOST_NODES && survey.owners.len() <= MOST_NODES);

@@ -23,6 +23,9 @@ mod names;
 mod network;
 mod outputs;
 mod places;
+mod postgres;
+#[expect(dead_code, reason = "the tests of the store let it stand still")]
+mod postgres_server;
 mod power;
 mod running;
 mod shell;

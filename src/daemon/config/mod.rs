@@ -17,7 +17,7 @@ use crate::announcer::clients::{ClientAddress, without_password};
 use crate::dht::{Dht, DhtBuilder};
 use crate::engine::limits::ITEM_BYTES;
 use crate::index::service::{Mode, Settings as IndexSettings};
-use crate::index::store::sqlite::Options;
+use crate::index::store::{Options, Place};
 use crate::net::nearness::Site;
 use crate::net::place;
 use crate::tracker::server::Settings as GatewaySettings;
@@ -171,11 +171,7 @@ impl Config {
         let paths = |files: &[ListFile]| files.iter().map(|file| file.0.clone()).collect();
         (self.index != Mode::Off).then(|| IndexSettings {
             mode: self.index,
-            options: Options {
-                most_bytes: self.index_max.bytes(),
-                keep_files: self.index_files,
-                file_words: self.index_file_words,
-            },
+            options: self.index_options(),
             refused_words: paths(&self.index_refused_words),
             refused_infohashes: paths(&self.index_refused_infohashes),
             queries_per_second: self.index_queries_per_second.get(),
@@ -185,6 +181,18 @@ impl Config {
             our_peer_id,
             private_network: self.lan,
         })
+    }
+
+    /// Where the index is.
+    #[must_use]
+    pub fn index_place(&self) -> Place {
+        self.index_database.clone().map_or_else(|| Place::Folder(self.data_dir.clone()), Place::Database)
+    }
+
+    /// How the index keeps torrents.
+    #[must_use]
+    pub fn index_options(&self) -> Options {
+        Options { most_bytes: self.index_max.bytes(), keep_files: self.index_files, file_words: self.index_file_words }
     }
 
     /// The hosts that share our address.

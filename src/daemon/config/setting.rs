@@ -17,6 +17,7 @@ use crate::engine::limits::{NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND,
 use crate::engine::lookup::Effort;
 use crate::engine::node::Serve;
 use crate::index::service::Mode;
+use crate::index::store::postgres::Address;
 use crate::net::nearness::{Range, Site};
 use crate::tracker::broker::Policy;
 use crate::tracker::server::HostName;
@@ -207,6 +208,10 @@ settings! {
     /// `passive`: that, and what others announce to this node; `survey`: that, and what a survey of the whole network
     /// finds (BEP 51).
     Daemon index: Mode = Mode::Off;
+
+    /// PostgreSQL database for the index, as in `postgres://user:password@host/name`, which several nodes may share; empty for
+    /// a file in the data folder. What may follow a question mark is in docs/INDEX.md. The password is not printed.
+    Every index_database: Option<Address> = None;
 
     /// Disk that the index may take, as in `5 GiB`. When it is full, torrents that nobody seeds are thrown away.
     Daemon index_max: Size<64, { 1 << 24 }> = Size::mib(5 << 10);

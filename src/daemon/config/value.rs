@@ -8,13 +8,14 @@ use std::str::FromStr;
 use toml::de::DeValue;
 use tracing_subscriber::EnvFilter;
 
-use crate::announcer::clients::{AddressError, ClientAddress};
+use crate::announcer::clients::{AddressError as ClientError, ClientAddress};
 use crate::announcer::store::Watched;
 use crate::engine::compliance::Compliance;
 use crate::engine::id::InfoHash;
 use crate::engine::lookup::Effort;
 use crate::engine::node::Serve;
 use crate::index::service::Mode;
+use crate::index::store::postgres::{Address, AddressError};
 use crate::net::nearness::Range;
 use crate::tracker::broker::Policy;
 use crate::tracker::server::HostName;
@@ -270,6 +271,26 @@ impl Value for Option<PathBuf> {
     }
 }
 
+/// The address of a database, or none.
+impl Value for Option<Address> {
+    const FORM: Form = Form {
+        shape: Shape::Text,
+        value_name: "URL",
+        cure: || "give a URL as in postgres://user:password@host/name, or \"\" for none (docs/INDEX.md)".to_owned(),
+    };
+
+    fn read(texts: &[String]) -> Result<Self, String> {
+        match single(texts) {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(|error: AddressError| error.to_string()),
+        }
+    }
+
+    fn texts(&self) -> Vec<String> {
+        vec![self.as_ref().map(ToString::to_string).unwrap_or_default()]
+    }
+}
+
 /// A filter of log lines, valid for [`EnvFilter`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogFilter(std::borrow::Cow<'static, str>);
@@ -463,7 +484,7 @@ impl Item for ClientAddress {
     const CURE: &'static str = "give addresses as in qbittorrent+http://user:password@127.0.0.1:8080 (docs/CLIENTS.md)";
 
     fn parse(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|error: AddressError| error.to_string())
+        text.parse().map_err(|error: ClientError| error.to_string())
     }
 
     fn shown(&self) -> String {

@@ -60,7 +60,7 @@ impl Index {
                     }
                 }
                 _ = look.tick() => {}
-                _ = written.tick(), if !batch.is_empty() => self.write(std::mem::take(&mut batch)).await,
+                _ = written.tick(), if !batch.is_empty() || !lock(&self.backlog).is_empty() => self.write(std::mem::take(&mut batch)).await,
             }
             if batch.len() >= BATCH {
                 self.write(std::mem::take(&mut batch)).await;

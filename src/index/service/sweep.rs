@@ -7,14 +7,15 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::{Index, lock, now};
 use crate::dht::{Dht, PeersAt, SampleError};
 use crate::engine::bloom::Estimate;
 use crate::engine::contact::Contact;
-use crate::engine::id::{Id, InfoHash, Target};
+use crate::engine::id::InfoHash;
 use crate::index::entry::{Swarm, UnixSeconds};
+use crate::index::shares::Shares;
 use crate::index::store::{Known, StoreError};
 use crate::index::survey::{Question, Reaction, Survey};
 
@@ -22,8 +23,10 @@ use crate::index::survey::{Question, Reaction, Survey};
 const AWAITED: usize = 64;
 /// Time after which a lookup brings nodes where none may be asked, at most.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
-/// Time between two saves of the sweep.
-const SAVE_EVERY: Duration = Duration::from_secs(60);
+/// Time between two saves of the sweep, and two renewals of the leases of shares.
+const HOLD_EVERY: Duration = Duration::from_secs(10);
+/// Time that a lease lasts: a node that is silent for two renewals keeps its shares, a dead one does not for long.
+const LEASE: Duration = Duration::from_secs(30);
 /// Age of a count from which it is made again when its torrent turns up.
 const RECOUNT_AFTER: UnixSeconds = 6 * 3_600;
 /// Infohashes of one sample that are looked at (BEP 51 lets a reply hold about this many).
@@ -33,32 +36,94 @@ const SAVED: &str = "sweep";
 
 impl Index {
     pub(super) async fn sweep(&self, dht: &Dht) {
-        let survey = Mutex::new(self.restored().await);
-        let mut saved = Instant::now();
+        let survey = Mutex::new(Survey::new(self.settings.private_network));
+        lock(&survey).hold(Shares::NONE);
+        tokio::join!(self.hold_shares(&survey), self.ask(dht, &survey));
+    }
+
+    /// Asks node after node; never ends.
+    async fn ask(&self, dht: &Dht, survey: &Mutex<Survey>) {
         let mut questions = FuturesUnordered::new();
         loop {
             while questions.len() < AWAITED {
-                let Some(question) = lock(&survey).next(now()) else { break };
-                questions.push(self.question(dht, &survey, question));
+                let Some(question) = lock(survey).next(now()) else { break };
+                questions.push(self.question(dht, survey, question));
             }
             match questions.next().await {
                 Some(()) => {}
-                None => self.find_nodes(dht, &survey).await,
+                None => self.find_nodes(dht, survey).await,
             }
-            if saved.elapsed() >= SAVE_EVERY {
-                saved = Instant::now();
-                let bytes = lock(&survey).save(now());
-                if let Err(error) =
-                    self.with_store(move |store| crate::index::store::Store::save(store, SAVED, &bytes)).await
-                {
-                    tracing::warn!(%error, "where the survey is could not be saved");
+        }
+    }
+
+    /// Saves where the sweep is, and holds its shares of the key space; never ends. Who cannot renew a lease sweeps no
+    /// further than that lasts: then another node may have the share.
+    async fn hold_shares(&self, survey: &Mutex<Survey>) {
+        let mut ticks = tokio::time::interval(HOLD_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut lasts_until = Instant::now() + LEASE;
+        let me = hex::encode(self.settings.our_peer_id);
+        loop {
+            ticks.tick().await;
+            self.save_sweep(survey).await;
+            let (asked, me) = (Instant::now(), me.clone());
+            let held = self.with_store(move |store| store.hold_shares(&me, LEASE));
+            match tokio::time::timeout_at(lasts_until, held).await {
+                Ok(Ok(shares)) => {
+                    lasts_until = asked + LEASE;
+                    self.take_over(survey, shares).await;
+                }
+                Ok(Err(_)) if Instant::now() < lasts_until => {}
+                Ok(Err(_)) | Err(_) => {
+                    lock(survey).hold(Shares::NONE);
+                    lasts_until = Instant::now() + LEASE;
                 }
             }
         }
     }
 
+    /// Holds these shares, or all where nobody else surveys, and takes up what was saved of those that are new.
+    async fn take_over(&self, survey: &Mutex<Survey>, shares: Option<Shares>) {
+        let before = lock(survey).shares();
+        let Some(shares) = shares else {
+            if before == Shares::NONE {
+                let restored = self.restored().await;
+                *lock(survey) = restored;
+            }
+            return;
+        };
+        lock(survey).hold(shares);
+        self.divided.store(true, Relaxed);
+        for share in shares.without(before).iter() {
+            let saved = self.with_store(move |store| store.load(&name_of(share))).await;
+            lock(survey).take_up(&saved.ok().flatten().unwrap_or_default(), now());
+        }
+    }
+
+    /// Of shares that others may take over each for itself.
+    async fn save_sweep(&self, survey: &Mutex<Survey>) {
+        let shares = lock(survey).shares();
+        if shares == Shares::NONE {
+            return;
+        }
+        if !self.divided.load(Relaxed) {
+            let bytes = lock(survey).save(now());
+            return self.save(SAVED.to_owned(), bytes).await;
+        }
+        for share in shares.iter() {
+            let bytes = lock(survey).save_of(Shares::NONE.with(share), now());
+            self.save(name_of(share), bytes).await;
+        }
+    }
+
+    async fn save(&self, name: String, bytes: Vec<u8>) {
+        if let Err(error) = self.with_store(move |store| store.save(&name, &bytes)).await {
+            self.warn(&error, "where the survey is could not be saved");
+        }
+    }
+
     async fn restored(&self) -> Survey {
-        let saved = self.with_store(|store| crate::index::store::Store::load(store, SAVED)).await;
+        let saved = self.with_store(|store| store.load(SAVED)).await;
         let bytes = saved.ok().flatten().unwrap_or_default();
         Survey::restore(&bytes, now(), self.settings.private_network)
     }
@@ -67,8 +132,10 @@ impl Index {
     async fn find_nodes(&self, dht: &Dht, survey: &Mutex<Survey>) {
         dht.bootstrapped().await;
         self.queries.turn().await;
-        let place = (lock(survey).place() * 255.0) as u8;
-        let found = dht.find_nodes(Target(Id([place.wrapping_add(1); 20]))).await;
+        let Some(target) = lock(survey).look_at() else {
+            return tokio::time::sleep(Duration::from_secs(1)).await;
+        };
+        let found = dht.find_nodes(target).await;
         let more = found.into_iter().collect::<Vec<Contact>>();
         let before = lock(survey).len();
         lock(survey).learn(more);
@@ -89,7 +156,7 @@ impl Index {
                 lock(survey).heard(now(), addr, reaction);
                 lock(survey).learn(sampled.contacts);
                 if let Err(error) = self.take_sample(dht, sampled.contact, sampled.sample.infohashes).await {
-                    tracing::warn!(%error, cure = error.cure(), "the index cannot be read");
+                    self.warn(&error, "the index cannot be read");
                 }
             }
             Err(SampleError::Unsupported) => lock(survey).heard(now(), addr, Reaction::Unsupported),
@@ -123,8 +190,13 @@ impl Index {
         if counts.is_empty() {
             return Ok(());
         }
-        self.with_store(move |store| crate::index::store::Store::count(store, &counts)).await
+        self.with_store(move |store| store.count(&counts)).await
     }
+}
+
+/// The name under which the sweep of a share is saved.
+fn name_of(share: u8) -> String {
+    format!("{SAVED} {share}")
 }
 
 /// What one node counted.

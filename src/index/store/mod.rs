@@ -1,16 +1,79 @@
-//! Where torrents are kept, behind a trait. The embedded store is one SQLite file.
+//! Where torrents are kept, behind a trait: in one SQLite file of the data folder, or in a PostgreSQL database that several
+//! nodes share.
 
+mod block;
+mod document;
+pub mod postgres;
 pub mod sqlite;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
+
+use self::postgres::{Address, Postgres};
+use self::sqlite::Sqlite;
 use super::entry::{Entry, Swarm, UnixSeconds};
 use super::query::Query;
+use super::shares::Shares;
 use crate::engine::id::InfoHash;
 use crate::torrent::TorrentFile;
 
+/// Where the index is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a file of this data folder.
+    Folder(PathBuf),
+    /// In a database.
+    Database(Address),
+}
+
+/// How a store keeps torrents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Most bytes of the file, or of the tables.
+    pub most_bytes: u64,
+    /// Whether files are kept, besides their number.
+    pub keep_files: bool,
+    /// Whether the words of file names are searchable, besides their kinds.
+    pub file_words: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { most_bytes: 5 << 30, keep_files: true, file_words: false }
+    }
+}
+
+/// Whether a store may be made where there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Open {
+    /// It is made.
+    OrMake,
+    /// It must be there.
+    Existing,
+}
+
+/// The store of a place. A database is connected to when something is first asked of it, and again when it comes back.
+///
+/// # Errors
+/// The file cannot be opened, is none, or was written by a later version.
+pub fn open(place: &Place, options: Options, open: Open) -> Result<Box<dyn Store>, StoreError> {
+    Ok(match place {
+        Place::Folder(folder) => Box::new(open_folder(folder, options, open)?),
+        Place::Database(address) => Box::new(Postgres::new(address.clone(), options, open)),
+    })
+}
+
+fn open_folder(folder: &Path, options: Options, open: Open) -> Result<Sqlite, StoreError> {
+    match open {
+        Open::OrMake => Sqlite::open(folder, options),
+        Open::Existing => Sqlite::open_existing(folder, options),
+    }
+}
+
 /// A store of torrents. Every method may take milliseconds: it is called from a thread that may wait.
-pub trait Store: Send {
+pub trait Store: Send + std::fmt::Debug {
     /// Adds torrents, or brings those up to date that are there. What is marked is passed over. All or nothing.
     ///
     /// # Errors
@@ -76,6 +139,15 @@ pub trait Store: Send {
     /// # Errors
     /// The store cannot be written.
     fn save(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError>;
+
+    /// Holds shares of the key space for the program of this name, for this long: those that it holds already, and of those
+    /// that nobody holds as many as are its due. `None` where no other program surveys for this store.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    fn hold_shares(&mut self, _me: &str, _lasts: Duration) -> Result<Option<Shares>, StoreError> {
+        Ok(None)
+    }
 }
 
 /// What came of a batch.
@@ -169,23 +241,23 @@ pub struct Totals {
 #[non_exhaustive]
 pub enum StoreError {
     /// It was written by a later version of this program.
-    #[error("{path} has schema {found}; this program knows schemas up to {known}", path = .path.display())]
+    #[error("{place} has schema {found}; this program knows schemas up to {known}")]
     FromTheFuture {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the database.
+        place: String,
         /// Its schema.
         found: i64,
         /// Ours.
         known: i64,
     },
     /// There is none.
-    #[error("there is no index at {}", .0.display())]
-    Missing(PathBuf),
+    #[error("there is no index at {0}")]
+    Missing(String),
     /// It is no index.
-    #[error("{path} is no index of this program: {why}", path = .path.display())]
+    #[error("{place} is no index of this program: {why}")]
     NotAnIndex {
         /// The file.
-        path: PathBuf,
+        place: String,
         /// What is wrong with it.
         why: String,
     },
@@ -195,6 +267,22 @@ pub enum StoreError {
     /// Anything else that SQLite says.
     #[error("the index cannot be used: {0}")]
     Sqlite(rusqlite::Error),
+    /// The database does not answer, or lets us not in.
+    #[error("the database of the index, {place}, cannot be reached: {why}")]
+    Unreachable {
+        /// The database.
+        place: String,
+        /// Why.
+        why: String,
+    },
+    /// Anything else that the database says.
+    #[error("the database of the index, {place}, refuses: {why}")]
+    Refused {
+        /// The database.
+        place: String,
+        /// Why.
+        why: String,
+    },
 }
 
 impl StoreError {
@@ -203,7 +291,7 @@ impl StoreError {
     pub const fn cure(&self) -> &'static str {
         match self {
             Self::FromTheFuture { .. } => {
-                "use the newer version of this program, or move the file away and let it find anew"
+                "use the newer version of this program, or move the index away and let it find anew"
             }
             Self::Missing(_) => "start the node with --index survey, or import one: trackerless index import",
             Self::NotAnIndex { .. } => "name another --data-dir, or move the file away",
@@ -211,8 +299,35 @@ impl StoreError {
             Self::Sqlite(_) => {
                 "check that the data folder can be written and its disk has room; another program may hold the file"
             }
+            Self::Unreachable { .. } => {
+                "start the database, or check host, name, user and password in index_database; a running node tries again by \
+                 itself"
+            }
+            Self::Refused { .. } => {
+                "see the log of the database; the user of index_database must own the schema trackerless"
+            }
         }
     }
+}
+
+impl StoreError {
+    /// Whether it passes by itself, so that what could not be written is worth keeping.
+    #[must_use]
+    pub const fn passes(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Full)
+    }
+}
+
+/// What is left of an infohash that must not be kept.
+fn mark_key(infohash: InfoHash) -> [u8; 8] {
+    let digest: [u8; 32] = Sha256::digest(infohash.as_bytes()).into();
+    let [a, b, c, d, e, f, g, h, ..] = digest;
+    [a, b, c, d, e, f, g, h]
+}
+
+/// The signed number that databases know; what does not fit is as large as can be.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 impl From<rusqlite::Error> for StoreError {
@@ -223,3 +338,7 @@ impl From<rusqlite::Error> for StoreError {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "behaviour_tests.rs"]
+mod behaviour_tests;

@@ -24,7 +24,8 @@ use crate::daemon::live::Live;
 use crate::dht::Dht;
 use crate::index::record::import;
 use crate::index::service::{Index, Mode};
-use crate::index::store::sqlite::{Options, Sqlite};
+use crate::index::store::sqlite::Sqlite;
+use crate::index::store::{Options, Place};
 
 const HASH: &str = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
 
@@ -91,7 +92,7 @@ fn index() -> Index {
     let mut store = Sqlite::open(folder.path(), Options::default()).unwrap();
     assert_eq!(import(&mut store, line.as_bytes(), 100).unwrap().new, 1);
     let config = Config { settings: Settings { index: Mode::Mine, ..Settings::default() }, ..Config::default() };
-    Index::open(folder.path(), config.index_settings([0; 20]).unwrap()).unwrap()
+    Index::open(&Place::Folder(folder.path().to_owned()), config.index_settings([0; 20]).unwrap()).unwrap()
 }
 
 async fn send(router: &Router, method: &str, target: &str, headers: &[(&str, &str)], body: &Value) -> Answered {

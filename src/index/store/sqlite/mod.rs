@@ -7,19 +7,17 @@
 //! The file never grows beyond its bound: torrents without seeds are thrown away first, those seen longest ago first.
 //! The write-ahead log makes a kill harmless; a reader never waits for a writer.
 
-mod block;
 mod rows;
 mod search;
 mod write;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
-use sha2::{Digest as _, Sha256};
 
-use self::block::Blocks;
-use super::{Added, Found, Known, Mark, Page, Store, StoreError, Totals};
+use super::block::Blocks;
+use super::{Added, Found, Known, Mark, Options, Page, Store, StoreError, Totals, signed};
 use crate::engine::id::InfoHash;
 use crate::index::entry::{Entry, Swarm, UnixSeconds, unpack};
 use crate::index::query::Query;
@@ -52,23 +50,6 @@ const TABLES: &str = "
     CREATE TABLE state(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 ";
 
-/// How a store keeps torrents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// Most bytes of the file.
-    pub most_bytes: u64,
-    /// Whether files are kept, besides their number.
-    pub keep_files: bool,
-    /// Whether the words of file names are searchable, besides their kinds.
-    pub file_words: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { most_bytes: 5 << 30, keep_files: true, file_words: false }
-    }
-}
-
 /// A store in one file.
 #[derive(Debug)]
 pub struct Sqlite {
@@ -94,7 +75,7 @@ impl Sqlite {
     pub fn open_existing(folder: &Path, options: Options) -> Result<Self, StoreError> {
         let path = folder.join(FILE_NAME);
         if !path.exists() {
-            return Err(StoreError::Missing(path));
+            return Err(StoreError::Missing(path.display().to_string()));
         }
         Self::open_file(&path, options, OpenFlags::empty())
     }
@@ -104,7 +85,7 @@ impl Sqlite {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY)?;
         let version = version(&connection, path)?;
-        connection.pragma_update(None, "page_size", write::signed(PAGE_BYTES))?;
+        connection.pragma_update(None, "page_size", signed(PAGE_BYTES))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "cache_size", CACHE_KIB)?;
@@ -136,16 +117,16 @@ const SPARE_PCT: u64 = 3;
 /// Most pages that the file may have; while nothing is thrown away, some are kept for that.
 fn most_pages(options: Options, evicting: bool) -> i64 {
     let all = (options.most_bytes / PAGE_BYTES).max(64);
-    write::signed(if evicting { all } else { all - all * SPARE_PCT / 100 })
+    signed(if evicting { all } else { all - all * SPARE_PCT / 100 })
 }
 
 /// The schema of a file; 0 for an empty one.
 fn version(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
-    let not_an_index = |why: String| StoreError::NotAnIndex { path: PathBuf::from(path), why };
+    let not_an_index = |why: String| StoreError::NotAnIndex { place: path.display().to_string(), why };
     let version = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
     let version = version.map_err(|error| not_an_index(error.to_string()))?;
     if version > SCHEMA {
-        return Err(StoreError::FromTheFuture { path: path.to_owned(), found: version, known: SCHEMA });
+        return Err(StoreError::FromTheFuture { place: path.display().to_string(), found: version, known: SCHEMA });
     }
     let tables = connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0))?;
     match version == 0 && tables > 0 {
@@ -161,12 +142,6 @@ fn file_words(connection: &Connection, wanted: bool) -> Result<bool, StoreError>
     let kept: Vec<u8> =
         connection.query_row("SELECT value FROM state WHERE name = 'file words'", [], |row| row.get(0))?;
     Ok(kept.first() == Some(&1))
-}
-
-/// What is left of an infohash that must not be kept.
-fn mark_key(infohash: InfoHash) -> [u8; 8] {
-    let digest = Sha256::digest(infohash.as_bytes());
-    *digest.first_chunk().expect("SHA-256 has 32 bytes")
 }
 
 impl Store for Sqlite {

@@ -3,10 +3,9 @@
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::mark_key;
 use crate::engine::id::InfoHash;
 use crate::index::entry::{Entry, Source, Swarm};
-use crate::index::store::{Known, Mark, StoreError};
+use crate::index::store::{Known, Mark, StoreError, mark_key};
 
 /// The columns that [`Row::read`] reads.
 pub(super) const COLUMNS: &str = "torrent.id, torrent.hash, torrent.name, torrent.size, torrent.files, torrent.found, \
@@ -14,16 +13,6 @@ pub(super) const COLUMNS: &str = "torrent.id, torrent.hash, torrent.name, torren
 
 /// The number of tiers, and the full-text table of each.
 pub(super) const TIERS: [&str; 4] = ["words0", "words1", "words2", "words3"];
-
-/// The tier of a torrent, by its seeds.
-pub(super) fn tier(swarm: Option<Swarm>) -> usize {
-    match swarm.map_or(0, |swarm| swarm.seeds) {
-        0 => 3,
-        1..10 => 2,
-        10..100 => 1,
-        _ => 0,
-    }
-}
 
 /// A torrent, without its files.
 #[derive(Debug)]

@@ -3,11 +3,10 @@
 use rusqlite::Connection;
 
 use super::rows::{self, Row, TIERS};
-use super::write::{FILE_WORD, KIND};
 use crate::index::entry::Entry;
 use crate::index::query::{Bound, Number, Query, Sort, Term, What};
-use crate::index::store::{Found, Page, StoreError};
-use crate::index::words::{has_phrase, words};
+use crate::index::store::document::{FILE_WORD, KIND, fits, order, span};
+use crate::index::store::{Found, Page, StoreError, signed};
 
 /// Torrents of a tier that are compared by their seeds: the newest that fit.
 const CANDIDATES: usize = 400;
@@ -46,7 +45,7 @@ impl Searched<'_> {
         for infohash in &self.query.infohashes {
             entries.extend(rows::by_infohash(self.connection, *infohash)?.map(|row| row.entry));
         }
-        entries.retain(|entry| self.has_phrases(entry));
+        entries.retain(|entry| fits(self.query, entry));
         Ok(entries)
     }
 
@@ -64,7 +63,7 @@ impl Searched<'_> {
                         &format!("{table} MATCH ?1"),
                     );
                     let mut tier = self.read(&sql, Some(&expression), most)?;
-                    self.order(&mut tier);
+                    order(self.query.sort, &mut tier);
                     found.append(&mut tier);
                     if by_seeds && found.len() > wanted {
                         break;
@@ -73,7 +72,7 @@ impl Searched<'_> {
             }
             None => found = self.read(&self.sql("torrent", "1"), None, most)?,
         }
-        self.order(&mut found);
+        order(self.query.sort, &mut found);
         Ok(found)
     }
 
@@ -94,14 +93,8 @@ impl Searched<'_> {
             Number::SeenAgo => "torrent.seen",
             Number::FoundAgo => "torrent.found",
         };
-        let (least, most) = match bound.number {
-            // An age is a time the other way round.
-            Number::SeenAgo | Number::FoundAgo => {
-                (self.now.saturating_sub(bound.most), self.now.saturating_sub(bound.least))
-            }
-            _ => (bound.least, bound.most),
-        };
-        format!(" AND {column} BETWEEN {} AND {}", clamp(least), clamp(most))
+        let (least, most) = span(bound, self.now);
+        format!(" AND {column} BETWEEN {} AND {}", signed(least), signed(most))
     }
 
     fn read(&self, sql: &str, expression: Option<&str>, most: usize) -> Result<Vec<Entry>, StoreError> {
@@ -113,7 +106,7 @@ impl Searched<'_> {
         let mut entries = Vec::new();
         while let Some(row) = rows.next()? {
             let entry = Row::read(row)?.entry;
-            if self.has_phrases(&entry) {
+            if fits(self.query, &entry) {
                 entries.push(entry);
             }
             if entries.len() >= most {
@@ -121,22 +114,6 @@ impl Searched<'_> {
             }
         }
         Ok(entries)
-    }
-
-    /// Whether the phrases of the query fit; the index knows words alone.
-    fn has_phrases(&self, entry: &Entry) -> bool {
-        self.query.terms.iter().all(|term| match &term.what {
-            What::Phrase(phrase) => has_phrase(&entry.name, phrase) != term.not,
-            _ if !term.not || self.is_indexed() => true,
-            What::Word(word) => !words(&entry.name).contains(word),
-            What::Prefix(beginning) => !words(&entry.name).iter().any(|word| word.starts_with(beginning)),
-            What::Files(_) => true,
-        })
-    }
-
-    /// Whether a full-text table looks for the words; without a word that must be there it cannot.
-    fn is_indexed(&self) -> bool {
-        self.query.terms.iter().any(|term| !term.not)
     }
 
     /// The query as FTS5 reads it; `None` where it names nothing that must be there.
@@ -169,24 +146,9 @@ impl Searched<'_> {
             What::Files(word) => quoted(&format!("{KIND}{word}")),
         }
     }
-
-    fn order(&self, entries: &mut [Entry]) {
-        let seeds = |entry: &Entry| entry.swarm.map_or(-1, |swarm| i64::from(swarm.seeds));
-        match self.query.sort {
-            Sort::Seeds => entries.sort_by_key(|entry| std::cmp::Reverse((seeds(entry), entry.seen))),
-            Sort::Size => entries.sort_by_key(|entry| std::cmp::Reverse(entry.size_bytes)),
-            Sort::Seen => entries.sort_by_key(|entry| std::cmp::Reverse(entry.seen)),
-            Sort::Found => entries.sort_by_key(|entry| std::cmp::Reverse(entry.found)),
-            Sort::Name => entries.sort_by_key(|entry| entry.name.to_lowercase()),
-        }
-    }
 }
 
 /// A word as FTS5 takes it, whatever is in it.
 fn quoted(word: &str) -> String {
     format!("\"{}\"", word.replace('"', ""))
-}
-
-fn clamp(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

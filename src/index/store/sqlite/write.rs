@@ -1,15 +1,13 @@
 //! What changes the store: torrents that come, are counted, forgotten or thrown away.
 
-use std::collections::BTreeSet;
-
 use rusqlite::params;
 
-use super::rows::{self, Row, TIERS, tier};
-use super::{PAGE_BYTES, Sqlite, mark_key, most_pages};
+use super::rows::{self, Row, TIERS};
+use super::{PAGE_BYTES, Sqlite, most_pages};
 use crate::engine::id::InfoHash;
-use crate::index::entry::{Entry, Source, Swarm, UnixSeconds, pack, unpack};
-use crate::index::store::{Added, Mark, StoreError};
-use crate::index::words::words;
+use crate::index::entry::{Entry, Swarm, UnixSeconds, pack, unpack};
+use crate::index::store::document::{document, tier};
+use crate::index::store::{Added, Mark, StoreError, mark_key, signed};
 use crate::torrent::TorrentFile;
 
 /// Share of its size in hundredths that the store may fill before torrents are thrown away.
@@ -17,14 +15,6 @@ const FULL_PCT: u64 = 92;
 /// Torrents that are thrown away at a time: one in this many, and at least the next number.
 const EVICTED_SHARE: u64 = 100;
 const EVICTED_LEAST: u64 = 500;
-/// Kinds of files of a torrent that are searchable.
-const MOST_KINDS: usize = 8;
-/// Words of file names of a torrent that are searchable.
-const MOST_FILE_WORDS: usize = 64;
-/// What stands before the kind of a file among the words of a torrent: no name has this character.
-pub(super) const KIND: char = '\u{e000}';
-/// What stands before a word of a file name.
-pub(super) const FILE_WORD: char = '\u{e001}';
 
 impl Sqlite {
     pub(super) fn add_all(&mut self, batch: &[Entry]) -> Result<Added, StoreError> {
@@ -85,8 +75,8 @@ impl Sqlite {
 
     /// Brings a torrent up to date. Its name and files cannot change, unless they came from somewhere unchecked.
     fn renew(&mut self, row: &Row, entry: &Entry) -> Result<(), StoreError> {
-        let checked = entry.source != Source::Import;
-        if checked && row.entry.source == Source::Import && row.entry.name != entry.name {
+        let checked = entry.source.is_checked();
+        if checked && !row.entry.source.is_checked() && row.entry.name != entry.name {
             self.remove(row)?;
             return self.insert(&Entry { found: row.entry.found, ..entry.clone() });
         }
@@ -203,15 +193,9 @@ impl Sqlite {
         Ok(())
     }
 
-    /// The words under which a torrent is found. Made again when it is taken out of the index: nothing but the name and the
-    /// files may have a part in it.
+    /// Made again when a torrent is taken out of the index: nothing but the name and the files may have a part in it.
     fn document(&self, name: &str, files: &[TorrentFile]) -> String {
-        let mut all = words(name);
-        all.extend(kinds(files).into_iter().map(|kind| format!("{KIND}{kind}")));
-        if self.options.file_words {
-            all.extend(file_words(files).into_iter().map(|word| format!("{FILE_WORD}{word}")));
-        }
-        all.join(" ")
+        document(name, files, self.options.file_words).join(" ")
     }
 
     fn index(&self, tier: usize, id: i64, document: &str) -> Result<(), StoreError> {
@@ -244,43 +228,4 @@ impl Sqlite {
         }
         kept
     }
-}
-
-/// Kinds of files: what stands behind the last dot, of the largest files first.
-fn kinds(files: &[TorrentFile]) -> BTreeSet<String> {
-    let mut by_size: Vec<&TorrentFile> = files.iter().collect();
-    by_size.sort_by_key(|file| std::cmp::Reverse(file.size_bytes));
-    let mut found = BTreeSet::new();
-    for kind in by_size.into_iter().filter_map(|file| kind(&file.path)) {
-        if found.len() == MOST_KINDS {
-            break;
-        }
-        found.insert(kind);
-    }
-    found
-}
-
-fn kind(path: &str) -> Option<String> {
-    let (_, kind) = path.rsplit_once('.')?;
-    (1..=5)
-        .contains(&kind.len())
-        .then_some(kind)
-        .filter(|kind| kind.chars().all(|c| c.is_ascii_alphanumeric()))
-        .map(str::to_lowercase)
-}
-
-fn file_words(files: &[TorrentFile]) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for word in files.iter().flat_map(|file| words(&file.path)) {
-        if found.len() == MOST_FILE_WORDS {
-            break;
-        }
-        found.insert(word);
-    }
-    found
-}
-
-/// SQLite has signed numbers only; what does not fit is as large as can be.
-pub(super) fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -1,0 +1,299 @@
+//! What every store does, whatever is behind it: each behaviour runs on SQLite and on PostgreSQL.
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use tempfile::TempDir;
+
+use super::*;
+use crate::index::entry::Source;
+use crate::index::query::What;
+use crate::index::words::{has_phrase, words};
+
+/// Opens one place, again and again.
+pub(super) type Opener = Box<dyn Fn(Options) -> Box<dyn Store>>;
+/// An empty place each time.
+pub(super) type Fresh<'a> = &'a dyn Fn() -> Opener;
+
+macro_rules! behaviours {
+    ($($name:ident)+) => {
+        /// All of them, for the store behind which a server must be started.
+        pub(super) const BEHAVIOURS: &[(&str, fn(Fresh<'_>))] = &[$((stringify!($name), $name)),+];
+
+        mod of_sqlite {
+            $(#[test] fn $name() { super::$name(&super::folder); })+
+        }
+    };
+}
+
+behaviours! {
+    what_was_added_is_found_by_its_words_best_seeded_first
+    words_of_files_are_found_where_they_are_kept_and_that_stays_with_the_file
+    a_count_moves_a_torrent_and_keeps_its_time
+    what_is_forgotten_does_not_come_back_and_leaves_no_name
+    a_checked_name_takes_the_place_of_an_imported_one
+    what_was_stored_is_there_after_the_program_was_killed
+    a_torrent_twice_in_a_batch_is_one
+    numbers_and_names_at_their_bounds_come_back
+    pages_follow_each_other_in_every_order
+    it_finds_what_a_naive_search_finds
+}
+
+/// A folder that lives as long as what opens it.
+fn folder() -> Opener {
+    let folder = TempDir::new().expect("a temporary folder");
+    Box::new(move |options| Box::new(Sqlite::open(folder.path(), options).expect("a store")))
+}
+
+pub(super) const NOW: UnixSeconds = 1_800_000_000;
+
+pub(super) fn infohash(number: u32) -> InfoHash {
+    let mut bytes = [0x5a; 20];
+    bytes[..4].copy_from_slice(&number.wrapping_mul(0x9e37_79b1).to_be_bytes());
+    bytes[16..].copy_from_slice(&number.to_be_bytes());
+    InfoHash::new(bytes)
+}
+
+pub(super) fn entry(number: u32, name: &str, seeds: Option<u32>) -> Entry {
+    Entry {
+        infohash: infohash(number),
+        name: name.to_owned(),
+        size_bytes: u64::from(number) << 20,
+        file_count: 2,
+        files: vec![
+            TorrentFile { path: format!("{name}/film.mkv"), size_bytes: 1000 },
+            TorrentFile { path: format!("{name}/Notes about it.txt"), size_bytes: 10 },
+        ],
+        found: NOW - 1000,
+        seen: NOW - u64::from(number % 100),
+        swarm: seeds.map(|seeds| Swarm { seeds, peers: 1, at: NOW - 500 }),
+        source: Source::Survey,
+    }
+}
+
+pub(super) fn names(store: &mut dyn Store, query: &str) -> Vec<String> {
+    let found = store.search(&Query::parse(query).unwrap(), Page { skip: 0, most: 100, now: NOW }).unwrap();
+    found.entries.into_iter().map(|entry| entry.name).collect()
+}
+
+fn what_was_added_is_found_by_its_words_best_seeded_first(fresh: Fresh<'_>) {
+    let open = fresh();
+    let mut store = open(Options::default());
+    let batch = [
+        entry(1, "Big Buck Bunny 1080p", Some(3)),
+        entry(2, "Big.Buck.Bunny.2160p", Some(500)),
+        entry(3, "The Big Sleep", None),
+        entry(4, "Bunny hops", Some(0)),
+        entry(5, "The Boys", Some(20)),
+    ];
+    assert_eq!(store.add(&batch).unwrap(), Added { new: 5, ..Added::default() });
+    assert_eq!(names(&mut *store, "big buck"), ["Big.Buck.Bunny.2160p", "Big Buck Bunny 1080p"]);
+    assert_eq!(names(&mut *store, "bunny -buck"), ["Bunny hops"]);
+    assert_eq!(names(&mut *store, "bun* 1080"), ["Big Buck Bunny 1080p"]);
+    assert_eq!(names(&mut *store, "\"buck bunny\" seeds>=5"), ["Big.Buck.Bunny.2160p"]);
+    assert_eq!(names(&mut *store, "\"bunny buck\""), Vec::<String>::new());
+    assert_eq!(names(&mut *store, "boy"), Vec::<String>::new(), "whole words only");
+    assert_eq!(names(&mut *store, "big seeds=0"), Vec::<String>::new(), "unknown is not 0");
+    assert_eq!(names(&mut *store, "bunny size>3MiB sort:size"), ["Bunny hops"]);
+    assert_eq!(names(&mut *store, "size>3MiB -boys"), ["Bunny hops"]);
+    assert_eq!(names(&mut *store, &infohash(5).to_string()), ["The Boys"]);
+    assert_eq!(
+        names(&mut *store, "big files:mkv sort:name"),
+        ["Big Buck Bunny 1080p", "Big.Buck.Bunny.2160p", "The Big Sleep"]
+    );
+    assert_eq!(names(&mut *store, "big files:notes"), Vec::<String>::new(), "words of files are not kept by default");
+    assert_eq!(store.files(infohash(3)).unwrap(), batch[2].files);
+}
+
+fn words_of_files_are_found_where_they_are_kept_and_that_stays_with_the_file(fresh: Fresh<'_>) {
+    let open = fresh();
+    let options = Options { file_words: true, ..Options::default() };
+    let mut store = open(options);
+    store.add(&[entry(1, "A film", Some(1))]).unwrap();
+    assert_eq!(names(&mut *store, "files:notes"), ["A film"]);
+    drop(store);
+    let mut store = open(Options::default());
+    store.forget(&[infohash(1)], Mark::Forgotten, NOW).unwrap();
+    assert_eq!(names(&mut *store, "files:notes"), Vec::<String>::new());
+}
+
+fn a_count_moves_a_torrent_and_keeps_its_time(fresh: Fresh<'_>) {
+    let open = fresh();
+    let mut store = open(Options::default());
+    store.add(&[entry(1, "one word", None), entry(2, "other word", Some(5))]).unwrap();
+    assert_eq!(names(&mut *store, "word"), ["other word", "one word"]);
+    let late = Swarm { seeds: 150, peers: 2, at: NOW };
+    store.count(&[(infohash(1), late), (infohash(99), late)]).unwrap();
+    assert_eq!(names(&mut *store, "word"), ["one word", "other word"]);
+    store.count(&[(infohash(1), Swarm { seeds: 0, peers: 0, at: NOW - 10 })]).unwrap();
+    assert_eq!(store.known(&[infohash(1), infohash(3)]).unwrap(), [Known::Yes(Some(late)), Known::No]);
+    assert_eq!(names(&mut *store, "one"), ["one word"], "an old count changes nothing");
+}
+
+fn what_is_forgotten_does_not_come_back_and_leaves_no_name(fresh: Fresh<'_>) {
+    let open = fresh();
+    let mut store = open(Options::default());
+    store.add(&[entry(1, "secret thing", Some(1)), entry(2, "other thing", None)]).unwrap();
+    assert_eq!(store.forget(&[infohash(1), infohash(7)], Mark::Private, NOW).unwrap(), 1);
+    assert_eq!(names(&mut *store, "thing"), ["other thing"]);
+    let again = store.add(&[entry(1, "secret thing", Some(1)), entry(7, "seven", None)]).unwrap();
+    assert_eq!(again, Added { marked: 2, ..Added::default() });
+    assert_eq!(store.mark(infohash(7)).unwrap(), Some(Mark::Private));
+    assert_eq!((store.totals().unwrap().torrents, store.totals().unwrap().marks), (1, 2));
+}
+
+fn a_checked_name_takes_the_place_of_an_imported_one(fresh: Fresh<'_>) {
+    let open = fresh();
+    let mut store = open(Options::default());
+    store.add(&[Entry { source: Source::Import(0), ..entry(1, "a lie", Some(1)) }]).unwrap();
+    store.add(&[entry(1, "the truth", None)]).unwrap();
+    store.add(&[Entry { source: Source::Import(0), ..entry(1, "a lie again", None) }]).unwrap();
+    assert_eq!((names(&mut *store, "lie").len(), names(&mut *store, "truth").len()), (0, 1));
+    assert_eq!(store.totals().unwrap().torrents, 1);
+}
+
+fn what_was_stored_is_there_after_the_program_was_killed(fresh: Fresh<'_>) {
+    let open = fresh();
+    let mut store = open(Options::default());
+    store.add(&[entry(1, "one thing", Some(2))]).unwrap();
+    store.save("sweep", b"here").unwrap();
+    // Nothing is closed.
+    std::mem::forget(store);
+    let mut store = open(Options::default());
+    assert_eq!(names(&mut *store, "thing"), ["one thing"]);
+    assert_eq!(store.load("sweep").unwrap().as_deref(), Some(&b"here"[..]));
+    assert_eq!(store.load("nothing").unwrap(), None);
+    let (place, listed) = store.list(0, 10).unwrap().remove(0);
+    assert_eq!(listed, entry(1, "one thing", Some(2)));
+    assert!(store.list(place, 10).unwrap().is_empty());
+}
+
+fn a_torrent_twice_in_a_batch_is_one(fresh: Fresh<'_>) {
+    let mut store = fresh()(Options::default());
+    let count = |seeds, at| Some(Swarm { seeds, peers: 0, at });
+    let batch = [
+        Entry { source: Source::Import(0), seen: NOW - 50, ..entry(1, "a lie", None) },
+        Entry { swarm: count(5, NOW - 20), ..entry(1, "the truth", None) },
+        Entry { swarm: count(70, NOW - 30), ..entry(1, "the truth", None) },
+    ];
+    assert_eq!(store.add(&batch).unwrap(), Added { new: 1, renewed: 2, ..Added::default() });
+    assert_eq!(store.add(&batch[1..]).unwrap(), Added { renewed: 2, ..Added::default() });
+    let (_, listed) = store.list(0, 10).unwrap().remove(0);
+    assert_eq!((&listed.name[..], listed.seen, listed.swarm), ("the truth", NOW - 1, batch[1].swarm));
+    assert_eq!((names(&mut *store, "truth").len(), names(&mut *store, "lie").len()), (1, 0));
+    assert_eq!(store.totals().unwrap().torrents, 1);
+    store
+        .count(&[
+            (infohash(1), Swarm { seeds: 9, peers: 1, at: NOW }),
+            (infohash(1), Swarm { seeds: 200, peers: 1, at: NOW - 1 }),
+        ])
+        .unwrap();
+    assert_eq!(store.known(&[infohash(1)]).unwrap(), [Known::Yes(Some(Swarm { seeds: 9, peers: 1, at: NOW }))]);
+}
+
+fn numbers_and_names_at_their_bounds_come_back(fresh: Fresh<'_>) {
+    let mut store = fresh()(Options::default());
+    let large = Entry {
+        size_bytes: u64::MAX,
+        file_count: 0,
+        files: Vec::new(),
+        swarm: Some(Swarm { seeds: u32::MAX, peers: 0, at: NOW }),
+        ..entry(1, &"It's \\ a: <-> 'name' & | ! ()".repeat(200), None)
+    };
+    store.add(&[large.clone(), Entry { name: "東京 \u{e000}x %_".to_owned(), ..entry(2, "", None) }]).unwrap();
+    let (_, listed) = store.list(0, 1).unwrap().remove(0);
+    assert_eq!(listed, Entry { size_bytes: i64::MAX as u64, ..large });
+    assert_eq!(names(&mut *store, "name").len(), 1);
+    assert_eq!(names(&mut *store, "\"a name\" its").len(), 1);
+    assert_eq!(names(&mut *store, "東京").len(), 1);
+    assert_eq!((store.add(&[]).unwrap(), store.known(&[]).unwrap()), (Added::default(), vec![]));
+    store.count(&[]).unwrap();
+    assert_eq!(store.forget(&[], Mark::Refused, NOW).unwrap(), 0);
+}
+
+fn pages_follow_each_other_in_every_order(fresh: Fresh<'_>) {
+    let mut store = fresh()(Options::default());
+    let entries: Vec<Entry> =
+        (0..90).map(|number| entry(number, &format!("thing {number:02}"), Some(number * 3 % 250))).collect();
+    store.add(&entries).unwrap();
+    for sort in ["seeds", "size", "seen", "found", "name"] {
+        let query = Query::parse(&format!("thing sort:{sort}")).unwrap();
+        let mut page = |skip, most| store.search(&query, Page { skip, most, now: NOW }).unwrap();
+        let all = page(0, 100);
+        assert_eq!((all.entries.len(), all.more), (90, false));
+        let pages: Vec<Found> = (0..9).map(|number| page(number * 10, 10)).collect();
+        assert!(pages[..8].iter().all(|page| page.more) && !pages[8].more);
+        let seeds =
+            |found: &Found| found.entries.iter().map(|entry| entry.swarm.map(|swarm| swarm.seeds)).collect::<Vec<_>>();
+        let together: Vec<_> = pages.iter().flat_map(seeds).collect();
+        let key: fn(&Entry) -> (u64, String) = match sort {
+            "size" => |entry| (u64::MAX - entry.size_bytes, String::new()),
+            "seen" => |entry| (u64::MAX - entry.seen, String::new()),
+            "name" => |entry| (0, entry.name.clone()),
+            "found" => |entry| (u64::MAX - entry.found, String::new()),
+            _ => |entry| (u64::MAX - u64::from(entry.swarm.unwrap().seeds), String::new()),
+        };
+        assert!(all.entries.is_sorted_by_key(key), "{sort}");
+        let mut listed: Vec<InfoHash> =
+            pages.iter().flat_map(|page| page.entries.iter().map(|entry| entry.infohash)).collect();
+        assert_eq!(together.len(), 90);
+        listed.sort_unstable();
+        listed.dedup();
+        assert_eq!(listed.len(), 90, "each once: {sort}");
+        assert_eq!(page(95, 10), Found::default());
+    }
+}
+
+/// What a search must find, looked for in the plainest way.
+fn naive<'a>(entries: &'a [Entry], query: &Query) -> Vec<&'a str> {
+    let fits = |entry: &Entry| {
+        query.terms.iter().all(|term| {
+            let has = match &term.what {
+                What::Word(word) => words(&entry.name).contains(word),
+                What::Prefix(beginning) => words(&entry.name).iter().any(|word| word.starts_with(beginning)),
+                What::Phrase(phrase) => has_phrase(&entry.name, phrase),
+                What::Files(_) => true,
+            };
+            has != term.not
+        })
+    };
+    let mut names: Vec<&str> = entries.iter().filter(|entry| fits(entry)).map(|entry| &entry.name[..]).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Names with seeds, recounts, what is forgotten, and queries.
+type Story = (Vec<(String, Option<u32>)>, Vec<(u32, u32)>, Vec<u32>, Vec<String>);
+
+fn stories() -> impl Strategy<Value = Story> {
+    (
+        prop::collection::vec(("[a-c]{1,2}( [a-cäS0-1東京]{1,3}){0,4}", prop::option::of(0u32..200)), 1..30),
+        prop::collection::vec((0u32..30, 0u32..200), 0..20),
+        prop::collection::vec(0u32..30, 0..5),
+        prop::collection::vec("(-?([a-c]{1,2}\\*?|\"[a-c] [a-c]{1,2}\"|東京) ){1,3}", 1..6),
+    )
+}
+
+fn it_finds_what_a_naive_search_finds(fresh: Fresh<'_>) {
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(40));
+    let run = runner.run(&stories(), |story| told(&mut *fresh()(Options::default()), story));
+    run.unwrap_or_else(|failed| panic!("{failed}"));
+}
+
+fn told(store: &mut dyn Store, (made, recounted, forgotten, queries): Story) -> Result<(), TestCaseError> {
+    let mut entries: Vec<Entry> =
+        made.iter().zip(0..).map(|((name, seeds), number)| entry(number, name, *seeds)).collect();
+    store.add(&entries).unwrap();
+    for (number, seeds) in recounted {
+        store.count(&[(infohash(number), Swarm { seeds, peers: 0, at: NOW })]).unwrap();
+    }
+    let gone: Vec<InfoHash> = forgotten.into_iter().map(infohash).collect();
+    store.forget(&gone, Mark::Forgotten, NOW).unwrap();
+    entries.retain(|entry| !gone.contains(&entry.infohash));
+    for text in queries {
+        let Ok(query) = Query::parse(&text) else { continue };
+        let mut found = names(store, &text);
+        found.sort_unstable();
+        prop_assert_eq!(found, naive(&entries, &query), "{}", text);
+    }
+    Ok(())
+}
