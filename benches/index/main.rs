@@ -4,6 +4,7 @@
 //! cargo bench --bench index                                     # a million names
 //! cargo bench --bench index -- --files                          # with files
 //! cargo bench --bench index -- --torrents 10000000 --folder /mnt/big
+//! cargo bench --bench index -- --database postgres://user:password@/name?host=/run/postgresql    # an empty one
 //! ```
 //!
 //! The torrents follow the law in `law.rs`, from a fixed seed. A warm search is one of 200 of its class, with another word each
@@ -19,9 +20,9 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use tempfile::TempDir;
 use trackerless::index::query::Query;
-use trackerless::index::store::Options as StoreOptions;
-use trackerless::index::store::sqlite::{FILE_NAME, Sqlite};
-use trackerless::index::store::{Page, Store as _};
+use trackerless::index::store::postgres::Address;
+use trackerless::index::store::sqlite::FILE_NAME;
+use trackerless::index::store::{self, Open, Options as StoreOptions, Page, Place, Store};
 
 use law::Law;
 
@@ -43,6 +44,9 @@ struct Options {
     /// Folder of the store; it must be empty.
     #[arg(long)]
     folder: Option<PathBuf>,
+    /// A PostgreSQL database in place of the folder; it must be empty.
+    #[arg(long)]
+    database: Option<Address>,
     /// The seed of the law.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -63,9 +67,18 @@ fn main() {
     search(&options, &law, &folder);
 }
 
-fn open(options: &Options, folder: &Path) -> Sqlite {
-    let store = StoreOptions { most_bytes: 1 << 40, keep_files: options.files, file_words: false };
-    Sqlite::open(folder, store).expect("a store")
+fn open(options: &Options, folder: &Path) -> Box<dyn Store> {
+    let kept = StoreOptions { most_bytes: 1 << 40, keep_files: options.files, file_words: false };
+    let place = options.database.clone().map_or_else(|| Place::Folder(folder.to_owned()), Place::Database);
+    store::open(&place, kept, Open::OrMake).expect("a store")
+}
+
+/// Bytes of the file, or of the tables.
+fn bytes(options: &Options, folder: &Path, store: &mut dyn Store) -> u64 {
+    match options.database {
+        Some(_) => store.totals().expect("totals").used_bytes,
+        None => std::fs::metadata(folder.join(FILE_NAME)).expect("a file").len(),
+    }
 }
 
 fn insert(options: &Options, law: &Law, folder: &Path) {
@@ -80,7 +93,7 @@ fn insert(options: &Options, law: &Law, folder: &Path) {
         spent += began.elapsed();
     }
     let totals = store.totals().expect("totals");
-    let file = std::fs::metadata(folder.join(FILE_NAME)).expect("a file").len();
+    let file = bytes(options, folder, &mut *store);
     println!("{} torrents, names of {} bytes on average", totals.torrents, name_bytes as u64 / totals.torrents);
     println!("inserted {:.0} a second, in batches of {}", totals.torrents as f64 / spent.as_secs_f64(), options.batch);
     println!("{:.0} bytes a torrent ({} MiB)", file as f64 / totals.torrents as f64, file >> 20);
@@ -92,14 +105,14 @@ fn search(options: &Options, law: &Law, folder: &Path) {
         let queries: Vec<String> = (0..2 * options.searches as u64).map(|number| make(law, number)).collect();
         drop_caches();
         let mut store = open(options, folder);
-        let (cold, _) = timed(&mut store, &make(law, u64::MAX));
+        let (cold, _) = timed(&mut *store, &make(law, u64::MAX));
         for query in &queries[..options.searches] {
-            timed(&mut store, query);
+            timed(&mut *store, query);
         }
         let mut times = Vec::new();
         let mut results = 0;
         for query in &queries[options.searches..] {
-            let (time, found) = timed(&mut store, query);
+            let (time, found) = timed(&mut *store, query);
             times.push(time);
             results += found;
         }
@@ -134,7 +147,7 @@ const CLASSES: [Class; 7] = [
     ("common, by size", |law, number| format!("{} sort:size", law.word(number % 20))),
 ];
 
-fn timed(store: &mut Sqlite, query: &str) -> (Duration, usize) {
+fn timed(store: &mut dyn Store, query: &str) -> (Duration, usize) {
     let query = Query::parse(query).unwrap_or_else(|error| panic!("{query}: {error}"));
     let began = Instant::now();
     let found = store.search(&query, Page { skip: 0, most: 100, now: law::NOW }).expect("a search");

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use self::groups::{Joining, Setup, Swarms};
-pub use self::index::{CarryArgs, ForgetArgs, IndexArgs, IndexCommand, IndexSetup, SearchArgs};
+pub use self::index::{CarryArgs, ForgetArgs, ImportArgs, IndexArgs, IndexCommand, IndexSetup, SearchArgs};
 pub use self::items::{GetArgs, KeyArgs, KeyCommand, PublishArgs, PutArgs, ResolveArgs, SampleArgs, ScrapeArgs};
 pub use self::swarms::{CheckArgs, InfoArgs};
 pub use self::watch::{WatchAddArgs, WatchArgs, WatchCommand, WatchListArgs, WatchRemoveArgs};

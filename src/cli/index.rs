@@ -5,7 +5,7 @@ use std::io::{self, BufReader, BufWriter};
 
 use serde_json::json;
 
-use super::args::{CarryArgs, ForgetArgs, IndexArgs, IndexCommand, IndexSetup};
+use super::args::{CarryArgs, ForgetArgs, ImportArgs, IndexArgs, IndexCommand, IndexSetup};
 use super::failure::{Exit, Failure, eprintln_quietly};
 use super::output::counted;
 use super::search::{line, open, read_query};
@@ -13,9 +13,11 @@ use super::session;
 use super::words::size;
 use crate::daemon::control::api_key;
 use crate::engine::id::InfoHash;
+use crate::index::entry::Source;
+use crate::index::origins::Origins;
 use crate::index::query::Query;
 use crate::index::record::{CarryError, Record, export, import};
-use crate::index::store::{self, Mark, Open, Page};
+use crate::index::store::{self, Mark, Open, Page, Store};
 use crate::net::clock::unix_seconds;
 
 /// Most torrents that are forgotten by one search.
@@ -94,16 +96,18 @@ fn carry_out(args: CarryArgs, environment: &[(String, String)]) -> Result<Exit, 
     Ok(if count > 0 { Exit::Done } else { Exit::Nothing })
 }
 
-fn carry_in(args: CarryArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
+fn carry_in(args: ImportArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
+    let ImportArgs { source, carry: args } = args;
     let (config, output) = session::begin(args.setup.clone(), environment)?;
     std::fs::create_dir_all(&config.data_dir).map_err(|error| failed(&args, error.into()))?;
     let mut store = store::open(&config.index_place(), config.index_options(), Open::OrMake)?;
     let now = unix_seconds();
+    let source = registered(&mut *store, source.unwrap_or_else(|| source_name(&args)))?;
     let read = match &args.file {
-        Some(path) => {
-            File::open(path).map_err(CarryError::File).and_then(|file| import(&mut *store, BufReader::new(file), now))
-        }
-        None => import(&mut *store, io::stdin().lock(), now),
+        Some(path) => File::open(path)
+            .map_err(CarryError::File)
+            .and_then(|file| import(&mut *store, BufReader::new(file), now, source)),
+        None => import(&mut *store, io::stdin().lock(), now, source),
     };
     let added = read.map_err(|error| failed(&args, error))?;
     let text = format!(
@@ -114,6 +118,20 @@ fn carry_in(args: CarryArgs, environment: &[(String, String)]) -> Result<Exit, F
         json!({ "new": added.new, "renewed": added.renewed, "marked": added.marked, "evicted": added.evicted });
     output.result(text, &record)?;
     Ok(if added.new + added.renewed > 0 { Exit::Done } else { Exit::Nothing })
+}
+
+/// What the torrents of an import remember. Whose torrents were dropped for a lie brings no more under the same name.
+fn registered(store: &mut dyn Store, name: String) -> Result<Source, Failure> {
+    let mut origins = Origins::load(store)?;
+    let cure = "import from a source that you trust; the same under another name: --source NAME";
+    let source = origins.source(&name).map_err(|error| Failure::usage(error, cure))?;
+    origins.save(store)?;
+    Ok(source)
+}
+
+fn source_name(args: &CarryArgs) -> String {
+    let name = args.file.as_ref().and_then(|path| path.file_name());
+    name.map_or_else(|| "standard input".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 fn failed(args: &CarryArgs, error: CarryError) -> Failure {

@@ -10,6 +10,8 @@
 //! | [`survey`] | whom to ask next for a sample of its infohashes |
 //! | [`shares`] | how several nodes divide a survey among them |
 //! | [`wanted`] | which metadata is fetched next |
+//! | [`recount`] | which torrents are counted again, and when |
+//! | [`origins`] | where imported torrents came from, and which sources lied |
 //! | [`filter`] | what must not be kept |
 //! | [`service`] | the index at work: survey, metadata, store, each at its pace |
 //! | [`torznab`] | Torznab, OpenSearch and the plug-in for qBittorrent: requests in, texts out |
@@ -20,8 +22,10 @@
 pub mod check;
 pub mod entry;
 pub mod filter;
+pub mod origins;
 pub mod query;
 pub mod record;
+pub mod recount;
 pub mod resolve;
 pub mod service;
 pub mod shares;

@@ -79,7 +79,7 @@ impl Record {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn into_import(self, now: UnixSeconds) -> Result<Entry, String> {
+    pub fn into_import(self, now: UnixSeconds, source: Source) -> Result<Entry, String> {
         let infohash =
             parse_infohash(&self.infohash).map_err(|error| format!("infohash {:?}: {error}", self.infohash))?;
         let name = printable(self.name.as_bytes());
@@ -102,7 +102,7 @@ impl Record {
             found: past(self.found),
             seen: past(self.seen),
             swarm,
-            source: Source::Import(0),
+            source,
         })
     }
 }
@@ -146,11 +146,16 @@ pub fn export(store: &mut dyn Store, mut out: impl Write) -> Result<usize, Carry
     Ok(count)
 }
 
-/// Reads torrents, one a line, into a store. What was read before a line that is wrong stays.
+/// Reads torrents, one a line, into a store, as those of this source. What was read before a line that is wrong stays.
 ///
 /// # Errors
 /// The first line that is wrong, or that the store cannot be written.
-pub fn import(store: &mut dyn Store, mut lines: impl BufRead, now: UnixSeconds) -> Result<Added, CarryError> {
+pub fn import(
+    store: &mut dyn Store,
+    mut lines: impl BufRead,
+    now: UnixSeconds,
+    source: Source,
+) -> Result<Added, CarryError> {
     let (mut added, mut batch, mut number) = (Added::default(), Vec::new(), 0);
     let mut line = Vec::new();
     loop {
@@ -163,7 +168,7 @@ pub fn import(store: &mut dyn Store, mut lines: impl BufRead, now: UnixSeconds) 
         }
         if !line.trim_ascii().is_empty() {
             let record: Record = serde_json::from_slice(&line).map_err(|error| wrong(error.to_string()))?;
-            batch.push(record.into_import(now).map_err(wrong)?);
+            batch.push(record.into_import(now, source).map_err(wrong)?);
         }
         if batch.len() >= BATCH || read == 0 {
             let Added { new, renewed, marked, evicted } = store.add(&batch)?;
@@ -197,15 +202,15 @@ mod tests {
     fn what_is_exported_can_be_imported() {
         let folder = tempfile::TempDir::new().unwrap();
         let mut store = Sqlite::open(folder.path(), Options::default()).unwrap();
-        assert_eq!(import(&mut store, line().as_bytes(), 1000).unwrap().new, 1);
+        assert_eq!(import(&mut store, line().as_bytes(), 1000, Source::Import(5)).unwrap().new, 1);
         let (mut out, other) = (Vec::new(), tempfile::TempDir::new().unwrap());
         assert_eq!(export(&mut store, &mut out).unwrap(), 1);
         let mut copy = Sqlite::open(other.path(), Options::default()).unwrap();
-        assert_eq!(import(&mut copy, &out[..], 1000).unwrap().new, 1);
+        assert_eq!(import(&mut copy, &out[..], 1000, Source::Import(5)).unwrap().new, 1);
         let (one, two) = (store.list(0, 9).unwrap(), copy.list(0, 9).unwrap());
         assert_eq!(one, two);
         assert_eq!(one[0].1.seen, 1000, "no time is yet to come");
-        assert_eq!(one[0].1.source, Source::Import);
+        assert_eq!(one[0].1.source, Source::Import(5));
         assert_eq!(one[0].1.infohash, "08ada5a7a6183aae1e09d831df6748d566095a10".parse::<InfoHash>().unwrap());
     }
 
@@ -220,7 +225,7 @@ mod tests {
             (&line().replace("Sintel", " "), "no name"),
         ] {
             let text = format!("{}\n{wrong}\n", line());
-            let error = import(&mut store, text.as_bytes(), 1000).unwrap_err().to_string();
+            let error = import(&mut store, text.as_bytes(), 1000, Source::Import(5)).unwrap_err().to_string();
             assert!(error.starts_with("line 3:") && error.contains(word), "{error}");
         }
     }

@@ -8,8 +8,11 @@ mod backlog;
 mod fetch;
 mod live;
 mod pace;
+mod recount;
+mod spot;
 mod sweep;
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,9 +22,10 @@ use arrayvec::ArrayVec;
 use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 
-use super::entry::{Entry, Source, UnixSeconds};
+use super::entry::{Entry, Source, Swarm, UnixSeconds};
 use super::filter::{Filter, FilterError};
 use super::query::Query;
+use super::recount::Recounts;
 use super::store::{Found, Known, Mark, Open, Options, Page, Place, Store, StoreError, Totals, open};
 use super::wanted::{Want, Wanted};
 use crate::dht::{Dht, State};
@@ -81,9 +85,14 @@ pub struct Settings {
 pub struct Index {
     settings: Settings,
     store: Arc<Mutex<Box<dyn Store>>>,
-    /// Whether the store could not be reached when it was last asked.
-    unreachable: AtomicBool,
+    /// Turns at the store: who waits for one holds no thread.
+    turns: Arc<Semaphore>,
+    /// Whether nothing could be asked of the store when it was last tried.
+    stopped: AtomicBool,
     backlog: Mutex<Backlog>,
+    recounts: Mutex<Recounts>,
+    /// Imported torrents whose metadata is fetched to be compared.
+    compared: Mutex<VecDeque<Entry>>,
     /// Whether several nodes may survey for this store, each its shares.
     divided: AtomicBool,
     wanted: Mutex<Wanted>,
@@ -181,8 +190,11 @@ impl Index {
         let store = open(place, settings.options, Open::OrMake)?;
         Ok(Self {
             store: Arc::new(Mutex::new(store)),
-            unreachable: AtomicBool::new(false),
+            turns: Arc::new(Semaphore::new(1)),
+            stopped: AtomicBool::new(false),
             backlog: Mutex::new(Backlog::default()),
+            recounts: Mutex::new(Recounts::default()),
+            compared: Mutex::new(VecDeque::new()),
             divided: AtomicBool::new(false),
             wanted: Mutex::new(Wanted::default()),
             filter: Mutex::new(filter),
@@ -202,7 +214,7 @@ impl Index {
                 Mode::Off | Mode::Mine | Mode::Passive => std::future::pending().await,
             }
         };
-        tokio::join!(survey, self.fetch(dht), self.look(dht));
+        tokio::join!(survey, self.fetch(dht), self.look(dht), self.recount(dht), self.spot_check());
     }
 
     /// What a query finds.
@@ -214,6 +226,9 @@ impl Index {
             let query = query.clone();
             self.with_store(move |store| store.search(&query, page)).await?
         };
+        for entry in &found.entries {
+            lock(&self.recounts).look(unix_seconds(), entry.infohash, entry.swarm);
+        }
         // What a user searches for and is not there is fetched first.
         for infohash in query.infohashes {
             if !found.entries.iter().any(|entry| entry.infohash == infohash) {
@@ -237,6 +252,22 @@ impl Index {
     /// The store cannot be read.
     pub async fn known(&self, infohashes: Vec<InfoHash>) -> Result<Vec<Known>, StoreError> {
         self.with_store(move |store| store.known(&infohashes)).await
+    }
+
+    /// The last counts of torrents, each with its time; `None` where there is none. They are made again in the background
+    /// when they are old.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn counted(&self, infohashes: Vec<InfoHash>) -> Result<Vec<Option<Swarm>>, StoreError> {
+        let known = self.known(infohashes.clone()).await?;
+        let mut recounts = lock(&self.recounts);
+        let told = infohashes.into_iter().zip(known).map(|(infohash, known)| {
+            let Known::Yes(swarm) = known else { return None };
+            recounts.look(unix_seconds(), infohash, swarm);
+            swarm
+        });
+        Ok(told.collect())
     }
 
     /// Forgets torrents for good.
@@ -280,7 +311,13 @@ impl Index {
         work: impl FnOnce(&mut dyn Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let store = Arc::clone(&self.store);
-        let done = tokio::task::spawn_blocking(move || work(&mut **lock(&store))).await;
+        let turn = Arc::clone(&self.turns).acquire_owned().await;
+        let worked = move || {
+            let done = work(&mut **lock(&store));
+            drop(turn);
+            done
+        };
+        let done = tokio::task::spawn_blocking(worked).await;
         match done.map_err(tokio::task::JoinError::try_into_panic) {
             Ok(done) => {
                 self.tell_once(done.as_ref().err());
@@ -297,7 +334,7 @@ impl Index {
         &self,
         infohash: InfoHash,
         peers: ArrayVec<std::net::SocketAddr, { super::wanted::PEERS_EACH }>,
-        swarm: Option<super::entry::Swarm>,
+        swarm: Option<Swarm>,
         searched: bool,
     ) {
         if !lock(&self.filter).refuses_infohash(infohash) {
@@ -344,12 +381,12 @@ impl Index {
         Ok(())
     }
 
-    /// Says once that the store cannot be reached, and once that it can again.
+    /// Says once that nothing can be asked of the store, and once that it can again.
     fn tell_once(&self, error: Option<&StoreError>) {
-        let unreachable = matches!(error, Some(StoreError::Unreachable { .. }));
-        let before = self.unreachable.swap(unreachable, Relaxed);
+        let stopped = error.is_some_and(StoreError::stops_all);
+        let before = self.stopped.swap(stopped, Relaxed);
         match (error, before) {
-            (Some(error), false) if unreachable => {
+            (Some(error), false) if stopped => {
                 tracing::error!(%error, cure = error.cure(), "the node goes on; what it finds meanwhile is kept up to a bound");
             }
             (None, true) => tracing::info!("the database of the index is reached again"),
@@ -357,9 +394,9 @@ impl Index {
         }
     }
 
-    /// Says what failed, unless it is known already that the store cannot be reached.
+    /// Says what failed, unless that was said already.
     fn warn(&self, error: &StoreError, what: &'static str) {
-        if !matches!(error, StoreError::Unreachable { .. }) {
+        if !error.stops_all() {
             tracing::warn!(%error, cure = error.cure(), "{what}");
         }
     }

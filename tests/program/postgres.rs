@@ -62,6 +62,52 @@ fn an_index_in_a_database_is_used_by_every_command_and_its_password_is_nowhere()
 }
 
 #[test]
+fn a_connection_by_tls_is_made_to_who_shows_the_certificate_of_the_host_alone() {
+    let home = Home::new();
+    let Some((key, certificate)) = certificate(&home) else { return };
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let settings = ["listen_addresses=127.0.0.1".to_owned(), format!("port={port}"), "ssl=on".to_owned()];
+    let files = [format!("ssl_key_file={key}"), format!("ssl_cert_file={certificate}")];
+    let settings: Vec<&str> = FAST.into_iter().chain(settings.iter().chain(&files).map(String::as_str)).collect();
+    let Some(server) = Server::start(&settings) else { return };
+    let password = PASSWORD.replace(' ', "%20");
+    let import = |host: &str, authorities: &str| {
+        let url = format!("postgres://trackerless:{password}@{host}:{port}/postgres?sslmode=require");
+        let mut command = home.command(&["index", "import", "one.jsonl", "--index-database", &url]);
+        let ended = command.env("SSL_CERT_FILE", authorities).env("SSL_CERT_DIR", "/none").output().unwrap();
+        (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+    };
+    home.write("one.jsonl", line(1));
+    assert_eq!(import("localhost", &certificate), (Some(0), String::new()));
+    assert_eq!(server.sql("SELECT count(*) FROM trackerless.torrent"), "1");
+    let (code, said) = import("127.0.0.1", &certificate);
+    assert!(code != Some(0) && said.contains("cannot be reached"), "another name: {said}");
+    let other = certificate_of(&home, "other").unwrap().1;
+    let (code, said) = import("localhost", &other);
+    assert!(code != Some(0) && said.contains("cannot be reached") && said.contains("certificate"), "{said}");
+    hides_the_password(&said);
+}
+
+/// A key and a certificate for `localhost`.
+fn certificate(home: &Home) -> Option<(String, String)> {
+    let made = certificate_of(home, "server");
+    assert!(made.is_some() || std::env::var_os("CI").is_none(), "CI needs openssl");
+    made
+}
+
+fn certificate_of(home: &Home, name: &str) -> Option<(String, String)> {
+    let [key, certificate] = ["key", "pem"].map(|kind| format!("{}/{name}.{kind}", home.path().display()));
+    let mut openssl = std::process::Command::new("openssl");
+    openssl.args(["req", "-x509", "-nodes", "-days", "2", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]);
+    openssl.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]);
+    openssl.args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout", &key, "-out", &certificate]);
+    let made = openssl.output().ok()?;
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    super::postgres_server::give_to_the_server(home.path(), &[&key, &certificate]);
+    Some((key, certificate))
+}
+
+#[test]
 fn a_schema_from_the_future_stops_commands_and_not_the_node() {
     let Some(server) = Server::start(&FAST) else { return };
     let (home, url) = (Home::new(), server.url());

@@ -75,10 +75,15 @@ impl Server {
     pub fn sql(&self, statements: &str) -> String {
         let mut psql = self.program("psql");
         psql.args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "trackerless", "-d", "postgres", "-h"]);
-        psql.arg(self.path()).args(["-c", statements]).env("PGPASSWORD", PASSWORD);
+        psql.arg(self.path()).args(["-p", &self.port(), "-c", statements]).env("PGPASSWORD", PASSWORD);
         let done = psql.output().unwrap();
         assert!(done.status.success(), "{statements}: {}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8(done.stdout).unwrap().trim().to_owned()
+    }
+
+    /// The port, which is a part of the name of the socket too.
+    fn port(&self) -> String {
+        self.settings.iter().find_map(|setting| setting.strip_prefix("port=")).unwrap_or("5432").to_owned()
     }
 
     /// Starts the server that was killed or stopped, and waits until it answers.
@@ -138,6 +143,18 @@ impl Server {
         };
         command.current_dir(self.path()).env("LC_ALL", "C.UTF-8").env("HOME", self.path()).stdin(Stdio::null());
         command
+    }
+}
+
+/// Lets the server read files that a test has made: a key it reads only if the key is its own.
+pub fn give_to_the_server(folder: &Path, files: &[&str]) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for file in files {
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        if is_root() {
+            chown(file, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
     }
 }
 

@@ -38,7 +38,7 @@ pub enum IndexCommand {
     /// Write all of it, one JSON object a line.
     Export(CarryArgs),
     /// Take in what another index has exported; nothing of it is believed checked.
-    Import(CarryArgs),
+    Import(ImportArgs),
 }
 
 /// `trackerless index status`
@@ -63,7 +63,7 @@ pub struct ForgetArgs {
     pub setup: Setup,
 }
 
-/// `trackerless index export` and `import`
+/// `trackerless index export`
 #[derive(Args, Debug)]
 pub struct CarryArgs {
     /// The file; without it standard output, or standard input.
@@ -72,4 +72,15 @@ pub struct CarryArgs {
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
     pub setup: Setup,
+}
+
+/// `trackerless index import`
+#[derive(Args, Debug)]
+pub struct ImportArgs {
+    /// Name under which it is remembered where these torrents came from; without it the name of the file.
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
+    #[command(flatten)]
+    pub carry: CarryArgs,
 }

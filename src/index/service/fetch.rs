@@ -129,7 +129,7 @@ impl Index {
             return Ended::Nothing;
         }
         self.counts.fetched.fetch_add(1, Relaxed);
-        Ended::Kept(Box::new(Entry {
+        let entry = Entry {
             infohash: info.infohashes().first().copied().unwrap_or(want.infohash),
             name,
             size_bytes: info.size_bytes,
@@ -139,7 +139,9 @@ impl Index {
             seen: now(),
             swarm: want.swarm,
             source: source(self.settings.mode),
-        }))
+        };
+        self.compare(want.infohash, &entry).await;
+        Ended::Kept(Box::new(entry))
     }
 }
 

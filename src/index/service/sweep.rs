@@ -14,7 +14,7 @@ use crate::dht::{Dht, PeersAt, SampleError};
 use crate::engine::bloom::Estimate;
 use crate::engine::contact::Contact;
 use crate::engine::id::InfoHash;
-use crate::index::entry::{Swarm, UnixSeconds};
+use crate::index::entry::Swarm;
 use crate::index::shares::Shares;
 use crate::index::store::{Known, StoreError};
 use crate::index::survey::{Question, Reaction, Survey};
@@ -27,8 +27,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 const HOLD_EVERY: Duration = Duration::from_secs(10);
 /// Time that a lease lasts: a node that is silent for two renewals keeps its shares, a dead one does not for long.
 const LEASE: Duration = Duration::from_secs(30);
-/// Age of a count from which it is made again when its torrent turns up.
-const RECOUNT_AFTER: UnixSeconds = 6 * 3_600;
 /// Infohashes of one sample that are looked at (BEP 51 lets a reply hold about this many).
 const MOST_OF_A_SAMPLE: usize = 64;
 /// The name under which the sweep is saved.
@@ -173,7 +171,7 @@ impl Index {
         let mut counts = Vec::new();
         for (infohash, known) in infohashes.into_iter().zip(known) {
             let is_new = known == Known::No;
-            let old = matches!(known, Known::Yes(swarm) if swarm.is_none_or(|swarm| swarm.at + RECOUNT_AFTER < now()));
+            let old = matches!(known, Known::Yes(swarm) if lock(&self.recounts).is_due(now(), infohash, swarm));
             if !is_new && !old {
                 continue;
             }

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use self::postgres::{Address, Postgres};
 use self::sqlite::Sqlite;
-use super::entry::{Entry, Swarm, UnixSeconds};
+use super::entry::{Entry, Source, Swarm, UnixSeconds};
 use super::query::Query;
 use super::shares::Shares;
 use crate::engine::id::InfoHash;
@@ -110,13 +110,21 @@ pub trait Store: Send + std::fmt::Debug {
     /// The store cannot be written.
     fn forget(&mut self, infohashes: &[InfoHash], mark: Mark, now: UnixSeconds) -> Result<usize, StoreError>;
 
+    /// Drops torrents that are known from this source and from nowhere else, this many at the most, and leaves no marks. How
+    /// many there were.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    fn drop_source(&mut self, source: Source, most: usize) -> Result<usize, StoreError>;
+
     /// The mark of an infohash.
     ///
     /// # Errors
     /// The store cannot be read.
     fn mark(&mut self, infohash: InfoHash) -> Result<Option<Mark>, StoreError>;
 
-    /// Torrents in the order in which they were found, from behind the given place on; each with its place.
+    /// Torrents in the order in which they were found, those of one batch in any, from behind the given place on; each with
+    /// its place.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -311,10 +319,16 @@ impl StoreError {
 }
 
 impl StoreError {
-    /// Whether it passes by itself, so that what could not be written is worth keeping.
+    /// Whether nothing can be asked of the store while it lasts.
+    #[must_use]
+    pub const fn stops_all(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::FromTheFuture { .. })
+    }
+
+    /// Whether it may pass, so that what could not be written is worth keeping.
     #[must_use]
     pub const fn passes(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Full)
+        self.stops_all() || matches!(self, Self::Full)
     }
 }
 

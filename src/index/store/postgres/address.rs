@@ -11,7 +11,7 @@ use tokio_postgres::config::SslMode;
 /// A PostgreSQL database, and who we are there.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
-    config: Config,
+    config: Box<Config>,
     password: Password,
     /// Without the password.
     text: String,
@@ -76,7 +76,7 @@ impl FromStr for Address {
             return Err(AddressError::SeveralPasswords);
         }
         let query = if query.is_empty() { String::new() } else { format!("?{query}") };
-        Ok(Self { config, password: ours, text: format!("postgres://{}{query}", shown(place)) })
+        Ok(Self { config: Box::new(config), password: ours, text: format!("postgres://{}{query}", shown(place)) })
     }
 }
 
@@ -121,7 +121,7 @@ pub(super) fn reason(error: &tokio_postgres::Error) -> String {
 impl Address {
     /// What the driver needs for a connection. The error says why there is no password.
     pub(super) fn config(&self) -> Result<Config, String> {
-        let mut config = self.config.clone();
+        let mut config = Config::clone(&self.config);
         config.application_name("trackerless");
         match &self.password {
             Password::Given => {}

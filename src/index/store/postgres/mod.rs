@@ -26,13 +26,15 @@ use self::trouble::Trouble;
 use super::block::Blocks;
 use super::{Added, Found, Known, Mark, Open, Options, Page, Store, StoreError, Totals, mark_key, signed};
 use crate::engine::id::InfoHash;
-use crate::index::entry::{Entry, Swarm, UnixSeconds, unpack};
+use crate::index::entry::{Entry, Source, Swarm, UnixSeconds, unpack};
 use crate::index::query::Query;
 use crate::index::shares::Shares;
 use crate::torrent::TorrentFile;
 
-/// A share of the torrents, in hundredths, that is thrown away before the tables are told to use that room again.
+/// A share of the torrents, in hundredths, that is thrown away before small tables are told to use that room again. Large ones
+/// are left to the autovacuum of the server.
 const VACUUM_PCT: u64 = 5;
+const SMALL_BYTES: u64 = 256 << 20;
 
 /// A store in a database.
 #[derive(Debug)]
@@ -76,15 +78,16 @@ impl Postgres {
     /// Throws torrents away while the store is nearly full; how many.
     fn make_room(&mut self, batch: usize) -> Result<usize, StoreError> {
         let most_bytes = self.options.most_bytes;
-        let (torrents, evicted) = self.session.run(async |client| {
+        let (now, evicted) = self.session.run(async |client| {
             let (now, fullest) = room::measure(client).await?;
             room::remember(client, now, fullest).await?;
             let surplus = now.surplus(fullest, most_bytes, batch);
-            let evicted = if surplus > 0 { write::evict(client, signed(surplus)).await? } else { 0 };
-            Ok((now.torrents, evicted))
+            let evicted =
+                if surplus > 0 { write::throw_away(client, &write::LEAST_VALUABLE, signed(surplus)).await? } else { 0 };
+            Ok((now, evicted))
         })?;
         self.evicted += evicted as u64;
-        if self.evicted > torrents / 100 * VACUUM_PCT && self.evicted > 0 {
+        if now.bytes < SMALL_BYTES && self.evicted > now.torrents / 100 * VACUUM_PCT && self.evicted > 0 {
             self.evicted = 0;
             self.session.run(async |client| Ok(client.batch_execute("VACUUM torrent").await?))?;
         }
@@ -125,6 +128,13 @@ impl Store for Postgres {
 
     fn forget(&mut self, infohashes: &[InfoHash], mark: Mark, now: UnixSeconds) -> Result<usize, StoreError> {
         self.session.run(async |client| write::forget(client, infohashes, mark, now).await)
+    }
+
+    fn drop_source(&mut self, source: Source, most: usize) -> Result<usize, StoreError> {
+        self.session.run(async |client| {
+            let victims = format!("WHERE source = {}", source.number());
+            write::throw_away(client, &[&victims], signed(most as u64)).await
+        })
     }
 
     fn mark(&mut self, infohash: InfoHash) -> Result<Option<Mark>, StoreError> {

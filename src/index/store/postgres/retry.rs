@@ -49,7 +49,7 @@ mod tests {
         for wait in [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000].map(Duration::from_millis) {
             retry.failed(now, "down".to_owned());
             assert_eq!(retry.permits(now + wait - Duration::from_micros(1)), Err("down"));
-            now = now + wait;
+            now += wait;
             assert_eq!(retry.permits(now), Ok(()));
         }
         retry.failed(now, "down".to_owned());

@@ -9,9 +9,10 @@ use super::trouble::Trouble;
 
 /// Share of its size in hundredths that the store may fill before torrents are thrown away.
 const FULL_PCT: u64 = 92;
-/// Torrents that are thrown away at a time: one in this many, and at least the next number.
+/// Torrents that are thrown away at a time: one in this many, from the next number to the last one.
 const EVICTED_SHARE: u64 = 100;
 const EVICTED_LEAST: u64 = 500;
+const EVICTED_MOST: u64 = 5_000;
 /// The name under which the fullest state is kept.
 const FULLEST: &str = "fullest";
 
@@ -35,7 +36,7 @@ impl Room {
     /// Torrents to be thrown away before a batch comes; none while there is room.
     pub(super) fn surplus(self, fullest: Self, most_bytes: u64, batch: usize) -> u64 {
         match self.used(fullest) > most_bytes / 100 * FULL_PCT {
-            true => (self.torrents / EVICTED_SHARE).max(EVICTED_LEAST).max(batch as u64),
+            true => (self.torrents / EVICTED_SHARE).clamp(EVICTED_LEAST, EVICTED_MOST).max(batch as u64),
             false => 0,
         }
     }
@@ -93,7 +94,7 @@ mod tests {
         assert_eq!(FULL.surplus(FULL, 1_200_000, 64), 0);
         assert_eq!(FULL.surplus(FULL, 1_050_000, 64), EVICTED_LEAST);
         assert_eq!(FULL.surplus(FULL, 1_050_000, 1_000), 1_000);
-        assert_eq!(Room { torrents: 1_000_000, bytes: 1 << 30 }.surplus(FULL, 1 << 30, 64), 10_000);
+        assert_eq!(Room { torrents: 1_000_000, bytes: 1 << 30 }.surplus(FULL, 1 << 30, 64), EVICTED_MOST);
     }
 
     #[test]

@@ -32,6 +32,7 @@ const FIRST: &str = "
     END LOOP; END $$;
     CREATE INDEX torrent_place ON trackerless.torrent(id);
     CREATE INDEX torrent_seedless ON trackerless.torrent(seen) WHERE tier = 3;
+    CREATE INDEX torrent_imported ON trackerless.torrent(source) WHERE source >= 3;
     CREATE INDEX torrent_words ON trackerless.torrent USING gin(words);
     CREATE TABLE trackerless.mark(key bytea PRIMARY KEY, kind smallint NOT NULL, at bigint NOT NULL);
     CREATE TABLE trackerless.state(name text PRIMARY KEY, value bytea NOT NULL);

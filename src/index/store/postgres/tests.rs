@@ -3,7 +3,7 @@
 use super::*;
 use crate::index::store::behaviour_tests::{BEHAVIOURS, NOW, Opener, entry, infohash, names};
 
-#[expect(unreachable_pub, reason = "the tests of the program have it too")]
+#[expect(unreachable_pub, dead_code, reason = "the tests of the program have it too")]
 #[path = "../../../../tests/program/postgres_server.rs"]
 mod server;
 
@@ -46,12 +46,12 @@ fn a_bound_is_kept_by_throwing_away_what_nobody_seeds() {
         evicted += store.add(&entries).unwrap().evicted;
         largest = largest.max(store.totals().unwrap().used_bytes);
     }
-    assert!(evicted > 1_000 && largest < most_bytes / 10 * 11, "{evicted} {largest}");
+    assert!(evicted > 1_000 && largest < most_bytes / 10 * 12, "{evicted} {largest}");
     let bytes: u64 = server
         .sql("SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('trackerless.torrent') WHERE isleaf")
         .parse()
         .unwrap();
-    assert!(bytes < most_bytes / 10 * 13, "{bytes}");
+    assert!(bytes < most_bytes / 10 * 14, "{bytes}");
     let known = store.known(&(0..20_000).step_by(10).map(infohash).collect::<Vec<_>>()).unwrap();
     assert!(known.iter().all(|known| *known != Known::No), "what is seeded is still there");
     assert_eq!(names(&mut store, "19999"), ["name 19999 of a thing"], "the newest");

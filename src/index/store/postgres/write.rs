@@ -251,12 +251,14 @@ pub(super) async fn forget(
     Ok(usize::try_from(forgotten).unwrap_or(usize::MAX))
 }
 
-/// Throws away the torrents without seeds that were seen longest ago; where all are seeded, those with the fewest seeds. How
-/// many.
-pub(super) async fn evict(client: &mut Client, most: i64) -> Result<usize, Trouble> {
+/// The torrents without seeds, those seen longest ago first; where all are seeded, those with the fewest seeds.
+pub(super) const LEAST_VALUABLE: [&str; 2] = ["WHERE tier = 3 ORDER BY seen", "ORDER BY seeds, seen"];
+
+/// Throws away the first of these that there are. How many.
+pub(super) async fn throw_away(client: &mut Client, victims: &[&str], most: i64) -> Result<usize, Trouble> {
     let transaction = client.transaction().await?;
     let mut evicted = 0;
-    for victims in ["WHERE tier = 3 ORDER BY seen", "ORDER BY seeds, seen"] {
+    for victims in victims {
         let sql = format!("DELETE FROM torrent WHERE hash = ANY(ARRAY(SELECT hash FROM torrent {victims} LIMIT $1))");
         evicted = transaction.execute(&sql, &[&most]).await?;
         if evicted > 0 {

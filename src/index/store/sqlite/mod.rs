@@ -19,7 +19,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use super::block::Blocks;
 use super::{Added, Found, Known, Mark, Options, Page, Store, StoreError, Totals, signed};
 use crate::engine::id::InfoHash;
-use crate::index::entry::{Entry, Swarm, UnixSeconds, unpack};
+use crate::index::entry::{Entry, Source, Swarm, UnixSeconds, unpack};
 use crate::index::query::Query;
 use crate::torrent::TorrentFile;
 
@@ -179,6 +179,10 @@ impl Store for Sqlite {
 
     fn forget(&mut self, infohashes: &[InfoHash], mark: Mark, now: UnixSeconds) -> Result<usize, StoreError> {
         self.forget_all(infohashes, mark, now)
+    }
+
+    fn drop_source(&mut self, source: Source, most: usize) -> Result<usize, StoreError> {
+        self.drop_source_of(source, most)
     }
 
     fn mark(&mut self, infohash: InfoHash) -> Result<Option<Mark>, StoreError> {

@@ -5,7 +5,7 @@ use rusqlite::params;
 use super::rows::{self, Row, TIERS};
 use super::{PAGE_BYTES, Sqlite, most_pages};
 use crate::engine::id::InfoHash;
-use crate::index::entry::{Entry, Swarm, UnixSeconds, pack, unpack};
+use crate::index::entry::{Entry, Source, Swarm, UnixSeconds, pack, unpack};
 use crate::index::store::document::{document, tier};
 use crate::index::store::{Added, Mark, StoreError, mark_key, signed};
 use crate::torrent::TorrentFile;
@@ -166,6 +166,15 @@ impl Sqlite {
         if rows.is_empty() {
             rows = self.victims("ORDER BY seeds, seen", most)?;
         }
+        self.throw_away(&rows)
+    }
+
+    pub(super) fn drop_source_of(&mut self, source: Source, most: usize) -> Result<usize, StoreError> {
+        let rows = self.victims(&format!("WHERE source = {}", source.number()), signed(most as u64))?;
+        self.throw_away(&rows)
+    }
+
+    fn throw_away(&mut self, rows: &[Row]) -> Result<usize, StoreError> {
         // Taking words out of the full text needs room itself for a moment.
         self.connection.pragma_update(None, "max_page_count", most_pages(self.options, true))?;
         self.begin()?;
