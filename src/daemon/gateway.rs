@@ -3,17 +3,24 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::config::Config;
 use crate::dht::Dht;
 use crate::engine::bloom::SwarmFilters;
 use crate::engine::contact::Family;
 use crate::engine::id::InfoHash;
+use crate::index::entry::Swarm;
 use crate::index::service::Index;
 use crate::net::entropy;
-use crate::tracker::server::{Directory, Gateway, Monitor, Settings as GatewaySettings};
+use crate::tracker::Counts;
+use crate::tracker::server::{DatedCounts, Directory, Gateway, Monitor, Settings as GatewaySettings};
+
+/// Longest time that a client waits for the index: its database may stand still.
+const INDEX_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the gateway asks: the DHT, and the index for what is private.
 #[derive(Clone, Debug)]
@@ -41,8 +48,22 @@ impl Directory for Sources {
 
     async fn is_private(&self, info_hash: InfoHash) -> bool {
         match &self.index {
-            Some(index) => index.is_private(info_hash).await,
+            Some(index) => timeout(INDEX_PATIENCE, index.is_private(info_hash)).await.unwrap_or(false),
             None => false,
+        }
+    }
+
+    async fn counted(&self, ids: Vec<InfoHash>) -> Vec<Option<DatedCounts>> {
+        let unknown = vec![None; ids.len()];
+        let Some(index) = &self.index else { return unknown };
+        let dated = |swarm: Swarm| {
+            let counts = Counts { complete: swarm.seeds, incomplete: swarm.peers, downloaded: 0 };
+            (counts, swarm.at)
+        };
+        // An index that cannot be read says so itself.
+        match timeout(INDEX_PATIENCE, index.counted(ids)).await {
+            Ok(Ok(counted)) => counted.into_iter().map(|swarm| swarm.map(dated)).collect(),
+            Ok(Err(_)) | Err(_) => unknown,
         }
     }
 

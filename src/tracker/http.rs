@@ -185,13 +185,20 @@ pub fn render_failure(failure: &Failure) -> Vec<u8> {
     })
 }
 
-/// The body that answers a scrape. A swarm of which nothing is known is left out (BEP 48).
+/// A swarm of a scrape: what is known of it, and when that was counted (in seconds since 1970) if it was not now.
+pub type DatedFile = (InfoHash, Option<(Counts, Option<u64>)>);
+
+/// The body that answers a scrape. A swarm of which nothing is known is left out (BEP 48). The time of an older count is in a
+/// key of our own, `counted`, which clients pass over.
 #[must_use]
-pub fn render_scrape(files: &[(InfoHash, Option<Counts>)]) -> Vec<u8> {
-    let known: std::collections::BTreeMap<InfoHash, Counts> =
+pub fn render_scrape(files: &[DatedFile]) -> Vec<u8> {
+    let known: std::collections::BTreeMap<InfoHash, (Counts, Option<u64>)> =
         files.iter().filter_map(|(id, counts)| Some((*id, (*counts)?))).collect();
-    let render_counts = |counts: &Counts, dict: &mut SortedDictEncoder<'_>| {
+    let render_counts = |(counts, at): &(Counts, Option<u64>), dict: &mut SortedDictEncoder<'_>| {
         dict.emit_pair(b"complete", counts.complete)?;
+        if let Some(at) = at {
+            dict.emit_pair(b"counted", at)?;
+        }
         dict.emit_pair(b"downloaded", counts.downloaded)?;
         dict.emit_pair(b"incomplete", counts.incomplete)
     };
@@ -431,7 +438,7 @@ mod tests {
         let (a, b) = (InfoHash::new([b'a'; 20]), InfoHash::new([b'b'; 20]));
         let counts = Counts { complete: 11, incomplete: 19, downloaded: 13772 };
         let body = b"d5:filesd20:aaaaaaaaaaaaaaaaaaaad8:completei11e10:downloadedi13772e10:incompletei19eeee";
-        assert_eq!(render_scrape(&[(b, None), (a, Some(counts)), (a, Some(counts))]), body);
+        assert_eq!(render_scrape(&[(b, None), (a, Some((counts, None))), (a, Some((counts, None)))]), body);
         assert_eq!(render_scrape(&[(b, None)]), b"d5:filesdee");
     }
 

@@ -164,6 +164,17 @@ impl Broker {
         Scraping::Held(ticket)
     }
 
+    /// What is known of swarms now, without a count.
+    pub fn known(&mut self, now: Instant, ids: &[InfoHash]) -> Files {
+        self.files(now, ids)
+    }
+
+    /// Whether a torrent is never served.
+    #[must_use]
+    pub fn is_denied(&self, id: &InfoHash) -> bool {
+        self.denied.contains(id)
+    }
+
     /// A count is over: `filters` hold what the DHT knows, unless none of them answered.
     pub fn survey_finished(&mut self, now: Instant, id: InfoHash, filters: Option<SwarmFilters>) {
         let size = filters.map(|mut filters| {

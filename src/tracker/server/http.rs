@@ -17,8 +17,8 @@ use super::{ScrapeWaiter, Shared, Waiter};
 use crate::engine::id::InfoHash;
 use crate::net::http::page::{self, Sign};
 use crate::net::http::{self as server, Caller, Limits};
-use crate::tracker::broker::{Decision, Files, ScrapeTicket, Scraping, Ticket};
-use crate::tracker::http::{self, Route};
+use crate::tracker::broker::{Decision, ScrapeTicket, Scraping, Ticket};
+use crate::tracker::http::{self, DatedFile, Route};
 use crate::tracker::{Announce, Answer, Failure};
 
 /// Most connections of a gateway with all the memory that it wants: as many as answers that may be held and some.
@@ -124,13 +124,19 @@ async fn serve_announce(shared: &Shared, caller: &Caller, head: &Parts, mut requ
     }
 }
 
-async fn serve_scrape(shared: &Shared, caller: &Caller, head: &Parts, ids: Vec<InfoHash>) -> Files {
+/// What is known, here or elsewhere, is told at once; the rest is counted.
+async fn serve_scrape(shared: &Shared, caller: &Caller, head: &Parts, ids: Vec<InfoHash>) -> Vec<DatedFile> {
+    let known = shared.known(&ids).await;
+    let (mut files, unknown): (Vec<DatedFile>, Vec<_>) = known.into_iter().partition(|(_, counts)| counts.is_some());
+    let unknown: Vec<InfoHash> = unknown.into_iter().map(|(id, _)| id).collect();
     let client = identify(shared, caller, head).client(caller.here.ip());
     let (sender, receiver) = oneshot::channel();
-    match shared.scrape(client, ids, || ScrapeWaiter::Http(sender)) {
+    let counted = match shared.scrape(client, unknown, || ScrapeWaiter::Http(sender)) {
         Scraping::Now(files) => files,
         Scraping::Held(ticket) => wait(&Place { shared, ticket: Held::Scrape(ticket) }, caller, receiver).await,
-    }
+    };
+    files.extend(counted.into_iter().map(|(id, counts)| (id, counts.map(|counts| (counts, None)))));
+    files
 }
 
 fn identify(shared: &Shared, caller: &Caller, head: &Parts) -> Identity {

@@ -29,6 +29,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -39,9 +40,10 @@ pub use self::stats::Stats;
 use super::broker::{
     Broker, Client, Decision, Files, ListedClient, Load, Order, Policy, ScrapeTicket, Scraping, Ticket, Transport,
 };
+use super::http::DatedFile;
 use super::udp::ConnectionIds;
 use super::upstream::Source;
-use super::{Announce, Answer};
+use super::{Announce, Answer, Counts};
 use crate::engine::bloom::SwarmFilters;
 use crate::engine::contact::Family;
 use crate::engine::id::InfoHash;
@@ -87,6 +89,12 @@ pub trait Directory: Clone + Send + Sync + 'static {
         std::future::ready(false)
     }
 
+    /// Counts of swarms that it knows from elsewhere, each with its time in seconds since 1970; in the order asked. It makes
+    /// old ones anew by itself.
+    fn counted(&self, ids: Vec<InfoHash>) -> impl Future<Output = Vec<Option<DatedCounts>>> + Send {
+        std::future::ready(vec![None; ids.len()])
+    }
+
     /// Waits until the DHT can be asked.
     fn joined(&self) -> impl Future<Output = ()> + Send;
 
@@ -96,6 +104,9 @@ pub trait Directory: Clone + Send + Sync + 'static {
     /// How many nodes we know, and under which addresses they see us.
     fn standing(&self) -> impl Future<Output = (usize, Vec<IpAddr>)> + Send;
 }
+
+/// Counts of a swarm, and when they were made, in seconds since 1970.
+pub type DatedCounts = (Counts, u64);
 
 /// How a gateway behaves.
 #[derive(Clone, Debug)]
@@ -218,6 +229,29 @@ struct Shared {
     our_peer_id: [u8; 20],
     /// The file of the clients.
     kept: Option<Arc<WholeFile>>,
+    /// What others than the gateway have counted.
+    elsewhere: Elsewhere,
+}
+
+/// Asks for counts that were made elsewhere.
+struct Elsewhere(Box<dyn Fn(Vec<InfoHash>) -> Told + Send + Sync>);
+
+/// Counts to come, in the order asked.
+type Told = BoxFuture<'static, Vec<Option<DatedCounts>>>;
+
+impl fmt::Debug for Elsewhere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Elsewhere").finish_non_exhaustive()
+    }
+}
+
+impl Elsewhere {
+    fn of(directory: impl Directory) -> Self {
+        Self(Box::new(move |ids| {
+            let directory = directory.clone();
+            Box::pin(async move { directory.counted(ids).await })
+        }))
+    }
 }
 
 #[derive(Debug)]
@@ -286,6 +320,7 @@ impl<D: Directory> Gateway<D> {
             connection_ids: ConnectionIds::new(random.secret_key()).begun_at(unix_seconds()),
             our_peer_id: own_name(random.wire_id().0),
             kept: settings.keep_in.as_deref().map(keep::prepare).transpose()?.map(Arc::new),
+            elsewhere: Elsewhere::of(directory.clone()),
         };
         let restored = shared.kept.as_ref().and_then(|file| keep::restore(&shared, file.path()));
         if let Some(key) = restored {
@@ -420,6 +455,22 @@ impl Shared {
     /// The same for a scrape.
     fn scrape(&self, client: Client, ids: Vec<InfoHash>, waiter: impl FnOnce() -> ScrapeWaiter) -> Scraping {
         self.with_state(|state, now| state.scrape(now, client, ids, waiter))
+    }
+
+    /// What is known of swarms without a count: first what the gateway itself knows, then what was counted elsewhere, with the
+    /// time. Torrents that are never served stay unknown.
+    async fn known(&self, ids: &[InfoHash]) -> Vec<DatedFile> {
+        let (own, others) = self.with_state(|state, now| {
+            let own = state.broker.known(now, ids);
+            let asks = |(id, counts): &(InfoHash, Option<Counts>)| counts.is_none() && !state.broker.is_denied(id);
+            let others: Vec<InfoHash> = own.iter().filter(|file| asks(file)).map(|(id, _)| *id).collect();
+            (own, others)
+        });
+        let counted = if others.is_empty() { Vec::new() } else { (self.elsewhere.0)(others.clone()).await };
+        let elsewhere: BTreeMap<InfoHash, DatedCounts> =
+            others.into_iter().zip(counted).filter_map(|(id, counts)| Some((id, counts?))).collect();
+        let dated = |id| elsewhere.get(&id).map(|(counts, at)| (*counts, Some(*at)));
+        own.into_iter().map(|(id, counts)| (id, counts.map(|counts| (counts, None)).or_else(|| dated(id)))).collect()
     }
 
     /// Whether a client that calls the gateway by `name`, at our address `here`, means us.

@@ -67,6 +67,7 @@ fn documented() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(ask::sample))
         .routes(routes!(checks::check))
         .routes(routes!(search::search))
+        .routes(routes!(search::scrapes))
         .routes(routes!(search::torznab))
         .routes(routes!(search::opensearch))
         .routes(routes!(search::plugin))

@@ -10,10 +10,11 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::extract::Asked;
+use super::extract::{Asked, id};
 use crate::daemon::control::Control;
 use crate::daemon::control::problem::Problem;
-use crate::index::entry::Entry;
+use crate::engine::id::InfoHash;
+use crate::index::entry::{Entry, Swarm};
 use crate::index::query::Query;
 use crate::index::service::Index;
 use crate::index::store::{Found, Page, StoreError};
@@ -22,6 +23,8 @@ use crate::net::clock::unix_seconds;
 
 /// Most results of one answer.
 const MOST: u32 = 1_000;
+/// Most infohashes whose counts are told at once.
+const MOST_COUNTS: usize = 200;
 
 /// What to search for.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -40,6 +43,34 @@ pub(super) struct SearchQuery {
 
 const fn usual() -> u32 {
     50
+}
+
+/// Whose counts are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct CountsQuery {
+    /// Infohashes, separated by commas, at most 200.
+    infohashes: String,
+}
+
+/// Counts that the index has, in the order asked.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CountsRecord {
+    counts: Vec<CountRecord>,
+}
+
+/// The last count of a torrent. What is unknown is absent, never 0.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CountRecord {
+    infohash: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seeds: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peers: Option<u32>,
+    /// When seeds and peers were counted, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counted: Option<u64>,
 }
 
 /// What a search found.
@@ -131,6 +162,28 @@ pub(super) async fn search(
     let page = Page { skip: asked.skip as usize, most: asked.limit.min(MOST) as usize, now: unix_seconds() };
     let Found { entries, more } = control.searched(control.index()?, query, page).await?;
     Ok(Json(SearchRecord { torrents: entries.iter().map(TorrentRecord::from).collect(), more }))
+}
+
+/// Counts of many torrents at once, as the index has them. Old ones are made again in the background.
+#[utoipa::path(get, path = "/api/v1/scrapes", tag = "index", params(CountsQuery), responses(
+    (status = 200, body = CountsRecord), (status = 400, body = Problem), (status = 404, body = Problem),
+    (status = 503, body = Problem)))]
+pub(super) async fn scrapes(
+    State(control): State<Arc<Control>>,
+    Asked(asked): Asked<CountsQuery>,
+) -> Result<Json<CountsRecord>, Problem> {
+    let infohashes: Vec<InfoHash> = asked.infohashes.split(',').map(id).collect::<Result<_, _>>()?;
+    if infohashes.len() > MOST_COUNTS {
+        return Err(Problem::bad("too many infohashes at once", format_args!("give {MOST_COUNTS} at the most")));
+    }
+    let counts = control.index()?.counted(infohashes.clone()).await?;
+    let record = |(infohash, swarm): (InfoHash, Option<Swarm>)| CountRecord {
+        infohash: infohash.to_string(),
+        seeds: swarm.map(|swarm| swarm.seeds),
+        peers: swarm.map(|swarm| swarm.peers),
+        counted: swarm.map(|swarm| swarm.at),
+    };
+    Ok(Json(CountsRecord { counts: infohashes.into_iter().zip(counts).map(record).collect() }))
 }
 
 /// Searches the index as Torznab has it.

@@ -22,6 +22,7 @@ use crate::daemon::control::wellness::Wellness;
 use crate::daemon::gateway::{self, Opened};
 use crate::daemon::live::Live;
 use crate::dht::Dht;
+use crate::index::entry::Source;
 use crate::index::record::import;
 use crate::index::service::{Index, Mode};
 use crate::index::store::sqlite::Sqlite;
@@ -90,7 +91,7 @@ fn index() -> Index {
          \"peers\":1,\"counted\":1}}\n"
     );
     let mut store = Sqlite::open(folder.path(), Options::default()).unwrap();
-    assert_eq!(import(&mut store, line.as_bytes(), 100).unwrap().new, 1);
+    assert_eq!(import(&mut store, line.as_bytes(), 100, Source::Import(0)).unwrap().new, 1);
     let config = Config { settings: Settings { index: Mode::Mine, ..Settings::default() }, ..Config::default() };
     Index::open(&Place::Folder(folder.path().to_owned()), config.index_settings([0; 20]).unwrap()).unwrap()
 }
@@ -136,6 +137,7 @@ fn example(method: &str, path: &str, first: &Dht, lookup: u64) -> (String, Value
     let target = match path {
         "/api/v1/scrape" => format!("{path}?infohash={HASH}"),
         "/api/v1/ping" | "/api/v1/sample" => format!("{path}?address={address}"),
+        "/api/v1/scrapes" => format!("{path}?infohashes={HASH},{}", "a".repeat(40)),
         "/api/v1/search" => format!("{path}?q=one%20name"),
         "/torznab/api" => format!("{path}?t=search&q=name"),
         "/api/v1/watched" if method == "DELETE" => format!("{path}?target={HASH}"),
@@ -197,6 +199,14 @@ async fn what_is_in_the_index_is_found_by_each_way() {
     );
     let wrong = get(&router, "/api/v1/search?q=%22a").await;
     assert!(wrong.status == StatusCode::BAD_REQUEST && wrong.body["detail"].as_str().unwrap().contains("character 1"));
+    let counts = get(&router, &format!("/api/v1/scrapes?infohashes={HASH},{}", "a".repeat(40))).await.body;
+    assert_eq!(counts["counts"][0]["seeds"], 3, "{counts}");
+    assert!(counts["counts"][0]["counted"].is_u64(), "dated: {counts}");
+    assert!(counts["counts"][1].get("seeds").is_none(), "unknown is no zero: {counts}");
+    let many = vec![HASH; 201].join(",");
+    for wrong in ["xyz", &many] {
+        assert_eq!(get(&router, &format!("/api/v1/scrapes?infohashes={wrong}")).await.status, StatusCode::BAD_REQUEST);
+    }
     let feed = get(&router, "/torznab/api?t=search&q=name").await;
     assert!(feed.kind.starts_with("application/xml") && feed.body.as_str().unwrap().contains(HASH), "{feed:?}");
     let caps = get(&router, "/torznab/api?t=caps").await.body;
