@@ -175,8 +175,8 @@ fn what_was_acknowledged_is_there_after_the_server_was_killed_under_load() {
         // What others see is committed.
         let count = "SELECT count(*) FROM trackerless.torrent";
         while round == 0 && server.sql("SELECT to_regclass('trackerless.total')").is_empty() {}
-        let seen = std::iter::repeat_with(|| server.sql(count)).map(|count| count.parse().unwrap());
-        let seen: u64 = seen.skip_while(|seen| *seen < kept + 2_000).next().unwrap();
+        let mut counts = std::iter::repeat_with(|| server.sql(count)).map(|count| count.parse::<u64>().unwrap());
+        let seen = counts.find(|seen| *seen >= kept + 2_000).unwrap();
         server.kill();
         let ended = import.wait_with_output().unwrap();
         assert!(feeding.join().unwrap().is_err());
