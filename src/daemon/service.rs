@@ -221,7 +221,8 @@ async fn stay(
 }
 
 fn builder(config: &Config) -> DhtBuilder {
-    let builder = config.node().data_dir(&config.data_dir).serve(config.serve).wait_for_addresses(true);
+    let builder = config.node().data_dir(&config.data_dir).serve(config.serve).hot_keys(config.hot_key_rule());
+    let builder = builder.wait_for_addresses(true);
     let builder = builder.peer_memory_bytes(config.memory().peers).item_memory_bytes(config.memory().items);
     config.bind.iter().fold(builder, |builder, &addr| builder.bind(addr))
 }

@@ -15,7 +15,7 @@ use crate::engine::compliance::Compliance;
 use crate::engine::contact::{Contact, Family, is_local};
 use crate::engine::id::{Id, NodeId};
 use crate::engine::lookup::Effort;
-use crate::engine::node::{Config, Node, Serve, Snapshot};
+use crate::engine::node::{Config, HotKeyRule, Node, Serve, Snapshot};
 use crate::engine::random::Random;
 use crate::net::bootstrap::MAINLINE_ROUTERS;
 use crate::net::clock::Clock;
@@ -99,6 +99,20 @@ impl DhtBuilder {
     #[must_use]
     pub const fn lookups(mut self, effort: Effort) -> Self {
         self.node.effort = effort;
+        self
+    }
+
+    /// What is answered where an infohash is asked for too often (default: [`HotKeyRule::DEFAULT`]); `None` answers all in full.
+    #[must_use]
+    pub const fn hot_keys(mut self, rule: Option<HotKeyRule>) -> Self {
+        self.node.hot_keys = rule;
+        self
+    }
+
+    /// Whether the nodes closest to an infohash that was asked for too often are left alone (default: yes).
+    #[must_use]
+    pub const fn visit_hot_keys(mut self, visit: bool) -> Self {
+        self.node.visits = visit;
         self
     }
 

@@ -185,6 +185,19 @@ pub const KEY_REPLIES_PER_SECOND: u32 = REPLY_BYTES_PER_SECOND / 2 / 1024;
 pub const KEY_REPLY_BURST: u32 = REPLY_BURST_BYTES / 4 / 1024;
 /// Slots of the table of infohashes that are asked for. Infohashes that share a slot share its replies.
 pub const KEY_SLOTS: usize = 4096;
+/// Questions for one infohash a minute above which it is hot: some thousand announcers, who come every 15 minutes.
+pub const HOT_KEY_QUERIES_PER_MINUTE: u32 = 60;
+/// Peers that a swarm is full with once its infohash is hot, and keeps at the most: a full reply, of the newest.
+pub const HOT_KEY_PEERS: usize = 100;
+/// Questions a minute for an infohash that is hot and whose swarm is full which are answered with contacts too, so that what
+/// lies nearer is renewed (beta of Coral).
+pub const HOT_KEY_PASSES_PER_MINUTE: u32 = 12;
+/// Tokens a minute for newcomers to such a swarm: all that it keeps is renewed in less than two minutes.
+pub const HOT_KEY_TOKENS_PER_MINUTE: u32 = 60;
+/// Slots of the table of infohashes of large swarms that are asked for. Infohashes that share a slot share their demand.
+pub const HOT_KEY_SLOTS: usize = 1024;
+/// Hot infohashes that are remembered, of those that we looked up ourselves.
+pub const HOT_KEYS_KNOWN: usize = 256;
 /// Bytes of a short reply for each byte of the query, at the most.
 pub const SHORT_REPLY_FACTOR: usize = 3;
 /// Peers for which a short reply keeps room beside the contacts.

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use crate::announcer::clients::{ClientAddress, without_password};
 use crate::dht::{Dht, DhtBuilder};
 use crate::engine::limits::ITEM_BYTES;
+use crate::engine::node::HotKeyRule;
 use crate::index::service::{Mode, Settings as IndexSettings};
 use crate::index::store::{Options, Place};
 use crate::net::nearness::Site;
@@ -137,8 +138,20 @@ impl Config {
             .private_network(self.lan)
             .compliance(self.node_ids)
             .lookups(self.lookup)
+            .visit_hot_keys(self.hot_key_visits)
             .limited(!self.no_limits)
             .new_destinations(self.new_destinations_per_second.get(), self.new_destinations_burst.get())
+    }
+
+    /// What the node that stays answers where an infohash is asked for too often.
+    #[must_use]
+    pub fn hot_key_rule(&self) -> Option<HotKeyRule> {
+        self.hot_keys.then(|| HotKeyRule {
+            peers: self.hot_key_peers.get() as usize,
+            queries_per_minute: self.hot_key_queries_per_minute.get(),
+            passes_per_minute: self.hot_key_passes_per_minute.get(),
+            tokens_per_minute: self.hot_key_tokens_per_minute.get(),
+        })
     }
 
     /// The bytes that each store may take, of those that the whole program may.

@@ -13,7 +13,10 @@ use crate::announcer::store::Watched;
 use crate::dht::MAINLINE_ROUTERS;
 use crate::engine::compliance::Compliance;
 use crate::engine::id::InfoHash;
-use crate::engine::limits::{NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES};
+use crate::engine::limits::{
+    HOT_KEY_PASSES_PER_MINUTE, HOT_KEY_PEERS, HOT_KEY_QUERIES_PER_MINUTE, HOT_KEY_TOKENS_PER_MINUTE,
+    NEW_DESTINATIONS_BURST, NEW_DESTINATIONS_PER_SECOND, PEER_MEMORY_BYTES,
+};
 use crate::engine::lookup::Effort;
 use crate::engine::node::Serve;
 use crate::index::service::Mode;
@@ -146,6 +149,28 @@ settings! {
     /// Number of such addresses that may be asked at once before that pace begins.
     /// 200 suffice for a single lookup at full speed.
     Every new_destinations_burst: Count<1, 1_000_000> = Count::new(NEW_DESTINATIONS_BURST);
+
+    /// Spare the nodes around an infohash that everybody asks for. Where it is asked for more often than
+    /// `hot_key_queries_per_minute` and its swarm here has `hot_key_peers`, the answer is peers without contacts, with a token
+    /// for those in the swarm and a few newcomers. All else is answered as ever. A network (/24, /48) fills no such swarm.
+    Daemon hot_keys: bool = true;
+
+    /// Questions for one infohash a minute above which it is hot.
+    Daemon hot_key_queries_per_minute: Count<1, 1_000_000> = Count::new(HOT_KEY_QUERIES_PER_MINUTE);
+
+    /// Peers that the swarm of a hot infohash is full with, and keeps at the most: the newest.
+    /// From half of them on, tokens for newcomers are dropped at random.
+    Daemon hot_key_peers: Count<50, 1000> = Count::new(HOT_KEY_PEERS as u32);
+
+    /// Questions a minute for a hot infohash with a full swarm that are answered with contacts all the same.
+    Daemon hot_key_passes_per_minute: Count<1, 1_000_000> = Count::new(HOT_KEY_PASSES_PER_MINUTE);
+
+    /// Tokens a minute for newcomers to the full swarm of a hot infohash.
+    Daemon hot_key_tokens_per_minute: Count<1, 1_000_000> = Count::new(HOT_KEY_TOKENS_PER_MINUTE);
+
+    /// Ask for an infohash that was hot a few contacts on the way to it, drawn by lot, rather than the nodes closest to it.
+    /// Where those are not asked too often, they are asked as ever.
+    Every hot_key_visits: bool = true;
 
     /// Memory for what others make the program keep, and for the program itself, as in `128 MiB`.
     /// Half of it is for stored peers, three sixteenths are for the gateway and a sixteenth for items.

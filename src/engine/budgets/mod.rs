@@ -3,6 +3,7 @@
 //! Everything here ends growing at a fixed size. Source addresses of UDP can be forged, so a map that grows by them would
 //! be the very hole it is meant to close; instead a keyed hash picks a slot, and sources that meet in one share its budget.
 
+mod demand;
 mod endpoints;
 mod pace;
 mod replies;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use super::time::Instant;
 
+pub use demand::{Demand, HotKeyRule};
 pub use endpoints::RecentEndpoints;
 pub use pace::Pace;
 pub use replies::{ReplyBudget, Room, Spent};

@@ -329,6 +329,12 @@ impl Lookup {
         self.answers().filter(|candidate| candidate.compliant).map(|candidate| &candidate.contact)
     }
 
+    /// Whether it waits for nobody in time, and knows nobody whom it has not asked.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        !self.candidates.list.iter().any(|candidate| matches!(candidate.state, State::Fresh | State::Asked))
+    }
+
     /// Whether those that count are nearer to the target than they should be in a network of this size.
     #[must_use]
     pub fn crowding(&self, network_size: f64) -> Crowding {

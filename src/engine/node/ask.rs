@@ -82,7 +82,8 @@ impl Node {
         sweep.is_over()
     }
 
-    fn ask_contact(&mut self, now: Instant, op: OpId, operation: &mut Operation, contact: Contact) -> bool {
+    /// Asks a contact for an operation; whether the query was sent.
+    pub(super) fn ask_contact(&mut self, now: Instant, op: OpId, operation: &mut Operation, contact: Contact) -> bool {
         let admitted = self.pace.as_mut().is_none_or(|pace| pace.admits(now, &contact.addr, operation.has_found()));
         let percent = if operation.goal.has_time() { SLOW_PERCENT_WITH_TIME } else { self.config.effort.slow_percent };
         let soft = self.soft_timeout(&contact, percent);

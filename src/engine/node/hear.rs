@@ -196,8 +196,11 @@ impl Node {
         by: Option<&Contact>,
         response: &Response<'_>,
     ) -> usize {
-        let contacts = self.contacts_in(response);
+        let (contacts, named) = (self.contacts_in(response), self.contacts_in(response));
         let Some(operation) = self.operations.get_mut(&op) else { return 0 };
+        if by.is_some_and(|teller| operation.note_answer(*teller, response, named)) {
+            return 0;
+        }
         let mut count = 0;
         for contact in contacts {
             match by {

@@ -57,7 +57,7 @@ pub use timer::Timer;
 
 use self::maintain::Joining;
 use self::newcomers::Newcomers;
-use self::operation::Operation;
+use self::operation::{HotKeys, Operation};
 use self::outbox::Outbox;
 use self::own_announces::OwnAnnounces;
 use self::purpose::Purpose;
@@ -66,7 +66,8 @@ pub use self::reach::Serve;
 use self::sample::Samples;
 use self::serve::Asked;
 use self::timer::Timers;
-use super::budgets::{Pace, RecentEndpoints, ReplyBudget};
+pub use super::budgets::HotKeyRule;
+use super::budgets::{Demand, Pace, RecentEndpoints, ReplyBudget};
 use super::compliance::Compliance;
 use super::contact::{Contact, Family, canonical, is_sendable};
 use super::external::AddressVote;
@@ -116,6 +117,10 @@ pub struct Config {
     pub cache_ways: usize,
     /// How much its lookups spend to be fast.
     pub effort: Effort,
+    /// What is answered where an infohash is asked for too often; `None` answers all in full.
+    pub hot_keys: Option<HotKeyRule>,
+    /// Asks, for an infohash that was hot, random contacts on the way rather than the closest nodes; see `operation/hot.rs`.
+    pub visits: bool,
     /// Nodes that an announce is written to. Anything but [`K`] is for experiments.
     pub copies: usize,
     /// Whether routers can be had: whether it is worth asking for them.
@@ -141,6 +146,8 @@ impl Config {
             item_memory_bytes: ITEM_BYTES,
             cache_ways: CACHE_WAYS,
             effort: Effort::NORMAL,
+            hot_keys: Some(HotKeyRule::DEFAULT),
+            visits: true,
             copies: K,
             has_routers: true,
             saved: Snapshot::default(),
@@ -240,6 +247,10 @@ pub struct Node {
     own_announces: OwnAnnounces,
     /// Whether strangers reach us.
     reach: Reach,
+    /// How much infohashes of large swarms are asked for; `None` while we have no such swarm.
+    demand: Option<Box<Demand>>,
+    /// Infohashes that were hot when we looked them up.
+    hot_keys: HotKeys,
     /// Contacts of the other family, for queriers that want them (BEP 32).
     other_family: Vec<Contact>,
     /// Samples of infohashes that we give, and whom we must not ask for theirs yet (BEP 51).
@@ -278,6 +289,8 @@ impl Node {
             pace: limited.then(|| Pace::new(rate, burst, &mut random)),
             id_changers: RecentEndpoints::new(rules.id_changer_ban, &mut random),
             vote: AddressVote::new(rules),
+            demand: None,
+            hot_keys: HotKeys::default(),
             other_family: Vec::new(),
             samples: Samples::default(),
             operations: BTreeMap::new(),
@@ -325,7 +338,10 @@ impl Node {
         self.heard = now;
         self.stats.irregular += u64::from(message.irregular);
         match message.kind {
-            Kind::Query(query) => self.serve(now, Asked::new(from, message.transaction, bytes.len()), &query),
+            Kind::Query(query) => {
+                let asked = Asked::new(from, message.transaction, bytes.len()).by(message.version);
+                self.serve(now, asked, &query);
+            }
             Kind::Refused(fault) => {
                 self.refuse_if_admitted(now, Asked::new(from, message.transaction, bytes.len()), fault)
             }

@@ -8,13 +8,13 @@ use arrayvec::ArrayVec;
 use super::Node;
 use super::newcomers::HeardFrom;
 use crate::engine::bloom::SwarmFilters;
-use crate::engine::budgets::{Room, Spent};
+use crate::engine::budgets::{Demand, Room, Spent};
 use crate::engine::contact::{Contact, Family};
 use crate::engine::id::{Id, InfoHash};
 use crate::engine::krpc::encode::{self, Reply, ReplyFilters, values_len};
 use crate::engine::krpc::{Fault, Method, Query, Want};
 use crate::engine::limits::{K, SHORT_REPLY_PEERS};
-use crate::engine::peers::{AnnounceOutcome, StoredPeer};
+use crate::engine::peers::{AnnounceOutcome, Place, StoredPeer};
 use crate::engine::time::Instant;
 
 /// A query that is being answered.
@@ -28,12 +28,34 @@ pub(super) struct Asked<'a> {
     bytes: usize,
     /// How much may be said in answer.
     room: Room,
+    /// It comes of a client that drops an answer without a token.
+    needs_token: bool,
+}
+
+/// What aria2 calls itself (`v`, BEP 20): it drops an answer to `get_peers` that has no token, with the peers in it
+/// (`DHTGetPeersReplyMessage` is made only of one that has).
+const ARIA2: &[u8] = b"A2";
+
+/// What is said in answer to a question for the peers of a swarm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Granted {
+    contacts: bool,
+    token: bool,
+}
+
+impl Granted {
+    const ALL: Self = Self { contacts: true, token: true };
 }
 
 impl<'a> Asked<'a> {
     /// A query of `bytes` bytes, before it is known how much may be said.
     pub(super) const fn new(from: SocketAddr, transaction: &'a [u8], bytes: usize) -> Self {
-        Self { from, transaction, bytes, room: Room::Full }
+        Self { from, transaction, bytes, room: Room::Full, needs_token: false }
+    }
+
+    /// The same query, of a client with this name and version.
+    pub(super) fn by(self, version: Option<&[u8]>) -> Self {
+        Self { needs_token: version.is_some_and(|version| version.starts_with(ARIA2)), ..self }
     }
 }
 
@@ -68,15 +90,22 @@ impl Node {
                 if !self.admits_key(now, &info_hash) {
                     return;
                 }
+                let place = self.peers.place(&info_hash);
+                let granted = self.grant(now, asked, &info_hash, place);
                 let filters = if scrape && asked.room == Room::Full { self.peers.filters(&info_hash) } else { None };
                 self.stats.scrapes += u64::from(filters.is_some());
                 self.respond_with(now, asked, filters.as_ref(), |node, response| {
                     if response.is_limited() {
                         response.reserve(values_len(node.config.family, SHORT_REPLY_PEERS));
                     }
-                    node.write_nearby(response, &info_hash, want);
+                    if granted.contacts {
+                        node.write_nearby(response, &info_hash, want);
+                    }
                     response.reserve(0);
-                    node.write_peers(response, &info_hash, from, noseed);
+                    if granted.token {
+                        response.token(&node.tokens.give(from.ip(), &info_hash));
+                    }
+                    node.write_peers(response, place, noseed);
                 });
             }
             Method::Get { target, seq, want } => self.serve_get(now, asked, &target, seq, want),
@@ -143,29 +172,55 @@ impl Node {
         }
     }
 
-    /// A token, and values when known, as many as there is room for. Nodes come with them always: BEP 5 says either,
-    /// everyone deployed says both. The token comes also where an announce would be refused: aria2 drops an answer without
-    /// one, with all that is in it.
-    fn write_peers(&mut self, response: &mut Reply<'_>, info_hash: &InfoHash, asker: SocketAddr, noseed: bool) {
-        response.token(&self.tokens.give(asker.ip(), info_hash));
+    /// What is said in answer to a question for the peers of a swarm. BEP 5 says contacts or peers, everyone deployed says
+    /// both, and a token: so do we, but where a key is hot (`budgets/demand.rs`). A client that drops an answer without a token
+    /// gets one always.
+    fn grant(&mut self, now: Instant, asked: &Asked<'_>, info_hash: &InfoHash, place: Option<Place>) -> Granted {
+        let (Some(rule), Some(place)) = (self.config.hot_keys, place) else { return Granted::ALL };
+        let peers = self.peers.count_at(place);
+        if asked.room != Room::Full || peers * 2 < rule.peers {
+            return Granted::ALL;
+        }
+        let demand = self.demand.get_or_insert_with(|| Box::new(Demand::new(rule, &mut self.random)));
+        let is_full = peers >= rule.peers;
+        if !demand.note_query(now, info_hash) || is_full && demand.passes(now, info_hash) {
+            return Granted::ALL;
+        }
+        let standing = self.peers.standing_at(place, asked.from.ip(), rule.peers);
+        let mut admitted = || demand.admits_newcomer(now, info_hash, peers, &mut self.random);
+        let token = asked.needs_token || standing.is_known || !standing.has_its_share && admitted();
+        self.stats.hot_answers += u64::from(is_full);
+        self.stats.tokens_withheld += u64::from(!token);
+        Granted { contacts: !is_full, token }
+    }
+
+    /// Peers, where some are known, as many as there is room for.
+    fn write_peers(&mut self, response: &mut Reply<'_>, place: Option<Place>, noseed: bool) {
         let family = self.config.family;
         let room = response.room_for_values(family);
         if room > 0
-            && let Some(choice) = self.peers.choose(info_hash, room, noseed, &mut self.random)
+            && let Some(place) = place
         {
-            response.values(family, choice.iter());
+            response.values(family, self.peers.choose_at(place, room, noseed, &mut self.random).iter());
         }
     }
 
     /// Stores an announce. A peer whose address has no place in this network is dropped, and its node told nothing of it: it
     /// would be refused everywhere.
-    fn store(&mut self, now: Instant, info_hash: &InfoHash, peer: SocketAddr, seed: bool) -> Option<AnnounceOutcome> {
+    pub(super) fn store(
+        &mut self,
+        now: Instant,
+        info_hash: &InfoHash,
+        peer: SocketAddr,
+        seed: bool,
+    ) -> Option<AnnounceOutcome> {
         let announced = StoredPeer { info_hash: *info_hash, peer, seed, age: Duration::ZERO };
         if !self.rules.admits(&peer) {
             self.stats.announces_not_stored += 1;
             return None;
         }
-        let stored = self.peers.announce(now, &self.id(), &announced);
+        let most = self.demand.as_mut().and_then(|demand| demand.most_peers(now, info_hash));
+        let stored = self.peers.announce_to_hot(now, &self.id(), &announced, most);
         self.stats.announces_not_stored += u64::from(stored == AnnounceOutcome::Full);
         self.stats.displaced_peers += u64::from(stored == AnnounceOutcome::Displaced);
         self.stats.displaced_swarms += u64::from(stored == AnnounceOutcome::DisplacedSwarm);

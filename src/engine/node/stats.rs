@@ -75,6 +75,10 @@ pub struct Stats {
     pub limited_by_all: u64,
     /// Of those, the ones for the peers of an infohash that is asked for too often.
     pub limited_by_key: u64,
+    /// Questions for the peers of an infohash that is hot, answered with peers alone.
+    pub hot_answers: u64,
+    /// Of the questions for an infohash that is hot, those that were answered without a token.
+    pub tokens_withheld: u64,
     /// Queries answered briefly, because bytes of replies ran low and their source has not shown that it receives.
     pub short_replies: u64,
     /// Queries dropped because we are read-only, or they carry our own id.

@@ -14,6 +14,7 @@ const SWARM: InfoHash = InfoHash(Id([0xaa; 20]));
 mod changes;
 mod compliance;
 mod hostile;
+mod hot;
 mod items;
 mod limits;
 mod patience;

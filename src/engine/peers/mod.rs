@@ -20,4 +20,4 @@ mod writers;
 
 pub use outcome::AnnounceOutcome;
 pub use packed::{PackedPeers, StoredPeer};
-pub use store::{Choice, PeerStore};
+pub use store::{Choice, PeerStore, Place, Standing};

@@ -10,13 +10,13 @@ use super::filters::KeptFilters;
 use super::outcome::AnnounceOutcome;
 use super::packed::{PackedPeers, SLICE, StoredPeer};
 use super::records::{HALF_MINUTE, HalfMinute, Records};
-use super::rivals::competitor;
+use super::rivals::{competitor, standing};
 use super::writers::{Writer, Writers};
 use crate::engine::bloom::SwarmFilters;
 use crate::engine::contact::{CompactAddr, Family, decode_addr};
 use crate::engine::id::{InfoHash, NodeId};
 use crate::engine::keyed_hash::KeyedHash;
-use crate::engine::limits::{KEPT_SWARMS_PERCENT, PEER_LIFETIME, SAVED_PEERS};
+use crate::engine::limits::{KEPT_SWARMS_PERCENT, PEER_LIFETIME, PEERS_PER_SWARM, SAVED_PEERS};
 use crate::engine::owner::owner;
 use crate::engine::random::Random;
 use crate::engine::rules::Rules;
@@ -89,6 +89,19 @@ pub struct PeerStore {
     hash: KeyedHash,
 }
 
+/// Where a swarm lies, until the store changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place(u32);
+
+/// What an address has in a swarm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// It is the address of one of the peers.
+    pub is_known: bool,
+    /// Its owner (a /24 or /48) has as many peers there as it may have.
+    pub has_its_share: bool,
+}
+
 /// A random choice of a swarm's peers.
 #[derive(Debug)]
 pub struct Choice<'a> {
@@ -145,6 +158,17 @@ impl PeerStore {
 
     /// Stores a peer; `own` is the id of the node.
     pub fn announce(&mut self, now: Instant, own: &NodeId, announced: &StoredPeer) -> AnnounceOutcome {
+        self.announce_to_hot(now, own, announced, None)
+    }
+
+    /// The same for a swarm that keeps no more than `most` peers for now, and as much less of each network.
+    pub fn announce_to_hot(
+        &mut self,
+        now: Instant,
+        own: &NodeId,
+        announced: &StoredPeer,
+        most: Option<usize>,
+    ) -> AnnounceOutcome {
         let StoredPeer { info_hash, peer, seed, age } = announced;
         debug_assert_eq!(Family::of(peer), self.family, "one store holds one family");
         let full = self.is_full();
@@ -156,7 +180,8 @@ impl PeerStore {
             },
         };
         let at = HalfMinute::new(half_minutes(now) + 128 - half_minutes_in(*age).min(127));
-        let stored = self.put(place, &CompactAddr::new(peer), now, at, *seed, full);
+        let most = most.map_or(PEERS_PER_SWARM, |most| most.clamp(1, PEERS_PER_SWARM));
+        let stored = self.put(place, &CompactAddr::new(peer), now, at, *seed, (full, most));
         if made_room { AnnounceOutcome::DisplacedSwarm } else { stored }
     }
 
@@ -167,14 +192,14 @@ impl PeerStore {
         now: Instant,
         at: HalfMinute,
         seed: bool,
-        full: bool,
+        bounds: (bool, usize),
     ) -> AnnounceOutcome {
         let (width, rules) = (self.width(), self.rules);
         let swarm = swarm_mut(&mut self.blocks, place);
         let records = &mut swarm.records;
         let before = records.heap_bytes();
         let half_minute = HalfMinute::new(half_minutes(now));
-        let Some((index, outcome)) = competitor(records, width, peer.as_bytes(), half_minute, rules, full) else {
+        let Some((index, outcome)) = competitor(records, width, peer.as_bytes(), half_minute, rules, bounds) else {
             records.push(peer.as_bytes(), at, seed);
             self.heap_bytes = self.heap_bytes + records.heap_bytes() - before;
             self.peers += 1;
@@ -217,10 +242,36 @@ impl PeerStore {
         noseed: bool,
         random: &mut Random,
     ) -> Option<Choice<'_>> {
+        let place = self.place(info_hash)?;
+        Some(self.choose_at(place, wanted, noseed, random))
+    }
+
+    /// Where a swarm lies; `None` of one without peers.
+    #[must_use]
+    pub fn place(&self, info_hash: &InfoHash) -> Option<Place> {
+        self.find(info_hash).map(Place)
+    }
+
+    /// Peers of the swarm at a place.
+    #[must_use]
+    pub fn count_at(&self, Place(place): Place) -> usize {
+        swarm(&self.blocks, place).records.count(self.width())
+    }
+
+    /// The same choice as [`choose`](Self::choose), of the swarm at a place.
+    pub fn choose_at(&mut self, Place(place): Place, wanted: usize, noseed: bool, random: &mut Random) -> Choice<'_> {
         let width = self.width();
-        let place = self.find(info_hash)?;
         let records = &mut swarm_mut(&mut self.blocks, place).records;
-        Some(Choice { bytes: records.shuffle_front(width, wanted, noseed, random), width })
+        Choice { bytes: records.shuffle_front(width, wanted, noseed, random), width }
+    }
+
+    /// What `ip` has in the swarm at a place, where that keeps no more than `most` peers.
+    #[must_use]
+    pub fn standing_at(&self, Place(place): Place, ip: IpAddr, most: usize) -> Standing {
+        let (records, addr) = (&swarm(&self.blocks, place).records, CompactAddr::new(&(ip, 0).into()));
+        let bytes = addr.as_bytes();
+        let (is_known, has_its_share) = standing(records, self.width(), &bytes[..bytes.len() - 2], self.rules, most);
+        Standing { is_known, has_its_share }
     }
 
     /// A uniform random choice of at most `wanted` infohashes of swarms that have a peer.

@@ -59,6 +59,11 @@ impl Goal for Announce {
         true
     }
 
+    /// A renewal asks the nodes that hold it.
+    fn visits(&self) -> bool {
+        self.scrape.is_none()
+    }
+
     fn writes(&self) -> bool {
         true
     }

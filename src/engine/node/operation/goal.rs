@@ -30,6 +30,11 @@ pub(in crate::engine::node) trait Goal {
         false
     }
 
+    /// Whether it may visit contacts on the way where its key is hot (`hot.rs`).
+    fn visits(&self) -> bool {
+        false
+    }
+
     /// Whether it is to cost little rather than to be fast: nodes are asked one after the other.
     fn has_time(&self) -> bool {
         false

@@ -1,6 +1,6 @@
 //! Operations: what a caller asked for, carried out by a lookup and by queries beside it.
 //!
-//! Every operation goes the same way: it *searches* (a lookup asks node after node), it *sweeps* the region of its key where
+//! Every operation goes the same way (but for the start where its key is hot: `hot.rs`): it *searches* (a lookup asks node after node), it *sweeps* the region of its key where
 //! the closest nodes are not to be trusted alone (`guard.rs`), it *writes* to the closest nodes that gave a token, and it
 //! *verifies* what was written; each phase begins when nothing of the one before is outstanding. One that came to nothing goes this way a second time. Whatever happens, it ends with one
 //! [`Event::Done`].
@@ -11,6 +11,7 @@
 mod announce;
 mod goal;
 mod guard;
+mod hot;
 mod item;
 mod join;
 mod look;
@@ -26,6 +27,8 @@ use std::ops::{Deref, DerefMut};
 
 use self::announce::Announce;
 pub(super) use self::goal::Goal;
+pub(super) use self::hot::HotKeys;
+use self::hot::Visit;
 use self::item::ItemSearch;
 use self::join::Join;
 use self::look::Look;
@@ -84,6 +87,8 @@ goals!(Announce, ItemSearch, Join, Look, Measure, Nodes, One, Peers, Scrape);
 /// How far an operation has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// Its key is hot: contacts on the way to it are visited.
+    Visiting,
     /// Its lookup asks node after node.
     Searching,
     /// The whole region of its key is searched.
@@ -99,6 +104,7 @@ enum Phase {
 impl Phase {
     fn next(self, goal: &AnyGoal) -> Option<Self> {
         match self {
+            Self::Visiting => goal.writes().then_some(Self::Writing),
             Self::Searching => Some(Self::Sweeping),
             Self::Sweeping => goal.writes().then_some(Self::Writing),
             Self::Writing => Some(Self::Verifying),
@@ -117,6 +123,10 @@ pub(super) struct Operation {
     lots: Option<KeyedHash>,
     /// How near the closest nodes are, once the lookup is over.
     crowding: Crowding,
+    /// Those that it visits in place of a search.
+    visit: Option<Visit>,
+    /// Answers with peers and without contacts.
+    hot_answers: usize,
     /// The search of the region of its key.
     pub(super) sweep: Option<Box<Sweep>>,
     phase: Phase,
@@ -148,6 +158,8 @@ impl Operation {
             lookup,
             lots: None,
             crowding: Crowding::Calm,
+            visit: None,
+            hot_answers: 0,
             sweep: None,
             phase,
             attempt: Attempt::First,
@@ -205,8 +217,12 @@ impl Node {
         self.next_op += 1;
         if has_room {
             let lots = self.lots_for(now, &goal);
-            let lookup = self.lookup_for(now, target, &goal, lots);
-            self.operations.insert(op, Operation { lots, ..Operation::new(goal, phase, lookup, now) });
+            let visit = self.visit_for(now, &target, &goal);
+            let (phase, lookup) = match visit {
+                Some(_) => (Phase::Visiting, self.lookup_of_visit(target)),
+                None => (phase, self.lookup_for(now, target, &goal, lots)),
+            };
+            self.operations.insert(op, Operation { lots, visit, ..Operation::new(goal, phase, lookup, now) });
         } else {
             self.stats.operations_refused += 1;
             self.events.push_back(Event::Done { op, summary: Summary::default() });
@@ -222,6 +238,7 @@ impl Node {
         operation.wake = None;
         let (waited, asked) = (std::mem::take(&mut operation.paced), operation.summary.asked);
         let over = match operation.phase {
+            Phase::Visiting => self.step_visit(now, op, &mut operation),
             Phase::Searching => self.step_lookup(now, op, &mut operation),
             Phase::Sweeping => self.step_sweep(now, op, &mut operation),
             _ => true,
@@ -249,6 +266,10 @@ impl Node {
             if operation.take_another_round() {
                 return self.drive(now, op);
             }
+            if operation.phase == Phase::Visiting && !self.end_visit(now, op) {
+                return self.drive(now, op);
+            }
+            let Some(operation) = self.operations.get_mut(&op) else { return };
             let Some(next) = operation.phase.next(&operation.goal) else { return self.retry_or_finish(now, op) };
             operation.phase = next;
             let sent = match next {
@@ -276,7 +297,8 @@ impl Node {
     /// Writes to each node where it belongs and that was not written to; how many were written to.
     fn write_to_places(&mut self, now: Instant, op: OpId) -> usize {
         let Some(operation) = self.operations.get(&op) else { return 0 };
-        let mut places = operation.places(self.config.copies);
+        let visited = operation.visited_places();
+        let mut places = visited.unwrap_or_else(|| operation.places(self.config.copies));
         places.retain(|place| !operation.written_to.contains(place));
         let mut sent = 0;
         for place in places {
@@ -369,7 +391,7 @@ impl Node {
         let lookup = self.lookup_for(now, *operation.lookup.target(), &operation.goal, operation.lots);
         if let Some(operation) = self.operations.get_mut(&op) {
             operation.lookup = lookup;
-            operation.sweep = None;
+            (operation.sweep, operation.visit) = (None, None);
             operation.attempt = Attempt::Second;
             (operation.written_to, operation.goes_on, operation.rounds) = (Vec::new(), false, 0);
             operation.phase = Phase::Searching;
@@ -379,6 +401,10 @@ impl Node {
 
     /// What a lookup says of the size of the network.
     fn note_size(&mut self, operation: &Operation) {
+        // Those that are visited are not the closest.
+        if operation.visit.is_some() {
+            return;
+        }
         let (target, closest) = (operation.lookup.target(), operation.lookup.closest_that_count());
         if matches!(operation.goal, AnyGoal::Measure(_)) {
             self.size.note_random(target, closest);
@@ -390,6 +416,7 @@ impl Node {
     pub(super) fn finish(&mut self, now: Instant, op: OpId) {
         let Some(mut operation) = self.operations.remove(&op) else { return };
         self.note_size(&operation);
+        self.note_hot_key(now, &operation);
         let target = *operation.lookup.target();
         let mut summary = operation.summary;
         summary.closest = operation.lookup.closest().take(K).copied().collect();

@@ -35,6 +35,10 @@ impl Goal for Peers {
         true
     }
 
+    fn visits(&self) -> bool {
+        true
+    }
+
     fn found_nothing(&self, summary: &Summary) -> bool {
         summary.peers == 0
     }
