@@ -216,7 +216,7 @@ pub struct DemoArgs {
 /// `trackerless lab`
 #[derive(Args, Debug)]
 pub struct LabArgs {
-    /// hops, failures, geometry, churn, announcer, survey, latency, eclipse, clusters, all.
+    /// hops, failures, geometry, churn, announcer, survey, latency, eclipse, clusters, hotkey, all.
     #[arg(value_name = "EXPERIMENT")]
     pub experiment: Experiments,
     /// The seed: the same gives the same files.

@@ -108,6 +108,10 @@ fn save(experiment: Experiment, outcome: &Outcome, folder: &Path) -> Result<File
         fs::write(&path, content).map_err(|error| unwritable(&path, &error))?;
         Ok(path)
     };
+    for (name, table) in &outcome.more {
+        let path = folder.join(format!("{experiment}_{name}.csv"));
+        fs::write(&path, table.to_string()).map_err(|error| unwritable(&path, &error))?;
+    }
     let (table, picture) = (write("csv", &outcome.table.to_string())?, write("svg", &outcome.picture)?);
     Ok(Files { experiment: experiment.name(), table, picture })
 }

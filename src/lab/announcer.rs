@@ -104,7 +104,12 @@ pub(super) fn run(plan: &Plan, progress: Progress<'_>) -> Outcome {
             catch_ups.push(observed.caught_up_after);
         }
     }
-    Outcome { table: table(&rows), picture: picture(&rows), verdicts: verdicts(&rows, cost, &catch_ups) }
+    Outcome {
+        table: table(&rows),
+        picture: picture(&rows),
+        verdicts: verdicts(&rows, cost, &catch_ups),
+        more: Vec::new(),
+    }
 }
 
 /// What was seen in ten minutes.

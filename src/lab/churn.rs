@@ -61,7 +61,7 @@ pub(super) fn jobs(plan: &Plan) -> Vec<Job> {
 
 pub(super) fn run(plan: &Plan, progress: Progress<'_>) -> Outcome {
     let rows: Vec<Row> = jobs(plan).into_iter().flat_map(|job| watch(job, plan.seed, progress)).collect();
-    Outcome { table: table(&rows), picture: picture(&rows), verdicts: verdicts(&rows) }
+    Outcome { table: table(&rows), picture: picture(&rows), verdicts: verdicts(&rows), more: Vec::new() }
 }
 
 fn watch(job: Job, seed: u64, progress: Progress<'_>) -> Vec<Row> {

@@ -66,7 +66,7 @@ pub(super) fn run(plan: &Plan, progress: Progress<'_>) -> Outcome {
         Row { share, flat_p50_ms: median(|reads| &reads.flat_ms), cluster_p50_ms: median(|reads| &reads.cluster_ms) }
     };
     let rows: Vec<Row> = SHARES.iter().enumerate().map(row).collect();
-    Outcome { table: table(&rows), picture: picture(&rows), verdicts: verdicts(&rows) }
+    Outcome { table: table(&rows), picture: picture(&rows), verdicts: verdicts(&rows), more: Vec::new() }
 }
 
 fn measure(job: Job, seed: u64) -> Vec<Reads> {

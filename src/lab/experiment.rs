@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::outcome::Outcome;
 use super::plan::{Plan, Progress};
-use super::{announcer, churn, clusters, eclipse, failures, geometry, hops, latency, survey};
+use super::{announcer, churn, clusters, eclipse, failures, geometry, hops, hotkey, latency, survey};
 
 /// The experiments, in the order of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,11 +28,13 @@ pub enum Experiment {
     Eclipse,
     /// Time until an object arrives where nodes gather by round-trip time.
     Clusters,
+    /// Load on the nodes around a key that everybody asks for.
+    Hotkey,
 }
 
 impl Experiment {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Hops,
         Self::Failures,
         Self::Geometry,
@@ -42,6 +44,7 @@ impl Experiment {
         Self::Latency,
         Self::Eclipse,
         Self::Clusters,
+        Self::Hotkey,
     ];
 
     /// Its name in commands and files.
@@ -57,6 +60,7 @@ impl Experiment {
             Self::Latency => "latency",
             Self::Eclipse => "eclipse",
             Self::Clusters => "clusters",
+            Self::Hotkey => "hotkey",
         }
     }
 
@@ -73,6 +77,7 @@ impl Experiment {
             Self::Latency => "how long does it take until the first peers are found, and until the end?",
             Self::Eclipse => "can nodes beside a key take it?",
             Self::Clusters => "how much sooner does an object arrive where nodes gather by round-trip time?",
+            Self::Hotkey => "what does a node bear that is near a key that everybody asks for?",
         }
     }
 
@@ -90,6 +95,7 @@ impl Experiment {
             Self::Latency => latency::jobs(plan).iter().map(latency::Job::seconds).collect(),
             Self::Eclipse => eclipse::jobs(plan).iter().map(eclipse::Job::seconds).collect(),
             Self::Clusters => clusters::jobs(plan).iter().map(clusters::Job::seconds).collect(),
+            Self::Hotkey => hotkey::jobs(plan).iter().map(hotkey::Job::seconds).collect(),
         }
     }
 
@@ -115,6 +121,7 @@ impl Experiment {
             Self::Latency => latency::run(plan, progress),
             Self::Eclipse => eclipse::run(plan, progress),
             Self::Clusters => clusters::run(plan, progress),
+            Self::Hotkey => hotkey::run(plan, progress),
         }
     }
 }
@@ -147,7 +154,7 @@ mod tests {
         let error = "foo".parse::<Experiment>().expect_err("no such experiment").to_string();
         assert_eq!(
             error,
-            "no experiment is called `foo`; there are hops, failures, geometry, churn, announcer, survey, latency, eclipse, clusters, and `all` of them"
+            "no experiment is called `foo`; there are hops, failures, geometry, churn, announcer, survey, latency, eclipse, clusters, hotkey, and `all` of them"
         );
         let error = "foo".parse::<System>().expect_err("no such system").to_string();
         assert!(System::ALL.iter().all(|system| error.contains(system.name())), "{error}");

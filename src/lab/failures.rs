@@ -87,7 +87,7 @@ pub(super) fn run(plan: &Plan, progress: Progress<'_>) -> Outcome {
     let jobs = jobs(plan);
     let tallies = parallel::map(&jobs, plan.threads, progress, |job| measure(job, plan.seed)).concat();
     let rows = summarize(&tallies);
-    Outcome { table: table(&rows), picture: picture(&rows), verdicts: verdicts(&rows) }
+    Outcome { table: table(&rows), picture: picture(&rows), verdicts: verdicts(&rows), more: Vec::new() }
 }
 
 /// What all systems share in one trial.

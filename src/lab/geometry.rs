@@ -148,7 +148,7 @@ pub(super) fn run(plan: &Plan, progress: Progress<'_>) -> Outcome {
     };
     let rows: Vec<(usize, Failed)> =
         FAIL_PCT.iter().map(|&pct| (pct, std::array::from_fn(|shape| at(pct, shape)))).collect();
-    Outcome { table: table(&rows), picture: picture(&rows), verdicts: verdicts(&rows) }
+    Outcome { table: table(&rows), picture: picture(&rows), verdicts: verdicts(&rows), more: Vec::new() }
 }
 
 fn measure(job: &Job, seed: u64) -> Failed {

@@ -66,7 +66,7 @@ pub(super) fn jobs(plan: &Plan) -> Vec<Job> {
 pub(super) fn run(plan: &Plan, progress: Progress<'_>) -> Outcome {
     let mut rows = parallel::map(&jobs(plan), plan.threads, progress, |&job| measure(job, plan.seed));
     rows.sort_by_key(|row| (row.job.system, row.job.n));
-    Outcome { table: table(&rows), picture: picture(&rows), verdicts: verdicts(&rows) }
+    Outcome { table: table(&rows), picture: picture(&rows), verdicts: verdicts(&rows), more: Vec::new() }
 }
 
 fn measure(job: Job, seed: u64) -> Row {

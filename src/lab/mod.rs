@@ -16,6 +16,7 @@
 //! | how long does a lookup take? | [`latency`] |
 //! | can a key be taken? | [`eclipse`] |
 //! | how much sooner does an object arrive where nodes gather by round-trip time? | [`clusters`] |
+//! | what does a node bear that is near a key that everybody asks for? | [`hotkey`] |
 //! | what does it cost to keep infohashes announced? | [`announcer`] |
 //! | how much does a survey of all infohashes see, and at what cost? | [`survey`] |
 #![forbid(unsafe_code)]
@@ -28,6 +29,7 @@ pub mod experiment;
 pub mod failures;
 pub mod geometry;
 pub mod hops;
+pub mod hotkey;
 pub mod latency;
 pub mod model;
 pub mod outcome;

@@ -13,6 +13,8 @@ pub struct Outcome {
     pub picture: String,
     /// Whether the result is what it must be, one by one.
     pub verdicts: Vec<Verdict>,
+    /// Further tables, each with what its file is called beside the name of the experiment.
+    pub more: Vec<(&'static str, Table)>,
 }
 
 impl Outcome {
@@ -89,7 +91,8 @@ mod tests {
         assert_eq!(missed.to_string(), "MISSED slope: 0.300, must be 0.200 +- 0.050; because the line is bent");
         let kept = Verdict::near("slope", 0.2, 0.2, 0.05).or_missed("the line is bent");
         assert_eq!(kept.to_string(), "holds slope: 0.200, must be 0.200 +- 0.050");
-        let outcome = |verdicts| Outcome { table: Table::new(&["n"]), picture: String::new(), verdicts };
+        let outcome =
+            |verdicts| Outcome { table: Table::new(&["n"]), picture: String::new(), verdicts, more: Vec::new() };
         assert!(outcome(vec![missed.clone(), kept]).holds());
         assert!(!outcome(vec![missed, Verdict::new(false, "another")]).holds());
     }

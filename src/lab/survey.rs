@@ -88,7 +88,7 @@ pub(super) fn jobs(plan: &Plan) -> Vec<Job> {
 pub(super) fn run(plan: &Plan, progress: Progress<'_>) -> Outcome {
     let rows = parallel::map(&jobs(plan), plan.threads, progress, |&job| measure(job, plan.seed));
     let rows: Vec<Row> = rows.into_iter().flatten().collect();
-    Outcome { table: table(&rows), picture: picture(&rows), verdicts: verdicts(&rows) }
+    Outcome { table: table(&rows), picture: picture(&rows), verdicts: verdicts(&rows), more: Vec::new() }
 }
 
 fn measure(job: Job, seed: u64) -> Vec<Row> {

@@ -36,7 +36,7 @@ fn a_wrong_name_is_answered_with_those_that_exist() {
     let ended = home.run(&["lab", "foo"]).expect_code(2);
     assert!(
         ended.stderr.contains(
-            "there are hops, failures, geometry, churn, announcer, survey, latency, eclipse, clusters, and `all` of them"
+            "there are hops, failures, geometry, churn, announcer, survey, latency, eclipse, clusters, hotkey, and `all` of them"
         ),
         "{}",
         ended.stderr

@@ -14,7 +14,7 @@ use crate::sim::crowd::Manner;
 const BOUNDS: [(usize, f64); 4] = [(8, 14.0), (12, 1.8), (16, 0.17), (20, 0.013)];
 
 pub(super) fn outcome(rows: &[Row]) -> Outcome {
-    Outcome { table: table(rows), picture: picture(rows), verdicts: verdicts(rows) }
+    Outcome { table: table(rows), picture: picture(rows), verdicts: verdicts(rows), more: Vec::new() }
 }
 
 const fn defence_name(defence: Compliance) -> &'static str {

@@ -7,7 +7,7 @@ use crate::lab::statistics::{mean, quantile};
 use crate::lab::table::{Decimal, Table};
 
 pub(super) fn outcome(rows: &[Row]) -> Outcome {
-    Outcome { table: table(rows), picture: picture(rows), verdicts: verdicts(rows) }
+    Outcome { table: table(rows), picture: picture(rows), verdicts: verdicts(rows), more: Vec::new() }
 }
 
 impl Row {

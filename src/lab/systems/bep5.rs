@@ -41,6 +41,24 @@ impl Bep5 {
         Self { ring, tables }
     }
 
+    /// Whom `source` asks for `key` while all live, round after round, if it goes on until the 8 closest have answered.
+    #[must_use]
+    pub fn rounds(&self, source: usize, key: Id) -> Vec<Vec<usize>> {
+        let (mut rounds, mut list) = (Vec::new(), Shortlist { target: point(key), known: Vec::new() });
+        self.closest_known(source, list.target).into_iter().for_each(|node| list.add(&self.ring, node));
+        loop {
+            let round = list.next_round();
+            if round.is_empty() {
+                return rounds;
+            }
+            for &node in &round {
+                let named = self.closest_known(node, list.target);
+                named.into_iter().filter(|&node| node != source).for_each(|node| list.add(&self.ring, node));
+            }
+            rounds.push(round);
+        }
+    }
+
     /// The 8 entries of `node`'s table closest to a point, closest first.
     fn closest_known(&self, node: usize, target: u64) -> Vec<usize> {
         let mut known: Vec<usize> = self.tables[node].iter().map(|&other| other as usize).collect();

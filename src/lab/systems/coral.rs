@@ -56,6 +56,16 @@ impl Cluster {
         self.members.contains(&node)
     }
 
+    /// The member that each asks next for `key`, by node; `None` of the root and of those that are no members.
+    #[must_use]
+    pub fn next_hops(&self, n: usize, key: Id) -> Vec<Option<usize>> {
+        let mut next = vec![None; n];
+        for (place, &member) in self.members.iter().enumerate() {
+            next[member] = self.next(place, point(key)).map(|place| self.members[place]);
+        }
+        next
+    }
+
     /// The nodes that a lookup of `key` asks that has reached `node`, in order; the last is the root. None if it is that.
     ///
     /// # Panics
