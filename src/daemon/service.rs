@@ -199,15 +199,18 @@ async fn stay(
     began: Instant,
     mut tell: impl FnMut(Moment),
 ) -> Result<(), ServiceError> {
+    let mut services = Box::pin(services);
     tokio::select! {
         () = live(dht, began, &mut tell) => {}
-        () = services => {}
+        () = &mut services => {}
         () = manager::feed_watchdog(dht) => {}
         () = signals.next() => {}
         _ = dht.failed() => {}
     }
     manager::tell(News::Stops);
+    // Before the services end: a socket that is dropped earlier is taken out of the store.
     handover::leave();
+    drop(services);
     tell(Moment::Stopping);
     exit_on_next(signals);
     // Nothing beside the node keeps it from saving its state: where the system gives no thread, what needs one waits for ever.
