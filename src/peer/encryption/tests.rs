@@ -54,7 +54,7 @@ fn the_arithmetic_is_that_of_another_program() {
 fn one_seed_gives_one_handshake_and_others_give_others() {
     let of = |byte| Randomness::from_seed([byte; 32]);
     assert!(of(1) == of(1) && of(1).private_key != of(2).private_key);
-    let lengths: Vec<_> = (0..=255).map(|byte| of(byte)).collect();
+    let lengths: Vec<_> = (0..=255).map(of).collect();
     assert!(lengths.iter().all(|one| one.first_padding.len().max(one.second_padding.len()) <= MOST_PADDING));
     assert!(lengths.iter().any(|one| one.first_padding.len() != one.second_padding.len()));
     assert_eq!(format!("{:?}", of(1)), "Randomness", "the private key is not shown");
