@@ -428,6 +428,8 @@ fn refused(stats: &Stats) -> Vec<Named> {
         ("error", stats.refused),
         ("bad_token", stats.bad_tokens),
         ("announce_not_stored", stats.announces_not_stored),
+        ("contacts_withheld", stats.hot_answers),
+        ("token_withheld", stats.tokens_withheld),
         ("item_not_stored", stats.items_not_stored),
         ("peer_displaced", stats.displaced_peers),
         ("swarm_displaced", stats.displaced_swarms),

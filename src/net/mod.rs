@@ -9,8 +9,8 @@ pub mod driver;
 pub mod entropy;
 #[cfg(any(feature = "announcer", feature = "gateway"))]
 pub mod fetch;
-#[cfg(feature = "gateway")]
 pub mod handover;
+#[cfg(feature = "gateway")]
 pub mod http;
 pub mod latency;
 pub mod listeners;
