@@ -10,7 +10,10 @@ use super::checks::FEW_NODES;
 use super::evidence::{NameTrial, NodeTrial};
 use crate::daemon::config::{Config, HostPort, is_public_router};
 use crate::dht::{Dht, State, Status};
+use crate::engine::id::Target;
 use crate::engine::node::Serve;
+use crate::engine::random::Random;
+use crate::net::entropy;
 
 /// Longest time for a name, in seconds: a resolver that does not answer by then is broken for our purpose.
 const NAME_TIME: Duration = Duration::from_secs(5);
@@ -20,6 +23,9 @@ const JOIN_TIME: Duration = Duration::from_secs(6);
 const SETTLE_TIME: Duration = Duration::from_secs(10);
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Most lookups for the sake of what those who are asked say of us.
+const MOST_LOOKUPS: usize = 8;
 
 /// Looks up each router's name, side by side. Addresses are no names.
 pub(super) async fn look_up(routers: &[HostPort]) -> Vec<NameTrial> {
@@ -88,13 +94,21 @@ pub(super) async fn join(config: &Config, saved: State) -> Vec<NodeTrial> {
     trials
 }
 
-/// Waits until each node that hears from others knows enough of them, and how they see it.
+/// Waits until each node that hears from others knows enough of them, and how they see it. What they say in answer to a
+/// lookup counts, and in a small network those that were asked in order to join are too few: others are asked by lookups of
+/// keys drawn by lot.
 async fn settled(dht: &Dht) {
     let done = |node: &Status| {
         node.datagrams.received == 0 || node.good_contacts >= FEW_NODES && node.likely_external_addr.is_some()
     };
+    let mut random = entropy::seed().ok().map(Random::new);
+    let mut left = MOST_LOOKUPS;
     while !dht.status().await.iter().all(done) {
         sleep(LOOK_EVERY).await;
+        if let Some(random) = random.as_mut().filter(|_| left > 0) {
+            left -= 1;
+            dht.find_nodes(Target(random.wire_id())).await;
+        }
     }
 }
 
