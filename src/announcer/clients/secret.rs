@@ -43,12 +43,12 @@ impl fmt::Display for Secret {
     }
 }
 
-/// `text` without what may be a password in a URL: whatever stands between the first `://` and the last `@` is left out,
-/// except the name of a user.
+/// `text` without what may be a password in a URL, or in what was meant to be one: whatever stands between the first `://`, if
+/// there is one, and the last `@` is left out, except the name of a user.
 #[must_use]
 pub fn without_password(text: &str) -> String {
     let inside = || {
-        let begin = text.find("://")? + "://".len();
+        let begin = text.find("://").map_or(0, |scheme| scheme + "://".len());
         let end = text.rfind('@').filter(|end| *end >= begin)?;
         let user_ends = text[begin..end].find(':')?;
         Some((begin + user_ends, end))
@@ -69,6 +69,8 @@ mod tests {
             ("x://u@h:1/a", "x://u@h:1/a"),
             ("x://h:1/a", "x://h:1/a"),
             ("a@b://c", "a@b://c"),
+            ("postgres//u:p@h", "postgres//u:(hidden)@h"),
+            ("u@h:1", "u@h:1"),
             ("", ""),
         ] {
             assert_eq!(without_password(text), shown);
