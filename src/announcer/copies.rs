@@ -91,8 +91,8 @@ impl StoredCopy {
     }
 }
 
-/// The copies of one infohash, packed: there are eight for each, and of infohashes thousands. One takes its length, then `id`,
-/// `version`, `stored` and the 6 or 18 bytes of the address.
+/// The copies of one infohash, packed: there are eight for each, and of infohashes thousands. Each is its node
+/// ([`StoredCopy::encode_node`]), then when it was stored, in four bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Copies(Box<[u8]>);
 
@@ -101,10 +101,10 @@ impl Copies {
     pub(super) fn iter(&self) -> impl Iterator<Item = StoredCopy> + '_ {
         let mut rest = &self.0[..];
         std::iter::from_fn(move || {
-            let (len, packed) = rest.split_first()?;
-            let (packed, others) = packed.split_at_checked(usize::from(*len))?;
+            let (at, version, others) = StoredCopy::decode_node(rest)?;
+            let (stored, others) = others.split_first_chunk()?;
             rest = others;
-            StoredCopy::unpacked(packed)
+            Some(StoredCopy::new(at, version, Instant::from_secs(u32::from_be_bytes(*stored).into())))
         })
     }
 
@@ -122,28 +122,30 @@ impl Copies {
 impl FromIterator<StoredCopy> for Copies {
     fn from_iter<T: IntoIterator<Item = StoredCopy>>(copies: T) -> Self {
         let mut packed = Vec::new();
-        copies.into_iter().for_each(|copy| copy.pack(&mut packed));
+        for copy in copies {
+            copy.encode_node(&mut packed);
+            packed.extend(copy.stored.to_be_bytes());
+        }
         Self(packed.into())
     }
 }
 
 impl StoredCopy {
-    fn pack(&self, packed: &mut Vec<u8>) {
-        let before = packed.len();
-        packed.push(0);
-        packed.extend_from_slice(&self.id.0);
-        packed.extend_from_slice(&self.version);
-        packed.extend_from_slice(&self.stored.to_be_bytes());
-        packed.extend_from_slice(self.addr.as_bytes());
-        packed[before] = (packed.len() - before - 1) as u8;
+    /// Writes where it is: the length of the contact, the contact (26 or 38 bytes), the version.
+    pub(super) fn encode_node(&self, bytes: &mut Vec<u8>) {
+        let start = bytes.len();
+        bytes.push(0);
+        self.contact().encode(bytes);
+        bytes[start] = (bytes.len() - start - 1) as u8;
+        bytes.extend(self.version);
     }
 
-    fn unpacked(packed: &[u8]) -> Option<Self> {
-        let (id, rest) = packed.split_first_chunk()?;
+    /// Reads that; with what follows it.
+    pub(super) fn decode_node(bytes: &[u8]) -> Option<(Contact, [u8; 4], &[u8])> {
+        let (&len, rest) = bytes.split_first()?;
+        let (contact, rest) = rest.split_at_checked(usize::from(len))?;
         let (version, rest) = rest.split_first_chunk()?;
-        let (stored, addr) = rest.split_first_chunk()?;
-        let addr = CompactAddr::new(&decode_addr(addr)?);
-        Some(Self { id: Id(*id), addr, version: *version, stored: u32::from_be_bytes(*stored) })
+        Some((Contact::decode(contact)?, *version, rest))
     }
 }
 

@@ -16,11 +16,10 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::{Change, Record, Store, StoreError};
-use crate::announcer::copies::{StoredCopy, short_version};
+use crate::announcer::copies::StoredCopy;
 use crate::announcer::entry::{AnnounceError, Evidence, ListedBy};
 use crate::announcer::source::{LeftOut, ListedState};
 use crate::announcer::view::SourceStatus;
-use crate::engine::contact::Contact;
 use crate::engine::id::InfoHash;
 use crate::engine::time::Instant;
 use crate::net::whole_file::name_aside;
@@ -429,15 +428,11 @@ fn error_of(name: &str) -> Option<AnnounceError> {
     ERRORS.iter().find(|(_, other)| *other == name).map(|(error, _)| *error)
 }
 
-/// Each copy: the length of its contact, the contact (26 or 38 bytes), the version, when it was stored.
+/// Each copy: its node ([`StoredCopy::encode_node`]), then when it was stored, in eight bytes.
 fn packed(copies: &[StoredCopy]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for copy in copies {
-        let start = bytes.len();
-        bytes.push(0);
-        copy.contact().encode(&mut bytes);
-        bytes[start] = (bytes.len() - start - 1) as u8;
-        bytes.extend(copy.version());
+        copy.encode_node(&mut bytes);
         bytes.extend(copy.stored().as_secs().to_be_bytes());
     }
     bytes
@@ -445,12 +440,11 @@ fn packed(copies: &[StoredCopy]) -> Vec<u8> {
 
 fn unpacked(mut bytes: &[u8]) -> Option<Vec<StoredCopy>> {
     let mut copies = Vec::new();
-    while let Some((&len, rest)) = bytes.split_first() {
-        let (contact, rest) = rest.split_at_checked(usize::from(len))?;
-        let (version, rest) = rest.split_at_checked(4)?;
+    while !bytes.is_empty() {
+        let (at, version, rest) = StoredCopy::decode_node(bytes)?;
         let (stored, rest) = rest.split_first_chunk::<8>()?;
         let stored = Instant::from_secs(u64::from_be_bytes(*stored).min(u32::MAX.into()));
-        copies.push(StoredCopy::new(Contact::decode(contact)?, short_version(version), stored));
+        copies.push(StoredCopy::new(at, version, stored));
         bytes = rest;
     }
     Some(copies)

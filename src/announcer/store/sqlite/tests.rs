@@ -4,6 +4,7 @@ use std::time::Instant as Wall;
 
 use super::*;
 use crate::announcer::store::{WatchList, Watched};
+use crate::engine::contact::Contact;
 use crate::engine::id::Id;
 
 fn record(number: u32) -> Record {
