@@ -137,8 +137,8 @@ impl<T: Named + Serialize + Send + 'static> Feed<T> {
                 .expect("a string takes all");
         }
         for (id, event) in since.events {
-            let data = serde_json::to_string(&Numbered { id, event }).expect("events are plain records");
-            write!(text, "id: {id}\nevent: {}\ndata: {data}\n\n", event.name()).expect("a string takes all");
+            let block = block(event.name(), &Numbered { id, event });
+            write!(text, "id: {id}\n{block}").expect("a string takes all");
             *seen = id;
         }
         text
@@ -156,8 +156,8 @@ pub(super) fn again_and_again<T: Serialize, F: Future<Output = T> + Send + 'stat
     let ticks = tokio::time::interval(every);
     let events = stream::unfold((ticks, look, permit), move |(mut ticks, look, permit)| async move {
         ticks.tick().await;
-        let data = serde_json::to_string(&look().await).expect("events are plain records");
-        Some((Ok::<_, std::convert::Infallible>(format!("event: {name}\ndata: {data}\n\n")), (ticks, look, permit)))
+        let text = block(name, &look().await);
+        Some((Ok::<_, std::convert::Infallible>(text), (ticks, look, permit)))
     });
     Ok(streamed(Body::from_stream(events)))
 }
@@ -172,15 +172,18 @@ pub(super) fn told_as_it_comes<T: Named + Serialize>(
     let texts = stream::unfold(state, async |(mut events, permit)| {
         let text = match tokio::time::timeout(KEEP_ALIVE, events.next()).await {
             Ok(None) => return None,
-            Ok(Some(event)) => {
-                let data = serde_json::to_string(&event).expect("events are plain records");
-                format!("event: {}\ndata: {data}\n\n", event.name())
-            }
+            Ok(Some(event)) => block(event.name(), &event),
             Err(_) => STILL_THERE.to_owned(),
         };
         Some((Ok::<_, std::convert::Infallible>(text), (events, permit)))
     });
     Ok(streamed(Body::from_stream(texts)))
+}
+
+/// An event as it stands in a stream, without a number.
+fn block(name: &str, event: &impl Serialize) -> String {
+    let data = serde_json::to_string(event).expect("events are plain records");
+    format!("event: {name}\ndata: {data}\n\n")
 }
 
 /// A place for one more stream.

@@ -165,9 +165,14 @@ fn take(control: &Control, watched: &Watched, infohashes: &[InfoHash]) -> Result
         return Ok(());
     }
     control.announcer.forget_source(&watched.target);
+    Err(no_room(control))
+}
+
+/// The announcer takes no more infohashes.
+pub(super) fn no_room(control: &Control) -> Problem {
     let max = control.config().watch_max.get();
     let detail = format!("{max} infohashes are announced already, which is the most that may be (watch_max)");
-    Err(Problem::new(StatusCode::CONFLICT, detail, "remove others, or raise watch_max"))
+    Problem::new(StatusCode::CONFLICT, detail, "remove others, or raise watch_max")
 }
 
 /// How an infohash is.

@@ -1,16 +1,16 @@
-//! What is kept announced as long as somebody reads the answer: `announce --keep` through the running node. Where the reader
-//! is gone, however it went, so is what it held.
+//! Infohashes that are kept announced as long as a client reads the response: `announce --keep` through the running node. They
+//! are forgotten when its connection closes, for whatever reason.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use futures_util::{Stream, StreamExt as _, stream};
 use tokio::sync::broadcast::error::RecvError;
 
+use super::announcements::no_room;
 use super::extract::{Body, id};
 use super::watched::check_port;
 use crate::announcer::source::{Listed, ListedState, Listing};
@@ -44,9 +44,7 @@ pub(super) async fn hold(
     let news = control.announcer.subscribe();
     let held = Held::begin(&control.announcer, &request, infohashes);
     if !held.has_all() {
-        let max = control.config().watch_max.get();
-        let detail = format!("{max} infohashes are announced already, which is the most that may be (watch_max)");
-        return Err(Problem::new(StatusCode::CONFLICT, detail, "remove others, or raise watch_max"));
+        return Err(no_room(&control));
     }
     let begun = HeldEvent::Held { infohashes: held.infohashes.len() };
     let events = stream::once(async { begun }).chain(held.events(news));
