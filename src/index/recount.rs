@@ -119,15 +119,10 @@ const NOBODY: Swarm = Swarm { seeds: 0, peers: 0, at: 0 };
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::index::store::behaviour_tests::infohash;
     use proptest::prelude::*;
 
     const NOW: UnixSeconds = 1_800_000_000;
-
-    fn infohash(number: u32) -> InfoHash {
-        let mut bytes = [0; 20];
-        bytes[..4].copy_from_slice(&number.to_be_bytes());
-        InfoHash::new(bytes)
-    }
 
     fn swarm(seeds: u32, peers: u32, age: UnixSeconds) -> Option<Swarm> {
         Some(Swarm { seeds, peers, at: NOW - age })

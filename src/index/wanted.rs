@@ -205,15 +205,10 @@ fn rank(want: &Want) -> (bool, u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::index::store::behaviour_tests::infohash;
     use proptest::prelude::*;
 
     const NOW: UnixSeconds = 1_800_000_000;
-
-    fn infohash(number: u32) -> InfoHash {
-        let mut bytes = [0; 20];
-        bytes[..4].copy_from_slice(&number.to_be_bytes());
-        InfoHash::new(bytes)
-    }
 
     fn want(number: u32, seeds: Option<u32>) -> Want {
         let swarm = seeds.map(|seeds| Swarm { seeds, peers: 0, at: NOW });

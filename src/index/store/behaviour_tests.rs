@@ -47,7 +47,7 @@ fn folder() -> Opener {
 
 pub(super) const NOW: UnixSeconds = 1_800_000_000;
 
-pub(super) fn infohash(number: u32) -> InfoHash {
+pub(in crate::index) fn infohash(number: u32) -> InfoHash {
     let mut bytes = [0x5a; 20];
     bytes[..4].copy_from_slice(&number.wrapping_mul(0x9e37_79b1).to_be_bytes());
     bytes[16..].copy_from_slice(&number.to_be_bytes());
@@ -315,4 +315,26 @@ fn told(store: &mut dyn Store, (made, recounted, forgotten, queries): Story) -> 
         prop_assert_eq!(found, naive(&entries, &query), "{}", text);
     }
     Ok(())
+}
+
+/// Fills a store with torrents of which every tenth is seeded, far beyond its bound; how many were thrown away. `look` sees it
+/// after each batch.
+pub(super) fn fill(store: &mut dyn Store, mut look: impl FnMut(&mut dyn Store)) -> usize {
+    let mut evicted = 0;
+    for batch in 0..40u32 {
+        let entries: Vec<Entry> = (0..500)
+            .map(|index| batch * 500 + index)
+            .map(|number| entry(number, &format!("name {number} of a thing"), (number % 10 == 0).then_some(7)))
+            .collect();
+        evicted += store.add(&entries).unwrap().evicted;
+        look(store);
+    }
+    evicted
+}
+
+/// What [`fill`] must leave.
+pub(super) fn assert_the_seeded_and_the_newest_are_left(store: &mut dyn Store) {
+    let known = store.known(&(0..20_000).step_by(10).map(infohash).collect::<Vec<_>>()).unwrap();
+    assert!(known.iter().all(|known| *known != Known::No), "what is seeded is still there");
+    assert_eq!(names(store, "19999"), ["name 19999 of a thing"], "the newest");
 }

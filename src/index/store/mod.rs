@@ -355,4 +355,4 @@ impl From<rusqlite::Error> for StoreError {
 
 #[cfg(test)]
 #[path = "behaviour_tests.rs"]
-mod behaviour_tests;
+pub(super) mod behaviour_tests;

@@ -1,7 +1,9 @@
 //! The behaviours of every store on a real server, and what only a database does.
 
 use super::*;
-use crate::index::store::behaviour_tests::{BEHAVIOURS, NOW, Opener, entry, infohash, names};
+use crate::index::store::behaviour_tests::{
+    BEHAVIOURS, NOW, Opener, assert_the_seeded_and_the_newest_are_left, entry, fill, infohash, names,
+};
 
 #[expect(unreachable_pub, dead_code, reason = "the tests of the program have it too")]
 #[path = "../../../../tests/program/postgres_server.rs"]
@@ -37,24 +39,15 @@ fn a_bound_is_kept_by_throwing_away_what_nobody_seeds() {
     let Some(server) = Server::start(&FAST) else { return };
     let most_bytes = 12 << 20;
     let mut store = store(&server, Options { most_bytes, ..Options::default() });
-    let (mut evicted, mut largest) = (0, 0);
-    for batch in 0..40u32 {
-        let entries: Vec<Entry> = (0..500)
-            .map(|index| batch * 500 + index)
-            .map(|number| entry(number, &format!("name {number} of a thing"), (number % 10 == 0).then_some(7)))
-            .collect();
-        evicted += store.add(&entries).unwrap().evicted;
-        largest = largest.max(store.totals().unwrap().used_bytes);
-    }
+    let mut largest = 0;
+    let evicted = fill(&mut store, |store| largest = largest.max(store.totals().unwrap().used_bytes));
     assert!(evicted > 1_000 && largest < most_bytes / 10 * 12, "{evicted} {largest}");
     let bytes: u64 = server
         .sql("SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('trackerless.torrent') WHERE isleaf")
         .parse()
         .unwrap();
     assert!(bytes < most_bytes / 10 * 14, "{bytes}");
-    let known = store.known(&(0..20_000).step_by(10).map(infohash).collect::<Vec<_>>()).unwrap();
-    assert!(known.iter().all(|known| *known != Known::No), "what is seeded is still there");
-    assert_eq!(names(&mut store, "19999"), ["name 19999 of a thing"], "the newest");
+    assert_the_seeded_and_the_newest_are_left(&mut store);
 }
 
 #[test]

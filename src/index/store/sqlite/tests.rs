@@ -3,7 +3,7 @@
 use tempfile::TempDir;
 
 use super::*;
-use crate::index::store::behaviour_tests::{entry, infohash, names};
+use crate::index::store::behaviour_tests::{assert_the_seeded_and_the_newest_are_left, entry, fill, infohash, names};
 
 fn folder() -> TempDir {
     TempDir::new().expect("a temporary folder")
@@ -18,21 +18,13 @@ fn a_store_keeps_its_bound_and_throws_away_what_nobody_seeds_first() {
     let folder = folder();
     let most_bytes = 2 << 20;
     let mut store = Sqlite::open(folder.path(), Options { most_bytes, ..Options::default() }).unwrap();
-    let mut evicted = 0;
-    for batch in 0..40u32 {
-        let entries: Vec<Entry> = (0..500)
-            .map(|index| batch * 500 + index)
-            .map(|number| entry(number, &format!("name {number} of a thing"), (number % 10 == 0).then_some(7)))
-            .collect();
-        evicted += store.add(&entries).unwrap().evicted;
+    let evicted = fill(&mut store, |store| {
         let file = std::fs::metadata(folder.path().join(FILE_NAME)).unwrap().len();
         assert!(file <= most_bytes, "{file}");
-        assert!(names(&mut store, "thing").len() == 100, "search goes on");
-    }
+        assert!(names(store, "thing").len() == 100, "search goes on");
+    });
     assert!(evicted > 5_000, "{evicted}");
-    let known = store.known(&(0..20_000).step_by(10).map(infohash).collect::<Vec<_>>()).unwrap();
-    assert!(known.iter().all(|known| *known != Known::No), "what is seeded is still there");
-    assert_eq!(names(&mut store, "19999"), ["name 19999 of a thing"], "the newest");
+    assert_the_seeded_and_the_newest_are_left(&mut store);
 }
 
 #[test]
