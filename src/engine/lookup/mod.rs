@@ -329,7 +329,7 @@ impl Lookup {
         self.answers().filter(|candidate| candidate.compliant).map(|candidate| &candidate.contact)
     }
 
-    /// Whether it waits for nobody in time, and knows nobody whom it has not asked.
+    /// Whether no query of it is within its time, and no candidate is left to be asked.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         !self.candidates.list.iter().any(|candidate| matches!(candidate.state, State::Fresh | State::Asked))

@@ -1,4 +1,4 @@
-//! The clients of the gateway, each by its address: who they are is nobody's business but the owner's.
+//! The clients of the gateway, one by one. Their addresses are told only to those who have the token.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -7,7 +7,7 @@
 //! are full it goes inwards, to one drawn by lot of those that the closest of the others names. It ends once
 //! it has met as many that are full, and a reader has as many peers as a client needs. An announce goes to the closest that gave a token,
 //! and to the closest that is not full, so that what is stored spreads outwards as far as the key is asked for, and no
-//! farther. Where nobody is full, the key is not hot any more, and an ordinary lookup follows.
+//! farther. Where no node is full, the key is not hot any more, and an ordinary lookup follows.
 //!
 //! The first operation for a key goes all the way, whatever it is answered.
 
