@@ -286,10 +286,15 @@ impl Bucket {
         self.reserve.push(entry);
     }
 
-    /// The best of the reserve: the fastest.
+    /// The best of the reserve: the fastest of those that wait for any place, not for that of their own old address.
     pub(super) fn take_from_reserve(&mut self) -> Option<Entry> {
-        let best = (0..self.reserve.len()).min_by_key(|&index| self.reserve[index].rtt())?;
+        let free = (0..self.reserve.len()).filter(|&index| self.waits_for_any_place(&self.reserve[index]));
+        let best = free.min_by_key(|&index| self.reserve[index].rtt())?;
         Some(self.reserve.remove(best))
+    }
+
+    fn waits_for_any_place(&self, reserved: &Entry) -> bool {
+        self.rank_of(&reserved.contact.id).is_none()
     }
 
     /// Who has answered with the id of this contact at another address.
@@ -297,8 +302,9 @@ impl Bucket {
         self.reserve.iter().find(|entry| entry.contact.id == contact.id && entry.contact.addr != contact.addr).copied()
     }
 
-    pub(super) const fn has_reserve(&self) -> bool {
-        !self.reserve.is_empty()
+    /// Whether somebody in reserve could take any place.
+    pub(super) fn has_reserve(&self) -> bool {
+        self.reserve.iter().any(|entry| self.waits_for_any_place(entry))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The table's invariants under any script of events, and its answers beside a naive twin.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 
 use super::*;
@@ -54,6 +55,8 @@ fn check_invariants(table: &Table) {
             assert_eq!(table.own().common_prefix_len(&entry.contact.id), index, "an entry lies in the wrong bucket");
         }
         assert!(bucket.is_in_order(), "bucket {index} is out of order");
+        let ids: HashSet<Id> = bucket.entries().iter().map(|entry| entry.contact.id).collect();
+        assert_eq!(ids.len(), bucket.entries().len(), "an id is twice in bucket {index}");
         let mut owners: Vec<u64> = bucket.entries().iter().map(|entry| owner(entry.contact.addr.ip())).collect();
         owners.sort_unstable();
         owners.dedup();
@@ -243,6 +246,23 @@ fn an_id_cannot_be_taken_over_from_another_address() {
     assert!(table.contains(&nth(3, 4)) && !table.contains(&thief));
     let own_id = Contact { id: own(), ..thief };
     assert_eq!(table.answered(Instant::ZERO, own_id, MS), Outcome::Refused(EntryRefusal::OwnOrZeroId));
+}
+
+/// Who waits for the place of its own old address is not taken for that of another: its id would be in the table twice.
+#[test]
+fn who_has_moved_waits_for_its_own_place() {
+    let mut table = full_bucket(MS * 100);
+    let moved = Contact { addr: ([99, 1, 1, 1], 1).into(), ..nth(3, 4) };
+    assert_eq!(table.answered(Instant::ZERO, moved, MS), Outcome::Contested(nth(3, 4)));
+    table.remove(Instant::ZERO, &nth(5, 4).id);
+    check_invariants(&table);
+    assert!(!table.contains(&moved) && table.len() == 7);
+    // Nor does the dead one of another go for it, who is a last resort.
+    let gone = [0, 60, 121].map(|secs| table.failed(Instant::from_secs(secs), &nth(6, 4)));
+    assert_eq!((gone, table.len()), ([None; 3], 7));
+    let gone = [180, 240, 301].map(|secs| table.failed(Instant::from_secs(secs), &nth(3, 4)));
+    assert_eq!(gone, [None, None, Some(moved.id)]);
+    assert!(table.contains(&moved) && table.len() == 7);
 }
 
 #[test]
