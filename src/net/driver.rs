@@ -118,6 +118,8 @@ pub struct Status {
 /// A contact of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
+    /// Where the node listens whose table it is in.
+    pub own_addr: SocketAddr,
     /// Who it is.
     pub contact: Contact,
     /// Its state (BEP 5).
@@ -475,7 +477,7 @@ impl Driver {
             Request::OtherFamily(contacts) => self.node.set_other_family(contacts.into_iter()),
             Request::Status(reply) => drop(reply.send(self.status(now, socket))),
             Request::GoodContacts(reply) => drop(reply.send(self.node.good_contact_list(now))),
-            Request::Table(reply) => drop(reply.send(self.table(now))),
+            Request::Table(reply) => drop(reply.send(self.table(now, socket))),
             Request::OwnAnnounces(reply) => drop(reply.send(self.node.own_announces(now).collect())),
             Request::NewDestinations { per_second, burst } => self.node.set_new_destinations(now, per_second, burst),
             Request::Move { to, external } => self.relocate(socket, to, external),
@@ -528,8 +530,10 @@ impl Driver {
         }
     }
 
-    fn table(&self, now: Instant) -> Vec<Known> {
+    fn table(&self, now: Instant, socket: &Socket) -> Vec<Known> {
+        let own_addr = socket.local_addr();
         let known = |entry: &Entry| Known {
+            own_addr,
             contact: entry.contact,
             health: entry.health(now),
             rtt: entry.rtt(),

@@ -17,11 +17,24 @@ pub const fn own_name(mut random: [u8; 20]) -> [u8; 20] {
     random
 }
 
-/// The program and version that a client names (BEP 20, as Azureus does it): `qB4630`. Nothing where it has another way.
+/// The program and version that a client names (BEP 20), as Azureus does it, `qB4630`, or as the mainline client, `M7-10-5`.
+/// Nothing where it has another way.
 #[must_use]
 pub fn program(peer_id: &[u8; 20]) -> Option<String> {
-    let [b'-', name @ .., b'-'] = &peer_id[..8] else { return None };
+    let [b'-', name @ .., b'-'] = &peer_id[..8] else { return dashed(peer_id) };
     name.iter().all(u8::is_ascii_alphanumeric).then(|| String::from_utf8_lossy(name).into_owned())
+}
+
+/// A letter, perhaps a digit, and numbers, each after a dash: also `A2-1-36-0` of aria2.
+fn dashed(peer_id: &[u8; 20]) -> Option<String> {
+    const MOST_NUMBERS: usize = 3;
+    let is_number = |part: &&[u8]| matches!(part.len(), 1 | 2) && part.iter().all(u8::is_ascii_digit);
+    let mut parts = peer_id.split(|byte| *byte == b'-');
+    let head =
+        parts.next().filter(|head| matches!(head, [letter] | [letter, b'0'..=b'9'] if letter.is_ascii_alphabetic()))?;
+    let numbers: Vec<&[u8]> = parts.take_while(is_number).take(MOST_NUMBERS).collect();
+    let name = [&[head], &numbers[..]].concat().join(&b'-');
+    (numbers.len() >= 2).then(|| String::from_utf8_lossy(&name).into_owned())
 }
 
 /// What a client says first.
@@ -79,7 +92,17 @@ mod tests {
     #[test]
     fn a_program_names_itself() {
         assert_eq!(program(&own_name([0; 20])), Some("TK0100".to_owned()));
-        assert_eq!(program(b"M7-3-5--xxxxxxxxxxxx"), None);
+        assert_eq!(program(b"M7-3-5--xxxxxxxxxxxx"), Some("M7-3-5".to_owned()));
+        assert_eq!(program(b"A2-1-36-0-7-xxxxxxxx"), Some("A2-1-36-0".to_owned()));
+        for none in [
+            b"M7-3--xxxxxxxxxxxxxx",
+            b"Mx-3-5--xxxxxxxxxxxx",
+            b"M7-3-500-xxxxxxxxxxx",
+            b"77-3-5--xxxxxxxxxxxx",
+            &[b'-'; 20],
+        ] {
+            assert_eq!(program(none), None, "{}", String::from_utf8_lossy(none));
+        }
         assert_eq!(program(b"-q\x1b[31m-xxxxxxxxxxxx"), None);
     }
 

@@ -3,16 +3,19 @@ a network, with ten thousand rows; axe finds nothing against it, and no request 
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 
 import addresses
 import node
 from addresses import Endpoint, Ground
 from case import InteropCase
-from lab import target_folder
+from lab import eventually, target_folder
 
 _SECONDS = 240
 _NPM = target_folder() / "interop" / "npm" / "node_modules"
@@ -21,6 +24,8 @@ _AXE = _NPM / "axe-core" / "axe.min.js"
 _SCRIPT = Path(__file__).with_name("clients") / "dashboard.mjs"
 _INFOHASH = "2" * 40
 _MANY = 10_000
+_CLIENTS = 101  # one more than a page has
+_PROGRAMS = ["-qB5020-", "-TR4060-", "A2-1-36-0-"]
 _WIDE = {"width": 1200, "height": 900, "colorScheme": "light"}
 _VIEWS = [
     {"name": "wide", **_WIDE},
@@ -80,6 +85,39 @@ class TestDashboard(InteropCase):
                 print(f"{name}: longest task while scrolling {view['longestTask']:.0f} ms, frames {view['frames']}")
                 self.assertLess(view["longestTask"], 500, "measured on a busy machine")
 
+    def test_the_clients_of_the_gateway_are_told_page_by_page(self) -> None:
+        host = self.lab.fresh_address(Ground.LOOPBACK)
+        gateway = Endpoint(host, node.GATEWAY_PORT)
+        endpoint = addresses.fresh_endpoint(Ground.LOOPBACK)
+        control, folder = self._node(endpoint, None, ["--gateway", str(gateway)])
+        for number in range(_CLIENTS):
+            _announce(gateway, f"127.2.0.{number + 1}", _PROGRAMS[number % len(_PROGRAMS)], number % 3)
+        seen = self._look(control, folder, "clients", _VIEWS)
+        for name, view in seen["views"].items():
+            with self.subTest(view=name):
+                self.assertIn("token", view["clientsBefore"], "who has no token is told what to do")
+                self.assertEqual((len(view["clients"]), view["overflow"]), (_CLIENTS - 1, 0))
+                self.assertTrue(view["clients"][0].startswith("127.2.0.1:2\tqB5020\tthis host\t"), view["clients"][0])
+                self.assertEqual(len(view["clientsNext"]), 1)
+
+    def test_a_cure_that_is_followed_ends_what_was_found(self) -> None:
+        lonely, router = addresses.fresh_endpoint(Ground.LOOPBACK), addresses.fresh_endpoint(Ground.LOOPBACK)
+        control, folder = self._node(lonely, router, [])
+        before = target_folder() / "interop" / "screenshots" / "cure-before-wide.png"
+        before.unlink(missing_ok=True)
+
+        def follow() -> None:
+            eventually("the fault is on the page", _SECONDS, before.exists)
+            node.start_at(self.lab, router, None, ["--control", "off"])
+
+        following = threading.Thread(target=follow)
+        following.start()
+        until = "does not work as it should: no other node answers"
+        view = self._look(control, folder, "cure", [_VIEWS[0]], until=until)["views"]["wide"]
+        following.join()
+        self.assertEqual(view["after"], "well: 1 node answers")
+        self.assertNotIn("no other node answers", view["findingsAfter"])
+
     def _node(self, endpoint: Endpoint, other: Endpoint | None, flags: list[str]) -> tuple[Endpoint, Path]:
         control, folder = Endpoint("127.0.0.1", addresses.fresh_port()), self.lab.fresh_folder("shown")
         node.start_at(self.lab, endpoint, other, ["--control", str(control), *flags], folder)
@@ -109,3 +147,12 @@ class TestDashboard(InteropCase):
         self.assertEqual(set(seen["hosts"]), {str(control)}, "nothing is fetched from elsewhere")
         self.assertEqual(seen["violations"], [], "axe")
         return seen
+
+
+def _announce(gateway: Endpoint, host: str, program: str, left: int) -> None:
+    """Tell the gateway of a client of this program on `host`, at a port at which no client is asked for its metadata."""
+    asking = http.client.HTTPConnection(gateway.host, gateway.port, _SECONDS, source_address=(host, 0))
+    with contextlib.closing(asking):
+        path = f"/announce?info_hash={'a' * 20}&peer_id={program:x<20}&port=2&left={left}&compact=1&event=started"
+        asking.request("GET", path)
+        assert asking.getresponse().status == 200

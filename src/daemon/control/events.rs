@@ -40,7 +40,7 @@ impl Happening {
     fn of(news: &News) -> Option<Self> {
         let (event, text) = match &news.event {
             Event::Ready { contacts: 0 } => ("ready", "the first node of its network".to_owned()),
-            Event::Ready { contacts } => ("ready", format!("joined: {contacts} nodes known")),
+            Event::Ready { contacts } => ("ready", format!("joined; nodes known then: {contacts}")),
             Event::Disconnected => ("disconnected", "no other node answers any more".to_owned()),
             Event::Reconnected => ("reconnected", "other nodes answer again".to_owned()),
             Event::Reachable => ("reachable", "strangers reach this node".to_owned()),

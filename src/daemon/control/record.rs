@@ -550,6 +550,9 @@ impl GetRecord {
 /// A contact of the routing table.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct KnownRecord {
+    /// Where the node of ours listens whose table it is in.
+    #[schema(value_type = String)]
+    pub own_address: SocketAddr,
     /// Its id.
     pub id: String,
     /// Where it listens.

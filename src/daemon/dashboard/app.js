@@ -130,17 +130,24 @@ function showGateway(gateway) {
 // Its clients, a page at a time, when they are asked for.
 let nextClients = null;
 
+const WHERE = { host: 'this host', lan: 'the local network', neighbour: 'a neighbour', remote: 'elsewhere' };
+const SAID = { public: 'public', private: 'private', withheld: 'gives no metadata', no_metadata: 'no metadata yet', unknown: 'no answer' };
 const saidOf = said => Object.entries(said).filter(([, count]) => count > 0)
-  .map(([verdict, count]) => `${verdict.replace('_', ' ')}: ${numbers.format(count)}`).join(', ');
+  .map(([verdict, count]) => `${SAID[verdict] ?? verdict}: ${numbers.format(count)}`).join(', ');
 
 async function loadClients(after) {
+  if ($('logout').hidden) {
+    needLogin();
+    $('g-clients-note').textContent = 'log in with the token to see them';
+    return;
+  }
   try {
     const { clients, next } = await ask(`api/v1/clients/gateway${after === null ? '' : `?after=${encodeURIComponent(after)}`}`);
     nextClients = next;
     $('g-clients-next').hidden = next === null;
     $('g-clients-note').textContent = clients.length === 0 ? 'none' : '';
     $('g-clients-rows').replaceChildren(...clients.map(one => make('tr', {},
-      ...[one.address, one.program ?? '', one.near, `${span(one.seen_secs)} ago`, ...[one.seeds, one.leeches, one.refused].map(count => numbers.format(count)), saidOf(one.said)]
+      ...[one.address, one.program ?? '', WHERE[one.near] ?? one.near, `${span(one.seen_secs)} ago`, ...[one.seeds, one.leeches, one.refused].map(count => numbers.format(count)), saidOf(one.said)]
         .map(text => make('td', {}, text)))));
   } catch (error) {
     $('g-clients-rows').replaceChildren();
@@ -180,7 +187,7 @@ function kept(announcer) {
   const visible = announcer.states.find(state => state.name === 'visible')?.count ?? 0;
   return [
     tile(`${numbers.format(visible)} of ${numbers.format(announcer.wanted)}`, 'infohashes kept announced and visible'),
-    tile(numbers.format(announcer.behind), 'infohashes whose turn to be announced it is'),
+    tile(numbers.format(announcer.behind), 'infohashes that wait for their turn'),
   ];
 }
 
@@ -474,11 +481,14 @@ function point(state, picture, by, peers, rtt) {
 
 // ---- the routing table ----
 
+let contactsShown = null;
+
 async function loadTable(view) {
+  contactsShown = contacts(view);
   const nodes = await ask('api/v1/nodes');
   const pictures = view.nodes.map(own => {
     const buckets = new Map();
-    for (const node of nodes.filter(node => node.address.startsWith('[') === own.address.startsWith('['))) {
+    for (const node of nodes.filter(node => node.own_address === own.address)) {
       const bits = commonBits(node.id, own.id);
       buckets.set(bits, [...(buckets.get(bits) ?? []), node]);
     }
@@ -487,6 +497,8 @@ async function loadTable(view) {
   });
   $('buckets').replaceChildren(...pictures);
 }
+
+const contacts = view => view.nodes.map(node => node.contacts).join();
 
 function bucketRow(bits, nodes, size) {
   const squares = nodes.map(node => make('span', { class: `square ${node.state}`,
@@ -527,6 +539,7 @@ function start() {
   figures.addEventListener('status', event => {
     view = JSON.parse(event.data);
     show(view);
+    if (contactsShown !== null && contactsShown !== contacts(view) && !document.hidden) loadTable(view).catch(() => {});
   });
   figures.onerror = () => {
     $('verdict').textContent = 'the node does not answer: see whether it still runs';

@@ -33,6 +33,8 @@ const look = async ({ name, width, height, colorScheme }) => {
   view.findings = await page.textContent('#findings')
   if (order.kind === 'all') await all(page, view)
   if (order.kind === 'many') await many(page, view)
+  if (order.kind === 'clients') await clients(page, view)
+  if (order.kind === 'cure') await cure(page, view, name)
   view.overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
   view.scripted = await page.evaluate(() => document.cookie)
   await judge(page, name)
@@ -115,6 +117,31 @@ const many = async (page, view) => {
     return { longestTask, frames }
   })
   Object.assign(view, scrolled)
+}
+
+// The clients of the gateway: not without the token, then page by page.
+const clients = async (page, view) => {
+  const rows = () => page.locator('#g-clients-rows tr').evaluateAll(rows => rows.map(row => [...row.children].map(cell => cell.textContent).join('\t')))
+  await page.locator('#g-clients summary').click()
+  await page.waitForFunction(() => document.querySelector('#g-clients-note').textContent !== '')
+  view.clientsBefore = await page.textContent('#g-clients-note')
+  await page.fill('#token', order.token)
+  await page.keyboard.press('Enter')
+  await page.waitForSelector('#g-clients-rows tr')
+  view.clients = await rows()
+  await page.click('#g-clients-next')
+  await page.waitForSelector('#g-clients-next', { state: 'hidden' })
+  view.clientsNext = await rows()
+  await page.click('#g-clients-first')
+  await page.waitForFunction((count) => document.querySelectorAll('#g-clients-rows tr').length === count, view.clients.length)
+}
+
+// What was found is on the page and in a picture; somebody follows the cure; then it is gone.
+const cure = async (page, view, name) => {
+  await page.screenshot({ path: path.join(order.folder, `cure-before-${name}.png`), fullPage: true })
+  await page.waitForSelector('#verdict.well', { timeout: 120000 })
+  view.after = await page.textContent('#verdict')
+  view.findingsAfter = await page.textContent('#findings')
 }
 
 for (const view of order.views) await look(view)

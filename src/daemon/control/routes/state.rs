@@ -82,6 +82,7 @@ pub(super) async fn status(State(control): State<Arc<Control>>, headers: HeaderM
 #[utoipa::path(get, path = "/api/v1/nodes", tag = "state", responses((status = 200, body = [KnownRecord])))]
 pub(super) async fn nodes(State(control): State<Arc<Control>>) -> Json<Vec<KnownRecord>> {
     let known = control.dht.table().await.into_iter().map(|known| KnownRecord {
+        own_address: known.own_addr,
         id: known.contact.id.to_string(),
         address: known.contact.addr,
         state: match known.health {

@@ -574,3 +574,28 @@ async fn the_page_is_served_under_a_strict_policy_and_its_cookie_is_for_it_alone
     assert_eq!(session.body["logged_in"], true, "{session:?}");
     assert_eq!(get(&router, "/session").await.body["logged_in"], false);
 }
+
+#[tokio::test]
+async fn each_contact_is_told_in_the_table_of_the_address_that_knows_it() {
+    let first = Dht::builder().private_network(true).bind("127.0.0.1:0".parse().unwrap()).start().await.unwrap();
+    let (folder, mut control) = second_of_two(Settings::default()).await;
+    let two = Dht::builder().private_network(true).bind("127.0.0.1:0".parse().unwrap());
+    let two = two.bind("127.0.0.1:0".parse().unwrap()).bootstrap([first.local_addrs()[0].to_string()]);
+    control.dht = two.start().await.unwrap();
+    control.dht.bootstrapped().await;
+    let (own, routes) = (control.dht.local_addrs(), router(Arc::new(control)));
+    for addr in &own {
+        // Either comes to know the first node: it is in two tables.
+        loop {
+            let nodes = get(&routes, "/api/v1/nodes").await.body;
+            let in_it = |node: &&Value| node["own_address"] == addr.to_string();
+            let tables: Vec<&Value> = nodes.as_array().unwrap().iter().filter(in_it).collect();
+            assert!(tables.iter().all(|node| node["address"] != addr.to_string()), "{nodes}");
+            if tables.iter().any(|node| node["address"] == first.local_addrs()[0].to_string()) {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    drop(folder);
+}
