@@ -15,8 +15,10 @@ const FAR_AWAY_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0x503, 0xba3e, 0, 0, 0, 2, 0
 
 /// Flags of `/proc/net/if_inet6`: temporary (0x01), duplicate-address detection failed (0x08), deprecated (0x20),
 /// tentative (0x40).
-const UNSTABLE: u8 = TEMPORARY | 0x08 | 0x20 | 0x40;
+const UNSTABLE: u8 = TEMPORARY | UNUSABLE | 0x20;
 const TEMPORARY: u8 = 0x01;
+/// No datagram leaves from such an address: another host has it, or that is not known yet.
+const UNUSABLE: u8 = 0x08 | 0x40;
 
 /// The address from which the kernel sends to the world; `None` without a route.
 #[must_use]
@@ -111,15 +113,15 @@ pub const fn is_global(ip: Ipv6Addr) -> bool {
     ip.segments()[0] & 0xe000 == 0x2000
 }
 
-/// The global IPv6 addresses of this host, and whether each is a temporary one.
+/// The global IPv6 addresses that this host can use, and whether each is a temporary one.
 #[must_use]
 pub fn global_ipv6() -> Vec<(Ipv6Addr, bool)> {
     global_in(&std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default())
 }
 
-/// The global addresses of a table, and whether each is a temporary one.
+/// The global addresses of a table that can be used, and whether each is a temporary one.
 fn global_in(table: &str) -> Vec<(Ipv6Addr, bool)> {
-    let rows = rows(table).filter(|row| is_global(row.addr));
+    let rows = rows(table).filter(|row| is_global(row.addr) && row.flags & UNUSABLE == 0);
     rows.map(|row| (row.addr, row.flags & TEMPORARY != 0)).collect()
 }
 
@@ -278,5 +280,14 @@ fe80000000000000042aacfffe120002 02 40 20 80     eth0
                      fe800000000000000000000000000001 02 40 20 80     eth0\n";
         let temporary: Vec<bool> = global_in(table).into_iter().map(|(_, temporary)| temporary).collect();
         assert_eq!(temporary, [false, true]);
+    }
+
+    #[test]
+    fn an_address_that_another_host_has_too_or_that_is_being_tried_is_none_of_ours() {
+        let table = "20010db8000000000000000000000001 02 40 00 88     eth0\n\
+                     20010db8000000000000000000000002 02 40 00 c0     eth0\n\
+                     20010db8000000000000000000000003 02 40 00 a0     eth0\n";
+        let usable: Vec<Ipv6Addr> = global_in(table).into_iter().map(|(ip, _)| ip).collect();
+        assert_eq!(usable, [addr("2001:db8::3")]);
     }
 }
