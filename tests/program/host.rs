@@ -1,8 +1,12 @@
 //! A host of the test's own: a network namespace with mounts of its own.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::os::fd::AsFd as _;
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 
 use super::daemon::Daemon;
@@ -53,6 +57,15 @@ impl Host {
             };
         }
         inside
+    }
+
+    /// Does something on a thread that is on this host.
+    pub fn thread<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+        let place = File::open(format!("/proc/{}/ns/net", self.pid())).expect("the host lives");
+        std::thread::spawn(move || {
+            move_into_link_name_space(place.as_fd(), Some(LinkNameSpaceType::Network)).expect("root");
+            work()
+        })
     }
 
     pub fn ip(&self, arguments: &str) {

@@ -60,16 +60,23 @@ fn files(contents: &Contents<'_>) -> Vec<(&'static str, String)> {
         "kernel": std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim(),
         "written_at": unix_seconds(),
     });
-    let settings: String = config.to_toml().lines().map(|line| without_password(line) + "\n").collect();
     vec![
         ("README.txt", README.to_owned()),
         ("about.json", pretty(about)),
         ("report.txt", format!("{text}\n")),
         ("report.json", pretty(json!(report))),
         ("evidence.txt", format!("{evidence:#?}\n")),
-        ("settings.toml", settings),
+        ("settings.toml", settings(config)),
         ("status.json", pretty(json!(view))),
     ]
+}
+
+/// The settings without passwords, and without what is watched: infohashes, and names of torrents.
+fn settings(config: &Config) -> String {
+    let mut shown = config.clone();
+    let watched = std::mem::take(&mut shown.settings.watch).len();
+    let lines = shown.to_toml().lines().map(|line| without_password(line) + "\n").collect::<String>();
+    format!("{lines}# Of what is watched, the number alone: {watched}\n")
 }
 
 const README: &str = "What `trackerless doctor` found, and what it was concluded from. Addresses of other hosts are replaced by \
@@ -178,6 +185,22 @@ mod tests {
         assert!(veiled.contains(":53,") && veiled.contains("]:53"), "{veiled}");
         let other = Veil { hash: KeyedHash::new(&mut Random::new([2; 32])), ours: Vec::new() };
         assert!(!other.over("9.9.9.9").contains(first), "another archive, another name");
+    }
+
+    #[test]
+    fn what_is_watched_and_passwords_are_not_in_the_settings() {
+        let infohash = "a".repeat(40);
+        let mut config = Config::default();
+        config.settings.watch =
+            ["/home/me/A name.torrent", &format!("magnet:?xt=urn:btih:{infohash}&dn=A+name")[..], &infohash]
+                .map(|target: &str| target.parse().unwrap())
+                .to_vec();
+        config.settings.client = vec!["qbittorrent+http://me:hunter2@127.0.0.1:8080".parse().unwrap()];
+        let shown = settings(&config);
+        for secret in ["name.torrent", "A+name", &infohash, "hunter2"] {
+            assert!(!shown.contains(secret), "{secret}");
+        }
+        assert!(shown.contains("watch = []") && shown.ends_with("the number alone: 3\n"), "{shown}");
     }
 
     #[test]

@@ -156,6 +156,7 @@ kinds! {
         cause: "A router between this host and the Internet translates ports, so that only nodes that we have asked can reach us.";
         cure: "forward the UDP port to this host in the router";
         known: "the answers of other nodes say which port they see (BEP 42, ip)";
+        after: "carrier-nat";
     }
     Warning SYMMETRIC_NAT "symmetric-nat" {
         "the router shows each node another port of ours (symmetric NAT)";
@@ -166,7 +167,7 @@ kinds! {
     }
     Warning CARRIER_NAT "carrier-nat" {
         "the provider translates our address (carrier NAT)";
-        cause: "This host's address, or that of its router, is one of 100.64.0.0/10, which many customers share: strangers cannot reach us.";
+        cause: "This host's address is one of 100.64.0.0/10, which many customers share: strangers cannot reach us. Behind a router of ours that has such an address this is not seen.";
         cure: "ask the provider for a public address, use IPv6, or a VPN that forwards a port";
         known: "the address that the kernel sends from";
     }
@@ -307,6 +308,7 @@ kinds! {
         cause: "Strangers reach this host only at a port that is open in the router.";
         cure: "nothing where the router opens ports (UPnP, NAT-PMP): `run` asks it; otherwise forward the UDP port to this host";
         known: "the address that the kernel sends from is not the one that others see";
+        after: "carrier-nat";
     }
     Note IPV6_TUNNEL "ipv6-tunnel" {
         "IPv6 goes through a tunnel (Teredo or 6to4)";

@@ -95,6 +95,14 @@ const FAULTS: &[Fault] = &[
         |host| host.trials = vec![NodeTrial { received: 0, sent: 0, refused: 40, ..node("192.168.1.7:40000") }],
         &["sending-refused", "no-answer"],
     ),
+    (
+        "bound to an address that nothing may be sent from, and a router that rejects what comes from another",
+        |host| {
+            host.trials = vec![NodeTrial { received: 0, sent: 0, refused: 40, ..node("127.0.0.1:40000") }];
+            host.knocked = (1, 1);
+        },
+        &["sending-refused", "rejected-on-the-way", "no-answer"],
+    ),
     ("a client has the port", |host| host.sockets[0].outcome = BindOutcome::Taken, &["port-taken"]),
     ("a VPN is down", |host| host.sockets[0] = socket("10.8.0.2:6880", BindOutcome::NotHere), &["address-not-here"]),
     ("a privileged port", |host| host.sockets[0] = socket("0.0.0.0:80", BindOutcome::Refused), &["port-refused"]),
@@ -125,6 +133,14 @@ const FAULTS: &[Fault] = &[
     ("a captive portal", |host| host.names[0].addrs = vec!["10.0.0.1".parse().unwrap()], &["names-lie"]),
     ("a lossy line", |host| host.trials[0].good_nodes = 3, &["few-nodes"]),
     ("a router that translates ports", |host| host.trials[0].external = Some(addr("81.2.69.1:1234")), &["other-port"]),
+    (
+        "a shared address, and a router of the provider that translates ports",
+        |host| {
+            host.routes.v4 = Some("100.64.3.4".parse().unwrap());
+            host.trials[0].external = Some(addr("81.2.69.1:1234"));
+        },
+        &["carrier-nat", "other-port"],
+    ),
     ("a shared address", |host| host.routes.v4 = Some("100.64.3.4".parse().unwrap()), &["carrier-nat"]),
     (
         "a VPN came up after the node",
@@ -318,7 +334,7 @@ fn a_grave_finding_comes_before_a_note() {
     assert!(report.headline().contains("another program has the UDP port"), "{}", report.headline());
 }
 
-/// docs/DOCTOR.md, from the table of kinds. With `UPDATE_DOCS=1` it is written.
+/// docs/DOCTOR.md up to its last part, from the table of kinds. With `UPDATE_DOCS=1` it is written.
 #[test]
 fn the_document_has_every_kind() {
     let mut text = String::from(HEAD);
@@ -339,12 +355,17 @@ fn the_document_has_every_kind() {
         }
     }
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/DOCTOR.md");
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, &text).unwrap();
-    }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(written, text, "UPDATE_DOCS=1 cargo test doctor writes it");
+    let (kinds, faults) = written.split_at(written.find(FAULTS_BEGIN).unwrap_or(written.len()));
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, text + faults).unwrap();
+        return;
+    }
+    assert_eq!(kinds, text, "UPDATE_DOCS=1 cargo test doctor writes it");
 }
+
+/// The last part, which is made from the cases of `tests/program/doctor`.
+const FAULTS_BEGIN: &str = "\n## The faults that the tests make\n";
 
 const HEAD: &str = "# The doctor\n\n\
     `trackerless doctor` says whether the node works on this host, and if not, the one cause and the one cure. It reads the\n\
@@ -353,4 +374,5 @@ const HEAD: &str = "# The doctor\n\n\
     The first line is the verdict. Then each finding: what is so, what it is concluded from, why, and the cure. What follows\n\
     from another finding is told under it. What cannot be known is said to be unknown.\n\n\
     Exit codes: 0 well (there may be notes), 1 something is wrong or could be better, 3 no network.\n\n\
-    This page is made from the table in `src/daemon/doctor/kinds.rs`, and a test holds the two together.\n";
+    This page is made from the table in `src/daemon/doctor/kinds.rs` and, its last part, from the cases of\n\
+    `tests/program/doctor/`; tests hold them together.\n";

@@ -1,5 +1,8 @@
 //! What is broken, and what must be found.
 
+use serde_json::Value;
+
+use super::crowd::Crowd;
 use super::patient::{Patient, ROUTER, ROUTER_V6};
 use super::{Case, fault, noted};
 
@@ -15,6 +18,15 @@ fn without(patient: &mut Patient<'_>, privileges: &str) {
 /// Runs what follows at another time.
 fn at(patient: &mut Patient<'_>, time: &str) {
     patient.under(&["env", "FAKETIME_DONT_FAKE_MONOTONIC=1", "faketime", "-f", time]);
+}
+
+/// An infohash.
+const KEY: &str = "5a5a000000000000000000000000000000000000";
+
+/// What a list of figures says under a name.
+fn counted(list: &Value, name: &str) -> u64 {
+    let named = list.as_array().into_iter().flatten().find(|one| one["name"] == name);
+    named.and_then(|one| one["count"].as_u64()).unwrap_or(0)
 }
 
 pub const FAULTS: &[Case] = &[
@@ -86,28 +98,47 @@ pub const FAULTS: &[Case] = &[
         &["--bootstrap", ROUTER, "--bootstrap", ROUTER_V6],
         &["family-silent"],
     ),
-    noted(
-        "6to4",
+    fault(
+        "another host has the stable IPv6 address",
         |host| {
-            host.sh(
+            host.far("ip -6 address add 2001:db8:#::c/64 dev c# nodad");
+            host.sh("echo 2 > /proc/sys/net/ipv6/conf/net/use_tempaddr");
+            host.ip("-6 address add 2001:db8:#::b/64 dev net mngtmpaddr");
+            host.sh("for i in $(seq 100); do ip -6 address show dev net | grep -q dadfailed && exit 0; sleep 0.1; done; exit 1");
+            host.sh("for i in $(seq 100); do ip -6 address show dev net -tentative temporary | grep -q inet6 && exit 0; sleep 0.1; done; exit 1");
+            host.ip("-6 route add default via 2001:db8:#::c");
+        },
+        &["--bootstrap", ROUTER, "--bootstrap", ROUTER_V6],
+        &["temporary-only"],
+    ),
+    Case {
+        stand_in: "the address alone: there is no tunnel behind it",
+        ..noted(
+            "6to4",
+            |host| {
+                host.sh(
                 "ip -6 address add 2001:db8:#::a/64 dev net nodad; ip -6 address add 2002:c612:101::1/64 dev net nodad; \
                  ip -6 route add default via 2001:db8:#::b src 2002:c612:101::1",
             );
-        },
-        USUAL,
-        &["ipv6-tunnel"],
-    ),
-    noted(
-        "Teredo",
-        |host| {
-            host.sh(
-                "ip -6 address add 2001:db8:#::a/64 dev net nodad; ip -6 address add 2001:0:1::1/64 dev net nodad; \
+            },
+            USUAL,
+            &["ipv6-tunnel"],
+        )
+    },
+    Case {
+        stand_in: "the address alone: there is no tunnel behind it",
+        ..noted(
+            "Teredo",
+            |host| {
+                host.sh(
+                    "ip -6 address add 2001:db8:#::a/64 dev net nodad; ip -6 address add 2001:0:1::1/64 dev net nodad; \
                  ip -6 route add default via 2001:db8:#::b src 2001:0:1::1",
-            );
-        },
-        USUAL,
-        &["ipv6-tunnel"],
-    ),
+                );
+            },
+            USUAL,
+            &["ipv6-tunnel"],
+        )
+    },
     // Firewalls.
     fault(
         "the firewall of this host lets no UDP out",
@@ -163,15 +194,7 @@ pub const FAULTS: &[Case] = &[
         &["rejected-on-the-way"],
     ),
     fault("no program listens where we ask", |_| {}, &["--bootstrap", "20.1.1.1:9"], &["rejected-on-the-way"]),
-    fault(
-        "a full table of connections",
-        |host| {
-            host.in_place_of("/proc/sys/net/netfilter/nf_conntrack_count", "65000\n");
-            host.in_place_of("/proc/sys/net/netfilter/nf_conntrack_max", "65536\n");
-        },
-        USUAL,
-        &["conntrack-full"],
-    ),
+    fault("a full table of connections", |host| host.fill_connections(), USUAL, &["conntrack-full"]),
     // Translators.
     noted("a translator that keeps ports", |host| host.behind("192.168.7", "masquerade"), USUAL, &["behind-nat"]),
     fault(
@@ -186,7 +209,7 @@ pub const FAULTS: &[Case] = &[
         USUAL,
         &["other-port"],
     ),
-    fault("a carrier's address", |host| host.behind("100.64.7", "masquerade"), USUAL, &["carrier-nat", "behind-nat"]),
+    fault("a carrier's address", |host| host.behind("100.64.7", "masquerade"), USUAL, &["carrier-nat"]),
     fault(
         "a carrier's address, and another port for each node",
         |host| host.behind("100.64.7", "masquerade fully-random"),
@@ -202,6 +225,48 @@ pub const FAULTS: &[Case] = &[
         },
         USUAL,
         &["port-not-open", "behind-nat"],
+    ),
+    fault(
+        "a router that refuses to open a port",
+        |host| {
+            host.behind("192.168.7", "masquerade");
+            host.opens_ports("ext_ip=45.5.5.1\ndeny 0-65535 0.0.0.0/0 0-65535\n");
+            host.run(&["--bind", "0.0.0.0:6880", "--bootstrap", ROUTER, "--control", "127.0.0.1:0"]);
+            host.wait_for_refusal();
+        },
+        USUAL,
+        &["port-not-open", "behind-nat"],
+    ),
+    fault(
+        "a router behind another router",
+        |host| {
+            // miniupnpd opens no port where its own address is none of the Internet.
+            host.behind("192.168.7", "masquerade");
+            host.opens_ports("allow 1024-65535 0.0.0.0/0 1024-65535\n");
+            host.run(&["--bind", "0.0.0.0:6880", "--bootstrap", ROUTER, "--control", "127.0.0.1:0"]);
+            host.wait_for_refusal();
+        },
+        USUAL,
+        &["port-not-open", "behind-nat"],
+    ),
+    fault(
+        "the router got another address a moment ago",
+        |host| {
+            host.behind("192.168.7", "masquerade");
+            host.run(&["--bind", "0.0.0.0:6880", "--bootstrap", ROUTER, "--port-mapping", "off"]);
+            let sees = |view: &Value, last: &str| {
+                view["nodes"][0]["external_address"]
+                    .as_str()
+                    .is_some_and(|addr| addr.starts_with("198.18.") && addr.contains(&format!(".{last}:")))
+            };
+            host.wait_until("others agree on its address", |view| sees(view, "1"));
+            host.readdressed();
+            // The answers say at which address they see it.
+            (0..8).for_each(|number| host.ask(&["find", &format!("{number:x}").repeat(40)]));
+            host.wait_until("others agree on its other address", |view| sees(view, "3"));
+        },
+        USUAL,
+        &["id-does-not-fit", "behind-nat"],
     ),
     fault(
         "a range that libtorrent ignores",
@@ -276,12 +341,15 @@ pub const FAULTS: &[Case] = &[
         &["--bootstrap", ROUTER, "--announce-port", "51413"],
         &["announced-port-closed"],
     ),
-    noted(
-        "a container",
-        |host| host.sh("mount -t tmpfs tmpfs /run && touch /run/.containerenv"),
-        USUAL,
-        &["gateway-in-container"],
-    ),
+    Case {
+        stand_in: "its sign: the file /run/.containerenv",
+        ..noted(
+            "a container",
+            |host| host.sh("mount -t tmpfs tmpfs /run && touch /run/.containerenv"),
+            USUAL,
+            &["gateway-in-container"],
+        )
+    },
     // The data folder.
     fault(
         "a file has the name of the folder",
@@ -350,28 +418,37 @@ pub const FAULTS: &[Case] = &[
     ),
     noted(
         "a state that was set aside",
-        |host| drop(host.home.write("data/state.bencode.damaged-1", "")),
+        |host| {
+            host.home.write("data/state.bencode", "nonsense");
+            host.run_once();
+        },
         USUAL,
         &["set-aside"],
     ),
-    noted(
-        "weeks of absence",
-        |host| {
-            host.run_once();
-            at(host, "+40d");
-        },
-        USUAL,
-        &["state-old"],
-    ),
-    fault(
-        "a clock that is behind",
-        |host| {
-            host.run_once();
-            at(host, "-2d");
-        },
-        USUAL,
-        &["clock-behind"],
-    ),
+    Case {
+        stand_in: "a clock that the program alone sees (libfaketime)",
+        ..noted(
+            "weeks of absence",
+            |host| {
+                host.run_once();
+                at(host, "+40d");
+            },
+            USUAL,
+            &["state-old"],
+        )
+    },
+    Case {
+        stand_in: "a clock that the program alone sees (libfaketime)",
+        ..fault(
+            "a clock that is behind",
+            |host| {
+                host.run_once();
+                at(host, "-2d");
+            },
+            USUAL,
+            &["clock-behind"],
+        )
+    },
     // Limits, and nodes.
     fault("few files", |host| host.under(&["sh", "-c", "ulimit -n 256; exec \"$0\" \"$@\""]), USUAL, &["few-files"]),
     fault(
@@ -386,6 +463,33 @@ pub const FAULTS: &[Case] = &[
         USUAL,
         &["dropped-datagrams"],
     ),
+    fault(
+        "nodes that forget what they are told",
+        |host| {
+            host.crowd(Crowd::forgetful);
+            let flags = ["--bootstrap", Crowd::ROUTER, "--watch", KEY, "--announce-port", "5000"];
+            host.run(&flags);
+            host.wait_until("its announce is looked for", |view| {
+                counted(&view["announcer"]["states"], "not visible") > 0
+            });
+        },
+        &["--bootstrap", Crowd::ROUTER],
+        &["not-visible"],
+    ),
+    fault(
+        "a long list and a small budget",
+        |host| {
+            let list: String = (1..=5_000).map(|number| format!("{number:040x}\n")).collect();
+            let list = host.home.write("list.txt", list);
+            let flags = ["--bootstrap", ROUTER, "--watch", &list, "--announce-port", "5000"];
+            host.run(&[&flags[..], &["--new-destinations-per-second", "1"]].concat());
+            host.wait_until("the list is read", |view| {
+                view["announcer"]["behind"].as_u64().is_some_and(|behind| behind > 4_000)
+            });
+        },
+        USUAL,
+        &["announces-late"],
+    ),
     noted("a private network", |_| {}, &["--lan", "--bootstrap", ROUTER], &["private-network"]),
     fault(
         "few nodes",
@@ -396,5 +500,43 @@ pub const FAULTS: &[Case] = &[
         },
         &["--bootstrap", "198.19.7.1:6881"],
         &["few-nodes"],
+    ),
+];
+
+/// Faults that show only after a minute, or after an hour by a clock that runs faster.
+pub const LONG: &[Case] = &[
+    Case {
+        stand_in: "a clock that the program alone sees: an hour is a minute (libfaketime)",
+        ..fault(
+            "a firewall that lets in answers alone",
+            |host| {
+                host.nft(
+                "table inet f { chain i { type filter hook input priority 0; policy drop; ct state established,related accept; \
+                 iifname \"lo\" accept; }; }",
+            );
+                host.run_fast(60, &["--bind", "0.0.0.0:6880", "--bootstrap", ROUTER]);
+                host.wait_until("an hour is over", |view| {
+                    view["uptime_secs"].as_f64().is_some_and(|uptime| uptime > 3_700.0)
+                });
+            },
+            USUAL,
+            &["not-reached"],
+        )
+    },
+    fault(
+        "nodes crowd around a key",
+        |host| {
+            let key = KEY.parse().expect("forty digits");
+            host.crowd(|internet| Crowd::around(internet, &key));
+            host.run(&["--bootstrap", ROUTER, "--bootstrap", Crowd::ROUTER]);
+            let announce = ["announce", KEY, "--port", "5000"];
+            // With the first the node begins to measure how large the network is; a minute later it knows what is near.
+            host.ask(&announce);
+            host.wait_until("it has measured", |view| view["uptime_secs"].as_f64().is_some_and(|uptime| uptime > 75.0));
+            host.ask(&announce);
+            host.wait_until("its key is under alarm", |view| view["nodes"][0]["keys_under_alarm"].as_u64() == Some(1));
+        },
+        USUAL,
+        &["key-alarm"],
     ),
 ];

@@ -1,9 +1,10 @@
 //! The Internet, and a host with a cable to it while something is done to it.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{Ipv4Addr, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -11,6 +12,7 @@ use serde_json::Value;
 use super::super::daemon::Daemon;
 use super::super::harness::{Ended, Home};
 use super::super::host::Host;
+use super::crowd::Crowd;
 use super::resolver::Resolver;
 
 /// A node of the Internet to begin with.
@@ -49,7 +51,7 @@ impl Internet {
         nodes.wait_for("ready");
         // Of twenty nodes a table may hold no more than a bucket of those in the other half.
         let knows = |node: &Value| node["good_contacts"].as_u64().is_some_and(|good| good >= 8);
-        wait_until(&home.path().join("internet"), "the nodes find each other", |view| {
+        wait_until(&home.path().join("internet"), 1, "the nodes find each other", |view| {
             view["nodes"].as_array().is_some_and(|nodes| nodes.iter().all(knows))
         });
         Some((Self { host }, nodes))
@@ -84,12 +86,28 @@ pub struct Patient<'a> {
     /// What must live while the patient is examined.
     pub others: Vec<Daemon>,
     resolver: Option<Resolver>,
+    crowd: Option<Crowd>,
+    opener: Option<Opener>,
+    /// How many times as fast the clock of the node runs.
+    pace: usize,
 }
 
 impl<'a> Patient<'a> {
     pub fn new(internet: &'a Internet, host: &'a Host, home: &'a Home, number: usize) -> Self {
         let (under, others) = (Vec::new(), Vec::new());
-        Self { internet, host, inner: None, home, number, under, others, resolver: None }
+        Self {
+            internet,
+            host,
+            inner: None,
+            home,
+            number,
+            under,
+            others,
+            resolver: None,
+            crowd: None,
+            opener: None,
+            pace: 1,
+        }
     }
 
     /// In what is written for all patients, `#` is the number of this one.
@@ -159,6 +177,57 @@ impl<'a> Patient<'a> {
         self.others.push(node);
     }
 
+    /// The same while its clock runs this many times as fast, from a day ago.
+    pub fn run_fast(&mut self, times: usize, flags: &[&str]) {
+        self.pace = times;
+        let data = self.data();
+        let common = ["run", "--json", "--gateway", "off", "--data-dir", &data];
+        let program = self.home.command(&[&common, flags].concat());
+        let mut command = Command::new("faketime");
+        command.args(["-f", &format!("-1d x{times}")]).arg(program.get_program()).args(program.get_args());
+        command.env("HOME", self.home.path()).current_dir(self.home.path());
+        let mut node = Daemon::spawn(self.host.on(&command));
+        node.wait_for("ready");
+        self.others.push(node);
+    }
+
+    /// Waits until what the node that runs says of itself is as it should be.
+    pub fn wait_until(&self, what: &str, is_so: impl Fn(&Value) -> bool) {
+        wait_until(&self.home.path().join("data"), self.pace, what, is_so);
+    }
+
+    /// The node that runs does what this command says.
+    pub fn ask(&self, command: &[&str]) {
+        let data = self.data();
+        let command = self.home.command(&[command, &["--data-dir", &data]].concat());
+        let host = self.inner.as_ref().unwrap_or(self.host);
+        let ended = Ended::from(host.on(&command).output().expect("the program starts"));
+        assert!(ended.stderr.contains("via the running node"), "{ended:?}");
+    }
+
+    /// Nodes of the Internet that are up to something.
+    pub fn crowd(&mut self, start: impl FnOnce(&Host) -> Crowd) {
+        self.crowd = Some(start(&self.internet.host));
+    }
+
+    /// The router in front has another address from now on.
+    pub fn readdressed(&self) {
+        self.sh("ip address flush dev net; ip address add 198.18.#.3/24 dev net; ip route add default via 198.18.#.2");
+    }
+
+    /// A program on the router in front that opens ports, as its settings say (miniupnpd).
+    pub fn opens_ports(&mut self, settings: &str) {
+        self.nft("table inet filter { chain miniupnpd {} \n chain prerouting_miniupnpd {} \n chain postrouting_miniupnpd {} \n }");
+        let common = "ext_ifname=net\nlistening_ip=lan\nenable_upnp=no\nenable_natpmp=yes\nport=0\n\
+                      uuid=00000000-0000-0000-0000-000000000001\n";
+        let file = self.home.write("miniupnpd.conf", format!("{common}{settings}"));
+        let mut command = Command::new("/usr/sbin/miniupnpd");
+        command.args(["-d", "-f", &file, "-P"]).arg(self.home.path().join("miniupnpd.pid"));
+        let opener = self.host.on(&command).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        self.opener = Some(Opener(opener.expect("miniupnpd starts")));
+        self.host.sh("for i in $(seq 100); do ss -lun | grep -q ':5351 ' && exit 0; sleep 0.1; done; exit 1");
+    }
+
     /// Runs the node until it has joined, so that there is a saved state.
     pub fn run_once(&mut self) {
         self.run(&["--bind", "0.0.0.0:6880", "--bootstrap", ROUTER, "--control", "off"]);
@@ -169,7 +238,7 @@ impl<'a> Patient<'a> {
     /// Waits until the router has refused the port of the running node.
     pub fn wait_for_refusal(&self) {
         let data = self.home.path().join("data");
-        wait_until(&data, "the router was asked", |view| view["mapping"][0]["refused"] == true);
+        wait_until(&data, 1, "the router was asked", |view| view["mapping"][0]["refused"] == true);
     }
 
     /// Something in the place of a file of the system.
@@ -182,6 +251,27 @@ impl<'a> Patient<'a> {
     pub fn resolver(&mut self, answer: fn(&str) -> Option<[u8; 4]>) {
         self.resolver = Some(Resolver::start(self.host, answer));
         self.in_place_of("/etc/resolv.conf", "nameserver 127.0.0.53\n");
+    }
+
+    /// Fills the table of connections of this host's firewall to nineteen twentieths, for some minutes.
+    pub fn fill_connections(&self) {
+        self.track();
+        self.sh("echo 600 > /proc/sys/net/netfilter/nf_conntrack_udp_timeout");
+        let most = self.host.told_by("cat /proc/sys/net/netfilter/nf_conntrack_max");
+        let most: u32 = most.trim().parse().expect("a number");
+        let filled = self.host.thread(move || {
+            let socket = UdpSocket::bind("127.0.0.1:0").expect("its loopback is up");
+            for number in 0..most / 20 * 19 {
+                // Each address of 127.0.0.0/8 is another connection; that nobody listens there is no matter.
+                let _ = socket.send_to(&[], (Ipv4Addr::from(0x7f01_0000 + number), 9));
+            }
+        });
+        filled.join().expect("no panic");
+    }
+
+    /// The firewall of this host remembers connections.
+    pub fn track(&self) {
+        self.nft("table inet f { chain o { type filter hook output priority 0; ct state new accept; }; }");
     }
 
     /// A file system of its own for the data folder.
@@ -211,14 +301,31 @@ impl<'a> Patient<'a> {
     }
 }
 
-/// Waits until what the node that runs with `folder` says of itself, every two seconds, is as it should be. Its Unix socket is
+/// The program that opens ports. Ends with its owner.
+struct Opener(Child);
+
+impl Drop for Opener {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Waits until what the node that runs with `folder` says of itself, every two seconds of its clock, is as it should be. Its Unix socket is
 /// the same on every host.
-fn wait_until(folder: &Path, what: &str, is_so: impl Fn(&Value) -> bool) {
+fn wait_until(folder: &Path, pace: usize, what: &str, is_so: impl Fn(&Value) -> bool) {
     let mut stream = UnixStream::connect(folder.join("control.sock")).expect("it runs");
     stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
     let head = "GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n";
     stream.write_all(head.as_bytes()).expect("it reads");
-    let told = BufReader::new(stream).lines().map_while(Result::ok).take(MOST_LINES);
+    let told = BufReader::new(stream).lines().map_while(Result::ok).take(pace * MOST_LINES);
     let views = told.filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok());
-    assert!({ views }.any(|view: Value| is_so(&view)), "{what}");
+    let mut last = Value::Null;
+    for view in views {
+        if is_so(&view) {
+            return;
+        }
+        last = view;
+    }
+    panic!("{what}; at the end: {last}");
 }

@@ -1,14 +1,10 @@
 //! A name server on a host of the test's own.
 
-use std::fs::File;
 use std::net::UdpSocket;
-use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
-
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::super::host::Host;
 
@@ -21,14 +17,11 @@ pub struct Resolver {
 impl Resolver {
     /// Starts it at 127.0.0.53 of `host`. A name for which there is no answer does not exist.
     pub fn start(host: &Host, answer: fn(&str) -> Option<[u8; 4]>) -> Self {
-        let place = File::open(format!("/proc/{}/ns/net", host.pid())).expect("the host lives");
         let ends = Arc::new(AtomicBool::new(false));
         let (told, bound) = std::sync::mpsc::channel();
-        let thread = std::thread::spawn({
+        let thread = host.thread({
             let ends = Arc::clone(&ends);
             move || {
-                // This thread alone is on that host from here on.
-                move_into_link_name_space(place.as_fd(), Some(LinkNameSpaceType::Network)).expect("root");
                 let socket = UdpSocket::bind("127.0.0.53:53").expect("its loopback is up");
                 socket.set_read_timeout(Some(Duration::from_millis(50))).expect("not zero");
                 told.send(()).expect("it is waited for");
