@@ -75,7 +75,7 @@ kinds! {
         cause: "It says so (ICMP) instead of dropping the datagrams in silence: a rule of the network, or the address that is asked is no host.";
         cure: "allow UDP from this host in the firewall of the network, or use another network or a VPN";
         known: "each router was asked by a socket of its own, and for most of them the kernel was told (ICMP) that nothing passes";
-        after: "no-network", "loopback-only", "names-lie";
+        after: "no-network", "loopback-only", "sending-refused", "names-lie";
     }
     Wrong PORT_TAKEN "port-taken" {
         "another program has the UDP port";
