@@ -100,7 +100,8 @@ fn bounded(count: usize) -> Result<(), FilterError> {
 }
 
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let numbered = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
+    let numbered =
+        text.trim_start_matches('\u{feff}').lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
     numbered.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
 }
 
@@ -128,7 +129,7 @@ mod tests {
     fn infohashes_are_refused_by_their_digest() {
         let refused: InfoHash = "08ada5a7a6183aae1e09d831df6748d566095a10".parse().unwrap();
         let mut filter = Filter::default();
-        filter.add_digests(&format!("{}\n", hex::encode(Sha256::digest(refused.as_bytes())))).unwrap();
+        filter.add_digests(&format!("\u{feff}{}\r\n", hex::encode(Sha256::digest(refused.as_bytes())))).unwrap();
         assert!(filter.refuses_infohash(refused));
         assert!(!filter.refuses_infohash(InfoHash::new([1; 20])));
     }

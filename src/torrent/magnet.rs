@@ -74,7 +74,7 @@ fn read_topic(key: &str, value: &str, v1: &mut Option<InfoHash>, v2: &mut Option
         percent_decode(value).map_err(|position| MagnetError::Percent { parameter: key.to_owned(), position })?;
     let topic = String::from_utf8_lossy(&value);
     let wrong = |kind: &str, fault| MagnetError::Hash { parameter: format!("{key}=urn:{kind}:"), fault };
-    if let Some(hash) = strip_prefix(&topic, "urn:btih:") {
+    if let Some(hash) = self::topic(&topic) {
         once(v1, btih(hash).map_err(|fault| wrong("btih", fault))?, "v1")
     } else if let Some(multihash) = strip_prefix(&topic, "urn:btmh:") {
         let hash = multihash.strip_prefix("1220").ok_or_else(|| MagnetError::Multihash(format!("{key}=urn:btmh:")))?;
@@ -83,6 +83,11 @@ fn read_topic(key: &str, value: &str, v1: &mut Option<InfoHash>, v2: &mut Option
     } else {
         Ok(())
     }
+}
+
+/// The digits of a topic that names a v1 torrent: `urn:btih:` and what follows.
+pub(super) fn topic(text: &str) -> Option<&str> {
+    strip_prefix(text, "urn:btih:")
 }
 
 /// Sets `slot`; to say the same twice is allowed.

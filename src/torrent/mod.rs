@@ -27,6 +27,7 @@
 
 mod files;
 mod info;
+pub mod list;
 mod magnet;
 mod metainfo;
 mod name;
@@ -81,12 +82,16 @@ impl Torrent {
         Self { infohashes: ArrayVec::from_iter([infohash]), name: None, known_public: false }
     }
 
-    /// Reads an infohash (40 hexadecimal digits or 32 of base32) or a magnet URI (BEP 9).
+    /// Reads an infohash (40 hexadecimal digits or 32 of base32), alone or as `urn:btih:`, or a magnet URI (BEP 9).
     ///
     /// # Errors
     /// What is wrong, and where.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        if magnet::is_magnet(text) { Ok(magnet::parse(text)?) } else { Ok(Self::of_infohash(parse_infohash(text)?)) }
+        if magnet::is_magnet(text) {
+            return Ok(magnet::parse(text)?);
+        }
+        let infohash = magnet::topic(text).map_or_else(|| parse_infohash(text), name::btih);
+        Ok(Self::of_infohash(infohash?))
     }
 
     /// The torrent of a torrent file.
@@ -113,7 +118,8 @@ impl Torrent {
     #[must_use]
     pub fn of_key(text: &str) -> Self {
         let infohashes = ArrayVec::from_iter([InfoHash::new(Sha1::digest(text).into())]);
-        Self { infohashes, name: Some(printable(text.as_bytes())), known_public: true }
+        let name = Some(printable(text.as_bytes())).filter(|name| !name.trim().is_empty());
+        Self { infohashes, name, known_public: true }
     }
 }
 
@@ -137,6 +143,7 @@ mod tests {
         let torrent = Torrent::of_key("The quick brown fox jumps over the lazy dog");
         assert_eq!(torrent.infohashes[0].to_string(), "2fd4e1c67a2d28fced849ee1bb76e7391b93eb12");
         assert!(torrent.known_public, "what has no torrent is no private torrent");
+        assert_eq!(Torrent::of_key("").to_string(), "da39a3ee5e6b4b0d3255bfef95601890afd80709", "nothing to show");
     }
 
     proptest! {

@@ -12,10 +12,12 @@ use std::time::SystemTime;
 use crate::announcer::source::{LeftOut, Listed, ListedState, Listing};
 use crate::announcer::store::Watched;
 use crate::engine::id::InfoHash;
-use crate::torrent::{MAX_FILE_BYTES, Metainfo, MetainfoError, Torrent, printable};
+use crate::torrent::{MAX_FILE_BYTES, Metainfo, MetainfoError, Torrent, list, printable};
 
 /// Longest list that is read, in bytes.
 const MAX_LIST_BYTES: u64 = 64 << 20;
+/// Most lines of a list that are named one by one because they cannot be used: a file of another kind has nothing else.
+const MAX_LINES_NAMED: usize = 20;
 /// Most files that are read below one folder.
 const MAX_FILES: usize = 200_000;
 /// What is said of a pipe, a socket, a device, or a link to a folder.
@@ -178,8 +180,8 @@ impl Reader {
         if bytes.len() as u64 > limit {
             return left_out(format!("it is larger than {} MiB", limit >> 20));
         }
-        if !is_torrent(path) && bytes.first() != Some(&b'd') {
-            return self.read_list(&String::from_utf8_lossy(&bytes));
+        if !is_torrent(path) && !list::is_a_file(&bytes) {
+            return self.read_list(&bytes);
         }
         match Metainfo::parse(&bytes) {
             Ok(metainfo) => {
@@ -190,21 +192,24 @@ impl Reader {
         }
     }
 
-    /// One infohash or magnet URI a line; blank lines and those that begin with `#` are no entries.
-    fn read_list(&self, text: &str) -> (Vec<Listed>, Vec<LeftOut>) {
+    /// One infohash or magnet URI a line, in all forms that lists have; blank lines and those that begin with `#` are no entries.
+    fn read_list(&self, bytes: &[u8]) -> (Vec<Listed>, Vec<LeftOut>) {
         let (mut torrents, mut left_out) = (Vec::new(), Vec::new());
-        for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
+        let mut more = 0_usize;
+        for (line, entry) in list::entries(&list::to_utf8(bytes)) {
+            let entry = String::from_utf8_lossy(list::unquoted(entry));
+            if entry.is_empty() || entry.starts_with('#') {
                 continue;
             }
-            match Torrent::parse(line) {
+            match Torrent::parse(&entry) {
                 Ok(torrent) => torrents.extend(self.listed(&torrent.infohashes, torrent.name, ListedState::Active)),
-                Err(error) => {
-                    let entry = format!("line {}", number + 1);
-                    left_out.push(LeftOut { entry, reason: error.to_string() });
-                }
+                Err(_) if left_out.len() >= MAX_LINES_NAMED => more += 1,
+                Err(error) => left_out.push(LeftOut { entry: format!("line {line}"), reason: error.to_string() }),
             }
+        }
+        if more > 0 {
+            let reason = "they are no infohashes and no magnet URIs either".to_owned();
+            left_out.push(LeftOut { entry: format!("{more} more lines"), reason });
         }
         (torrents, left_out)
     }

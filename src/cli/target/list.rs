@@ -1,22 +1,19 @@
-//! Lists of TARGETs on standard input, as people and programs write them.
-//!
-//! One a line, or one a NUL as `find -print0` writes them; UTF-8 or UTF-16, with or without a byte order mark; names of
-//! files need not be text. A single torrent file that is piped in stands for itself.
+//! Lists of TARGETs on standard input: infohashes, magnet URIs, and names of files, which need not be text. A single torrent file that is piped in stands for itself.
 
 use std::ffi::OsString;
 use std::io::{self, Read};
 
 use super::file::{is_there, to_os_string};
 use super::{Fault, Place, Target, TargetError, read, shown};
-use crate::torrent::{MAX_FILE_BYTES, Metainfo, Torrent};
+use crate::torrent::{MAX_FILE_BYTES, Metainfo, Torrent, list};
 
 /// All that standard input names, line by line.
 pub(super) fn read_list(input: impl Read) -> Vec<Result<Target, TargetError>> {
     let whole = |fault| TargetError { given: "-".to_owned(), place: Place::Input, fault };
     match read_bytes(input) {
         Err(error) => vec![Err(whole(Fault::Input(error)))],
-        Ok(bytes) if is_a_file(&bytes) => vec![read_piped(&bytes).map_err(whole)],
-        Ok(bytes) => read_entries(&to_utf8(bytes)),
+        Ok(bytes) if list::is_a_file(&bytes) => vec![read_piped(&bytes).map_err(whole)],
+        Ok(bytes) => read_entries(&list::to_utf8(&bytes)),
     }
 }
 
@@ -29,56 +26,15 @@ fn read_bytes(input: impl Read) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Whether these bytes are one file and no list: a torrent, or something that is taken for one.
-fn is_a_file(bytes: &[u8]) -> bool {
-    let text = bytes.trim_ascii_start();
-    match bytes {
-        [b'd', rest @ ..] => {
-            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            digits > 0 && rest.get(digits) == Some(&b':')
-        }
-        _ => {
-            const MAGIC: [&[u8]; 6] =
-                [b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf\x27\x1c"];
-            let head = text.get(..5).unwrap_or(text).to_ascii_lowercase();
-            MAGIC.iter().any(|magic| bytes.starts_with(magic)) || head.starts_with(b"<!") || head == b"<html"
-        }
-    }
-}
-
 fn read_piped(bytes: &[u8]) -> Result<Target, Fault> {
     let torrent = Torrent::of_metainfo(&Metainfo::parse(bytes)?)?;
     Ok(Target { torrent, given: "-".to_owned(), is_file: false })
 }
 
-/// UTF-16 becomes UTF-8; everything else stays as it is, without a byte order mark. Windows PowerShell writes UTF-16.
-fn to_utf8(bytes: Vec<u8>) -> Vec<u8> {
-    let units = |from_bytes: fn([u8; 2]) -> u16, skip| {
-        let units = bytes[skip..].chunks_exact(2).map(|pair| from_bytes([pair[0], pair[1]]));
-        char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect::<String>().into_bytes()
-    };
-    match bytes[..] {
-        [0xff, 0xfe, ..] => units(u16::from_le_bytes, 2),
-        [0xfe, 0xff, ..] => units(u16::from_be_bytes, 2),
-        [1..=255, 0, 1..=255, 0, ..] => units(u16::from_le_bytes, 0),
-        [0, 1..=255, 0, 1..=255, ..] => units(u16::from_be_bytes, 0),
-        [0xef, 0xbb, 0xbf, ..] => bytes[3..].to_vec(),
-        _ => bytes,
-    }
-}
-
 /// Reads the entries of a list one by one: only those that name something take memory.
 fn read_entries(bytes: &[u8]) -> Vec<Result<Target, TargetError>> {
-    let separator = [0, b'\n', b'\r'].into_iter().find(|byte| bytes.contains(byte)).unwrap_or(b'\n');
-    let entries = bytes.split(|byte| *byte == separator).enumerate();
-    let entries = entries.map(|(index, entry)| (index + 1, to_os_string(trimmed(entry).to_vec())));
+    let entries = list::entries(bytes).map(|(line, entry)| (line, to_os_string(entry.to_vec())));
     entries.filter_map(|(line, entry)| read_entry(line, &entry)).collect()
-}
-
-/// `entry` without what editors and `cat` leave around it: carriage returns, and the byte order marks of joined files.
-fn trimmed(entry: &[u8]) -> &[u8] {
-    let entry = entry.strip_prefix(b"\xef\xbb\xbf").unwrap_or(entry);
-    entry.strip_suffix(b"\r").unwrap_or(entry)
 }
 
 /// Reads an entry; `None` for a blank line and for a comment.

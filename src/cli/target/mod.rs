@@ -7,7 +7,7 @@ mod file;
 mod list;
 mod selection;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::Path;
 
@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::output::as_text;
 use crate::engine::id::InfoHash;
+use crate::torrent::list::unquoted;
 use crate::torrent::{InfohashError, MetainfoError, ParseError, PrivateTorrent, Torrent, printable};
 
 pub use file::UrlError;
@@ -193,7 +194,7 @@ fn read(given: &OsStr) -> Result<Target, Fault> {
     if given == "-" {
         return Err(Fault::NestedList);
     }
-    let bare = unquoted(given);
+    let bare = file::to_os_string(unquoted(given.as_encoded_bytes()).to_vec());
     // A name that is no text can only be that of a file.
     let named = Torrent::parse(bare.to_str().unwrap_or("?"));
     if let Ok(torrent) = named {
@@ -216,19 +217,6 @@ fn read(given: &OsStr) -> Result<Target, Fault> {
 fn read_file(path: &OsStr) -> Result<Target, Fault> {
     let torrent = Torrent::of_metainfo(&file::read(path)?)?;
     Ok(Target { torrent, given: printable(path.as_encoded_bytes()), is_file: true })
-}
-
-/// `given` without blanks around it, and without the quotes that "Copy as path", mail programs and shells put there.
-fn unquoted(given: &OsStr) -> OsString {
-    const PAIRS: [(&str, &str); 6] =
-        [("\"", "\""), ("'", "'"), ("\u{201c}", "\u{201d}"), ("\u{2018}", "\u{2019}"), ("<", ">"), ("`", "`")];
-    // Byte by byte: a name need not be text.
-    let bytes = match given.to_str() {
-        Some(text) => text.trim().as_bytes(),
-        None => given.as_encoded_bytes().trim_ascii(),
-    };
-    let inside = |(open, close): (&str, &str)| bytes.strip_prefix(open.as_bytes())?.strip_suffix(close.as_bytes());
-    file::to_os_string(PAIRS.into_iter().find_map(inside).unwrap_or(bytes).to_vec())
 }
 
 /// What was given, safe to print and short enough for a message.
@@ -259,8 +247,18 @@ mod tests {
     #[test]
     fn an_infohash_may_stand_between_blanks_and_quotes() {
         let expected = Torrent::of_infohash(HEX.parse().unwrap());
-        for (before, after) in [("", ""), (" ", "\n"), ("\"", "\""), ("'", "'"), (" \u{201c}", "\u{201d} "), ("<", ">")]
-        {
+        for (before, after) in [
+            ("", ""),
+            (" ", "\n"),
+            ("\"", "\""),
+            ("'", "'"),
+            (" \u{201c}", "\u{201d} "),
+            ("<", ">"),
+            ("\u{feff}", "\u{200b}"),
+            ("\u{a0}\u{200e}", "\u{ad}\u{2060}"),
+            ("urn:btih:", ""),
+            (" URN:BTIH:", " "),
+        ] {
             assert_eq!(parse(&format!("{before}{HEX}{after}")).unwrap().torrent, expected, "{before}");
         }
         assert!(parse(&format!("\"{HEX}")).is_err());

@@ -82,6 +82,34 @@ fn a_list_has_one_a_line_and_names_the_lines_that_are_none() {
 }
 
 #[test]
+fn a_list_is_read_in_all_forms_that_lists_have() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("list.txt");
+    let text = format!("\u{feff}\"{A}\"\r\n\u{200b}urn:btih:{B}\r\n");
+    let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for bytes in [text.clone().into_bytes(), utf16, format!("{A}\0{B}\0").into_bytes()] {
+        fs::write(&path, &bytes).unwrap();
+        let listing = reader(&path, false).read();
+        assert_eq!((listing.torrents.unwrap().len(), listing.left_out), (2, vec![]), "{bytes:?}");
+    }
+    for (bytes, what) in [(&b"\x1f\x8b\x08\0"[..], "compressed by gzip"), (b"<!DOCTYPE html>\n<p>", "a web page")] {
+        fs::write(&path, bytes).unwrap();
+        let left_out = reader(&path, false).read().left_out;
+        assert!(left_out.len() == 1 && left_out[0].reason.contains(what), "{left_out:?}");
+    }
+}
+
+#[test]
+fn of_a_file_that_is_no_list_a_few_lines_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("server.log");
+    fs::write(&path, format!("GET / 200\n{A}\n").repeat(1000)).unwrap();
+    let listing = reader(&path, false).read();
+    assert_eq!((listing.torrents.unwrap().len(), listing.left_out.len()), (1000, MAX_LINES_NAMED + 1));
+    assert_eq!(listing.left_out[MAX_LINES_NAMED].entry, "980 more lines");
+}
+
+#[test]
 fn what_is_named_outright_never_changes() {
     let magnet = format!("magnet:?xt=urn:btih:{A}&dn=x");
     let mut named = Reader::new(Watched::new(&magnet).unwrap());
@@ -101,7 +129,6 @@ fn a_file_that_is_too_large_is_named() {
     assert!(listing.left_out[0].reason.contains("larger than 128 MiB"), "{:?}", listing.left_out);
 }
 
-#[cfg(unix)]
 #[cfg(unix)]
 #[test]
 fn what_is_no_file_is_named_and_another_file_in_the_place_of_one_is_read() {
