@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::upstream::Upstream;
 use crate::engine::contact::is_local;
+use crate::torrent::list;
 
 /// Trackers that are kept, of all lists together.
 pub const MOST_LISTED: usize = 500;
@@ -17,14 +18,26 @@ const LEAST_ASKED: usize = 2;
 /// Questions after which counts are halved, so that what a tracker did long ago counts for less.
 const HALVED_AFTER: u32 = 64;
 
+/// A tracker that a list names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Where it is asked.
+    pub url: Upstream,
+    /// Whether it may be in a local network, by its address or by what its name leads to: no list of the Internet says
+    /// what is asked there.
+    pub may_be_local: bool,
+}
+
 /// The trackers of a list: one URL a line, as in the `trackers.txt` that people pass on. Lines that name no tracker that
 /// can be asked are left out, and so is whatever names an address of a local network, unless the list itself is in one.
 #[must_use]
-pub fn parse_list(text: &[u8], list_is_local: bool) -> Vec<Upstream> {
-    let text = String::from_utf8_lossy(text);
+pub fn parse_list(text: &[u8], list_is_local: bool) -> Vec<Listed> {
+    let text = list::to_utf8(text);
+    let text = String::from_utf8_lossy(&text);
     let words = text.lines().filter_map(|line| line.split_whitespace().next());
     let trackers = words.filter_map(|word| word.trim_start_matches('\u{feff}').parse::<Upstream>().ok());
-    trackers.filter(|tracker| list_is_local || !is_at_local_address(tracker)).take(MOST_LISTED).collect()
+    let trackers = trackers.filter(|tracker| list_is_local || !is_at_local_address(tracker));
+    trackers.map(|url| Listed { url, may_be_local: list_is_local }).take(MOST_LISTED).collect()
 }
 
 /// Whether the URL names an address that means something only in a local network.
@@ -37,6 +50,8 @@ fn is_at_local_address(tracker: &Upstream) -> bool {
 struct Record {
     /// The lists that name it, a bit for each.
     lists: u32,
+    /// Those of them that may name trackers of a local network.
+    local_lists: u32,
     asked: u32,
     answered: u32,
     peers: u32,
@@ -59,13 +74,18 @@ pub struct Ranking {
 
 impl Ranking {
     /// The trackers that a list names now. Those that no list names any more are forgotten.
-    pub fn replace(&mut self, list: usize, trackers: Vec<Upstream>) {
+    pub fn replace(&mut self, list: usize, trackers: Vec<Listed>) {
         let bit = 1 << list.min(31);
-        self.records.values_mut().for_each(|(_, record)| record.lists &= !bit);
-        for tracker in trackers {
-            let url = tracker.to_string();
-            if self.records.len() < MOST_LISTED || self.records.contains_key(&url) {
-                self.records.entry(url).or_insert_with(|| (tracker, Record::default())).1.lists |= bit;
+        for (_, record) in self.records.values_mut() {
+            record.lists &= !bit;
+            record.local_lists &= !bit;
+        }
+        for Listed { url, may_be_local } in trackers {
+            let text = url.to_string();
+            if self.records.len() < MOST_LISTED || self.records.contains_key(&text) {
+                let (_, record) = self.records.entry(text).or_insert_with(|| (url, Record::default()));
+                record.lists |= bit;
+                record.local_lists |= if may_be_local { bit } else { 0 };
             }
         }
         self.records.retain(|_, (_, record)| record.lists != 0);
@@ -85,21 +105,25 @@ impl Ranking {
 
     /// Those that are to be asked now, the best first.
     #[must_use]
-    pub fn choose(&self) -> Vec<Upstream> {
+    pub fn choose(&self) -> Vec<Listed> {
         let mut all: Vec<&(Upstream, Record)> = self.records.values().collect();
         all.sort_by_key(|(_, record)| std::cmp::Reverse(record.worth()));
         let rest = all.split_off(BEST.min(all.len()));
         let mut least: Vec<_> = rest.into_iter().collect();
         least.sort_by_key(|(_, record)| record.asked);
-        all.into_iter().chain(least.into_iter().take(LEAST_ASKED)).map(|(tracker, _)| tracker.clone()).collect()
+        let chosen = all.into_iter().chain(least.into_iter().take(LEAST_ASKED));
+        let listed =
+            |(url, record): &(Upstream, Record)| Listed { url: url.clone(), may_be_local: record.local_lists != 0 };
+        chosen.map(listed).collect()
     }
 
-    /// What came of asking a tracker: the number of its peers, or nothing.
+    /// What came of asking a tracker: the number of its peers, or nothing where it is silent or refuses.
     pub fn note(&mut self, tracker: &Upstream, peers: Option<usize>) {
         let Some((_, record)) = self.records.get_mut(&tracker.to_string()) else { return };
         if record.asked >= HALVED_AFTER {
             *record = Record {
                 lists: record.lists,
+                local_lists: record.local_lists,
                 asked: record.asked / 2,
                 answered: record.answered / 2,
                 peers: record.peers / 2,
@@ -120,8 +144,12 @@ mod tests {
         format!("udp://t{number}.example:1337/announce").parse().unwrap()
     }
 
-    fn is(tracker: &Upstream, number: usize) -> bool {
-        *tracker == self::tracker(number)
+    fn listed(number: usize) -> Listed {
+        Listed { url: tracker(number), may_be_local: false }
+    }
+
+    fn is(listed: &Listed, number: usize) -> bool {
+        listed.url == tracker(number)
     }
 
     #[test]
@@ -130,9 +158,11 @@ mod tests {
                     http://192.168.1.1/announce\nhttp://localhost:80/announce\nudp://[fe80::1]:1/announce\n  \
                     http://d.example:80/announce  and more\nrubbish\n";
         let names =
-            |trackers: Vec<Upstream>| trackers.iter().map(|tracker| tracker.host().to_owned()).collect::<Vec<_>>();
+            |trackers: Vec<Listed>| trackers.iter().map(|listed| listed.url.host().to_owned()).collect::<Vec<_>>();
         assert_eq!(names(parse_list(text.as_bytes(), false)), ["a.example", "b.example", "d.example"]);
-        assert_eq!(parse_list(text.as_bytes(), true).len(), 6);
+        let of_local_list = parse_list(text.as_bytes(), true);
+        assert!(of_local_list.len() == 6 && of_local_list.iter().all(|listed| listed.may_be_local));
+        assert!(parse_list(text.as_bytes(), false).iter().all(|listed| !listed.may_be_local));
         assert_eq!(parse_list(b"<html><body>not found</body></html>", true), []);
         let long = "udp://a.example:1/announce\n".repeat(2 * MOST_LISTED);
         assert_eq!(parse_list(long.as_bytes(), false).len(), MOST_LISTED);
@@ -141,15 +171,15 @@ mod tests {
     #[test]
     fn those_that_answer_are_asked_and_the_others_now_and_then() {
         let mut ranking = Ranking::default();
-        ranking.replace(0, (0..100).map(tracker).collect());
+        ranking.replace(0, (0..100).map(listed).collect());
         let mut others = std::collections::BTreeSet::new();
         for _ in 0..300 {
             for chosen in ranking.choose() {
                 let answers = (0..6).any(|number| is(&chosen, 10 * number));
                 if !answers {
-                    others.insert(chosen.to_string());
+                    others.insert(chosen.url.to_string());
                 }
-                ranking.note(&chosen, answers.then_some(50));
+                ranking.note(&chosen.url, answers.then_some(50));
             }
         }
         let chosen = ranking.choose();
@@ -161,12 +191,12 @@ mod tests {
     #[test]
     fn a_tracker_that_falls_silent_is_replaced_by_one_that_answers() {
         let mut ranking = Ranking::default();
-        ranking.replace(0, (0..20).map(tracker).collect());
-        let answers = |silent: usize, chosen: &Upstream| (0..12).any(|number| number != silent && is(chosen, number));
+        ranking.replace(0, (0..20).map(listed).collect());
+        let answers = |silent: usize, chosen: &Listed| (0..12).any(|number| number != silent && is(chosen, number));
         for silent in [usize::MAX, 0] {
             for _ in 0..200 {
                 for chosen in ranking.choose() {
-                    ranking.note(&chosen, answers(silent, &chosen).then_some(1));
+                    ranking.note(&chosen.url, answers(silent, &chosen).then_some(1));
                 }
             }
         }
@@ -176,18 +206,31 @@ mod tests {
     #[test]
     fn lists_replace_what_they_named_before_and_their_length_is_bounded() {
         let mut ranking = Ranking::default();
-        ranking.replace(0, (0..3).map(tracker).collect());
-        ranking.replace(1, (2..5).map(tracker).collect());
+        ranking.replace(0, (0..3).map(listed).collect());
+        ranking.replace(1, (2..5).map(listed).collect());
         ranking.note(&tracker(2), Some(9));
         assert_eq!(ranking.len(), 5);
         ranking.replace(0, Vec::new());
         assert_eq!(ranking.len(), 3);
         assert!(is(&ranking.choose()[0], 2), "what is known of it stays");
         for list in 0..8 {
-            ranking.replace(list, (list * 1000..list * 1000 + 600).map(tracker).collect());
+            ranking.replace(list, (list * 1000..list * 1000 + 600).map(listed).collect());
         }
         assert_eq!(ranking.len(), MOST_LISTED);
         ranking.note(&tracker(99_999), None);
+    }
+
+    #[test]
+    fn a_tracker_may_be_in_a_local_network_as_long_as_a_list_from_there_names_it() {
+        let mut ranking = Ranking::default();
+        let may_be_local = |ranking: &Ranking| ranking.choose()[0].may_be_local;
+        ranking.replace(0, vec![listed(1)]);
+        assert!(!may_be_local(&ranking));
+        ranking.replace(1, vec![Listed { may_be_local: true, ..listed(1) }]);
+        ranking.replace(0, vec![listed(1)]);
+        assert!(may_be_local(&ranking));
+        ranking.replace(1, Vec::new());
+        assert!(!may_be_local(&ranking));
     }
 
     proptest! {

@@ -14,6 +14,7 @@ use super::Phase;
 use crate::engine::bencode::scan::{Kind, Malformed, Scanner};
 use crate::engine::contact::{Family, canonical, decode_addr};
 use crate::engine::id::InfoHash;
+use crate::torrent::printable;
 
 /// Peers to ask for.
 const WANTED: u32 = 100;
@@ -254,13 +255,22 @@ pub struct Told {
     pub interval: Duration,
 }
 
-/// Reads the body of an answer by HTTP; `None` if it is none, or refuses.
+/// An answer of a tracker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// It took the announce.
+    Told(Told),
+    /// It refused it, for this reason: safe to print, and not longer than a line.
+    Refused(String),
+}
+
+/// Reads the body of an answer by HTTP; `None` if it is none, as the page of a server that is no tracker.
 #[must_use]
-pub fn parse_body(body: &[u8]) -> Option<Told> {
-    let (mut told, mut refused) = (Told::default(), false);
+pub fn parse_body(body: &[u8]) -> Option<Said> {
+    let (mut told, mut refused) = (Told::default(), None);
     let read = Scanner::new(body).dict(|scanner, key| {
         match key {
-            b"failure reason" => refused = true,
+            b"failure reason" => refused = Some(printable(scanner.string_if_any()?.unwrap_or_default())),
             b"interval" => told.interval = seconds(scanner.integer_if_any()?),
             b"peers" if scanner.kind()? == Kind::List => read_list(scanner, &mut told.peers)?,
             b"peers" | b"peers6" => {
@@ -274,7 +284,7 @@ pub fn parse_body(body: &[u8]) -> Option<Told> {
     });
     // IPv4 addresses in the form of IPv6, as dual-stack trackers write them.
     told.peers.iter_mut().for_each(|peer| *peer = canonical(*peer));
-    (read.is_ok() && !refused).then_some(told)
+    read.is_ok().then(|| refused.map_or(Said::Told(told), Said::Refused))
 }
 
 /// The form of BEP 3: a dictionary for each peer.
@@ -357,10 +367,19 @@ pub fn announce_request(connection: u64, transaction: u32, relay: &Relay, path: 
 
 /// The answer to that, from a tracker of `family`.
 #[must_use]
-pub fn parse_announced(datagram: &[u8], transaction: u32, family: Family) -> Option<Told> {
+pub fn parse_announced(datagram: &[u8], transaction: u32, family: Family) -> Option<Said> {
+    if let Some(refused) = parse_refused(datagram, transaction) {
+        return Some(refused);
+    }
     let (interval, rest) = body_of(datagram, 1, transaction)?.split_first_chunk::<4>()?;
     let peers = rest.get(8..)?.chunks_exact(family.peer_len()).filter_map(decode_addr).map(canonical).collect();
-    Some(Told { peers, interval: Duration::from_secs(u32::from_be_bytes(*interval).into()) })
+    Some(Said::Told(Told { peers, interval: Duration::from_secs(u32::from_be_bytes(*interval).into()) }))
+}
+
+/// The error that a tracker gave instead of an answer (BEP 15).
+#[must_use]
+pub fn parse_refused(datagram: &[u8], transaction: u32) -> Option<Said> {
+    body_of(datagram, 3, transaction).map(|reason| Said::Refused(printable(reason)))
 }
 
 /// Whether the datagram answers `transaction` at all, be it with an error.
@@ -419,27 +438,36 @@ mod tests {
     #[test]
     fn answers_are_read_back() {
         for form in [http::Form::Compact, http::Form::Dictionaries] {
-            let told = parse_body(&http::render_answer(&Ok(reply()), form)).unwrap();
-            assert_eq!(told, Told { peers: reply().peers, interval: reply().interval }, "{form:?}");
+            let said = parse_body(&http::render_answer(&Ok(reply()), form)).unwrap();
+            let told = Told { peers: reply().peers, interval: reply().interval };
+            assert_eq!(said, Said::Told(told), "{form:?}");
         }
         for family in [Family::V4, Family::V6] {
             let mut datagram = Vec::new();
             udp::render_announce(6, &reply(), family, &mut datagram);
-            let told = parse_announced(&datagram, 6, family).unwrap();
+            let said = parse_announced(&datagram, 6, family).unwrap();
             let peers: Vec<_> = reply().peers.into_iter().filter(|peer| Family::of(peer) == family).collect();
-            assert_eq!(told, Told { peers, interval: reply().interval });
+            assert_eq!(said, Said::Told(Told { peers, interval: reply().interval }));
         }
         assert_eq!(parse_connected(&udp::render_connect(6, 99), 6), Some(99));
         assert_eq!(parse_connected(&udp::render_connect(7, 99), 6), None);
     }
 
     #[test]
-    fn refusals_and_rubbish_tell_nothing() {
+    fn refusals_have_a_reason_and_rubbish_is_no_answer() {
+        let refused = Some(Said::Refused("no".to_owned()));
         let failure = crate::tracker::Failure::malformed("no");
-        assert_eq!(parse_body(&http::render_failure(&failure)), None);
-        assert_eq!(parse_announced(&udp::render_failure(6, &failure), 6, Family::V4), None);
+        assert_eq!(parse_body(&http::render_failure(&failure)), refused);
+        assert_eq!(parse_announced(&udp::render_failure(6, &failure), 6, Family::V4), refused);
+        assert_eq!(parse_refused(&udp::render_failure(6, &failure), 6), refused);
+        assert_eq!(parse_refused(&udp::render_failure(6, &failure), 7), None);
+        let controls = parse_body(b"d14:failure reason5:\x1b[31me");
+        assert_eq!(controls, Some(Said::Refused("\u{fffd}[31m".to_owned())));
         assert!(is_answer(&udp::render_failure(6, &failure), 6) && !is_answer(b"short", 6));
-        assert_eq!(parse_body(b"<html>"), None);
+        for rubbish in [&b"<html>"[..], b"", b"le", b"d8:intervali9e"] {
+            assert_eq!(parse_body(rubbish), None, "{rubbish:?}");
+        }
+        assert_eq!(parse_announced(&udp::render_connect(6, 99), 6, Family::V4), None);
     }
 
     #[test]
@@ -521,11 +549,15 @@ mod tests {
 
     #[test]
     fn ipv4_peers_in_the_form_of_ipv6_are_peers() {
+        let peers = |body: &[u8]| match parse_body(body) {
+            Some(Said::Told(told)) => told.peers,
+            said => panic!("{said:?}"),
+        };
         let mapped = [&[0; 10][..], &[0xff, 0xff, 198, 18, 0, 9], &[0x1a, 0xe1]].concat();
         let body = [b"d8:intervali9e6:peers618:", &mapped[..], b"e"].concat();
-        assert_eq!(parse_body(&body).unwrap().peers, ["198.18.0.9:6881".parse().unwrap()]);
+        assert_eq!(peers(&body), ["198.18.0.9:6881".parse().unwrap()]);
         let listed = b"d5:peersld2:ip17:::ffff:198.18.0.94:porti6881eeee";
-        assert_eq!(parse_body(listed).unwrap().peers, ["198.18.0.9:6881".parse().unwrap()]);
+        assert_eq!(peers(listed), ["198.18.0.9:6881".parse().unwrap()]);
     }
 
     proptest! {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,11 +11,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, info};
 
-use super::names::Names;
+use super::names::{Names, Reach};
 use super::web::{Got, Web};
 use crate::engine::contact::{Family, is_local};
-use crate::tracker::ranking::{Ranking, parse_list};
-use crate::tracker::upstream::{self, Relay, Source, Told, Upstream};
+use crate::tracker::ranking::{Listed, Ranking, parse_list};
+use crate::tracker::upstream::{self, Relay, Said, Source, Told, Upstream};
 
 /// How long the trackers may take, all together. The answers that wait for them are given earlier.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -50,6 +51,8 @@ pub(super) struct Trackers {
 struct Named {
     url: Upstream,
     works: Mutex<Option<bool>>,
+    /// Whether it was told that it refuses.
+    has_refused: AtomicBool,
 }
 
 impl Trackers {
@@ -57,7 +60,9 @@ impl Trackers {
         let (mut named, mut lists) = (Vec::new(), Vec::new());
         for source in sources {
             match source {
-                Source::Tracker(url) => named.push(Named { url, works: Mutex::new(None) }),
+                Source::Tracker(url) => {
+                    named.push(Named { url, works: Mutex::new(None), has_refused: AtomicBool::new(false) })
+                }
                 Source::List(url, _) => lists.push(url),
             }
         }
@@ -74,20 +79,31 @@ impl Trackers {
     }
 
     /// Those to be asked now.
-    fn chosen(&self) -> Vec<Upstream> {
+    fn chosen(&self) -> Vec<Listed> {
         let listed = self.ranking.lock().expect("nothing panics while it holds the lock").choose();
-        let is_new = |url: &Upstream| self.named.iter().all(|named| named.url != *url);
-        self.named.iter().map(|named| named.url.clone()).chain(listed.into_iter().filter(is_new)).collect()
+        let is_new = |listed: &Listed| self.named.iter().all(|named| named.url != listed.url);
+        let named = self.named.iter().map(|named| Listed { url: named.url.clone(), may_be_local: true });
+        named.chain(listed.into_iter().filter(is_new)).collect()
     }
 
-    /// Says when a tracker begins or ceases to work; one that refuses a torrent works. Those of lists are ranked by it.
-    fn note(&self, url: &Upstream, answer: &io::Result<Option<Told>>) {
+    /// Says when a tracker begins or ceases to work; one that refuses a torrent works, and says once why. Those of lists are
+    /// ranked by what they told.
+    fn note(&self, url: &Upstream, answer: &io::Result<Said>) {
         let Some(named) = self.named.iter().find(|named| named.url == *url) else {
-            let peers = answer.as_ref().ok().map(|told| told.as_ref().map_or(0, |told| told.peers.len()));
+            let peers = match answer {
+                Ok(Said::Told(told)) => Some(told.peers.len()),
+                Ok(Said::Refused(_)) | Err(_) => None,
+            };
             return self.ranking.lock().expect("nothing panics while it holds the lock").note(url, peers);
         };
         let before = named.works.lock().expect("nothing panics while it holds the lock").replace(answer.is_ok());
         match answer {
+            Ok(Said::Refused(reason)) if !named.has_refused.swap(true, Relaxed) => {
+                info!(
+                    tracker = url.label(),
+                    reason, "another tracker refuses an announce; further refusals are not shown"
+                );
+            }
             Ok(_) if before != Some(true) => info!(tracker = url.label(), "another tracker answers"),
             Err(error) if before != Some(false) => {
                 info!(tracker = url.label(), %error, "another tracker does not answer; it is asked again with the next client");
@@ -121,8 +137,9 @@ async fn follow(trackers: Arc<Trackers>, list: usize) {
 }
 
 /// The trackers that the list names.
-async fn fetch(trackers: &Trackers, url: &Upstream) -> io::Result<Vec<Upstream>> {
-    let (addr, body) = get(&trackers.web, url, None, MAX_LIST, |url| url.path().to_owned()).await?;
+async fn fetch(trackers: &Trackers, url: &Upstream) -> io::Result<Vec<Listed>> {
+    let reach = Reach { family: None, may_be_local: true };
+    let (addr, body) = get(&trackers.web, url, reach, MAX_LIST, |url| url.path().to_owned()).await?;
     Ok(parse_list(&body, is_local(addr.ip())))
 }
 
@@ -135,9 +152,9 @@ pub(super) async fn announce(
 ) -> Option<Duration> {
     let deadline = Instant::now() + PATIENCE + GRACE;
     let mut asked = JoinSet::new();
-    for url in trackers.chosen() {
+    for tracker in trackers.chosen() {
         let (trackers, relay) = (Arc::clone(trackers), relay.clone());
-        asked.spawn(async move { ask(&trackers, &url, &relay).await });
+        asked.spawn(async move { ask(&trackers, &tracker, &relay).await });
     }
     let mut interval = None;
     while let Ok(Some(outcome)) = timeout_at(deadline, asked.join_next()).await {
@@ -149,26 +166,33 @@ pub(super) async fn announce(
     interval
 }
 
-async fn ask(trackers: &Trackers, url: &Upstream, relay: &Relay) -> Option<Told> {
+async fn ask(trackers: &Trackers, Listed { url, may_be_local }: &Listed, relay: &Relay) -> Option<Told> {
+    let reach = Reach { family: Some(relay.family()), may_be_local: *may_be_local };
     let asking = async {
         match url.is_udp() {
-            true => ask_by_udp(&trackers.names, url, relay).await,
-            false => ask_by_http(&trackers.web, url, relay).await,
+            true => ask_by_udp(&trackers.names, url, reach, relay).await,
+            false => ask_by_http(&trackers.web, url, reach, relay).await,
         }
     };
     let answer = timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-    let outcome = answer.as_ref().map(|told| told.as_ref().map(|told| told.peers.len()));
+    let outcome = answer.as_ref().map(|said| match said {
+        Said::Told(told) => format!("{} peers", told.peers.len()),
+        Said::Refused(reason) => format!("refused: {reason}"),
+    });
     debug!(tracker = url.label(), id = %relay.info_hash, ?outcome, "another tracker was asked");
     trackers.note(url, &answer);
-    answer.ok().flatten()
+    match answer {
+        Ok(Said::Told(told)) => Some(told),
+        Ok(Said::Refused(_)) | Err(_) => None,
+    }
 }
 
-async fn ask_by_http(web: &Web, url: &Upstream, relay: &Relay) -> io::Result<Option<Told>> {
+async fn ask_by_http(web: &Web, url: &Upstream, reach: Reach, relay: &Relay) -> io::Result<Said> {
     // Most that move keep the query; one that drops it wants it again.
     let target =
         |url: &Upstream| if url.path().contains("info_hash=") { url.path().to_owned() } else { url.target(relay) };
-    let (addr, body) = get(web, url, Some(relay.family()), MAX_BODY, target).await?;
-    Ok(upstream::parse_body(&body).map(|told| admissible(addr, told)))
+    let (addr, body) = get(web, url, reach, MAX_BODY, target).await?;
+    upstream::parse_body(&body).map(|said| admissible(addr, said)).ok_or_else(no_tracker)
 }
 
 /// The body behind a URL, and the address that gave it, at other URLs if the server says so. A server that is not in a local
@@ -176,16 +200,16 @@ async fn ask_by_http(web: &Web, url: &Upstream, relay: &Relay) -> io::Result<Opt
 async fn get(
     web: &Web,
     url: &Upstream,
-    family: Option<Family>,
+    mut reach: Reach,
     most: usize,
     target: impl Fn(&Upstream) -> String,
 ) -> io::Result<(SocketAddr, Vec<u8>)> {
-    let (mut url, mut may_be_local) = (url.clone(), true);
+    let mut url = url.clone();
     for _ in 0..=MOST_REDIRECTS {
-        match web.get(&url, &target(&url), family, may_be_local, most).await? {
+        match web.get(&url, &target(&url), reach, most).await? {
             Got::Body(addr, body) => return Ok((addr, body)),
             Got::Moved(addr, location) => {
-                may_be_local &= is_local(addr.ip());
+                reach.may_be_local &= is_local(addr.ip());
                 url =
                     url.redirected(&location).ok_or_else(|| io::Error::other("it moved to a URL that is not asked"))?;
             }
@@ -194,8 +218,8 @@ async fn get(
     Err(io::Error::other("it moves from one URL to the next"))
 }
 
-async fn ask_by_udp(names: &Names, tracker: &Upstream, relay: &Relay) -> io::Result<Option<Told>> {
-    let addr = names.first(tracker.host(), tracker.port(), relay.family()).await?;
+async fn ask_by_udp(names: &Names, tracker: &Upstream, reach: Reach, relay: &Relay) -> io::Result<Said> {
+    let addr = names.first(tracker.host(), tracker.port(), reach).await?;
     let any: SocketAddr = match relay.family() {
         Family::V4 => (Ipv4Addr::UNSPECIFIED, 0).into(),
         Family::V6 => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -204,15 +228,25 @@ async fn ask_by_udp(names: &Names, tracker: &Upstream, relay: &Relay) -> io::Res
     socket.connect(addr).await?;
     // The socket takes datagrams of the tracker only; the numbers tell its answers apart.
     let connected = exchange(&socket, &upstream::connect_request(1), 1).await?;
-    let Some(connection) = upstream::parse_connected(&connected, 1) else { return Ok(None) };
+    let Some(connection) = upstream::parse_connected(&connected, 1) else {
+        return upstream::parse_refused(&connected, 1).ok_or_else(no_tracker);
+    };
     let announced = exchange(&socket, &upstream::announce_request(connection, 2, relay, tracker.path()), 2).await?;
-    Ok(upstream::parse_announced(&announced, 2, relay.family()).map(|told| admissible(addr, told)))
+    let said = upstream::parse_announced(&announced, 2, relay.family());
+    said.map(|said| admissible(addr, said)).ok_or_else(no_tracker)
+}
+
+/// Something answers, as the web server of a name that was given up does.
+fn no_tracker() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "its answer is not that of a tracker")
 }
 
 /// Leaves out addresses of local networks, unless the tracker is in one itself: nobody else knows who is there.
-fn admissible(tracker: SocketAddr, mut told: Told) -> Told {
-    told.peers.retain(|peer| is_local(tracker.ip()) || !is_local(peer.ip()));
-    told
+fn admissible(tracker: SocketAddr, mut said: Said) -> Said {
+    if let Said::Told(told) = &mut said {
+        told.peers.retain(|peer| is_local(tracker.ip()) || !is_local(peer.ip()));
+    }
+    said
 }
 
 /// Sends the request until its answer comes. The caller sets the deadline.
@@ -276,6 +310,16 @@ mod tests {
         Relay { info_hash, peer_id: [8; 20], client, port: 6881, seed: true, phase }
     }
 
+    /// Where the trackers of a user may be.
+    const ANYWHERE: Reach = Reach { family: Some(Family::V4), may_be_local: true };
+
+    fn peers(said: io::Result<Said>) -> Vec<SocketAddr> {
+        match said.unwrap() {
+            Said::Told(told) => told.peers,
+            Said::Refused(reason) => panic!("refused: {reason}"),
+        }
+    }
+
     fn answer(head: &str, body: &[u8]) -> Vec<u8> {
         let length = body.len();
         [format!("HTTP/1.1 200 OK\r\n{head}Content-Length: {length}\r\n\r\n").as_bytes(), body].concat()
@@ -302,19 +346,19 @@ mod tests {
     }
 
     /// What asking the URL with this path comes to, and the heads that the tracker saw.
-    async fn asked(user: &str, answers: &[Vec<u8>]) -> (io::Result<Option<Told>>, SocketAddr, Vec<String>) {
+    async fn asked(user: &str, answers: &[Vec<u8>]) -> (io::Result<Said>, SocketAddr, Vec<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let url: Upstream = format!("http://{user}{addr}/announce").parse().unwrap();
         let (web, relay) = (Web::new(Arc::default()), relay());
-        let (told, heads) = tokio::join!(ask_by_http(&web, &url, &relay), serve(&listener, answers));
+        let (told, heads) = tokio::join!(ask_by_http(&web, &url, ANYWHERE, &relay), serve(&listener, answers));
         (told, addr, heads)
     }
 
     #[tokio::test]
     async fn a_tracker_that_has_moved_is_followed_with_its_query_and_password() {
         let (told, addr, heads) = asked("user:pass@", &[moved("/moved"), answer("", BODY)]).await;
-        assert_eq!(told.unwrap().unwrap().peers, ["127.0.0.1:5".parse().unwrap()]);
+        assert_eq!(peers(told), ["127.0.0.1:5".parse().unwrap()]);
         assert!(
             heads[0].starts_with("get /announce?info_hash=%07") && heads[1].starts_with("get /moved?info_hash=%07"),
             "{heads:?}"
@@ -328,7 +372,7 @@ mod tests {
     async fn packed_answers_are_read_and_bounded_when_unpacked() {
         let packed = |body| answer("Content-Encoding: gzip\r\n", body);
         let (told, _, heads) = asked("", &[packed(PACKED)]).await;
-        assert_eq!(told.unwrap().unwrap().peers, ["127.0.0.1:5".parse().unwrap()]);
+        assert_eq!(peers(told), ["127.0.0.1:5".parse().unwrap()]);
         assert!(heads[0].contains("accept-encoding: gzip"), "{heads:?}");
         let (told, ..) = asked("", &[packed(&PACKED[..PACKED.len() / 2])]).await;
         told.expect_err("a part of an answer");
@@ -359,14 +403,62 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let web = Web::new(Arc::default());
-        for host in ["127.0.0.1", "localhost"] {
+        for host in ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f.1", "0.0.0.0", "127.0.0.1."] {
             let url: Upstream = format!("http://{host}:{port}/announce").parse().unwrap();
-            let got = web.get(&url, "/announce", Some(Family::V4), false, MAX_BODY).await;
+            let got = web.get(&url, "/announce", Reach { may_be_local: false, ..ANYWHERE }, MAX_BODY).await;
             let error = got.err().expect("not asked").to_string();
             assert!(error.contains("no address that may be asked"), "{error}");
         }
         let (connected, ()) = tokio::join!(timeout(Duration::ZERO, listener.accept()), std::future::ready(()));
         assert!(connected.is_err(), "nobody has connected");
+    }
+
+    /// A list of the Internet may name trackers whose names lead into our network, today or tomorrow.
+    #[tokio::test]
+    async fn a_list_of_the_internet_leads_to_nothing_local() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = UdpSocket::bind(listener.local_addr().unwrap()).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (trackers, relay) = (Trackers::new(Vec::new()), relay());
+        for url in ["udp://localhost", "http://localhost", "udp://127.1", "http://127.1", "http://0.0.0.0"] {
+            let url = format!("{url}:{port}/announce");
+            let listed = parse_list(url.replace("localhost", "LocalHost").as_bytes(), false);
+            assert_eq!(listed.len(), 1, "{url}");
+            assert_eq!(ask(&trackers, &listed[0], &relay).await, None, "{url}");
+        }
+        let (connected, ()) = tokio::join!(timeout(Duration::ZERO, listener.accept()), std::future::ready(()));
+        assert!(connected.is_err() && socket.try_recv(&mut [0; 64]).is_err(), "nobody was asked");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_no_tracker_is_told_apart_from_a_tracker_that_refuses() {
+        for page in [&b"<html>for sale</html>"[..], b""] {
+            let (said, ..) = asked("", &[answer("", page)]).await;
+            assert_eq!(said.unwrap_err().to_string(), "its answer is not that of a tracker");
+        }
+        let (said, ..) = asked("", &[answer("", b"d14:failure reason7:go awaye")]).await;
+        assert_eq!(said.unwrap(), Said::Refused("go away".to_owned()));
+    }
+
+    /// Otherwise servers that answer everything with a page would be the best of a list.
+    #[test]
+    fn only_trackers_that_tell_peers_rise_in_a_list() {
+        let trackers = Trackers::new(Vec::new());
+        let list = (0..20).map(|number| format!("udp://t{number}.example:1/\n")).collect::<String>();
+        trackers.ranking.lock().unwrap().replace(0, parse_list(list.as_bytes(), false));
+        let is_good = |url: &Upstream| url.host() == "t7.example" || url.host() == "t13.example";
+        for round in 0..200 {
+            for Listed { url, .. } in trackers.chosen() {
+                let told = Told { peers: vec![relay().client], ..Told::default() };
+                let answer = match url.host() {
+                    _ if is_good(&url) && round % 3 > 0 => Ok(Said::Told(told)),
+                    "t1.example" | "t2.example" => Ok(Said::Refused("go away".to_owned())),
+                    _ => Err(no_tracker()),
+                };
+                trackers.note(&url, &answer);
+            }
+        }
+        assert!(trackers.chosen()[..2].iter().all(|listed| is_good(&listed.url)), "{:?}", trackers.chosen());
     }
 
     #[tokio::test]
@@ -402,9 +494,10 @@ mod tests {
     #[test]
     fn a_stranger_does_not_say_who_is_in_our_network() {
         let addr = |text: &str| text.parse::<SocketAddr>().unwrap();
-        let peers = vec![addr("127.0.0.1:22"), addr("192.168.1.1:80"), addr("203.0.113.9:6881")];
-        let told = Told { peers, interval: Duration::ZERO };
-        assert_eq!(admissible(addr("198.51.100.1:80"), told.clone()).peers, [addr("203.0.113.9:6881")]);
-        assert_eq!(admissible(addr("192.168.1.1:80"), told.clone()), told);
+        let all = vec![addr("127.0.0.1:22"), addr("192.168.1.1:80"), addr("203.0.113.9:6881")];
+        let told = Told { peers: all, interval: Duration::ZERO };
+        let by_a_stranger = admissible(addr("198.51.100.1:80"), Said::Told(told.clone()));
+        assert_eq!(peers(Ok(by_a_stranger)), [addr("203.0.113.9:6881")]);
+        assert_eq!(admissible(addr("192.168.1.1:80"), Said::Told(told.clone())), Said::Told(told));
     }
 }

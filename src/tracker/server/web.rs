@@ -12,10 +12,10 @@ use std::time::Duration;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{AUTHORIZATION, LOCATION};
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder};
+use reqwest::{Client, ClientBuilder, Url};
 
-use super::names::Names;
-use crate::engine::contact::{Family, is_local};
+use super::names::{Names, Reach, out_of_reach};
+use crate::engine::contact::Family;
 use crate::net::fetch::{self, FetchError};
 use crate::tracker::upstream::Upstream;
 
@@ -30,22 +30,6 @@ pub(super) enum Got {
     Moved(SocketAddr, String),
 }
 
-/// To which addresses a client connects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Reach {
-    /// The only family, if there is one.
-    family: Option<Family>,
-    /// Whether addresses of local networks are among them.
-    may_be_local: bool,
-}
-
-impl Reach {
-    fn includes(self, ip: IpAddr) -> bool {
-        let family = self.family.is_none_or(|family| (family == Family::V6) == ip.is_ipv6());
-        family && (self.may_be_local || !is_local(ip))
-    }
-}
-
 /// Clients for each reach, made when they are needed.
 #[derive(Debug)]
 pub(super) struct Web {
@@ -58,20 +42,15 @@ impl Web {
         Self { names, clients: Mutex::new(BTreeMap::new()) }
     }
 
-    /// Gets `target` (path and query) of `url`, at most `most` bytes of it.
-    pub(super) async fn get(
-        &self,
-        url: &Upstream,
-        target: &str,
-        family: Option<Family>,
-        may_be_local: bool,
-        most: usize,
-    ) -> io::Result<Got> {
-        let reach = Reach { family, may_be_local };
-        if url.host().parse().is_ok_and(|ip: IpAddr| !reach.includes(ip)) {
-            return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, "it is at no address that may be asked"));
+    /// Gets `target` (path and query) of `url`, at most `most` bytes of it, from an address within `reach`.
+    pub(super) async fn get(&self, url: &Upstream, target: &str, reach: Reach, most: usize) -> io::Result<Got> {
+        // An address is connected to as it stands, and no name is looked up: `127.1` is one too.
+        let whole = Url::parse(&url.at(target)).map_err(io::Error::other)?;
+        let host = whole.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        if host.parse().is_ok_and(|ip: IpAddr| !reach.includes(ip)) {
+            return Err(out_of_reach());
         }
-        let mut request = self.client(reach)?.get(url.at(target));
+        let mut request = self.client(reach)?.get(whole);
         if let Some(authorization) = url.authorization() {
             request = request.header(AUTHORIZATION, authorization);
         }
@@ -140,7 +119,7 @@ impl Resolve for Resolver {
             let addrs: Vec<SocketAddr> =
                 ips.into_iter().filter(|ip| reach.includes(*ip)).map(|ip| SocketAddr::new(ip, 0)).collect();
             if addrs.is_empty() {
-                return Err("it is at no address that may be asked".into());
+                return Err(out_of_reach().into());
             }
             Ok(Box::new(addrs.into_iter()) as Addrs)
         })
