@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::net::TcpListener;
@@ -63,10 +63,12 @@ async fn answer(shared: &Shared, caller: &Caller, request: Request<Bytes>) -> se
     if let Some(sign) = page::sign_of(&head, |name| shared.is_ours(name, caller.here.ip())) {
         shared.state().stats.pages_refused += 1;
         debug!(addr = %caller.addr, ?sign, path = head.uri.path(), "a request that a web page may have sent");
-        return respond(StatusCode::FORBIDDEN, refuse_page(shared, caller, sign, route));
+        return respond(StatusCode::FORBIDDEN, refuse_page(caller, sign, route));
     }
     if head.method != Method::GET {
-        return respond(StatusCode::METHOD_NOT_ALLOWED, b"only GET is answered\n".to_vec());
+        let mut refused = respond(StatusCode::METHOD_NOT_ALLOWED, b"only GET is answered\n".to_vec());
+        refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
+        return refused;
     }
     let query = head.uri.query().unwrap_or_default().as_bytes();
     let body = match route {
@@ -82,8 +84,8 @@ async fn answer(shared: &Shared, caller: &Caller, request: Request<Bytes>) -> se
         Route::Help | Route::Trackers | Route::Other if http::names_a_torrent(query) => {
             malformed(shared, &Failure::malformed("announce at /announce, scrape at /scrape"))
         }
-        Route::Help => help(shared, caller).into_bytes(),
-        Route::Trackers => (urls(shared, caller).join("\n\n") + "\n").into_bytes(),
+        Route::Help => help(caller).into_bytes(),
+        Route::Trackers => (urls(caller).join("\n\n") + "\n").into_bytes(),
         Route::Other => return respond(StatusCode::NOT_FOUND, b"there is nothing here; see /\n".to_vec()),
     };
     respond(StatusCode::OK, body)
@@ -103,14 +105,14 @@ fn respond(status: StatusCode, body: Vec<u8>) -> server::Answer {
 }
 
 /// What stands in the answer to a request that is taken for one of a web page.
-fn refuse_page(shared: &Shared, caller: &Caller, sign: Sign, route: Route) -> Vec<u8> {
+fn refuse_page(caller: &Caller, sign: Sign, route: Route) -> Vec<u8> {
     let reason = match sign {
         Sign::Host => "the gateway is not known by this name: add it to gateway_names",
         Sign::Header(_) | Sign::UserAgent | Sign::Accept => "the gateway serves BitTorrent clients, not web pages",
     };
     match route {
         Route::Announce | Route::Scrape => http::render_failure(&Failure::malformed(reason)),
-        Route::Help | Route::Trackers | Route::Other => format!("{reason}\n\n{}", help(shared, caller)).into_bytes(),
+        Route::Help | Route::Trackers | Route::Other => format!("{reason}\n\n{}", help(caller)).into_bytes(),
     }
 }
 
@@ -193,15 +195,15 @@ impl Drop for Place<'_> {
     }
 }
 
-/// The two URLs by which clients find the gateway: its own address, or the one that the caller knows.
-fn urls(shared: &Shared, caller: &Caller) -> [String; 2] {
-    let addr = if shared.local.ip().is_unspecified() { caller.here } else { shared.local };
+/// The two URLs by which clients find the gateway: at the address at which the caller found it, and so in its family.
+fn urls(caller: &Caller) -> [String; 2] {
+    let addr = caller.here;
     [format!("udp://{addr}/announce"), format!("http://{addr}/announce")]
 }
 
 /// For a person who asks what this is.
-fn help(shared: &Shared, caller: &Caller) -> String {
-    let [udp, http] = urls(shared, caller);
+fn help(caller: &Caller) -> String {
+    let [udp, http] = urls(caller);
     format!(
         "This is the gateway of a trackerless node: a BitTorrent tracker with the DHT behind it.\n\
          Add one of these to the trackers of a torrent, in a tier of its own, the last:\n\n  {udp}\n  {http}\n"

@@ -416,7 +416,7 @@ async fn a_web_page_reaches_nothing() {
         }
     }
     let refused = gateway.request(&format!("POST {} HTTP/1.0\r\n\r\n", path('a', "port=6881&left=0"))).await;
-    assert!(refused.starts_with("HTTP/1.0 405"), "{refused}");
+    assert!(refused.starts_with("HTTP/1.0 405") && refused.contains("allow: GET\r\n"), "{refused}");
     assert_eq!((gateway.monitor.load().torrents, gateway.script.lookups.load(Ordering::SeqCst)), (0, 0));
     assert!(gateway.announced.try_recv().is_err());
     for host in ["127.0.0.1", "localhost:1", "retracker.local", &gateway.addr.to_string()] {
@@ -485,11 +485,14 @@ async fn the_loopback_of_both_families_is_served() {
     socket.connect(over_v6).await.unwrap();
     socket.send(&datagram(0, b'a', 5)).await.unwrap();
     assert_eq!(receive(&socket).await.get(..4), Some(&[0, 0, 0, 1][..]), "a held answer leaves by the same socket");
-    let mut stream = TcpStream::connect(over_v6).await.unwrap();
-    stream.write_all(b"GET / HTTP/1.0\r\nHost: [::1]\r\n\r\n").await.unwrap();
-    let mut response = String::new();
-    timeout(LONG, stream.read_to_string(&mut response)).await.unwrap().unwrap();
-    assert!(response.starts_with("HTTP/1.0 200"), "{response}");
+    for path in ["/", "/trackers.txt"] {
+        let mut stream = TcpStream::connect(over_v6).await.unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: [::1]\r\n\r\n").as_bytes()).await.unwrap();
+        let mut response = String::new();
+        timeout(LONG, stream.read_to_string(&mut response)).await.unwrap().unwrap();
+        assert!(response.starts_with("HTTP/1.0 200"), "{response}");
+        assert!(response.contains(&format!("udp://{over_v6}/announce")), "the same family: {response}");
+    }
 }
 
 #[tokio::test]
