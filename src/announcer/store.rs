@@ -78,13 +78,17 @@ impl StoreError {
     #[must_use]
     pub fn cure(&self) -> &'static str {
         use rusqlite::ErrorCode;
-        let Self::Sqlite { source, .. } = self else {
+        let Self::Sqlite { source, path } = self else {
             return "see that the data folder can be read and written, or name another one with --data-dir";
         };
         match source.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => "free some room on that disk; nothing is lost as long as the program runs",
+            Some(ErrorCode::DiskFull) => "free some room there, or name a folder on another disk with --data-dir",
+            Some(ErrorCode::ReadOnly) => "name a folder that can be written with --data-dir",
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "end the other program that uses this file",
-            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+            Some(ErrorCode::CannotOpen) if path.is_dir() => {
+                "move that folder away, or name another data folder with --data-dir"
+            }
+            Some(ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
                 "name a folder that is yours with --data-dir, or change its owner"
             }
             _ => "see that the data folder can be read and written, or name another one with --data-dir",

@@ -22,6 +22,7 @@ use crate::engine::contact::Family;
 use crate::engine::id::{InfoHash, NodeId};
 use crate::engine::node::OwnAnnounce;
 use crate::net::clock::unix_seconds;
+use crate::net::persist::Unreadable;
 
 /// `trackerless nodes`
 pub(super) fn nodes(args: StateArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
@@ -29,19 +30,14 @@ pub(super) fn nodes(args: StateArgs, environment: &[(String, String)]) -> Result
     if base.may_be_running()
         && let Some(live) = session::block_on(live_nodes(&base))?
     {
-        let age = dht::last_saved(&base.data_dir).map(|at| Duration::from_secs(unix_seconds().saturating_sub(at)));
-        eprintln_quietly(format_args!("{}; what follows is of now", saved_text(age)));
+        eprintln_quietly(format_args!("{}; what follows is of now", saved_text(dht::last_saved(&base.data_dir))));
         live.iter().try_for_each(|node| output.result(node.text(), node))?;
         return Ok(if live.is_empty() { Exit::Nothing } else { Exit::Done });
     }
     let config: &Config = &base;
     let Some(state) = read(&config.data_dir)? else { return Ok(Exit::Nothing) };
-    let age = age(&state);
-    eprintln_quietly(format_args!(
-        "{}; {}",
-        saved_text(Some(age)),
-        running_text(dht::holder(&config.data_dir).as_deref())
-    ));
+    let running = running_text(dht::holder(&config.data_dir).as_deref());
+    eprintln_quietly(format_args!("{}; {running}", saved_text(Some(state.saved_at))));
     let contacts: BTreeSet<_> = state.nodes.iter().flat_map(|node| &node.snapshot.contacts).collect();
     for contact in &contacts {
         let record = KnownNode { address: contact.addr, id: NodeId(contact.id), family: family(&contact.addr) };
@@ -65,8 +61,12 @@ pub(super) fn status(args: StateArgs, environment: &[(String, String)]) -> Resul
     Ok(Exit::Done)
 }
 
-fn saved_text(age: Option<Duration>) -> String {
-    age.map_or_else(|| "not saved yet".to_owned(), |age| format!("saved {} ago", span(age)))
+fn saved_text(saved_at: Option<u64>) -> String {
+    match (saved_at, saved_at.and_then(age)) {
+        (None, _) => "not saved yet".to_owned(),
+        (_, Some(age)) => format!("saved {} ago", span(age)),
+        (_, None) => "saved at a time that is to come (a clock was or is wrong)".to_owned(),
+    }
 }
 
 /// The good nodes that the running node knows; nothing where none runs.
@@ -104,8 +104,13 @@ fn read(data_dir: &Path) -> Result<Option<State>, Failure> {
             Ok(None)
         }
         Found::Damaged { reason, .. } => Err(Failure::usage(
-            format_args!("the saved state in {} is damaged: {reason}", data_dir.display()),
-            "start `trackerless run`: it sets the file aside and begins afresh",
+            format_args!("the saved state in {} is {}: {reason}", data_dir.display(), reason.verdict()),
+            match reason {
+                Unreadable::Format(_) => {
+                    "use that version; `trackerless run` of this one sets the file aside and begins afresh"
+                }
+                _ => "start `trackerless run`: it sets the file aside and begins afresh",
+            },
         )),
     }
 }
@@ -128,7 +133,8 @@ struct Status {
     /// The process that does, as its lock file names it.
     #[serde(skip)]
     holder: Option<String>,
-    /// When its state was saved last, and how long ago; of a running node, whose numbers are of now, too.
+    /// When its state was saved last, and how long ago; of a running node, whose numbers are of now, too. No age where that
+    /// time is to come.
     saved_at: Option<u64>,
     age_seconds: Option<u64>,
     addresses: Vec<OwnAddress>,
@@ -204,7 +210,7 @@ impl Status {
             running: holder.is_some(),
             holder,
             saved_at: Some(state.saved_at),
-            age_seconds: Some(age(state).as_secs()),
+            age_seconds: age(state.saved_at).map(|age| age.as_secs()),
             addresses: state.nodes.iter().map(OwnAddress::new).collect(),
         }
     }
@@ -230,7 +236,7 @@ impl Status {
             running: true,
             holder: Some(format!("process {}", view.process)),
             saved_at,
-            age_seconds: saved_at.map(|at| unix_seconds().saturating_sub(at)),
+            age_seconds: saved_at.and_then(age).map(|age| age.as_secs()),
             addresses: addresses.collect(),
         }
     }
@@ -238,7 +244,7 @@ impl Status {
     fn text(&self) -> String {
         let addresses: String = self.addresses.iter().map(OwnAddress::text).collect();
         let running = running_text(self.holder.as_deref());
-        format!("{} in {}; {running}{addresses}", saved_text(self.age_seconds.map(Duration::from_secs)), self.data_dir)
+        format!("{} in {}; {running}{addresses}", saved_text(self.saved_at), self.data_dir)
     }
 }
 
@@ -291,7 +297,7 @@ fn running_text(holder: Option<&str>) -> String {
     }
 }
 
-/// The age of the file that another process wrote.
-fn age(state: &State) -> Duration {
-    Duration::from_secs(unix_seconds().saturating_sub(state.saved_at))
+/// The time since then; none where it is to come, by the clock of now.
+fn age(saved_at: u64) -> Option<Duration> {
+    unix_seconds().checked_sub(saved_at).map(Duration::from_secs)
 }

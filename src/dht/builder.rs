@@ -246,7 +246,8 @@ impl DhtBuilder {
             Found::State(state) => self.saved = state,
             Found::Damaged { reason, moved_to } => {
                 let kept = moved_to.unwrap_or_default();
-                tracing::warn!(%reason, kept = %kept.display(), "the saved state is damaged; it was set aside, starting afresh");
+                let (verdict, kept) = (reason.verdict(), kept.display());
+                tracing::warn!(%reason, %kept, "the saved state is {verdict}; it was set aside, starting afresh");
             }
         }
         Ok(())

@@ -94,7 +94,10 @@ async fn follow_host(dht: &Dht) {
         };
         let to = if is_bound_to_source(node.asked, private) { SocketAddr::new(source, bound.port()) } else { bound };
         let external = place::external_of(source);
-        tracing::info!(from = %bound, %to, "this host has another address");
+        match before {
+            Some(before) => tracing::info!(%before, now = %source, listening = %to, "this host has another address"),
+            None => tracing::info!(now = %source, listening = %to, "this host has an address to send from again"),
+        }
         node.handle.tell(Request::Move { to, external }).await;
     }
 }

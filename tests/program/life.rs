@@ -137,6 +137,30 @@ fn a_damaged_state_is_set_aside_with_a_message() {
     home.run(&["status", "--data-dir", "data"]).expect_code(0);
 }
 
+/// What to do with a file that this version cannot read is not what to do with a damaged one.
+#[test]
+fn a_state_of_another_version_or_of_a_time_to_come_is_told_as_what_it_is() {
+    let home = Home::new();
+    let status = || home.run(&["status", "--data-dir", "data"]);
+    for (bytes, said) in [
+        ("", "is damaged: it is empty\ncure: start"),
+        ("<html>", "is damaged: it does not begin as a state does\ncure: start"),
+        ("d6:formati3e5:nodeslee", "is of another version of the program: it has format 3; this program writes"),
+        ("d6:formati3e5:nodeslee", "cure: use that version"),
+    ] {
+        home.write("data/state.bencode", bytes);
+        let ended = status().expect_code(2);
+        assert!(ended.stderr.contains(said), "{bytes}: {}", ended.stderr);
+    }
+    let saved = include_bytes!("../cases/state-version-1.bencode");
+    let at = saved.windows(8).rposition(|key| key == b"5:savedi").expect("a time") + 8;
+    home.write("data/state.bencode", [&saved[..at], b"9999999999ee"].concat());
+    let ended = status().expect_code(0);
+    assert!(ended.stdout.starts_with("saved at a time that is to come"), "{}", ended.stdout);
+    let ended = home.run(&["nodes", "--data-dir", "data"]);
+    assert!(ended.stderr.contains("saved at a time that is to come"), "{}", ended.stderr);
+}
+
 #[test]
 fn a_folder_without_state_says_so() {
     let home = Home::new();

@@ -51,11 +51,17 @@ pub enum Unreadable {
     /// It is not canonical bencode.
     #[error("not bencode: {0}")]
     Bencode(String),
+    /// It has no bytes.
+    #[error("it is empty")]
+    Empty,
+    /// It begins like no state.
+    #[error("it does not begin as a state does")]
+    Foreign,
     /// Something is missing or of the wrong kind.
-    #[error("no usable {0:?}")]
+    #[error("its {0:?} is missing or of the wrong kind")]
     Field(&'static str),
     /// It comes from another version of the program.
-    #[error("format {0}, this program writes format {FORMAT} and reads 1 and {FORMAT}")]
+    #[error("it has format {0}; this program writes format {FORMAT}, and reads 1 too")]
     Format(u64),
     /// Some of its bytes are not what was written.
     #[error("its checksum is wrong")]
@@ -63,6 +69,17 @@ pub enum Unreadable {
     /// No state is as long as that.
     #[error("{0} bytes, more than any state has")]
     TooLong(u64),
+}
+
+impl Unreadable {
+    /// What the file is, in a word or two: another version of the program may still read it.
+    #[must_use]
+    pub const fn verdict(&self) -> &'static str {
+        match self {
+            Self::Format(_) => "of another version of the program",
+            _ => "damaged",
+        }
+    }
 }
 
 impl From<bendy::decoding::Error> for Unreadable {
@@ -134,7 +151,11 @@ pub(super) fn check_head(bytes: &[u8]) -> Result<(), Unreadable> {
 fn foreign(bytes: &[u8]) -> Unreadable {
     let digits = bytes.strip_prefix(b"d6:formati").and_then(|rest| rest.split(|&byte| byte == b'e').next());
     let format = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
-    format.map_or(Unreadable::Field("beginning"), Unreadable::Format)
+    match format {
+        Some(format) => Unreadable::Format(format),
+        None if bytes.is_empty() => Unreadable::Empty,
+        None => Unreadable::Foreign,
+    }
 }
 
 /// Whether the bytes are those that were written; a file of version 1 cannot tell.
@@ -605,7 +626,7 @@ mod tests {
     #[test]
     fn other_formats_are_named() {
         let error = decode(b"d6:formati3e5:nodesle5:savedi0ee", 0).expect_err("another format");
-        assert_eq!(error.to_string(), "format 3, this program writes format 2 and reads 1 and 2");
+        assert_eq!(error.to_string(), "it has format 3; this program writes format 2, and reads 1 too");
         for bytes in [&b"hello"[..], b"", b"\x1f\x8b", b"d8:checksum4:ab"] {
             assert!(decode(bytes, 0).is_err(), "{bytes:?}");
         }

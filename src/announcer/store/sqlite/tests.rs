@@ -171,3 +171,17 @@ fn nothing_makes_the_reader_of_copies_panic() {
     assert_eq!(unpacked(&[255]), None);
     assert_eq!(unpacked(&[0; 13]), None);
 }
+
+/// A disk without room, one that cannot be written, and a folder in the place of the file want different things.
+#[test]
+fn each_trouble_of_the_file_has_its_own_cure() {
+    let folder = tempfile::tempdir().unwrap();
+    let cure = |code: i32| {
+        let source = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+        StoreError::Sqlite { path: folder.path().to_owned(), source }.cure()
+    };
+    assert!(cure(rusqlite::ffi::SQLITE_FULL).starts_with("free some room there"));
+    assert!(cure(rusqlite::ffi::SQLITE_READONLY).starts_with("name a folder that can be written"));
+    assert!(cure(rusqlite::ffi::SQLITE_CANTOPEN).starts_with("move that folder away"));
+    assert!(cure(rusqlite::ffi::SQLITE_PERM).starts_with("name a folder that is yours"));
+}
