@@ -4,6 +4,7 @@
 mod groups;
 mod index;
 mod items;
+mod number;
 mod swarms;
 mod watch;
 
@@ -14,6 +15,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 pub use self::groups::{Joining, Setup, Swarms};
 pub use self::index::{CarryArgs, ForgetArgs, ImportArgs, IndexArgs, IndexCommand, IndexSetup, SearchArgs};
 pub use self::items::{GetArgs, KeyArgs, KeyCommand, PublishArgs, PutArgs, ResolveArgs, SampleArgs, ScrapeArgs};
+use self::number::whole;
 pub use self::swarms::{CheckArgs, InfoArgs};
 pub use self::watch::{WatchAddArgs, WatchArgs, WatchCommand, WatchListArgs, WatchRemoveArgs};
 use super::failure::EXIT_CODES;
@@ -118,10 +120,10 @@ pub struct FindArgs {
     #[command(flatten)]
     pub swarms: Swarms,
     /// Stop after this many peers of each torrent.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = whole(1..=u32::MAX))]
     pub want: Option<u32>,
     /// Give up on a torrent after this many seconds.
-    #[arg(long, value_name = "SECS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "SECS", default_value_t = 60, value_parser = whole(1..=u32::MAX))]
     pub timeout: u32,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
@@ -138,7 +140,7 @@ pub struct AnnounceArgs {
     #[command(flatten)]
     pub swarms: Swarms,
     /// The port on which the client of this host listens.
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "PORT", value_parser = whole(1..=u16::MAX))]
     pub port: u16,
     /// Say that this host has the whole torrent (BEP 33).
     #[arg(long)]
@@ -187,7 +189,7 @@ pub struct ConformArgs {
     #[arg(long, value_name = "MS")]
     pub pace: Option<u16>,
     /// Milliseconds that an answer may take [1000, 250].
-    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u16).range(10..))]
+    #[arg(long, value_name = "MS", value_parser = whole(10..=u16::MAX))]
     pub patience: Option<u16>,
     /// One JSON object per check, one a line, and a summary.
     #[arg(long)]
@@ -206,7 +208,7 @@ pub struct StateArgs {
 #[derive(Args, Debug)]
 pub struct DemoArgs {
     /// How many nodes the network has.
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(3..=500))]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = whole(3..=500u16))]
     pub nodes: u16,
     /// One JSON object per step, one a line.
     #[arg(long)]
@@ -223,14 +225,14 @@ pub struct LabArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     /// Sizes of the network.
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(20..=100_000))]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = whole(20..=100_000u32))]
     pub nodes: Option<Vec<u32>>,
     /// Of chord, chord6, kademlia, kademlia5, bep5, pastry,
     /// tapestry, can2, can4, viceroy.
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub systems: Option<Vec<System>>,
     /// Repetitions with other ids, keys and deaths.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = whole(1..=u32::MAX))]
     pub trials: Option<u32>,
     /// Folder for the table (CSV) and the picture (SVG) of each experiment.
     #[arg(long, value_name = "DIR", default_value = "lab")]

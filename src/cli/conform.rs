@@ -1,15 +1,16 @@
 //! `trackerless conform`: every check of the conformance suite against one node.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::args::ConformArgs;
-use super::failure::{Exit, Failure};
+use super::failure::{Exit, Failure, eprintln_quietly};
 use super::output::{Printer, counted};
 use super::progress::Progress;
+use super::session;
 use crate::conform::template::readable;
 use crate::conform::udp::{LAN, Manners, Sockets};
 use crate::conform::{self, Check, Level, Passed, Pool, Probe, Report, Verdict};
@@ -116,12 +117,10 @@ fn about(span: Duration) -> String {
 /// The address of the node; one on the Internet only where that is asked for.
 fn target(args: &ConformArgs) -> Result<SocketAddr, Failure> {
     let node = &args.node;
-    let found = (node.host.as_str(), node.port).to_socket_addrs();
-    let mut addrs: Vec<SocketAddr> = found.into_iter().flatten().collect();
-    addrs.sort_by_key(SocketAddr::is_ipv6);
-    let Some(&addr) = addrs.first() else {
-        return Err(Failure::no_network(format_args!("{node} has no address"), "check the name, and that DNS works"));
+    let say = |name: &str| {
+        eprintln_quietly(format_args!("waiting for a name server: the address of {name} is not known yet"))
     };
+    let addr = session::block_on(session::addresses(node, say))?[0];
     if !is_local(addr.ip()) && !args.public && !args.lan {
         let cure = "add --public if the node is yours, or its owner agrees: the suite sends it hundreds of datagrams";
         return Err(Failure::usage(format_args!("{addr} is neither on this machine nor in a private network"), cure));

@@ -2,6 +2,7 @@
 //! running node has saved, and never takes the lock of the data folder.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -34,6 +35,9 @@ const OTHER_FAMILY_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a command waits for the addresses of names before it says so.
 const NAMES_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Longest time that the addresses of the node that a command asks may take.
+const NAME_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A short-lived node.
 #[derive(Debug)]
@@ -107,7 +111,7 @@ impl Session {
                 () = hint => {}
             }
             if let Some(names) = self.unresolved().await {
-                tracing::warn!(names, "waiting for a name server: the addresses of these names are not known yet");
+                say_names_are_awaited(&names);
             }
             self.dht.bootstrapped().await
         };
@@ -288,7 +292,7 @@ pub(super) async fn first_answer<T>(
     node: &HostPort,
     ask: impl AsyncFn(SocketAddr) -> Result<Option<T>, Failure>,
 ) -> Result<T, Failure> {
-    for addr in resolve(node).await? {
+    for addr in addresses(node, say_names_are_awaited).await? {
         if let Some(answer) = ask(addr).await? {
             return Ok(answer);
         }
@@ -297,15 +301,34 @@ pub(super) async fn first_answer<T>(
     Err(Failure::no_network(format_args!("{node} did not answer"), cure))
 }
 
-/// The addresses of a host, IPv4 first: more nodes are there.
-async fn resolve(node: &HostPort) -> Result<Vec<SocketAddr>, Failure> {
-    let mut addrs = look_up(&node.to_string()).await.unwrap_or_default();
+/// The addresses of a host, at least one, IPv4 first: more nodes are there. Where that takes long, `say` tells of which name.
+pub(super) async fn addresses(node: &HostPort, say: impl FnOnce(&str)) -> Result<Vec<SocketAddr>, Failure> {
+    let name = node.to_string();
+    let looking_up = tokio::time::timeout(NAME_TIMEOUT, look_up(&name));
+    tokio::pin!(looking_up);
+    let answer = tokio::select! {
+        answer = &mut looking_up => answer,
+        () = tokio::time::sleep(NAMES_PATIENCE) => {
+            say(&name);
+            looking_up.await
+        }
+    };
+    let failed = |why: &dyn Display| {
+        Failure::no_network(format_args!("{node} has no address: {why}"), "check the name, and that DNS works")
+    };
+    let mut addrs = match answer {
+        Ok(Ok(addrs)) if !addrs.is_empty() => addrs,
+        Ok(Ok(_)) => return Err(failed(&"there is none")),
+        Ok(Err(error)) => return Err(failed(&error)),
+        Err(_) => return Err(failed(&"no name server answers")),
+    };
     addrs.sort_by_key(SocketAddr::is_ipv6);
     addrs.dedup();
-    match addrs.is_empty() {
-        true => Err(Failure::no_network(format_args!("{node} has no address"), "check the name, and that DNS works")),
-        false => Ok(addrs),
-    }
+    Ok(addrs)
+}
+
+fn say_names_are_awaited(names: &str) {
+    tracing::warn!(names, "waiting for a name server: the addresses of these names are not known yet");
 }
 
 /// The runtime, if this process may have what it needs.

@@ -67,6 +67,20 @@ fn a_search_says_that_it_waits_for_a_name_server_and_for_which_names() {
     );
 }
 
+/// The bound of a minute turns a wait for the name server into a failure.
+#[test]
+fn who_asks_one_node_by_its_name_is_told_that_no_name_server_answers() {
+    let home = Home::new();
+    for command in ["ping", "sample", "conform"] {
+        let script = format!("timeout 60 \"$1\" {command} no-name.example:6881");
+        let Some(ended) = on_a_host_without_names(&home, &script) else { return };
+        let said = text(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(3), "{command}: {said}");
+        assert!(said.contains("waiting for a name server") && said.contains("no-name.example:6881"), "{said}");
+        assert!(said.contains("no-name.example:6881 has no address: no name server answers\ncure: "), "{said}");
+    }
+}
+
 /// A node that joins through names alone is stopped while it waits for them.
 #[test]
 fn a_node_that_waits_for_names_stops_at_once() {

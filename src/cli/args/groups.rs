@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::SettingFlags;
+use super::number::whole;
 
 /// Swarms: of torrents, and of anything else that has a name.
 #[derive(Args, Debug)]
@@ -30,7 +31,7 @@ pub struct Joining {
     ///
     /// Where --timeout is less than 30, that long. With --keep, the command says that there is no network yet, and goes
     /// on joining.
-    #[arg(long, value_name = "SECS", hide_short_help = true, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "SECS", hide_short_help = true, value_parser = whole(1..=u32::MAX))]
     pub join_timeout: Option<u32>,
 }
 

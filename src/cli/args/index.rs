@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::Setup;
+use super::number::whole;
 
 /// `trackerless search`
 #[derive(Args, Debug)]
@@ -13,7 +14,7 @@ pub struct SearchArgs {
     #[arg(value_name = "WORDS", required = true)]
     pub words: Vec<String>,
     /// Most results.
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = whole(1..=1000u32))]
     pub limit: u32,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand};
 
+use super::number::whole;
 use super::{Joining, Setup, Swarms};
 use crate::daemon::config::HostPort;
 
@@ -18,7 +19,7 @@ pub struct ScrapeArgs {
     #[command(flatten)]
     pub swarms: Swarms,
     /// Give up on a torrent after this many seconds.
-    #[arg(long, value_name = "SECS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "SECS", default_value_t = 60, value_parser = whole(1..=u32::MAX))]
     pub timeout: u32,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
@@ -59,10 +60,10 @@ pub struct PutArgs {
     #[arg(long, value_name = "TEXT", requires = "mutable")]
     pub salt: Option<String>,
     /// The number of this value, instead of the next one.
-    #[arg(long, value_name = "N", requires = "mutable", value_parser = clap::value_parser!(i64).range(0..))]
+    #[arg(long, value_name = "N", requires = "mutable", value_parser = whole(0..=i64::MAX))]
     pub seq: Option<i64>,
     /// Store it only where the present value has this number.
-    #[arg(long, value_name = "N", requires = "mutable", value_parser = clap::value_parser!(i64).range(0..))]
+    #[arg(long, value_name = "N", requires = "mutable", value_parser = whole(0..=i64::MAX))]
     pub cas: Option<i64>,
     /// Store a file as a tree of items; prints its root.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["mutable", "bencode"])]
@@ -156,10 +157,10 @@ pub struct PublishArgs {
     #[arg(long, value_name = "TEXT")]
     pub salt: Option<String>,
     /// The number of this torrent, instead of the next one.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+    #[arg(long, value_name = "N", value_parser = whole(0..=i64::MAX))]
     pub seq: Option<i64>,
     /// Publish only where the present one has this number.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+    #[arg(long, value_name = "N", value_parser = whole(0..=i64::MAX))]
     pub cas: Option<i64>,
     /// Stay, and publish it again every hour until stopped.
     #[arg(long)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::number::whole;
 use super::{Joining, Setup};
 
 /// `trackerless info`
@@ -20,7 +21,7 @@ pub struct InfoArgs {
     #[arg(long)]
     pub files: bool,
     /// Give up after this many seconds.
-    #[arg(long, value_name = "SECS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "SECS", default_value_t = 30, value_parser = whole(1..=u32::MAX))]
     pub timeout: u32,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]
@@ -37,7 +38,7 @@ pub struct CheckArgs {
     #[arg(value_name = "TARGET")]
     pub target: OsString,
     /// Give up after this many seconds.
-    #[arg(long, value_name = "SECS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "SECS", default_value_t = 60, value_parser = whole(1..=u32::MAX))]
     pub timeout: u32,
     #[expect(missing_docs, reason = "clap would take a comment here for the help of the command")]
     #[command(flatten)]

@@ -11,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 use crate::announcer::clients::{AddressError as ClientError, ClientAddress};
 use crate::announcer::store::Watched;
 use crate::engine::compliance::Compliance;
+use crate::engine::contact::{canonical, is_sendable};
 use crate::engine::id::InfoHash;
 use crate::engine::lookup::Effort;
 use crate::engine::node::Serve;
@@ -429,7 +430,14 @@ impl Item for SocketAddr {
     const EMPTY: Result<(), &'static str> = Err("it names no address");
 
     fn parse(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| format!("{text:?} is not an IP address and a port"))
+        let addr: Self = text.parse().map_err(|_| format!("{text:?} is not an IP address and a port"))?;
+        let ip = addr.ip().to_canonical();
+        let can_be_ours = ip.is_unspecified() || is_sendable(&Self::new(ip, u16::MAX));
+        match can_be_ours {
+            // With the interface of a link-local address.
+            true => Ok(canonical(addr)),
+            false => Err(format!("{text:?} is an address that no host can have")),
+        }
     }
 }
 
@@ -682,6 +690,13 @@ mod tests {
     #[test]
     fn lists_may_be_separated_by_commas_and_be_empty_where_that_makes_sense() {
         assert_eq!(read::<Vec<SocketAddr>>("0.0.0.0:1, [::]:2").unwrap(), ["0.0.0.0:1", "[::]:2"]);
+        assert_eq!(
+            read::<Vec<SocketAddr>>("[::ffff:127.0.0.1]:1, [fe80::1%7]:2").unwrap(),
+            ["127.0.0.1:1", "[fe80::1%7]:2"]
+        );
+        for nobodys in ["224.0.0.1:1", "255.255.255.255:1", "0.1.2.3:1", "[ff02::1]:1"] {
+            assert!(read::<Vec<SocketAddr>>(nobodys).unwrap_err().contains("no host can have"), "{nobodys}");
+        }
         assert_eq!(read::<Vec<HostPort>>("").unwrap(), [""; 0]);
         assert!(read::<Vec<SocketAddr>>("").unwrap_err().contains("no address"));
         assert_eq!(read::<Vec<Range>>("10.0.0.0/8,fd00::/8").unwrap(), ["10.0.0.0/8", "fd00::/8"]);
