@@ -9,7 +9,7 @@ use std::time::Duration;
 use bendy::decoding::{Decoder, Object};
 use trackerless::engine::bencode::scan::{Kind as Value, MAX_DEPTH, Malformed, Scanner};
 use trackerless::engine::contact::Family;
-use trackerless::engine::id::{Id, InfoHash, Target};
+use trackerless::engine::id::{Id, InfoHash, NodeId, Target};
 use trackerless::engine::items::{Item, Value as ItemValue};
 use trackerless::engine::krpc::encode::MAX_DATAGRAM;
 use trackerless::engine::krpc::{Kind, MAX_CONTACTS, Message, Method, Response};
@@ -149,7 +149,7 @@ const PEER_LIVES: Duration = Duration::from_mins(50);
 /// were announced to it.
 #[derive(Default)]
 struct Model {
-    answered: BTreeSet<(Id, SocketAddr)>,
+    answered: BTreeSet<(NodeId, SocketAddr)>,
     tokens: BTreeMap<(SocketAddr, InfoHash), (Vec<u8>, Instant)>,
     peers: BTreeMap<(InfoHash, SocketAddr), Instant>,
 }

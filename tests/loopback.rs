@@ -198,7 +198,7 @@ fn each_address_is_a_node_of_its_own() {
             let Ok(Message { kind: Kind::Response(response), .. }) = Message::decode(&buffer[..length]) else {
                 panic!("no response")
             };
-            assert_eq!(response.id, *node.id);
+            assert_eq!(response.id, node.id);
             seen.push((response.id, response.token.expect("a token").to_vec()));
         }
         assert!(seen[0].0 != seen[1].0 && seen[0].1 != seen[1].1, "{seen:?}");

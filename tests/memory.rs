@@ -12,7 +12,7 @@ use trackerless::announcer::source::{Listed, ListedState, Listing};
 #[cfg(feature = "announcer")]
 use trackerless::engine::contact::Contact;
 use trackerless::engine::contact::Family;
-use trackerless::engine::id::{Id, InfoHash, NodeId};
+use trackerless::engine::id::{InfoHash, NodeId};
 use trackerless::engine::peers::{PeerStore, StoredPeer};
 use trackerless::engine::random::Random;
 use trackerless::engine::rules::Rules;
@@ -51,7 +51,7 @@ fn within<T>(budget: usize, what: &str, fill: impl FnOnce() -> T) -> T {
 fn spoofed_announcers(count: u32) -> PeerStore {
     let mut random = Random::new([7; 32]);
     let mut store = PeerStore::new(Family::V4, PEERS, &Rules::MAINLINE, &mut random);
-    let (own, mut now) = (NodeId(Id([0x55; 20])), Instant::from_secs(9000));
+    let (own, mut now) = (NodeId::new([0x55; 20]), Instant::from_secs(9000));
     for index in 0..count {
         now += Duration::from_micros(100);
         let [_, a, b, c] = index.to_be_bytes();
@@ -104,7 +104,7 @@ fn held_names(count: u32) -> Schedule {
     let torrents = Some((0..count).map(listed).collect());
     let source = "/srv/torrents".into();
     schedule.list(now, Listing { source, torrents, ipv4_only: false, left_out: Vec::new(), trouble: None });
-    let (mut announced, holder) = (0, |n: u8| Contact { id: Id([n; 20]), addr: ([60, n, 1, 1], 6881).into() });
+    let (mut announced, holder) = (0, |n: u8| Contact { id: NodeId::new([n; 20]), addr: ([60, n, 1, 1], 6881).into() });
     while announced < count {
         match schedule.next(now) {
             Next::Announce(order) => {

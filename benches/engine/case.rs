@@ -158,11 +158,13 @@ fn encode_by_bendy(contacts_count: usize, values: usize) -> Box<dyn FnMut()> {
     let (to, contacts, peers) = (CompactAddr::new(&source_addr(1)), contacts(contacts_count), peers(values));
     let body = move |encoder: SingleItemEncoder<'_>| {
         encoder.emit_dict(|mut r| {
-            r.emit_pair_with(b"id", |e| e.emit_bytes(&query::source_id(0).0))?;
+            r.emit_pair_with(b"id", |e| e.emit_bytes(query::source_id(0).as_bytes()))?;
             if !contacts.is_empty() {
                 let nodes: Vec<u8> = contacts
                     .iter()
-                    .flat_map(|contact| [&contact.id.0[..], CompactAddr::new(&contact.addr).as_bytes()].concat())
+                    .flat_map(|contact| {
+                        [contact.id.as_bytes().as_slice(), CompactAddr::new(&contact.addr).as_bytes()].concat()
+                    })
                     .collect();
                 r.emit_pair_with(b"nodes", |e| e.emit_bytes(&nodes))?;
                 r.emit_pair_with(b"token", |e| e.emit_bytes(b"tokentok"))?;

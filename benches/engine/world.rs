@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use trackerless::engine::contact::{Contact, Family};
-use trackerless::engine::id::Id;
+use trackerless::engine::id::{Id, NodeId};
 use trackerless::engine::node::{Config, Node, Output};
 use trackerless::engine::time::Instant;
 
@@ -31,7 +31,8 @@ pub struct World {
 impl World {
     /// Always the same one: of a private network without budgets, or of the mainline with all of them.
     pub fn new(mainline: bool) -> Self {
-        let contact = |index: usize| Contact { id: query::id(4, index as u64), addr: contact_addr(index, mainline) };
+        let contact =
+            |index: usize| Contact { id: NodeId(query::id(4, index as u64)), addr: contact_addr(index, mainline) };
         let now = Instant::from_secs(1);
         let config = Config { private_network: !mainline, limited: mainline, ..Config::new(Family::V4) };
         let node = Node::new(config, [7; 32], now);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use trackerless::engine::contact::Family;
-use trackerless::engine::id::Id;
+use trackerless::engine::id::NodeId;
 use trackerless::sim::random::Dice;
 use trackerless::sim::{HostId, Link, Network, Terms};
 
@@ -91,8 +91,8 @@ struct Looked {
 fn look_up(network: &mut Network, options: &Options) -> Looked {
     let mut dice = Dice::keyed(options.seed, &[0x100c]);
     let mut looked = Looked::default();
-    let ids: Vec<(HostId, Id)> =
-        network.members().iter().filter_map(|&member| Some((member, *network.node(member)?.id()))).collect();
+    let ids: Vec<(HostId, NodeId)> =
+        network.members().iter().filter_map(|&member| Some((member, network.node(member)?.id()))).collect();
     for first in (0..options.lookups).step_by(AT_ONCE) {
         for _ in first..(first + AT_ONCE).min(options.lookups) {
             let member = *dice.pick(network.members()).expect("the network has members");

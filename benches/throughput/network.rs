@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 
 use trackerless::engine::contact::{Contact, Family};
-use trackerless::engine::id::Id;
+use trackerless::engine::id::{Id, NodeId};
 use trackerless::engine::krpc::encode::Reply;
 use trackerless::engine::krpc::{Kind, Message, Method};
 
 /// Appends the answer of the node `own` to a query from `from`; `None` if it was no query.
-pub fn answer(out: &mut Vec<u8>, query: &[u8], from: SocketAddr, own: &Id, contacts: &[Contact]) -> Option<()> {
+pub fn answer(out: &mut Vec<u8>, query: &[u8], from: SocketAddr, own: &NodeId, contacts: &[Contact]) -> Option<()> {
     let message = Message::decode(query).ok()?;
     let Kind::Query(query) = message.kind else { return None };
     let mut response = Reply::begin(out, own, &from, message.transaction);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use trackerless::engine::id::Id;
+use trackerless::engine::id::NodeId;
 
 use crate::Options;
 use crate::load::{Load, Outcome, Script};
@@ -60,7 +60,7 @@ fn scenarios(options: &Options) -> Vec<Scenario> {
 pub struct Subject {
     pub server: Server,
     load: Load,
-    id: Id,
+    id: NodeId,
     /// Tokens for announces of few and of many infohashes.
     few: Pairs,
     many: Pairs,
@@ -121,7 +121,7 @@ impl Subject {
         let server = Server::start(kind, place)?;
         let load = Load::new(Wire::bind(0)?, server.addr);
         let (few, many) = (Pairs::new(FEW, PEERS), Pairs::new(fill, PEERS).thinned((fill / 400).max(1)));
-        let mut subject = Self { server, load, id: Id::ZERO, few, many, saturation: 0.0 };
+        let mut subject = Self { server, load, id: NodeId::ZERO, few, many, saturation: 0.0 };
         if kind.is_echo() {
             return Ok(subject);
         }
@@ -144,7 +144,7 @@ impl Subject {
     }
 
     /// Who answers such a query, and with how much.
-    fn shape(&mut self, template: Template, about: About) -> anyhow::Result<(Id, Shape)> {
+    fn shape(&mut self, template: Template, about: About) -> anyhow::Result<(NodeId, Shape)> {
         script::probe(&mut self.load, template, about)
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::net::UdpSocket;
 use trackerless::engine::contact::Contact;
-use trackerless::engine::id::Id;
+use trackerless::engine::id::NodeId;
 
 use crate::network::answer;
 use crate::query;
@@ -23,7 +23,7 @@ pub fn start(core: usize) -> io::Result<SocketAddrV4> {
     let contacts: io::Result<Vec<_>> = sockets
         .iter()
         .enumerate()
-        .map(|(index, socket)| Ok(Contact { id: query::id(4, index as u64), addr: socket.local_addr()? }))
+        .map(|(index, socket)| Ok(Contact { id: NodeId(query::id(4, index as u64)), addr: socket.local_addr()? }))
         .collect();
     let contacts = Arc::new(contacts?);
     std::thread::spawn(move || -> io::Result<()> {
@@ -49,7 +49,7 @@ fn bind(index: usize) -> io::Result<std::net::UdpSocket> {
     Ok(socket)
 }
 
-async fn serve(socket: UdpSocket, own: Id, contacts: Arc<Vec<Contact>>) -> io::Result<()> {
+async fn serve(socket: UdpSocket, own: NodeId, contacts: Arc<Vec<Contact>>) -> io::Result<()> {
     let (mut buffer, mut reply) = ([0; 2048], Vec::new());
     loop {
         let (len, from) = socket.recv_from(&mut buffer).await?;

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use trackerless::engine::id::Id;
+use trackerless::engine::id::{Id, NodeId};
 use trackerless::engine::krpc::{Kind, Message};
 
 /// Addresses that ask, each in a /24 of its own.
@@ -51,8 +51,8 @@ pub fn id(kind: u64, index: u64) -> Id {
 }
 
 /// The id of the node at source `index`.
-pub fn source_id(index: usize) -> Id {
-    id(1, index as u64)
+pub fn source_id(index: usize) -> NodeId {
+    NodeId(id(1, index as u64))
 }
 
 /// Stored infohash number `index`.
@@ -113,9 +113,9 @@ impl Template {
         self.bytes.len()
     }
 
-    pub fn write(&self, out: &mut [u8], transaction: [u8; 4], own: &Id, target: Option<&Id>, token: &[u8]) {
+    pub fn write(&self, out: &mut [u8], transaction: [u8; 4], own: &NodeId, target: Option<&Id>, token: &[u8]) {
         out.copy_from_slice(&self.bytes);
-        out[HEAD.len()..HEAD.len() + 20].copy_from_slice(&own.0);
+        out[HEAD.len()..HEAD.len() + 20].copy_from_slice(own.as_bytes());
         if let Some(target) = target {
             out[self.target_at..self.target_at + 20].copy_from_slice(&target.0);
         }
@@ -141,7 +141,7 @@ pub struct Shape {
 /// A reply that was understood.
 pub struct Reply<'a> {
     pub transaction: [u8; 4],
-    pub id: Id,
+    pub id: NodeId,
     pub token: &'a [u8],
     pub shape: Shape,
 }
@@ -158,7 +158,7 @@ pub fn read(bytes: &[u8]) -> Option<Reply<'_>> {
     let transaction = message.transaction.try_into().ok()?;
     let response = match message.kind {
         Kind::Response(response) => response,
-        Kind::Error(_) => return Some(Reply { transaction, id: Id::ZERO, token: &[], shape: Shape::default() }),
+        Kind::Error(_) => return Some(Reply { transaction, id: NodeId::ZERO, token: &[], shape: Shape::default() }),
         _ => return None,
     };
     let values = response.values.iter().filter(is_announced).count();

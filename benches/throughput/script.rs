@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use trackerless::engine::id::Id;
+use trackerless::engine::id::{Id, NodeId};
 
 use crate::echo;
 use crate::load::{Load, Script};
@@ -32,7 +32,7 @@ pub struct Lookups {
 /// Who must answer, and with what.
 #[derive(Clone, Copy)]
 pub struct Expected {
-    pub id: Id,
+    pub id: NodeId,
     pub shape: Shape,
 }
 
@@ -81,7 +81,7 @@ impl Script for Lookups {
         let shape = Shape { bytes: bytes.len(), ..Shape::default() };
         (bytes.starts_with(b"d1:ad2:id20:") && bytes.len() == len.max(self.template.len())).then_some(Reply {
             transaction,
-            id: Id::ZERO,
+            id: NodeId::ZERO,
             token: &[],
             shape,
         })
@@ -89,7 +89,7 @@ impl Script for Lookups {
 }
 
 /// Who answers such a query, and with how much: asked once, or again if the answer is lost.
-pub fn probe(load: &mut Load, template: Template, about: About) -> anyhow::Result<(Id, Shape)> {
+pub fn probe(load: &mut Load, template: Template, about: About) -> anyhow::Result<(NodeId, Shape)> {
     let mut probe = Probe { lookups: Lookups::new(template, about, None), left: 1, reply: None };
     for _ in 0..10 {
         probe.left = 1;
@@ -105,7 +105,7 @@ pub fn probe(load: &mut Load, template: Template, about: About) -> anyhow::Resul
 struct Probe {
     lookups: Lookups,
     left: usize,
-    reply: Option<(Id, Shape)>,
+    reply: Option<(NodeId, Shape)>,
 }
 
 impl Script for Probe {
@@ -123,7 +123,7 @@ impl Script for Probe {
     }
 
     fn accept(&mut self, _tag: u32, reply: &Reply<'_>) -> bool {
-        self.reply = (reply.id != Id::ZERO).then_some((reply.id, reply.shape));
+        self.reply = (reply.id != NodeId::ZERO).then_some((reply.id, reply.shape));
         true
     }
 }
@@ -241,7 +241,7 @@ impl Script for Once<'_> {
 
     fn accept(&mut self, tag: u32, reply: &Reply<'_>) -> bool {
         if self.announce {
-            return reply.id != Id::ZERO;
+            return reply.id != NodeId::ZERO;
         }
         let pair = &mut self.pairs.0[tag as usize];
         let Some(room) = pair.token.get_mut(..reply.token.len()) else { return false };
@@ -262,11 +262,11 @@ pub struct Announces<'a> {
     pairs: &'a Pairs,
     numbers: Numbers,
     cursor: usize,
-    id: Id,
+    id: NodeId,
 }
 
 impl<'a> Announces<'a> {
-    pub fn new(pairs: &'a Pairs, id: Id) -> Self {
+    pub fn new(pairs: &'a Pairs, id: NodeId) -> Self {
         Self { template: Template::announce(pairs.token_len()), pairs, numbers: Numbers(43), cursor: 0, id }
     }
 }

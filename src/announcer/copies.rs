@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::engine::contact::{CompactAddr, Contact, decode_addr};
-use crate::engine::id::Id;
+use crate::engine::id::NodeId;
 use crate::engine::time::Instant;
 
 /// A copy is renewed when this part of its lifetime has passed, in hundredths: at the earliest, and at the latest. Where
@@ -20,7 +20,7 @@ const TOGETHER_PERCENT: u32 = 25;
 /// A copy at one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredCopy {
-    id: Id,
+    id: NodeId,
     addr: CompactAddr,
     version: [u8; 4],
     /// In seconds of the schedule's clock; 0 for a copy that no longer counts.
@@ -180,7 +180,11 @@ mod tests {
 
     fn copy(version: &[u8], stored_secs: u64) -> StoredCopy {
         let addr = "[2001:db8::7]:6881".parse().unwrap();
-        StoredCopy::new(Contact { id: Id([7; 20]), addr }, short_version(version), Instant::from_secs(stored_secs))
+        StoredCopy::new(
+            Contact { id: NodeId::new([7; 20]), addr },
+            short_version(version),
+            Instant::from_secs(stored_secs),
+        )
     }
 
     #[test]

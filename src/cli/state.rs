@@ -40,7 +40,7 @@ pub(super) fn nodes(args: StateArgs, environment: &[(String, String)]) -> Result
     eprintln_quietly(format_args!("{}; {running}", saved_text(Some(state.saved_at))));
     let contacts: BTreeSet<_> = state.nodes.iter().flat_map(|node| &node.snapshot.contacts).collect();
     for contact in &contacts {
-        let record = KnownNode { address: contact.addr, id: NodeId(contact.id), family: family(&contact.addr) };
+        let record = KnownNode { address: contact.addr, id: contact.id, family: family(&contact.addr) };
         output.result(record.text(), &record)?;
     }
     Ok(if contacts.is_empty() { Exit::Nothing } else { Exit::Done })

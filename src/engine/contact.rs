@@ -5,13 +5,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-use super::id::Id;
+use super::id::{Id, NodeId};
 
 /// Another node: its id and where it listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Contact {
     /// The id that it claims.
-    pub id: Id,
+    pub id: NodeId,
     /// The UDP endpoint that it answers from.
     pub addr: SocketAddr,
 }
@@ -98,7 +98,7 @@ impl Contact {
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (id, addr) = bytes.split_first_chunk::<20>()?;
-        Some(Self { id: Id(*id), addr: decode_addr(addr)? })
+        Some(Self { id: NodeId(Id(*id)), addr: decode_addr(addr)? })
     }
 
     /// Appends the 26 or 38 bytes, in one piece.

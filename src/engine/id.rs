@@ -151,6 +151,9 @@ macro_rules! role {
         pub struct $name(pub Id);
 
         impl $name {
+            /// The one at [`Id::ZERO`].
+            pub const ZERO: Self = Self(Id::ZERO);
+
             /// What `bytes` name.
             #[must_use]
             pub const fn new(bytes: [u8; 20]) -> Self {

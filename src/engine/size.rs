@@ -99,6 +99,7 @@ fn inverse<'a>(target: &Id, closest: impl Iterator<Item = &'a Contact>) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::id::NodeId;
     use crate::engine::random::Random;
 
     struct Network {
@@ -109,7 +110,7 @@ mod tests {
     impl Network {
         fn of(size: usize) -> Self {
             let (mut random, addr) = (Random::new([8; 32]), ([1, 2, 3, 4], 5).into());
-            let nodes = (0..size).map(|_| Contact { id: random.wire_id(), addr }).collect();
+            let nodes = (0..size).map(|_| Contact { id: NodeId(random.wire_id()), addr }).collect();
             Self { random, nodes }
         }
 
@@ -143,7 +144,7 @@ mod tests {
             let (target, mut closest) = network.lookup();
             if number % 4 == 0 {
                 // Eight ids made for this target.
-                closest.iter_mut().for_each(|contact| contact.id = target.flipping(150));
+                closest.iter_mut().for_each(|contact| contact.id = NodeId(target.flipping(150)));
             }
             estimate.note_random(&target, closest.iter());
         }
@@ -155,7 +156,7 @@ mod tests {
     #[test]
     fn too_few_answers_teach_nothing() {
         let mut estimate = SizeEstimate::default();
-        let contact = Contact { id: Id([1; 20]), addr: ([1, 2, 3, 4], 5).into() };
+        let contact = Contact { id: NodeId::new([1; 20]), addr: ([1, 2, 3, 4], 5).into() };
         estimate.note(&Id::ZERO, [contact; 7].iter());
         assert_eq!(estimate.nodes(), None);
     }

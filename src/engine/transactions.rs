@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use hashbrown::HashTable;
 
-use super::id::Id;
+use super::id::NodeId;
 use super::limits::TRANSACTIONS;
 use super::random::Random;
 use super::time::Instant;
@@ -25,7 +25,7 @@ pub struct Transaction<P> {
     /// Where it went.
     pub to: SocketAddr,
     /// The id that should answer; `None` where only the address was known.
-    pub expected: Option<Id>,
+    pub expected: Option<NodeId>,
     /// When it was sent.
     pub sent: Instant,
     /// What it is for.
@@ -61,7 +61,7 @@ impl<P: Copy> Transactions<P> {
         &mut self,
         now: Instant,
         to: SocketAddr,
-        expected: Option<Id>,
+        expected: Option<NodeId>,
         soft_timeout: Duration,
         purpose: P,
         random: &mut Random,

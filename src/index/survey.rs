@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::entry::UnixSeconds;
 use super::shares::Shares;
 use crate::engine::contact::Contact;
-use crate::engine::id::{Id, Target};
+use crate::engine::id::{Id, NodeId, Target};
 use crate::engine::owner::owner;
 
 /// Most nodes that are remembered.
@@ -39,20 +39,20 @@ const LOOKED_AT: usize = 64;
 /// The sweep.
 #[derive(Debug)]
 pub struct Survey {
-    nodes: BTreeMap<Id, Known>,
+    nodes: BTreeMap<NodeId, Known>,
     /// Those that may be asked.
-    ready: BTreeSet<Id>,
+    ready: BTreeSet<NodeId>,
     /// The others, by the time when they may be.
-    later: BTreeSet<(UnixSeconds, Id)>,
+    later: BTreeSet<(UnixSeconds, NodeId)>,
     /// The id under which each address is known: one address, one id.
-    ids: HashMap<SocketAddr, Id>,
+    ids: HashMap<SocketAddr, NodeId>,
     owners: HashMap<u64, u32>,
     /// Whether many nodes may share a network, as in a private one.
     private_network: bool,
     /// The shares of the key space that it sweeps.
     shares: Shares,
     /// Where the sweep has come.
-    cursor: Id,
+    cursor: NodeId,
     /// Sweeps that were finished.
     sweeps: u64,
 }
@@ -96,7 +96,7 @@ impl Survey {
             owners: HashMap::new(),
             private_network,
             shares: Shares::ALL,
-            cursor: Id::ZERO,
+            cursor: NodeId::ZERO,
             sweeps: 0,
         }
     }
@@ -134,7 +134,7 @@ impl Survey {
     /// Sweeps these shares from now on, and forgets the nodes of all others.
     pub fn hold(&mut self, shares: Shares) {
         self.shares = shares;
-        let others: Vec<Id> = self.nodes.keys().filter(|id| !shares.hold(id)).copied().collect();
+        let others: Vec<NodeId> = self.nodes.keys().filter(|id| !shares.hold(id)).copied().collect();
         others.iter().for_each(|id| self.forget(id));
     }
 
@@ -163,12 +163,12 @@ impl Survey {
         let id = *ring.take(STRIDE).last()?;
         let round = id < self.cursor;
         self.sweeps += u64::from(round);
-        let from = if round { Id::ZERO } else { self.cursor };
+        let from = if round { NodeId::ZERO } else { self.cursor };
         let target = if self.is_gap(&from, &id) { from } else { id };
         self.cursor = id;
         let addr = self.nodes.get(&id)?.addr;
         self.put_off(id, now + LEFT_ALONE.as_secs());
-        Some(Question { contact: Contact { id, addr }, target: Target(target) })
+        Some(Question { contact: Contact { id, addr }, target: Target(*target) })
     }
 
     /// How long no node may be asked; nothing where none is known.
@@ -200,9 +200,9 @@ impl Survey {
     /// The same of some shares, for whoever sweeps them next.
     #[must_use]
     pub fn save_of(&self, shares: Shares, now: UnixSeconds) -> Vec<u8> {
-        let mut bytes = self.cursor.0.to_vec();
+        let mut bytes = self.cursor.as_bytes().to_vec();
         for (id, known) in self.nodes.iter().filter(|(id, known)| known.due > now && shares.hold(id)) {
-            bytes.extend(id.0);
+            bytes.extend(id.as_bytes());
             bytes.extend(known.due.to_be_bytes());
             match known.addr.ip() {
                 std::net::IpAddr::V4(ip) => bytes.extend([&[4], &ip.octets()[..]].concat()),
@@ -218,7 +218,7 @@ impl Survey {
     pub fn restore(bytes: &[u8], now: UnixSeconds, private_network: bool) -> Self {
         let mut survey = Self::new(private_network);
         if let Some(cursor) = bytes.first_chunk::<20>() {
-            survey.cursor = Id(*cursor);
+            survey.cursor = NodeId::new(*cursor);
             survey.take_up(bytes, now);
         }
         survey
@@ -247,7 +247,7 @@ impl Survey {
     }
 
     /// From when on the node may be asked.
-    fn put_off(&mut self, id: Id, due: UnixSeconds) {
+    fn put_off(&mut self, id: NodeId, due: UnixSeconds) {
         let Some(known) = self.nodes.get_mut(&id) else { return };
         self.ready.remove(&id);
         self.later.remove(&(known.due, id));
@@ -278,7 +278,7 @@ impl Survey {
         found.inspect(|id| self.forget(id)).is_some()
     }
 
-    fn forget(&mut self, id: &Id) {
+    fn forget(&mut self, id: &NodeId) {
         let Some(known) = self.nodes.remove(id) else { return };
         self.ready.remove(id);
         self.later.remove(&(known.due, *id));
@@ -316,7 +316,7 @@ fn read_node(rest: &mut &[u8]) -> Option<(Contact, UnixSeconds)> {
     let (port, tail) = tail.split_first_chunk::<2>()?;
     *rest = tail;
     let addr = SocketAddr::new(ip, u16::from_be_bytes(*port));
-    Some((Contact { id: Id(*id), addr }, u64::from_be_bytes(*due)))
+    Some((Contact { id: NodeId::new(*id), addr }, u64::from_be_bytes(*due)))
 }
 
 #[cfg(test)]
@@ -329,7 +329,7 @@ mod tests {
     fn contact(number: u32) -> Contact {
         let mut id = [0; 20];
         id[..4].copy_from_slice(&number.wrapping_mul(0x9e37_79b1).to_be_bytes());
-        Contact { id: Id(id), addr: SocketAddr::from(((0x0100_0000 + (number << 8)).to_be_bytes(), 6881)) }
+        Contact { id: NodeId::new(id), addr: SocketAddr::from(((0x0100_0000 + (number << 8)).to_be_bytes(), 6881)) }
     }
 
     fn sweep(survey: &mut Survey, now: UnixSeconds) -> Vec<Question> {
@@ -354,8 +354,8 @@ mod tests {
     fn a_quarter_of_the_nodes_hold_nearly_all_infohashes() {
         let mut survey = Survey::new(false);
         survey.learn((0..1_000).map(contact));
-        let asked: BTreeSet<Id> = (0..250).map(|_| survey.next(NOW).unwrap().contact.id).collect();
-        let ids: Vec<Id> = (0..1_000).map(|number| contact(number).id).collect();
+        let asked: BTreeSet<NodeId> = (0..250).map(|_| survey.next(NOW).unwrap().contact.id).collect();
+        let ids: Vec<NodeId> = (0..1_000).map(|number| contact(number).id).collect();
         let seen = (0..100).filter(|number| {
             let key = contact(1_000_000 + number * 77).id;
             let mut nearest = ids.clone();
@@ -393,22 +393,22 @@ mod tests {
     #[test]
     fn a_gap_is_asked_about_at_its_beginning() {
         let mut survey = Survey::new(false);
-        let id = |first: u8| Contact { id: Id([first; 20]), addr: SocketAddr::from(([1, 2, first, 4], 1)) };
+        let id = |first: u8| Contact { id: NodeId::new([first; 20]), addr: SocketAddr::from(([1, 2, first, 4], 1)) };
         survey.learn((1..=28).chain(225..=228).map(id));
         let asked: Vec<Question> = (0..8).map(|_| survey.next(NOW).unwrap()).collect();
-        assert_eq!(asked[6].contact.id, Id([28; 20]));
+        assert_eq!(asked[6].contact.id, NodeId::new([28; 20]));
         assert_eq!(*asked[6].target, Id([28; 20]));
-        assert_eq!(asked[7].contact.id, Id([228; 20]));
+        assert_eq!(asked[7].contact.id, NodeId::new([228; 20]));
         assert_eq!(*asked[7].target, Id([28; 20]), "what lies between 28 and 225?");
     }
 
     #[test]
     fn one_network_does_not_fill_it_and_one_address_has_one_id() {
         let mut survey = Survey::new(false);
-        let of_one = |port| Contact { id: Id([port as u8; 20]), addr: SocketAddr::from(([9, 9, 9, 9], port)) };
+        let of_one = |port| Contact { id: NodeId::new([port as u8; 20]), addr: SocketAddr::from(([9, 9, 9, 9], port)) };
         survey.learn((1..100).map(of_one));
         assert_eq!(survey.len(), MOST_OF_AN_OWNER as usize);
-        let ids = |id| Contact { id: Id([id; 20]), addr: SocketAddr::from(([8, 8, 8, 8], 1)) };
+        let ids = |id| Contact { id: NodeId::new([id; 20]), addr: SocketAddr::from(([8, 8, 8, 8], 1)) };
         survey.learn((0..100).map(ids));
         assert_eq!(survey.len(), MOST_OF_AN_OWNER as usize + 1);
     }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::engine::contact::{Contact, Family};
-use crate::engine::id::{Id, InfoHash};
+use crate::engine::id::{Id, InfoHash, NodeId};
 use crate::engine::node::{Command, Config, Event, Node};
 use crate::engine::owner::owner;
 use crate::engine::rules::Rules;
@@ -27,7 +27,7 @@ pub fn crowd(n: usize, family: Family, dead: f64, others: (f64, Manner), seed: u
         if !owners.insert(owner(addr.ip())) {
             continue;
         }
-        let contact = Contact { id: dice.id().fitted_to(addr.ip()), addr };
+        let contact = Contact { id: NodeId(dice.id().fitted_to(addr.ip())), addr };
         let draw = dice.unit();
         let manner = match draw {
             _ if draw < dead => Manner::Dead,
@@ -62,7 +62,7 @@ pub fn newcomer(config: &Config, crowd: &mut Crowd, life: Duration, seed: u64) -
     let addr = address(config.family, &mut dice);
     let id = dice.id().fitted_to(addr.ip());
     let mut config = config.clone();
-    config.saved.id = Some(crate::engine::id::NodeId(id));
+    config.saved.id = Some(NodeId(id));
     let mut stage = Stage::new(Node::new(config, dice.seed(), crate::engine::time::Instant::ZERO), addr, seed);
     stage.run_for(crowd, life);
     stage.take_events();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::host::{Action, Host};
 use super::random::Dice;
 use crate::engine::contact::{CompactAddr, Contact, Family};
-use crate::engine::id::{Id, InfoHash, Target};
+use crate::engine::id::{Id, InfoHash, NodeId, Target};
 use crate::engine::krpc::encode::{self, Ask, Reply};
 use crate::engine::krpc::{Kind, Message, Method, Query};
 use crate::engine::limits::K;
@@ -48,7 +48,7 @@ pub struct Brief {
     /// What it does.
     pub attack: Attack,
     /// Its id: for a Sybil close to the key.
-    pub id: Id,
+    pub id: NodeId,
     /// The key that it is after.
     pub key: Id,
     /// Where it enters, and which node a flooder floods.
@@ -93,12 +93,12 @@ impl Adversary {
     }
 
     /// Its id in a message to the node with this id.
-    fn id_towards(&mut self, other: &Id) -> Id {
+    fn id_towards(&mut self, other: &Id) -> NodeId {
         let mut id = self.brief.id;
         match self.brief.attack {
-            Attack::IdChanger => self.dice.id(),
+            Attack::IdChanger => NodeId(self.dice.id()),
             Attack::Poisoner => {
-                id.0[..NEXT_TO].copy_from_slice(&other.0[..NEXT_TO]);
+                id.0.0[..NEXT_TO].copy_from_slice(&other.0[..NEXT_TO]);
                 id
             }
             _ => id,
@@ -148,7 +148,7 @@ impl Adversary {
     fn invented(&mut self, target: &Id) -> Contact {
         let mut id = *target;
         id.0[10..].copy_from_slice(&self.dice.id().0[10..]);
-        Contact { id, addr: self.nowhere() }
+        Contact { id: NodeId(id), addr: self.nowhere() }
     }
 
     /// 198.18.0.0/15 is for benchmarks (RFC 2544): no host lives there.
@@ -185,7 +185,7 @@ impl Adversary {
     }
 
     /// Asks for a token, and announces with one that another node gave, or with an invented one.
-    fn steal(&mut self, to: SocketAddr, own: &Id) {
+    fn steal(&mut self, to: SocketAddr, own: &NodeId) {
         let info_hash = self.brief.key;
         self.ask(to, own, &Ask::GetPeers(InfoHash(info_hash)));
         let stolen = self.stolen.clone().filter(|(giver, _)| *giver != to);
@@ -193,7 +193,7 @@ impl Adversary {
         self.ask(to, own, &Ask::AnnouncePeer { info_hash: InfoHash(info_hash), port: 666, seed: false, token: &token });
     }
 
-    fn ask(&mut self, to: SocketAddr, own: &Id, ask: &Ask<'_>) {
+    fn ask(&mut self, to: SocketAddr, own: &NodeId, ask: &Ask<'_>) {
         let mut bytes = Vec::new();
         encode::query(&mut bytes, (self.dice.bits() as u32).to_be_bytes(), own, false, ask);
         self.outbox.push_back((to, bytes));

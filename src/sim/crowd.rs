@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::map::Map;
 use super::random::Dice;
 use crate::engine::contact::{CompactAddr, Contact, Family};
-use crate::engine::id::Id;
+use crate::engine::id::{Id, NodeId};
 use crate::engine::krpc::encode::Reply;
 use crate::engine::krpc::{Kind, Message, Method};
 use crate::engine::limits::K;
@@ -217,7 +217,7 @@ impl Crowd {
         match node.manner {
             Manner::Honest => self.stored.get(&(node.contact.addr, *key)).cloned().unwrap_or_default(),
             Manner::Inventing => {
-                let mut dice = Dice::keyed(self.seed, &[key.head(), node.contact.id.0[19].into()]);
+                let mut dice = Dice::keyed(self.seed, &[key.head(), node.contact.id.as_bytes()[19].into()]);
                 (0..8).map(|_| invented(node, &mut dice)).collect()
             }
             _ => Vec::new(),
@@ -287,7 +287,7 @@ fn invented(by: &Extra, dice: &mut Dice) -> SocketAddr {
 fn sharing<'a>(nodes: &'a [Extra], target: &Id, bits: usize) -> &'a [Extra] {
     let side = |node: &Extra| {
         let shares = node.contact.id.common_prefix_len(target) >= bits;
-        if shares { std::cmp::Ordering::Equal } else { node.contact.id.cmp(target) }
+        if shares { std::cmp::Ordering::Equal } else { Id::cmp(&node.contact.id, target) }
     };
     let from = nodes.partition_point(|node| side(node).is_lt());
     let to = nodes.partition_point(|node| side(node).is_le());
@@ -436,7 +436,7 @@ impl Stage {
 fn from_router(crowd: &Crowd, from: &SocketAddr, bytes: &[u8], dice: &mut Dice) -> Option<Vec<u8>> {
     let Ok(Message { transaction, kind: Kind::Query(_), .. }) = Message::decode(bytes) else { return None };
     let mut reply = Vec::new();
-    let mut response = Reply::begin(&mut reply, &Id([0x11; 20]), from, transaction);
+    let mut response = Reply::begin(&mut reply, &NodeId::new([0x11; 20]), from, transaction);
     response.contacts(Family::of(from), crowd.random(dice).iter());
     response.end();
     Some(reply)

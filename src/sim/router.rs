@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use super::host::{Action, Host};
 use super::random::Dice;
 use crate::engine::contact::{Contact, Family};
-use crate::engine::id::Id;
+use crate::engine::id::NodeId;
 use crate::engine::krpc::encode::Reply;
 use crate::engine::krpc::{Kind, Message, Query};
 use crate::engine::limits::K;
@@ -23,7 +23,7 @@ const LATELY: usize = 1024;
 /// A router.
 #[derive(Clone, Debug)]
 pub struct Router {
-    id: Id,
+    id: NodeId,
     lately: VecDeque<Contact>,
     dice: Dice,
     outbox: VecDeque<(SocketAddr, Vec<u8>)>,
@@ -35,7 +35,7 @@ impl Router {
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
-        let id = dice.id();
+        let id = NodeId(dice.id());
         Self { id, lately: VecDeque::new(), dice, outbox: VecDeque::new(), sending: Vec::new() }
     }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::invariant::Invariant;
 use super::network::Resident;
 use crate::engine::contact::Contact;
-use crate::engine::id::Id;
+use crate::engine::id::NodeId;
 use crate::engine::time::Instant;
 
 /// A routing table never holds the node itself, an address twice, or more than its buckets can. Looked at now and
@@ -28,13 +28,14 @@ impl Invariant<Resident> for SoundTables {
     fn on_rest(&mut self, _: Instant, host: &Resident) -> Result<(), String> {
         self.steps += 1;
         let node = host.node().filter(|_| self.steps.is_multiple_of(LOOK_EVERY));
-        node.map_or(Ok(()), |node| is_sound(*node.id(), node.entries().map(|entry| entry.contact)))
+        node.map_or(Ok(()), |node| is_sound(node.id(), node.entries().map(|entry| entry.contact)))
     }
 }
 
 /// Whether the node `own` may have these contacts in its table.
-fn is_sound(own: Id, entries: impl Iterator<Item = Contact>) -> Result<(), String> {
-    let (ids, mut addresses): (Vec<Id>, Vec<SocketAddr>) = entries.map(|contact| (contact.id, contact.addr)).unzip();
+fn is_sound(own: NodeId, entries: impl Iterator<Item = Contact>) -> Result<(), String> {
+    let (ids, mut addresses): (Vec<NodeId>, Vec<SocketAddr>) =
+        entries.map(|contact| (contact.id, contact.addr)).unzip();
     addresses.sort_unstable();
     addresses.dedup();
     if addresses.len() < ids.len() {
@@ -51,8 +52,8 @@ mod tests {
     use super::*;
 
     fn contact(number: u16) -> Contact {
-        let mut id = Id::ZERO;
-        id.0[..2].copy_from_slice(&number.to_be_bytes());
+        let mut id = NodeId::ZERO;
+        id.0.0[..2].copy_from_slice(&number.to_be_bytes());
         Contact { id, addr: SocketAddr::from(([198, 51, 100, 1], number)) }
     }
 

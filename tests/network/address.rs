@@ -18,8 +18,8 @@ fn a_node_that_moved_takes_the_id_of_its_new_address() {
     assert_eq!(after.external_addr().map(|external| external.ip()), Some(addr.ip()));
     assert!(after.id().matches_address(addr.ip()) && *after.id() != before);
     // Others find it under its new id at its new address.
-    let id = *after.id();
-    network.find_node(network.members()[20], id);
+    let id = after.id();
+    network.find_node(network.members()[20], *id);
     network.finish(Duration::from_secs(60));
     let found = network.take_tasks().remove(0).nearest.map(|(contact, _)| (contact.id, contact.addr));
     assert_eq!(found, Some((id, addr)));
@@ -47,7 +47,7 @@ fn in_a_private_network_of_two_a_node_that_moved_is_known_at_its_new_address_wit
         }
     });
     network.run_for(Duration::from_mins(1));
-    let id = *network.node(moves).expect("a member").id();
+    let id = network.node(moves).expect("a member").id();
     let known = network.node(stays).expect("a member").entries().map(|entry| entry.contact);
     let known: Vec<_> = known.filter(|contact| contact.id == id).map(|contact| contact.addr).collect();
     assert_eq!(known, [addr]);

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use trackerless::engine::compliance::Compliance;
 use trackerless::engine::contact::{Contact, Family};
-use trackerless::engine::id::Id;
+use trackerless::engine::id::{Id, NodeId};
 use trackerless::engine::node::{Config, Node, Stats};
 use trackerless::engine::random::Random;
 use trackerless::engine::rules::Rules;
@@ -41,7 +41,7 @@ fn admit_attackers(network: &mut Network, attack: Attack, count: usize) {
             let mut id = key();
             id.0[5..].copy_from_slice(&dice.id().0[5..]);
             let id = if attack == Attack::Sybil { id } else { dice.id() };
-            Contact { id, addr: network.endpoint() }
+            Contact { id: NodeId(id), addr: network.endpoint() }
         })
         .collect();
     admit(network, attack, &contacts, dice);
@@ -182,7 +182,7 @@ fn reached(network: &mut Network) -> usize {
 }
 
 fn ends_at_target(task: &Task) -> bool {
-    task.nearest.is_some_and(|(contact, _)| contact.id == task.target)
+    task.nearest.is_some_and(|(contact, _)| *contact.id == task.target)
 }
 
 /// The share of strangers among the entries of honest tables, of which only the `nearest` count.
@@ -380,7 +380,7 @@ fn fitting_sybils(count: usize) -> Vec<Contact> {
     let sites = (0..=u16::MAX).map(|site| IpAddr::V6(Ipv6Addr::new(0x2a00, 0x1234, 0x5678, site, 0, 0, 0, 1)));
     let contacts = sites.zip(0..).map(|(ip, number): (IpAddr, u64)| {
         let id = Id::for_address(ip, &mut Random::new(Dice::new(number).seed()));
-        Contact { id, addr: SocketAddr::new(ip, 6881) }
+        Contact { id: NodeId(id), addr: SocketAddr::new(ip, 6881) }
     });
     contacts.filter(|contact| contact.id.common_prefix_len(&key()) >= 12).take(count).collect()
 }
@@ -405,7 +405,7 @@ fn fitting_sybils_apart(count: usize) -> Vec<Contact> {
     let mut dice = Dice::new(11);
     let contacts = std::iter::repeat_with(|| {
         let ip = IpAddr::from((dice.bits() as u32).to_be_bytes());
-        Contact { id: dice.id().fitted_to(ip), addr: SocketAddr::new(ip, 6881) }
+        Contact { id: NodeId(dice.id().fitted_to(ip)), addr: SocketAddr::new(ip, 6881) }
     });
     let is_beside =
         |contact: &Contact| Rules::MAINLINE.admits(&contact.addr) && contact.id.common_prefix_len(&key()) >= 12;

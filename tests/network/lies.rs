@@ -36,7 +36,7 @@ enum Deed {
 #[derive(Clone)]
 struct Attacker {
     deed: Deed,
-    id: Id,
+    id: NodeId,
     victim: SocketAddr,
     every: Duration,
     next: Instant,
@@ -115,18 +115,18 @@ fn admit(network: &mut Network, deed: Deed, count: usize, victim: SocketAddr, ev
             Deed::Announce(_) => ([131, (index >> 8) as u8, index as u8, 7], 6881).into(),
         };
         let mut dice = Dice::keyed(9, &[index as u64]);
-        let id = dice.id();
+        let id = NodeId(dice.id());
         let next = network.world().now() + Duration::from_millis(10 * index as u64);
         let attacker =
-            Attacker { deed, id, victim, every, next, dice, wanted: id, outbox: VecDeque::new(), sending: Vec::new() };
+            Attacker { deed, id, victim, every, next, dice, wanted: *id, outbox: VecDeque::new(), sending: Vec::new() };
         network.admit(Home::open(addr), Resident::Other(Box::new(attacker)));
         contacts.push(Contact { id, addr });
     }
     contacts
 }
 
-fn id_of(network: &Network, host: HostId) -> Id {
-    *network.node(host).expect("a member").id()
+fn id_of(network: &Network, host: HostId) -> NodeId {
+    network.node(host).expect("a member").id()
 }
 
 /// Seventy of them, each from a /16 of its own, greet a node that knows where it is, and are verified and asked by it.
@@ -141,7 +141,7 @@ fn seventy_liars_do_not_move_a_node_that_knows_where_it_is() {
     let node = network.node(victim).expect("a member");
     let liars = node.entries().filter(|entry| entry.contact.addr.ip().to_string().starts_with("130.")).count();
     assert!(liars > 10, "{liars} of them are in its table");
-    assert_eq!((*node.id(), node.external_addr()), (before, Some(addr)));
+    assert_eq!((node.id(), node.external_addr()), (before, Some(addr)));
     assert!(node.stats().votes_refused > 0);
 }
 
@@ -197,7 +197,7 @@ fn swarms_that_are_announced_again_stay_whoever_announces_beside_our_id() {
     };
     let before = kept(&network);
     assert!(before >= 38, "{before} of 40 swarms are stored");
-    admit(&mut network, Deed::Announce(own), 700, addr, Duration::from_secs(7));
+    admit(&mut network, Deed::Announce(*own), 700, addr, Duration::from_secs(7));
     network.run_for(Duration::from_mins(3));
     let stats = *network.node(victim).expect("a member").stats();
     assert!(stats.announces_not_stored > 100, "its memory is full: {stats:?}");

@@ -34,7 +34,7 @@ fn missed(loss: f64) -> usize {
     let tasks = network.take_tasks();
     let missed = |task: &&Task| {
         let closest = network.closest(&task.target, task.host).and_then(|host| network.node(host));
-        task.nearest.map(|(contact, _)| contact.id) != closest.map(|node| *node.id())
+        task.nearest.map(|(contact, _)| contact.id) != closest.map(|node| node.id())
     };
     tasks.iter().filter(missed).count()
 }

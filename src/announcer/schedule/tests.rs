@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::announcer::source::ListedState;
 use crate::engine::contact::Contact;
-use crate::engine::id::Id;
+use crate::engine::id::NodeId;
 
 const MINUTE: Duration = Duration::from_mins(1);
 /// Some time after the start of the clock, as wall time is.
@@ -38,7 +38,7 @@ fn active(numbers: impl IntoIterator<Item = u32>) -> Vec<Listed> {
 }
 
 fn contact(number: u8) -> Contact {
-    Contact { id: Id([number; 20]), addr: SocketAddr::from(([10, 0, number, 1], 6881)) }
+    Contact { id: NodeId::new([number; 20]), addr: SocketAddr::from(([10, 0, number, 1], 6881)) }
 }
 
 /// An announce that eight nodes of libtorrent stored.

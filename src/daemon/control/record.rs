@@ -10,7 +10,7 @@ use super::feed::Named;
 use crate::dht::{Announced, ItemFound, ItemStored, Pong, Progress, Sampled, Scraped};
 use crate::engine::bloom::Estimate;
 use crate::engine::contact::Contact;
-use crate::engine::id::{Id, InfoHash};
+use crate::engine::id::InfoHash;
 use crate::engine::items::{Item, Mutable, Value};
 use crate::engine::node::{Sample, Summary};
 
@@ -41,7 +41,7 @@ impl NodeRecord {
     /// # Errors
     /// The id is none.
     pub fn contact(&self) -> Result<Contact, Unreadable> {
-        let id: Id = self.id.parse().map_err(|_| Unreadable("an id has 40 hexadecimal digits"))?;
+        let id = self.id.parse().map_err(|_| Unreadable("an id has 40 hexadecimal digits"))?;
         Ok(Contact { id, addr: self.address })
     }
 }
@@ -608,6 +608,7 @@ fn of_millis(millis: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::id::NodeId;
     use crate::engine::items::Owner;
 
     fn again<T: Serialize + for<'a> Deserialize<'a>>(record: &T) -> T {
@@ -636,7 +637,7 @@ mod tests {
 
     #[test]
     fn what_nodes_told_comes_through_whole() {
-        let contact = Contact { id: Id([7; 20]), addr: "127.0.0.1:1".parse().unwrap() };
+        let contact = Contact { id: NodeId::new([7; 20]), addr: "127.0.0.1:1".parse().unwrap() };
         let pong = Pong {
             contact,
             version: b"LT\x01\x02".to_vec(),

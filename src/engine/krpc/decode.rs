@@ -8,7 +8,7 @@ use super::{
 };
 use crate::engine::bencode::scan::{self, Malformed, Scanner};
 use crate::engine::contact::{canonical, decode_addr};
-use crate::engine::id::{Id, InfoHash, Target};
+use crate::engine::id::{Id, InfoHash, NodeId, Target};
 
 /// Why a datagram is no message. It is counted and never answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -222,7 +222,7 @@ fn external(bytes: &[u8]) -> Option<SocketAddr> {
 fn query<'a>(envelope: &Envelope<'a>) -> Result<Query<'a>, Fault> {
     let name = envelope.method.ok_or(Fault::Argument("q is missing"))?;
     let arguments = envelope.arguments.as_ref().ok_or(Fault::Argument("a is missing"))?;
-    let id = key(arguments.id, "a.id must be a string of 20 bytes")?;
+    let id = NodeId(key(arguments.id, "a.id must be a string of 20 bytes")?);
     Ok(Query { id, read_only: envelope.read_only == Some(1), method: method(name, arguments)? })
 }
 
@@ -291,7 +291,7 @@ fn key(bytes: Option<&[u8]>, fault: &'static str) -> Result<Id, Fault> {
 fn response<'a>(envelope: &Envelope<'a>) -> Option<Response<'a>> {
     let results = envelope.results.as_ref()?;
     Some(Response {
-        id: results.id.and_then(Id::from_bytes)?,
+        id: results.id.and_then(NodeId::from_bytes)?,
         token: results.token.filter(|token| (1..=MAX_TOKEN).contains(&token.len())),
         nodes: results.nodes.unwrap_or_default(),
         nodes6: results.nodes6.unwrap_or_default(),
@@ -319,7 +319,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const QUERIER: Id = Id(*b"abcdefghij0123456789");
+    const QUERIER: NodeId = NodeId::new(*b"abcdefghij0123456789");
     const TARGET: Id = Id(*b"mnopqrstuvwxyz123456");
 
     fn kind(bytes: &[u8]) -> Kind<'_> {

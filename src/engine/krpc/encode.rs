@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use super::{FILTER_LEN, Fault, ItemFields};
 use crate::engine::bencode::write::{integer, length, string};
 use crate::engine::contact::{CompactAddr, Contact, Family};
-use crate::engine::id::{Id, InfoHash, Target};
+use crate::engine::id::{Id, InfoHash, NodeId, Target};
 
 /// No datagram of ours is larger (BEP 32: MUST NOT exceed 1,024 bytes).
 pub const MAX_DATAGRAM: usize = 1024;
@@ -82,14 +82,14 @@ pub struct Signed<'a> {
 }
 
 /// Appends a query. `transaction` is always four bytes: the `mainline` crate drops any other length.
-pub fn query(out: &mut Vec<u8>, transaction: [u8; 4], own: &Id, read_only: bool, ask: &Ask<'_>) {
+pub fn query(out: &mut Vec<u8>, transaction: [u8; 4], own: &NodeId, read_only: bool, ask: &Ask<'_>) {
     out.extend_from_slice(b"d1:ad");
     if let Ask::Put(PutFields { cas: Some(cas), .. }) = ask {
         out.extend_from_slice(b"3:cas");
         integer(out, *cas);
     }
     out.extend_from_slice(b"2:id20:");
-    out.extend_from_slice(&own.0);
+    out.extend_from_slice(own.as_bytes());
     match ask {
         Ask::Ping => out.extend_from_slice(b"e1:q4:ping"),
         Ask::FindNode(target) => {
@@ -193,14 +193,14 @@ pub struct Reply<'a> {
 
 impl<'a> Reply<'a> {
     /// Begins the response of the node `own` to a query from `to`.
-    pub fn begin(out: &'a mut Vec<u8>, own: &Id, to: &SocketAddr, transaction: &'a [u8]) -> Self {
+    pub fn begin(out: &'a mut Vec<u8>, own: &NodeId, to: &SocketAddr, transaction: &'a [u8]) -> Self {
         Self::begin_scrape(out, own, to, transaction, None)
     }
 
     /// Begins the same, with the filters of a swarm (BEP 33); their keys come before all others.
     pub fn begin_scrape(
         out: &'a mut Vec<u8>,
-        own: &Id,
+        own: &NodeId,
         to: &SocketAddr,
         transaction: &'a [u8],
         filters: Option<ReplyFilters<'_>>,
@@ -216,7 +216,7 @@ impl<'a> Reply<'a> {
             out.extend_from_slice(filters.seeds);
         }
         out.extend_from_slice(b"2:id20:");
-        out.extend_from_slice(&own.0);
+        out.extend_from_slice(own.as_bytes());
         Self { out, start, transaction, reserved: 0, most: MAX_DATAGRAM }
     }
 
@@ -407,7 +407,7 @@ mod tests {
     use bendy::encoding::{AsString, SingleItemEncoder, ToBencode};
     use proptest::prelude::*;
 
-    const OWN: Id = Id(*b"abcdefghij0123456789");
+    const OWN: NodeId = NodeId::new(*b"abcdefghij0123456789");
     const TARGET: Id = Id(*b"mnopqrstuvwxyz123456");
 
     type Entry<'a> = (&'a str, &'a dyn Fn(SingleItemEncoder<'_>));
@@ -457,7 +457,7 @@ mod tests {
                 query(&mut out, *b"tttt", &OWN, read_only, &ask);
                 let arguments = |item: SingleItemEncoder<'_>| {
                     item.emit_unsorted_dict(|dict| {
-                        dict.emit_pair(b"id", AsString(OWN.0))?;
+                        dict.emit_pair(b"id", AsString(*OWN.as_bytes()))?;
                         match ask {
                             Ask::Ping => Ok(()),
                             Ask::FindNode(target) | Ask::SampleInfohashes(target) | Ask::Get(target) => {
@@ -540,7 +540,7 @@ mod tests {
             Family::V4 => SocketAddr::from(([1, 2, 3, seed], 6881)),
             Family::V6 => SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(seed)], 6881)),
         };
-        Contact { id: Random::new([seed; 32]).wire_id(), addr }
+        Contact { id: NodeId(Random::new([seed; 32]).wire_id()), addr }
     }
 
     proptest! {

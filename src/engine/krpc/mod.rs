@@ -13,7 +13,7 @@ pub mod encode;
 use std::net::SocketAddr;
 
 use super::contact::{Contact, Family, decode_addr};
-use super::id::{Id, InfoHash, Target};
+use super::id::{Id, InfoHash, NodeId, Target};
 
 pub use super::limits::{MAX_CONTACTS, MAX_TOKEN, MAX_TRANSACTION};
 pub use decode::NotAMessage;
@@ -55,7 +55,7 @@ pub enum Kind<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Query<'a> {
     /// `a.id`: the id that the querier claims.
-    pub id: Id,
+    pub id: NodeId,
     /// `ro`: the querier answers no queries and must not enter a table (BEP 43).
     pub read_only: bool,
     /// What it asks.
@@ -162,7 +162,7 @@ impl Want {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Response<'a> {
     /// `r.id`: the id that the responder claims.
-    pub id: Id,
+    pub id: NodeId,
     /// `r.token`, if it is of a length that we keep. Without it the node accepts no announce for this key.
     pub token: Option<&'a [u8]>,
     /// `r.nodes`: compact IPv4 contacts, any number of bytes.

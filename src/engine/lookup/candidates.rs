@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::engine::compliance::Compliance;
 use crate::engine::contact::Contact;
-use crate::engine::id::Id;
+use crate::engine::id::{Id, NodeId};
 use crate::engine::limits::{CANDIDATES, LOOKUP_SHARE, SILENT_PER_TELLER, TRIES_PER_OWNER};
 use crate::engine::owner::{Level, network, owner};
 use crate::engine::rules::Rules;
@@ -271,7 +271,7 @@ impl Candidates {
     /// is named at every port that it ever had: none of the others answers either.
     fn give_turn_to_next_of(&mut self, owner: Option<u64>) {
         let had_turn = |other: &&Candidate| other.state != State::Fresh && other.heard_owner() == owner;
-        let tried: Vec<Id> = self.list.iter().filter(had_turn).map(|other| other.contact.id).collect();
+        let tried: Vec<NodeId> = self.list.iter().filter(had_turn).map(|other| other.contact.id).collect();
         if tried.len() >= TRIES_PER_OWNER {
             return;
         }
@@ -333,7 +333,7 @@ impl Candidates {
     }
 
     /// The endpoint itself has told its id.
-    pub(super) fn rename(&mut self, index: usize, id: Id) {
+    pub(super) fn rename(&mut self, index: usize, id: NodeId) {
         if self.list[index].renamed {
             return self.fail(index);
         }

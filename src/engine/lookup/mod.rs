@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use super::compliance::Compliance;
 use super::contact::Contact;
-use super::id::Id;
+use super::id::{Id, NodeId};
 use super::keyed_hash::KeyedHash;
 use super::limits::{K, QUERIES_PER_LOOKUP};
 use super::rules::Rules;
@@ -255,7 +255,7 @@ impl Lookup {
     /// `from` answered as `id`, with a token if it gives one. Returns its origin if it was asked; `None` if it was not
     /// or if it answered with another id than the one that led us to it: what such a node says is not believed, but under
     /// its own id it may be asked once more.
-    pub fn answered(&mut self, from: &SocketAddr, id: &Id, token: Option<&[u8]>) -> Option<Origin> {
+    pub fn answered(&mut self, from: &SocketAddr, id: &NodeId, token: Option<&[u8]>) -> Option<Origin> {
         let index = self.candidates.awaited(from)?;
         if self.candidates.list[index].contact.id != *id {
             self.candidates.rename(index, *id);

@@ -48,7 +48,7 @@ impl Lookup {
         far.sort_by_key(|candidate| !candidate.is_held);
         let mut others: Vec<&Candidate> = fitting.iter().skip(K).copied().collect();
         others.retain(|candidate| self.is_near(candidate) && !far.iter().any(|known| is_same(known, candidate)));
-        others.sort_by_key(|candidate| lots.of(&candidate.contact.id.0));
+        others.sort_by_key(|candidate| lots.of(candidate.contact.id.as_bytes()));
         far.extend(others);
         far.truncate(count);
         far

@@ -16,7 +16,7 @@ use super::Lookup;
 use super::region::{Crowding, Region};
 use crate::engine::compliance::Compliance;
 use crate::engine::contact::Contact;
-use crate::engine::id::Id;
+use crate::engine::id::{Id, NodeId};
 use crate::engine::keyed_hash::KeyedHash;
 use crate::engine::limits::{
     CELLS, COPIES_PER_CELL, FINDS_PER_CELL, GETS_PER_CELL, GETS_UNDER_ALARM, MEMBERS_PER_CELL,
@@ -123,7 +123,7 @@ impl Sweep {
     }
 
     /// `from` answered for the key, under this id, with a token if it gives one. Whether it was asked.
-    pub fn answered(&mut self, from: &SocketAddr, id: &Id, token: Option<&[u8]>) -> bool {
+    pub fn answered(&mut self, from: &SocketAddr, id: &NodeId, token: Option<&[u8]>) -> bool {
         let Some(member) = self.member(from) else { return false };
         if member.contact.id != *id || !matches!(member.state, State::Asked | State::Silent) {
             return false;
@@ -167,7 +167,7 @@ impl Sweep {
         self.cells.iter().flat_map(|cell| {
             let mut willing: Vec<&Contact> =
                 cell.members.iter().filter(|member| member.token.is_some()).map(|member| &member.contact).collect();
-            willing.sort_by_key(|contact| self.lots.of(&contact.id.0));
+            willing.sort_by_key(|contact| self.lots.of(contact.id.as_bytes()));
             willing.into_iter().take(COPIES_PER_CELL)
         })
     }
@@ -221,7 +221,7 @@ impl Sweep {
             member.state == State::Heard && !taken.contains(&network(member.contact.addr.ip(), Level::Provider))
         };
         let (lots, members) = (self.lots, &mut self.cells[index].members);
-        let member = members.iter_mut().filter(is_free).min_by_key(|member| lots.of(&member.contact.id.0))?;
+        let member = members.iter_mut().filter(is_free).min_by_key(|member| lots.of(member.contact.id.as_bytes()))?;
         member.state = State::Asked;
         Some((member.contact, Probe::Get, self.region.target(index)))
     }
@@ -271,7 +271,8 @@ impl Sweep {
         if cell.members.len() > MEMBERS_PER_CELL {
             // Who is heard of first, or most, has no better lot.
             let unasked = cell.members.iter().enumerate().filter(|(_, member)| member.state == State::Heard);
-            let last = unasked.max_by_key(|(_, member)| self.lots.of(&member.contact.id.0)).map(|(index, _)| index);
+            let last =
+                unasked.max_by_key(|(_, member)| self.lots.of(member.contact.id.as_bytes())).map(|(index, _)| index);
             last.map(|index| cell.members.swap_remove(index));
         }
     }

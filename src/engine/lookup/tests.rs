@@ -11,7 +11,7 @@ const ALPHA: usize = Effort::NORMAL.alpha;
 
 fn contact(index: u16, random: &mut Random) -> Contact {
     let [high, low] = index.to_be_bytes();
-    Contact { id: random.wire_id(), addr: ([50 + high, low, 1, 1], 6881).into() }
+    Contact { id: NodeId(random.wire_id()), addr: ([50 + high, low, 1, 1], 6881).into() }
 }
 
 /// Which node knows which: each node knows its own neighbourhood and some random others, as a Kademlia table would.
@@ -113,7 +113,7 @@ fn on_the_mainline(fits: &[bool]) -> Vec<Contact> {
     let contact = |(index, &fits): (usize, &bool)| {
         let ip = std::net::IpAddr::from([198, 18, index as u8, 1]);
         let id = if fits { Id::for_address(ip, &mut random) } else { random.wire_id() };
-        Contact { id, addr: (ip, 6881).into() }
+        Contact { id: NodeId(id), addr: (ip, 6881).into() }
     };
     fits.iter().enumerate().map(contact).collect()
 }
@@ -123,7 +123,8 @@ fn of_candidates_equally_many_bits_away_those_that_obey_bep_42_are_asked_first()
     let contacts = on_the_mainline(&[false, true, false, true, false, true]);
     for compliance in [Compliance::Off, Compliance::Prefer] {
         for half in [0x00, 0x80] {
-            let same_half: Vec<&Contact> = contacts.iter().filter(|contact| contact.id.0[0] & 0x80 == half).collect();
+            let same_half: Vec<&Contact> =
+                contacts.iter().filter(|contact| contact.id.as_bytes()[0] & 0x80 == half).collect();
             // It differs from all of them in the first bit: one bucket of distance.
             let mut target = Id([0; 20]);
             target.0[0] = half ^ 0x80;
@@ -178,11 +179,11 @@ fn what_is_stored_is_stored_on_the_closest_that_fit_first_of_all() {
 fn a_bit_closer_counts_for_more_than_an_id_that_fits() {
     let far = on_the_mainline(&[true])[0];
     let mut target = far.id;
-    target.0[0] ^= 0x80;
+    target.0.0[0] ^= 0x80;
     let mut near = Contact { id: target, addr: ([198, 19, 0, 1], 6881).into() };
-    near.id.0[0] ^= 0x40;
+    near.id.0.0[0] ^= 0x40;
     assert!(!near.is_compliant() && far.is_compliant());
-    let mut lookup = Lookup::new(target, &Rules::MAINLINE, None).minding(Compliance::Prefer);
+    let mut lookup = Lookup::new(*target, &Rules::MAINLINE, None).minding(Compliance::Prefer);
     [far, near].iter().for_each(|contact| lookup.add(*contact, Origin::Own));
     assert_eq!(lookup.step(Instant::ZERO), Step::Ask(near));
 }
@@ -285,10 +286,11 @@ fn no_more_is_written_to_than_the_limit_says() {
     let mut lookup = Lookup::new(target, &Rules::MAINLINE, None).minding(Compliance::Prefer);
     let mut fitting = |index: u8| {
         let addr = SocketAddr::from(([50, 2, index, 1], 6881));
-        Contact { id: Id::for_address(addr.ip(), &mut random), addr }
+        Contact { id: NodeId(Id::for_address(addr.ip(), &mut random)), addr }
     };
     let far: Vec<Contact> = (0..K as u8).map(&mut fitting).collect();
-    let close = (0..K as u8).map(|index| Contact { id: Id([!index; 20]), addr: ([50, 1, index, 1], 6881).into() });
+    let close =
+        (0..K as u8).map(|index| Contact { id: NodeId::new([!index; 20]), addr: ([50, 1, index, 1], 6881).into() });
     let close: Vec<Contact> = close.collect();
     assert!(close.iter().all(|contact| !contact.is_compliant()), "none of the closest obeys");
     for known in [far, close] {
@@ -306,10 +308,10 @@ fn no_more_is_written_to_than_the_limit_says() {
 fn who_answers_under_another_id_is_asked_once_more_under_that() {
     let (mut lookup, contacts) = filled(20);
     asked(&mut lookup, Instant::ZERO);
-    let (addr, real) = (contacts[0].addr, Id([0; 20]));
+    let (addr, real) = (contacts[0].addr, NodeId::ZERO);
     assert_eq!(lookup.answered(&addr, &real, Some(b"t")), None);
     assert_eq!(asked(&mut lookup, Instant::ZERO), [Contact { id: real, addr }]);
-    assert_eq!(lookup.answered(&addr, &Id([0x01; 20]), Some(b"t")), None, "yet another id");
+    assert_eq!(lookup.answered(&addr, &NodeId::new([0x01; 20]), Some(b"t")), None, "yet another id");
     assert!(!asked(&mut lookup, Instant::ZERO).iter().any(|contact| contact.addr == addr), "never again");
     assert_eq!(lookup.closest().count(), 0);
 }
@@ -317,13 +319,13 @@ fn who_answers_under_another_id_is_asked_once_more_under_that() {
 #[test]
 fn a_name_given_by_others_keeps_no_node_out() {
     let heard = Origin::Heard { hops: 1 };
-    let honest = Contact { id: Id([0x01; 20]), addr: ([9, 9, 9, 9], 6881).into() };
+    let honest = Contact { id: NodeId::new([0x01; 20]), addr: ([9, 9, 9, 9], 6881).into() };
     let elsewhere = |host: u8| SocketAddr::from(([9, 9, 9, host], 6881));
     for lie in [
-        Contact { id: Id([0xaa; 20]), addr: honest.addr }, // the endpoint, far away
-        Contact { id: Id([0x00; 20]), addr: honest.addr }, // the endpoint, closer
-        Contact { id: Id([0xaa; 20]), addr: elsewhere(8) }, // the owner, far away
-        Contact { id: Id([0x00; 20]), addr: elsewhere(8) }, // the owner, closer
+        Contact { id: NodeId::new([0xaa; 20]), addr: honest.addr }, // the endpoint, far away
+        Contact { id: NodeId::new([0x00; 20]), addr: honest.addr }, // the endpoint, closer
+        Contact { id: NodeId::new([0xaa; 20]), addr: elsewhere(8) }, // the owner, far away
+        Contact { id: NodeId::new([0x00; 20]), addr: elsewhere(8) }, // the owner, closer
         Contact { id: honest.id, addr: ([8, 8, 8, 8], 6881).into() }, // the id
     ] {
         for lie_first in [true, false] {
@@ -382,7 +384,7 @@ fn one_owner_gets_one_place_among_the_heard_of() {
     for (rules, places) in [(&Rules::MAINLINE, 1), (&Rules::PRIVATE, 8)] {
         let mut lookup = Lookup::new(Id::ZERO, rules, None);
         for host in 0..8 {
-            let contact = Contact { id: random.wire_id(), addr: ([60, 1, 1, host], 1).into() };
+            let contact = Contact { id: NodeId(random.wire_id()), addr: ([60, 1, 1, host], 1).into() };
             lookup.add(contact, Origin::Heard { hops: 1 });
         }
         let mut answers = 0;
@@ -409,10 +411,10 @@ fn no_network_fills_the_head_of_a_lookup() {
         for n in 1..=100 {
             let mut id = Id::ZERO;
             id.0[19] = n as u8;
-            lookup.add(Contact { id, addr: attacker(n) }, heard);
+            lookup.add(Contact { id: NodeId(id), addr: attacker(n) }, heard);
         }
         let honest: Vec<Contact> =
-            (1..=20).map(|n| Contact { id: Id([n; 20]), addr: ([100 + n, 9, 9, 9], 1).into() }).collect();
+            (1..=20).map(|n| Contact { id: NodeId::new([n; 20]), addr: ([100 + n, 9, 9, 9], 1).into() }).collect();
         honest.iter().for_each(|contact| lookup.add(*contact, heard));
         let mut asked = 0;
         loop {
@@ -435,7 +437,7 @@ fn no_network_fills_the_head_of_a_lookup() {
 #[test]
 fn of_one_owner_the_closest_is_asked_and_the_next_when_it_is_slow_and_one_answer_counts() {
     let mut lookup = Lookup::new(Id::ZERO, &Rules::MAINLINE, None);
-    let contacts = [3, 1, 2].map(|n: u8| Contact { id: Id([n; 20]), addr: ([60, 1, 1, n], 1).into() });
+    let contacts = [3, 1, 2].map(|n: u8| Contact { id: NodeId::new([n; 20]), addr: ([60, 1, 1, n], 1).into() });
     contacts.iter().for_each(|contact| lookup.add(*contact, Origin::Heard { hops: 1 }));
     let [far, near, next] = contacts;
     assert_eq!(asked(&mut lookup, Instant::ZERO), [near]);
@@ -483,7 +485,7 @@ fn the_end_game_asks_everyone_inside_the_radius() {
 fn sharing(bits: usize, port: u16) -> Contact {
     let mut id = [0; 20];
     (id[bits / 8], id[19]) = (0x80 >> (bits % 8), port as u8);
-    Contact { id: Id(id), addr: ([50, bits as u8, port as u8, 1], port).into() }
+    Contact { id: NodeId::new(id), addr: ([50, bits as u8, port as u8, 1], port).into() }
 }
 
 #[test]
@@ -560,7 +562,7 @@ fn liars_who_always_name_somebody_closer_cannot_keep_it_going() {
         let [high, low] = (step as u16).to_be_bytes();
         let mut id = [0xff; 20];
         id[..2].copy_from_slice(&(u16::MAX - step as u16).to_be_bytes());
-        Contact { id: Id(id), addr: ([50 + high, low, 1, 1], 6881).into() }
+        Contact { id: NodeId::new(id), addr: ([50 + high, low, 1, 1], 6881).into() }
     };
     let mut lookup = Lookup::new(Id::ZERO, &Rules::MAINLINE, None);
     lookup.add(liar(0), Origin::Own);
@@ -577,8 +579,9 @@ fn liars_who_always_name_somebody_closer_cannot_keep_it_going() {
 #[test]
 fn a_node_without_room_fills_no_place_and_a_farther_one_is_asked() {
     let mut random = Random::new([3; 32]);
-    let mut contacts: Vec<Contact> =
-        (0..20u8).map(|index| Contact { id: random.wire_id(), addr: ([50 + index, 1, 1, 1], 1).into() }).collect();
+    let mut contacts: Vec<Contact> = (0..20u8)
+        .map(|index| Contact { id: NodeId(random.wire_id()), addr: ([50 + index, 1, 1, 1], 1).into() })
+        .collect();
     contacts.sort_by_key(|contact| contact.id);
     let mut lookup = Lookup::new(Id::ZERO, &Rules::MAINLINE, None);
     contacts.iter().for_each(|contact| lookup.add(*contact, Origin::Own));
@@ -616,7 +619,7 @@ fn what_a_contact_names_is_asked_last_once_much_of_it_was_silent() {
     let mut named = |first: u8, n: u8| {
         let mut id = random.wire_id();
         id.0[0] = first;
-        Contact { id, addr: ([50 + n, first, 1, 1], 6881).into() }
+        Contact { id: NodeId(id), addr: ([50 + n, first, 1, 1], 6881).into() }
     };
     let (near, far): (Vec<Contact>, Vec<Contact>) = (0..20).map(|n| (named(0, n), named(0x80, n + 30))).unzip();
     let [liar, honest] = [1, 2].map(|n| SocketAddr::from(([9, n, 1, 1], 6881)));
@@ -641,7 +644,7 @@ fn of_eight_copies_two_go_beside_the_closest_nodes() {
     let lots = KeyedHash::new(&mut random);
     let mut lookup = Lookup::new(Id::ZERO, &Rules::MAINLINE, None).spreading(lots);
     let known: Vec<Contact> =
-        (1..=24).map(|n| Contact { id: Id([n; 20]), addr: ([100 + n, 9, 9, 9], 1).into() }).collect();
+        (1..=24).map(|n| Contact { id: NodeId::new([n; 20]), addr: ([100 + n, 9, 9, 9], 1).into() }).collect();
     known.iter().for_each(|contact| lookup.add(*contact, Origin::Own));
     while let Some(contact) = next_asked(&mut lookup) {
         lookup.answered(&contact.addr, &contact.id, Some(b"t"));

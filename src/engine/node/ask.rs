@@ -8,7 +8,7 @@ use super::event::OpId;
 use super::operation::Operation;
 use super::purpose::Purpose;
 use crate::engine::contact::Contact;
-use crate::engine::id::{Id, Target};
+use crate::engine::id::{Id, NodeId, Target};
 use crate::engine::krpc::encode::{self, Ask};
 use crate::engine::lookup::{Lookup, Origin, Probe, Step};
 use crate::engine::time::Instant;
@@ -118,7 +118,7 @@ impl Node {
         &mut self,
         now: Instant,
         to: SocketAddr,
-        expected: Option<Id>,
+        expected: Option<NodeId>,
         soft: Duration,
         purpose: Purpose,
         ask: &Ask<'_>,
@@ -127,7 +127,7 @@ impl Node {
             self.stats.queries_not_sent += 1;
             return false;
         };
-        let (own, read_only) = (*self.id(), self.is_read_only());
+        let (own, read_only) = (self.id(), self.is_read_only());
         self.reach.contacted(now, &to);
         self.outbox.push(to, |out| encode::query(out, transaction, &own, read_only, ask));
         self.stats.queries += 1;

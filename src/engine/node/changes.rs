@@ -67,9 +67,9 @@ impl Node {
             && self.rules.ids_fit
             && !self.id().matches_address(ip)
         {
-            let id = Id::for_address(ip, &mut self.random);
+            let id = NodeId(Id::for_address(ip, &mut self.random));
             self.change_id(now, id);
-            self.events.push_back(Event::IdChanged { id: NodeId(id), external: SocketAddr::new(ip, 0) });
+            self.events.push_back(Event::IdChanged { id, external: SocketAddr::new(ip, 0) });
         }
         self.look_around(now);
     }
@@ -91,8 +91,8 @@ impl Node {
 
     /// Whether a response to a search for our own id names another node that has it.
     pub(super) fn look_for_namesake(&mut self, now: Instant, target: &Id, response: &Response<'_>) {
-        let own = *self.id();
-        if *target == own
+        let own = self.id();
+        if *target == *own
             && let Some(namesake) = response.contacts(self.config.family).find(|contact| contact.id == own)
         {
             self.look_at_namesake(now, namesake.addr);
@@ -119,7 +119,8 @@ impl Node {
             Some(external) if self.rules.ids_fit => Id::for_address(external.ip(), &mut self.random),
             _ => self.random.wire_id(),
         };
+        let id = NodeId(id);
         self.change_id(now, id);
-        self.events.push_back(Event::IdTaken { id: NodeId(id), by: other });
+        self.events.push_back(Event::IdTaken { id, by: other });
     }
 }

@@ -12,7 +12,7 @@ use super::newcomers::HeardFrom;
 use super::purpose::{Attempt, Purpose};
 use crate::engine::compliance::Compliance;
 use crate::engine::contact::{Contact, Family};
-use crate::engine::id::Id;
+use crate::engine::id::NodeId;
 use crate::engine::krpc::{Fault, Message, Response};
 use crate::engine::limits::PEERS_PER_LOOKUP;
 use crate::engine::lookup::Origin;
@@ -31,11 +31,11 @@ impl Node {
             self.stats.unmatched += 1;
             return;
         };
-        if response.id == *self.id() {
+        if response.id == self.id() {
             self.note_namesake(now, from);
             return self.transaction_failed(now, &transaction);
         }
-        if response.id == Id::ZERO {
+        if response.id == NodeId::ZERO {
             return self.transaction_failed(now, &transaction);
         }
         self.stats.responses += 1;
@@ -214,7 +214,7 @@ impl Node {
 
     /// The contacts of a response that may be asked: not us, not out of place.
     pub(super) fn contacts_in<'a>(&self, response: &Response<'a>) -> impl Iterator<Item = Contact> + use<'a> {
-        let (own, rules) = (*self.id(), self.rules);
+        let (own, rules) = (self.id(), self.rules);
         let family: Family = self.config.family;
         let admissible = move |contact: &Contact| contact.id != own && rules.admits(&contact.addr);
         response.contacts(family).filter(admissible)

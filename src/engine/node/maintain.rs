@@ -419,9 +419,9 @@ impl Node {
             && let Some(external) = self.vote.winner()
             && !self.id().matches_address(external.ip())
         {
-            let id = Id::for_address(external.ip(), &mut self.random);
+            let id = NodeId(Id::for_address(external.ip(), &mut self.random));
             self.change_id(now, id);
-            self.events.push_back(Event::IdChanged { id: NodeId(id), external });
+            self.events.push_back(Event::IdChanged { id, external });
         }
     }
 
@@ -433,7 +433,7 @@ impl Node {
         self.joining.joined.is_some()
     }
 
-    pub(super) fn change_id(&mut self, now: Instant, id: Id) {
+    pub(super) fn change_id(&mut self, now: Instant, id: NodeId) {
         self.joining.id_changed = Some(now);
         self.table.rebase(now, id);
         self.timers.set(Timer::Neighbourhood, now);

@@ -266,7 +266,7 @@ impl Node {
         let mut random = Random::new(seed);
         let saved = std::mem::take(&mut config.saved);
         let rules = Rules::of(config.private_network);
-        let own = saved.id.map_or_else(|| random.wire_id(), |own| *own);
+        let own = saved.id.unwrap_or_else(|| NodeId(random.wire_id()));
         let limited = config.limited && rules.limited;
         if !rules.ids_fit {
             config.compliance = Compliance::Off;
@@ -407,7 +407,7 @@ impl Node {
     /// Its id.
     #[must_use]
     pub const fn id(&self) -> NodeId {
-        NodeId(*self.table.own())
+        *self.table.own()
     }
 
     /// The entries of its routing table.

@@ -63,7 +63,7 @@ impl Node {
     pub(super) fn serve(&mut self, now: Instant, mut asked: Asked<'_>, query: &Query<'_>) {
         let from = asked.from;
         self.note_stranger(now, from);
-        let has_our_id = query.id == *self.id();
+        let has_our_id = query.id == self.id();
         if self.is_read_only() || has_our_id && self.is_our_own(asked.transaction) {
             self.stats.ignored += 1;
             return;
@@ -255,7 +255,7 @@ impl Node {
         filters: Option<&SwarmFilters>,
         write: impl FnOnce(&mut Self, &mut Reply<'_>),
     ) {
-        let (own, to) = (*self.id(), asked.from);
+        let (own, to) = (self.id(), asked.from);
         let filters = filters.map(|both| ReplyFilters { seeds: both.seeds.as_bytes(), peers: both.peers.as_bytes() });
         let mut outbox = std::mem::take(&mut self.outbox);
         let length = outbox.push(to, |out| {

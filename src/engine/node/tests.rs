@@ -209,7 +209,7 @@ fn ping_names_who_answers_and_ends_also_without_an_answer() {
     let now = net.now;
     let (alive, dead) = (net.node(1).ping(now, addr(0)), net.node(1).ping(now, addr(200)));
     net.run_for(secs(5));
-    let id = *net.node(0).id();
+    let id = net.node(0).id();
     assert!(net.events.iter().any(|(_, event)| matches!(event, Event::Pong { op, contact, external, rtt, .. }
         if *op == alive && contact.id == id && *external == Some(addr(1)) && *rtt == DELAY * 2)));
     assert_eq!((net.done(alive, 1).answered, net.done(dead, 1).answered), (1, 0));
@@ -311,7 +311,7 @@ fn a_node_of_a_private_network_that_comes_back_with_another_id_is_known_again() 
     let mut net = Net::new(3);
     net.run_for(secs(60));
     let reborn = Node::new(config(), [99; 32], net.now);
-    let contact = Contact { id: *reborn.id(), addr: addr(1) };
+    let contact = Contact { id: reborn.id(), addr: addr(1) };
     net.nodes.insert(addr(1), reborn);
     net.run_for(secs(180));
     assert!(net.node(0).entries().any(|entry| entry.contact == contact));
@@ -517,8 +517,10 @@ fn one_source_is_limited_and_the_limit_is_silent() {
 #[test]
 fn want_adds_the_other_family() {
     let mut bench = Bench::new(config());
-    let v6 =
-        |index: u16| Contact { id: Id([index as u8; 20]), addr: ([0x2001, 0xdb8, 0, 0, 0, 0, 0, index], 1).into() };
+    let v6 = |index: u16| Contact {
+        id: NodeId::new([index as u8; 20]),
+        addr: ([0x2001, 0xdb8, 0, 0, 0, 0, 0, index], 1).into(),
+    };
     bench.node.set_other_family((1..30).map(v6));
     let query = b"d1:ad2:id20:abcdefghij01234567896:target20:mnopqrstuvwxyz1234564:wantl2:n42:n6ee1:q9:find_node2:roi1e1:t2:aa1:y1:qe";
     let reply = bench.handle("10.9.8.7:1".parse().unwrap(), query).remove(0);
@@ -568,10 +570,10 @@ proptest! {
     #[test]
     fn no_reply_exceeds_its_cap(queries in prop::collection::vec(query(), 1..20)) {
         let mut bench = Bench::new(config());
-        let v6 = |index: u16| Contact { id: Id([index as u8; 20]), addr: ([0x2001, 0xdb8, 0, 0, 0, 0, 0, index], 1).into() };
+        let v6 = |index: u16| Contact { id: NodeId::new([index as u8; 20]), addr: ([0x2001, 0xdb8, 0, 0, 0, 0, 0, index], 1).into() };
         bench.node.set_other_family((1..30).map(v6));
         for index in 0..=255 {
-            let contact = Contact { id: Id([index; 20]), addr: addr(index) };
+            let contact = Contact { id: NodeId::new([index; 20]), addr: addr(index) };
             bench.node.table.answered(bench.now, contact, DELAY);
             let hash = InfoHash::from(*b"aaaaaaaaaaaaaaaaaaaa");
             bench.node.plant(bench.now, &hash, addr(index), false);

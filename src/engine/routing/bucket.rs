@@ -11,7 +11,7 @@ use arrayvec::ArrayVec;
 
 use super::entry::Entry;
 use crate::engine::contact::Contact;
-use crate::engine::id::Id;
+use crate::engine::id::{Id, NodeId};
 use crate::engine::limits::{FIRST_BUCKETS, K, LEAST_OF_PROVIDER, PARTS_FOR_PROVIDERS, RESERVE};
 use crate::engine::owner::{Level, network, owner};
 use crate::engine::time::Instant;
@@ -124,7 +124,7 @@ impl Bucket {
         self.order[ranks].iter().map(|&index| &self.entries[usize::from(index)])
     }
 
-    pub(super) fn by_id(&self, id: &Id) -> Option<&Entry> {
+    pub(super) fn by_id(&self, id: &NodeId) -> Option<&Entry> {
         self.rank_of(id).map(|rank| &self.entries[usize::from(self.order[rank])])
     }
 
@@ -142,7 +142,7 @@ impl Bucket {
         rank
     }
 
-    fn rank_of(&self, id: &Id) -> Option<usize> {
+    fn rank_of(&self, id: &NodeId) -> Option<usize> {
         let head = id.head();
         let first = self.rank_from(head);
         let alike = self.heads[first..].iter().take_while(|other| **other == head).count();
@@ -195,7 +195,7 @@ impl Bucket {
         self.entries.push(entry);
     }
 
-    pub(super) fn remove(&mut self, id: &Id) -> Option<Entry> {
+    pub(super) fn remove(&mut self, id: &NodeId) -> Option<Entry> {
         self.reserve.retain(|entry| entry.contact.id != *id);
         let rank = self.rank_of(id)?;
         self.heads.remove(rank);
@@ -263,7 +263,7 @@ impl Bucket {
 
     /// The entry that should make room for `newcomer`, best reason first: it is dead; it breaks BEP 42 and the newcomer
     /// does not; it is young and at least 2.5 times slower. A good old entry goes for no other reason.
-    pub(super) fn victim(&self, now: Instant, newcomer: &Entry, prefer_compliant: bool) -> Option<Id> {
+    pub(super) fn victim(&self, now: Instant, newcomer: &Entry, prefer_compliant: bool) -> Option<NodeId> {
         let dead = if self.has_dead { self.entries.iter().find(|entry| entry.is_dead()) } else { None };
         let breaks_bep_42 = || {
             (prefer_compliant && newcomer.is_compliant())

@@ -44,7 +44,7 @@ impl Cache {
 
     /// `contact` answered after `rtt`, and the table has nothing against it.
     pub fn answered(&mut self, now: Instant, contact: Contact, rtt: Duration) {
-        let Some(set) = self.sets.get_mut(usize::from(contact.id.0[0])) else { return };
+        let Some(set) = self.sets.get_mut(usize::from(contact.id.as_bytes()[0])) else { return };
         let known = Known { contact, rtt: Some(rtt.into()), answered: now };
         let worth = |known: &Known| (known.rtt.is_none(), now.since(known.answered) >= FRESH_FOR, known.rtt);
         if let Some(same) = set.iter_mut().find(|known| known.contact.addr == contact.addr) {
@@ -75,7 +75,7 @@ impl Cache {
 
     /// Another has named `contact`: it takes a place that nothing better needs.
     pub fn heard(&mut self, now: Instant, contact: Contact) {
-        let Some(set) = self.sets.get_mut(usize::from(contact.id.0[0])) else { return };
+        let Some(set) = self.sets.get_mut(usize::from(contact.id.as_bytes()[0])) else { return };
         if set.iter().any(|known| known.contact.addr == contact.addr)
             || self.rules.diverse && exhausted(set, &contact).is_some()
         {
@@ -94,7 +94,7 @@ impl Cache {
 
     /// `contact` did not answer, or with another id.
     pub fn failed(&mut self, contact: &Contact) {
-        if let Some(set) = self.sets.get_mut(usize::from(contact.id.0[0])) {
+        if let Some(set) = self.sets.get_mut(usize::from(contact.id.as_bytes()[0])) {
             set.retain(|known| known.contact.addr != contact.addr);
         }
     }
@@ -129,11 +129,12 @@ fn exhausted(set: &[Known], contact: &Contact) -> Option<Level> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::id::NodeId;
 
     fn contact(first: u8, port: u16) -> Contact {
         let mut id = [0; 20];
         (id[0], id[19]) = (first, port as u8);
-        Contact { id: Id(id), addr: ([1, 2, 3, 4], port).into() }
+        Contact { id: NodeId::new(id), addr: ([1, 2, 3, 4], port).into() }
     }
 
     #[test]

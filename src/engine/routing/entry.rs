@@ -139,10 +139,10 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::id::Id;
+    use crate::engine::id::NodeId;
 
     fn entry() -> Entry {
-        let contact = Contact { id: Id([1; 20]), addr: "1.2.3.4:5".parse().unwrap() };
+        let contact = Contact { id: NodeId::new([1; 20]), addr: "1.2.3.4:5".parse().unwrap() };
         Entry::new(Instant::ZERO, contact, Duration::from_millis(80))
     }
 

@@ -13,7 +13,7 @@ use arrayvec::ArrayVec;
 use super::bucket::Bucket;
 use super::entry::{Entry, Health};
 use crate::engine::contact::Contact;
-use crate::engine::id::Id;
+use crate::engine::id::{Id, NodeId};
 use crate::engine::limits::{FIRST_BUCKETS, K};
 use crate::engine::owner::{Level, network, owner};
 use crate::engine::presence::Presence;
@@ -37,11 +37,11 @@ pub enum Outcome {
     /// It is new in the table.
     Added,
     /// It is new in the table, in the place of this one.
-    Replaced(Id),
+    Replaced(NodeId),
     /// Its bucket is full of better ones; it waits in reserve.
     Reserved,
     /// This endpoint used to have another id; that entry is gone, and the new id is not believed yet.
-    IdChanged(Id),
+    IdChanged(NodeId),
     /// Its id is in the table at this other address, which is to be asked whether it still answers. If not, the node has
     /// moved: the new address, in reserve until then, takes the place of the old one.
     Contested(Contact),
@@ -65,7 +65,7 @@ pub enum EntryRefusal {
 /// The routing table of one node, one family.
 #[derive(Clone, Debug)]
 pub struct Table {
-    own: Id,
+    own: NodeId,
     buckets: Vec<Bucket>,
     /// The owners of all entries: most contacts that are heard of belong to none of them.
     owners: Presence<OWNERS>,
@@ -78,19 +78,19 @@ pub struct Table {
 impl Table {
     /// An empty table around `own`. `prefer_compliant` lets contacts that obey BEP 42 displace those that do not.
     #[must_use]
-    pub const fn new(own: Id, rules: &'static Rules, prefer_compliant: bool) -> Self {
+    pub const fn new(own: NodeId, rules: &'static Rules, prefer_compliant: bool) -> Self {
         Self { own, buckets: Vec::new(), owners: Presence::new(), providers: Presence::new(), rules, prefer_compliant }
     }
 
     /// The id that the table is built around.
     #[must_use]
-    pub const fn own(&self) -> &Id {
+    pub const fn own(&self) -> &NodeId {
         &self.own
     }
 
     /// `contact` answered a query of ours after `rtt`.
     pub fn answered(&mut self, now: Instant, contact: Contact, rtt: Duration) -> Outcome {
-        if contact.id == self.own || contact.id == Id::ZERO {
+        if contact.id == self.own || contact.id == NodeId::ZERO {
             return Outcome::Refused(EntryRefusal::OwnOrZeroId);
         }
         let index = self.bucket_index(&contact.id);
@@ -132,7 +132,7 @@ impl Table {
     }
 
     /// `contact` did not answer. Returns the id of an entry that left the table because of it.
-    pub fn failed(&mut self, now: Instant, contact: &Contact) -> Option<Id> {
+    pub fn failed(&mut self, now: Instant, contact: &Contact) -> Option<NodeId> {
         let index = self.own.common_prefix_len(&contact.id);
         let bucket = self.buckets.get_mut(index)?;
         let entry = bucket.note_failure(now, contact)?;
@@ -145,7 +145,7 @@ impl Table {
     }
 
     /// A node has moved: the entry of its old address makes room for that of the new one.
-    fn move_entry(&mut self, now: Instant, index: usize, mut moved: Entry) -> Id {
+    fn move_entry(&mut self, now: Instant, index: usize, mut moved: Entry) -> NodeId {
         let id = moved.contact.id;
         self.take_out(index, &id);
         if self.refusal(index, &moved.contact).is_none() {
@@ -156,7 +156,7 @@ impl Table {
     }
 
     /// Takes `id` out of the table and moves the best of the reserve into its place.
-    pub fn remove(&mut self, now: Instant, id: &Id) -> Option<Entry> {
+    pub fn remove(&mut self, now: Instant, id: &NodeId) -> Option<Entry> {
         let index = self.own.common_prefix_len(id);
         let removed = self.take_out(index, id)?;
         while let Some(mut entry) = self.buckets[index].take_from_reserve() {
@@ -190,7 +190,7 @@ impl Table {
     /// Whether a contact that is not in the table could enter it now: is it worth a query to verify it?
     #[must_use]
     pub fn has_room_for(&self, contact: &Contact) -> bool {
-        if contact.id == self.own || contact.id == Id::ZERO {
+        if contact.id == self.own || contact.id == NodeId::ZERO {
             return false;
         }
         let index = self.own.common_prefix_len(&contact.id);
@@ -276,7 +276,7 @@ impl Table {
     }
 
     /// The same contacts around another own id.
-    pub fn rebase(&mut self, now: Instant, own: Id) {
+    pub fn rebase(&mut self, now: Instant, own: NodeId) {
         let entries: Vec<Entry> = self.entries().copied().collect();
         *self = Self::new(own, self.rules, self.prefer_compliant);
         for entry in entries {
@@ -312,7 +312,7 @@ impl Table {
         self.buckets[index].insert(entry);
     }
 
-    fn take_out(&mut self, index: usize, id: &Id) -> Option<Entry> {
+    fn take_out(&mut self, index: usize, id: &NodeId) -> Option<Entry> {
         let removed = self.buckets.get_mut(index)?.remove(id)?;
         let ip = removed.contact.addr.ip();
         self.owners.remove(owner(ip));
@@ -352,12 +352,12 @@ impl Table {
     }
 
     /// The id of another entry at exactly this endpoint.
-    fn id_at(&self, contact: &Contact) -> Option<Id> {
+    fn id_at(&self, contact: &Contact) -> Option<NodeId> {
         self.buckets.iter().find_map(|bucket| bucket.at(&contact.addr)).map(|entry| entry.contact.id)
     }
 
     /// The bucket of `id`, which must not be our own, created if need be.
-    fn bucket_index(&mut self, id: &Id) -> usize {
+    fn bucket_index(&mut self, id: &NodeId) -> usize {
         let index = self.own.common_prefix_len(id);
         while self.buckets.len() <= index {
             let depth = self.buckets.len();

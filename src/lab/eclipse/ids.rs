@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::net::{Ipv6Addr, SocketAddr};
 
 use crate::engine::contact::{Contact, Family};
-use crate::engine::id::Id;
+use crate::engine::id::{Id, NodeId};
 use crate::engine::owner::{Level, network};
 use crate::lab::throng::address;
 use crate::sim::random::Dice;
@@ -125,7 +125,7 @@ impl Pool {
         let head = u64::from(prefix) << (64 - FIXED_BITS) | key.head() & (u64::MAX >> FIXED_BITS);
         id.0[..8].copy_from_slice(&head.to_be_bytes());
         id.0[Id::LEN - 1] = id.0[Id::LEN - 1] & !7 | (source & 7) as u8;
-        Contact { id, addr }
+        Contact { id: NodeId(id), addr }
     }
 
     /// Ids that fit nothing, as near as one likes.
@@ -136,7 +136,7 @@ impl Pool {
         addrs
             .take(4096)
             .enumerate()
-            .map(|(index, addr)| Contact { id: placed(key, (index + 1) as f64 * 1e-9), addr: *addr })
+            .map(|(index, addr)| Contact { id: NodeId(placed(key, (index + 1) as f64 * 1e-9)), addr: *addr })
             .collect()
     }
 }

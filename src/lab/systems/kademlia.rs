@@ -65,7 +65,7 @@ impl Kademlia {
 
     fn closest_walk(&self, task: &Task) -> Walk {
         let closest = self.network.closest(&task.target, task.host).and_then(|host| self.network.node(host));
-        let found = task.nearest.filter(|(contact, _)| closest.is_some_and(|node| *node.id() == contact.id));
+        let found = task.nearest.filter(|(contact, _)| closest.is_some_and(|node| node.id() == contact.id));
         Walk { hops: task.nearest.map_or(0, |(_, hops)| hops), found: found.is_some(), ..cost(task) }
     }
 

@@ -268,7 +268,7 @@ fn seconds(since_1970: u64) -> [u8; 4] {
 fn compact_contacts(contacts: &[Contact]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for contact in contacts {
-        bytes.extend_from_slice(&contact.id.0);
+        bytes.extend_from_slice(contact.id.as_bytes());
         bytes.extend_from_slice(CompactAddr::new(&contact.addr).as_bytes());
     }
     bytes
@@ -424,7 +424,6 @@ fn decode_records(info_hash: InfoHash, bytes: &[u8], family: Family, now: u64) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::id::Id;
     use proptest::prelude::*;
 
     fn state() -> impl Strategy<Value = State> {
@@ -436,7 +435,7 @@ mod tests {
         };
         let node = any::<bool>().prop_flat_map(move |v6| {
             let bytes = any::<[u8; 20]>;
-            let contact = (bytes(), addr(v6)).prop_map(|(id, addr)| Contact { id: Id(id), addr });
+            let contact = (bytes(), addr(v6)).prop_map(|(id, addr)| Contact { id: NodeId::new(id), addr });
             let peer = (bytes(), addr(v6), any::<bool>(), 0u64..2700).prop_map(|(info_hash, peer, seed, age)| {
                 StoredPeer { info_hash: info_hash.into(), peer, seed, age: Duration::from_secs(age) }
             });

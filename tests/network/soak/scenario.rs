@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use trackerless::engine::contact::{Contact, Family};
-use trackerless::engine::id::Id;
+use trackerless::engine::id::{Id, NodeId};
 use trackerless::engine::node::{Node, Stats};
 use trackerless::engine::time::Instant;
 use trackerless::sim::adversary::{Adversary, Attack, Brief};
@@ -93,7 +93,7 @@ impl Soak {
             .map(|_| {
                 let id = self.dice.id();
                 let id = if attack == Attack::Sybil { near(id) } else { id };
-                Contact { id, addr: self.network.endpoint() }
+                Contact { id: NodeId(id), addr: self.network.endpoint() }
             })
             .collect();
         for contact in &contacts {
@@ -158,7 +158,7 @@ impl Soak {
     fn flood(&mut self) {
         let addr = self.network.endpoint();
         let victim = self.network.world().addr(self.steady[0]);
-        let brief = Brief { attack: Attack::Flooder, id: self.dice.id(), key: self.dice.id(), victim };
+        let brief = Brief { attack: Attack::Flooder, id: NodeId(self.dice.id()), key: self.dice.id(), victim };
         let flooder = Adversary::new(brief, &[], self.dice.bits(), self.network.world().now());
         let flooder = self.network.admit(Home::open(addr), Resident::Other(Box::new(flooder)));
         self.network.run_for(self.size.flood);

@@ -5,14 +5,14 @@ use std::time::Instant as Wall;
 use super::*;
 use crate::announcer::store::{WatchList, Watched};
 use crate::engine::contact::Contact;
-use crate::engine::id::Id;
+use crate::engine::id::NodeId;
 
 fn record(number: u32) -> Record {
     let mut bytes = [7; 20];
     bytes[..4].copy_from_slice(&number.to_be_bytes());
     let at = |place: u8| if place < 8 { format!("10.0.{place}.1:6881") } else { format!("[2001:db8::{place}]:6881") };
     let copy = |place: u8| {
-        let contact = Contact { id: Id([place; 20]), addr: at(place).parse().unwrap() };
+        let contact = Contact { id: NodeId::new([place; 20]), addr: at(place).parse().unwrap() };
         StoredCopy::new(contact, *b"LT\x02\x03", Instant::from_secs(1_800_000_000))
     };
     let by = |source: &str, state| ListedBy {

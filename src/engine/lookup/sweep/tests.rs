@@ -38,7 +38,7 @@ fn node(cell: Option<usize>, number: u16, random: &mut Random) -> Contact {
             id
         },
     );
-    Contact { id, addr }
+    Contact { id: NodeId(id), addr }
 }
 
 fn outsiders(random: &mut Random) -> Vec<Contact> {
@@ -168,7 +168,7 @@ fn an_answer_under_another_id_or_to_no_question_does_not_count() {
         }
     };
     assert_eq!(asked, liar);
-    assert!(!sweep.answered(&liar.addr, &Id([1; 20]), Some(b"t")));
+    assert!(!sweep.answered(&liar.addr, &NodeId::new([1; 20]), Some(b"t")));
     assert!(sweep.places().all(|place| *place != liar));
     sweep.silent(&liar.addr, Probe::Get);
     assert!(sweep.answered(&liar.addr, &liar.id, Some(b"t")), "a late answer counts");
@@ -182,7 +182,7 @@ fn neighbours(sweep: &Sweep, cell: usize, count: usize, random: &mut Random) -> 
         let mut id = random.wire_id();
         id.0[..4].copy_from_slice(&middle.0[..4]);
         let addr = ([50 + id.0[17] % 50, id.0[18], id.0[19], 1], 6881).into();
-        Contact { id, addr }
+        Contact { id: NodeId(id), addr }
     };
     (0..count).map(near).collect()
 }
@@ -193,7 +193,7 @@ fn a_cell_costs_and_keeps_what_it_may_whatever_is_named() {
     let lookup = Lookup::new(random.wire_id(), &Rules::PRIVATE, Some(1000.0)).minding(Compliance::Off);
     let mut sweep = Sweep::after(&lookup, 1000.0, KeyedHash::new(&mut random), Crowding::Calm);
     let outside: Vec<Contact> =
-        (1..=8).map(|n| Contact { id: random.wire_id(), addr: ([99, n, 1, 1], 1).into() }).collect();
+        (1..=8).map(|n| Contact { id: NodeId(random.wire_id()), addr: ([99, n, 1, 1], 1).into() }).collect();
     outside.iter().for_each(|contact| sweep.note_asker(*contact));
     let (mut finds, mut gets) = ([0; CELLS], [0; CELLS]);
     while let Some((contact, probe, target)) = sweep.next_probe() {

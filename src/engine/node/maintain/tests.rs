@@ -120,7 +120,7 @@ fn one_address_is_not_pinged_on_every_port() {
 #[test]
 fn whoever_others_name_at_a_closed_port_is_verified_when_it_asks_from_an_open_one() {
     let mut bench = Bench::new(public());
-    let named = Contact { id: Id([0x22; 20]), addr: ([50, 1, 1, 1], 1).into() };
+    let named = Contact { id: NodeId::new([0x22; 20]), addr: ([50, 1, 1, 1], 1).into() };
     bench.node.verify_later(bench.now, named, HeardFrom::Others);
     let asked: Vec<SocketAddr> = bench.wait(Duration::ZERO).into_iter().map(|(addr, _)| addr).collect();
     assert_eq!(asked, [named.addr]);
@@ -131,10 +131,10 @@ fn whoever_others_name_at_a_closed_port_is_verified_when_it_asks_from_an_open_on
 #[test]
 fn the_new_neighbourhood_is_looked_at_when_a_join_was_running() {
     let mut bench = Bench::new(public());
-    bench.know(Contact { id: Id([0x11; 20]), addr: at(1) });
+    bench.know(Contact { id: NodeId::new([0x11; 20]), addr: at(1) });
     bench.node.joining.joined = Some(bench.now);
     bench.node.joining.running = 1;
-    let id = Id::for_address(at(9).ip(), &mut Random::new([5; 32]));
+    let id = NodeId(Id::for_address(at(9).ip(), &mut Random::new([5; 32])));
     bench.node.change_id(bench.now, id);
     // A refresh, which is not answered here, would be taken for a death.
     bench.node.timers.set(Timer::Refresh, Instant::FAR_FUTURE);
@@ -147,18 +147,18 @@ fn the_new_neighbourhood_is_looked_at_when_a_join_was_running() {
 #[test]
 fn a_forged_deep_contact_does_not_draw_the_refresh_into_the_deep() {
     let mut bench = Bench::new(public());
-    let own = *bench.node.id();
+    let own = bench.node.id();
     let mut beside = own;
-    beside.0[19] ^= 1;
+    beside.0.0[19] ^= 1;
     bench.know(Contact { id: beside, addr: at(1) });
-    bench.know(Contact { id: own.sharing_prefix(0, Random::new([1; 32]).wire_id()), addr: at(2) });
+    bench.know(Contact { id: NodeId(own.sharing_prefix(0, Random::new([1; 32]).wire_id())), addr: at(2) });
     assert_eq!(bench.node.table.depth(), 160);
     // A lookup that sees the thousandth part of the key space between each two nodes.
     let closest: Vec<Contact> = (1..=K as u64)
         .map(|rank| {
             let mut id = Id::ZERO;
             id.0[..8].copy_from_slice(&(u64::MAX / 1000 * rank).to_be_bytes());
-            Contact { id, addr: at(rank as u8) }
+            Contact { id: NodeId(id), addr: at(rank as u8) }
         })
         .collect();
     bench.node.size.note(&Id::ZERO, closest.iter());
@@ -180,7 +180,7 @@ fn whoever_joins_asks_at_once_for_every_side_on_which_it_knows_nobody() {
         let own = *bench.node.id();
         for (index, bucket) in [(1, 2), (2, 4)] {
             let id = own.sharing_prefix(bucket, Random::new([index; 32]).wire_id());
-            bench.know(Contact { id, addr: at(index) });
+            bench.know(Contact { id: NodeId(id), addr: at(index) });
         }
         bench.node.note_joined(bench.now);
         let joined = bench.now;
@@ -203,11 +203,11 @@ fn whose_id_changes_asks_anew_for_every_side_on_which_it_knows_nobody() {
     let mut bench = Bench::new(public());
     let own = *bench.node.id();
     for index in 1..4 {
-        bench.know(Contact { id: own.sharing_prefix(9, Random::new([index; 32]).wire_id()), addr: at(index) });
+        bench.know(Contact { id: NodeId(own.sharing_prefix(9, Random::new([index; 32]).wire_id())), addr: at(index) });
     }
     bench.node.note_joined(bench.now);
     bench.wait(Duration::from_secs(2));
-    let id = Id::for_address(at(9).ip(), &mut Random::new([5; 32]));
+    let id = NodeId(Id::for_address(at(9).ip(), &mut Random::new([5; 32])));
     bench.node.change_id(bench.now, id);
     let (new, changed) = (*bench.node.id(), bench.now);
     let mut asked = Vec::new();
@@ -226,7 +226,7 @@ fn the_check_comes_when_an_entry_is_due_and_one_at_a_time() {
     let started = bench.now;
     for (index, secs) in [(1, 0), (2, 10), (3, 11)] {
         bench.now = started + Duration::from_secs(secs);
-        bench.know(Contact { id: Id([index * 40; 20]), addr: at(index) });
+        bench.know(Contact { id: NodeId::new([index * 40; 20]), addr: at(index) });
     }
     let check = |bench: &mut Bench, secs: u64| {
         bench.now = started + Duration::from_secs(secs);
@@ -245,7 +245,7 @@ fn the_check_comes_when_an_entry_is_due_and_one_at_a_time() {
 #[test]
 fn a_failure_brings_the_check_forward() {
     let mut bench = Bench::new(public());
-    bench.know(Contact { id: Id([40; 20]), addr: at(1) });
+    bench.know(Contact { id: NodeId::new([40; 20]), addr: at(1) });
     bench.node.timers = Timers::new();
     bench.node.timers.set(Timer::Check, bench.now + CHECK_IDLE_EVERY);
     bench.node.find_node(bench.now, [41; 20].into());
@@ -270,7 +270,7 @@ fn a_table_of_four_hundred_is_checked_before_it_is_questionable() {
             _ => 4 + usize::from(index - 240) / 8,
         };
         let addr = SocketAddr::from(([10, 0, (index >> 8) as u8, index as u8], 6881));
-        bench.know(Contact { id: own.sharing_prefix(prefix, Random::new(seed).wire_id()), addr });
+        bench.know(Contact { id: NodeId(own.sharing_prefix(prefix, Random::new(seed).wire_id())), addr });
     }
     assert_eq!(bench.node.table.len(), 400);
     (bench.node.timers, bench.now) = (Timers::new(), bench.now + CHECK_AFTER);

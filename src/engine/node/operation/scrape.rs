@@ -13,7 +13,7 @@ use super::super::event::{Event, OpId, Summary};
 use super::goal::Goal;
 use crate::engine::bloom::{Filter, SwarmFilters};
 use crate::engine::contact::Contact;
-use crate::engine::id::{Id, InfoHash};
+use crate::engine::id::{Id, InfoHash, NodeId};
 use crate::engine::krpc::Response;
 use crate::engine::krpc::encode::Ask;
 use crate::engine::limits::{K, PEERS_PER_LOOKUP};
@@ -30,7 +30,7 @@ pub(in crate::engine::node) struct Scrape {
     /// What we store ourselves.
     own: Box<SwarmFilters>,
     /// The filters of the closest nodes that sent some which can be believed, closest first.
-    reports: Vec<(Id, SwarmFilters)>,
+    reports: Vec<(NodeId, SwarmFilters)>,
     /// Addresses from nodes that sent no filters: seeds or not, they do not say.
     unsorted: BTreeSet<IpAddr>,
 }
@@ -87,7 +87,7 @@ impl Scrape {
         }
     }
 
-    fn note(&mut self, target: &Id, by: Id, filters: SwarmFilters) {
+    fn note(&mut self, target: &Id, by: NodeId, filters: SwarmFilters) {
         // An operation that is tried once more may ask a node again.
         self.reports.retain(|(other, _)| *other != by);
         let place = self.reports.partition_point(|(other, _)| target.closer(other, &by).is_lt());
@@ -144,7 +144,7 @@ mod tests {
             let Kind::Response(response) = Message::decode(bytes).expect("a message").kind else {
                 panic!("no response")
             };
-            count.add(&Id::ZERO, &Response { id: Id([index as u8; 20]), ..response });
+            count.add(&Id::ZERO, &Response { id: NodeId::new([index as u8; 20]), ..response });
         }
         count.total()
     }

@@ -145,5 +145,5 @@ fn a_node_that_meets_itself_stays_as_it_is() {
     net.node(2).query(now, addr(2), None, secs(2), Purpose::Check, &crate::engine::krpc::encode::Ask::Ping);
     net.run_for(secs(10));
     assert_eq!(*net.node(2).id(), id);
-    assert!(!net.node(2).entries().any(|entry| entry.contact == Contact { id, addr: addr(2) }));
+    assert!(!net.node(2).entries().any(|entry| entry.contact == Contact { id: NodeId(id), addr: addr(2) }));
 }

@@ -12,7 +12,7 @@ const EVIL: [u8; 4] = [66, 66, 66, 66];
 struct Siege {
     now: Instant,
     node: Node,
-    honest: BTreeMap<SocketAddr, Id>,
+    honest: BTreeMap<SocketAddr, NodeId>,
 }
 
 impl Siege {
@@ -21,7 +21,7 @@ impl Siege {
         let config = Config { has_routers: false, ..Config::new(Family::V4) };
         let mut siege = Self { now, node: Node::new(config, [5; 32], now), honest: BTreeMap::new() };
         for index in 0..honest {
-            let contact = Contact { id: random.wire_id(), addr: ([50, index, 1, 1], 6881).into() };
+            let contact = Contact { id: NodeId(random.wire_id()), addr: ([50, index, 1, 1], 6881).into() };
             siege.honest.insert(contact.addr, contact.id);
             siege.node.table.answered(now, contact, Duration::from_millis(100));
             siege.node.cache.answered(now, contact, Duration::from_millis(100));
@@ -53,17 +53,17 @@ impl Siege {
     }
 
     fn reply(&self, from: SocketAddr, query: &[u8], named: &[Contact], close_to: &Id) -> Vec<u8> {
-        let mut beside = *close_to;
-        beside.0[19] ^= from.port() as u8;
+        let mut beside = NodeId(*close_to);
+        beside.0.0[19] ^= from.port() as u8;
         let honest = self.honest.get(&from);
         let mut nodes = Vec::new();
         for contact in named.iter().filter(|_| honest.is_some()) {
-            nodes.extend_from_slice(&contact.id.0);
+            nodes.extend_from_slice(contact.id.as_bytes());
             nodes.extend_from_slice(CompactAddr::new(&contact.addr).as_bytes());
         }
         let transaction = Message::decode(query).expect("ours").transaction.to_vec();
         let mut reply = b"d1:rd2:id20:".to_vec();
-        reply.extend_from_slice(&honest.unwrap_or(&beside).0);
+        reply.extend_from_slice(honest.unwrap_or(&beside).as_bytes());
         reply.extend_from_slice(format!("5:nodes{}:", nodes.len()).as_bytes());
         reply.extend_from_slice(&nodes);
         reply.extend_from_slice(format!("e1:t{}:", transaction.len()).as_bytes());
@@ -81,7 +81,7 @@ fn one_address_does_not_take_over_an_infohash_by_answering_under_many_ids() {
         let mut elsewhere = Id([0x11; 20]);
         elsewhere.0[0] = 0x1f * port as u8;
         let op = siege.node.find_node(siege.now, Target(elsewhere));
-        siege.run(op, &[Contact { id: elsewhere, addr: (EVIL, port).into() }], &SWARM);
+        siege.run(op, &[Contact { id: NodeId(elsewhere), addr: (EVIL, port).into() }], &SWARM);
     }
     let op = siege.node.find_peers(siege.now, SWARM);
     let asked = siege.run(op, &[], &SWARM);
@@ -93,7 +93,7 @@ fn one_address_does_not_take_over_an_infohash_by_answering_under_many_ids() {
 fn an_endpoint_that_changes_its_id_is_in_the_cache_under_neither() {
     let mut siege = Siege::new(10);
     let (addr, old) = siege.honest.pop_first().expect("ten of them");
-    let op = siege.node.find_node(siege.now, Target(old));
+    let op = siege.node.find_node(siege.now, Target(*old));
     siege.run(op, &[], &SWARM);
     let cached = |id: &Id| siege.node.cache.near(id).any(|(contact, _)| contact.addr == addr);
     assert!(!cached(&old) && !cached(&SWARM));
@@ -105,11 +105,10 @@ fn a_node_that_has_learned_its_address_may_take_an_id_that_fits_it_once() {
     let mut siege = Siege::new(10);
     let (addr, old) = siege.honest.first_key_value().map(|(addr, id)| (*addr, *id)).expect("ten of them");
     let mut random = Random::new([3; 32]);
-    for (id, is_in) in
-        [(Id::for_address(addr.ip(), &mut random), true), (Id::for_address(addr.ip(), &mut random), false)]
-    {
+    for is_in in [true, false] {
+        let id = NodeId(Id::for_address(addr.ip(), &mut random));
         siege.honest.insert(addr, id);
-        let op = siege.node.find_node(siege.now, Target(old));
+        let op = siege.node.find_node(siege.now, Target(*old));
         siege.run(op, &[], &SWARM);
         let in_table = siege.node.entries().any(|entry| entry.contact == Contact { id, addr });
         let in_cache = siege.node.cache.near(&id).any(|(contact, _)| contact.addr == addr);

@@ -15,7 +15,7 @@ fn far(index: usize) -> SocketAddr {
 /// A node that knows a contact, and a swarm of so many peers.
 fn with_a_swarm(peers: usize, config: Config) -> Bench {
     let mut bench = Bench::new(Config { has_routers: false, cache_ways: 0, ..config });
-    bench.node.table.answered(bench.now, Contact { id: Id([0x55; 20]), addr: far(70_000) }, DELAY);
+    bench.node.table.answered(bench.now, Contact { id: NodeId::new([0x55; 20]), addr: far(70_000) }, DELAY);
     for index in 0..peers {
         bench.node.plant(bench.now, &HOT, far(index), false);
     }
@@ -25,7 +25,7 @@ fn with_a_swarm(peers: usize, config: Config) -> Bench {
 /// What is answered to one more question: (contacts, token, peers).
 fn ask(bench: &mut Bench, from: SocketAddr, version: &str) -> (bool, bool, usize) {
     let mut query = Vec::new();
-    encode::query(&mut query, *b"aaaa", &Id([0x77; 20]), true, &Ask::GetPeers(HOT));
+    encode::query(&mut query, *b"aaaa", &NodeId::new([0x77; 20]), true, &Ask::GetPeers(HOT));
     let at = query.windows(3).rposition(|bytes| bytes == b"1:y").expect("a query");
     let version: Vec<u8> = if version.is_empty() { Vec::new() } else { format!("1:v4:{version}").into_bytes() };
     // `v` comes before `y`; what encode writes of its own is taken out.
@@ -116,9 +116,9 @@ fn one_network_cannot_fill_a_swarm_that_is_hot() {
 /// A client whose table has contacts at random, which answer as told.
 struct Client {
     bench: Bench,
-    ids: BTreeMap<SocketAddr, Id>,
+    ids: BTreeMap<SocketAddr, NodeId>,
     key: Id,
-    asked: Vec<Id>,
+    asked: Vec<NodeId>,
 }
 
 impl Client {
@@ -126,7 +126,7 @@ impl Client {
         let mut bench = Bench::new(Config { has_routers: false, cache_ways: 0, ..config() });
         let (mut random, mut ids) = (Random::new([4; 32]), BTreeMap::new());
         for index in 0..400 {
-            let contact = Contact { id: random.wire_id(), addr: far(index) };
+            let contact = Contact { id: NodeId(random.wire_id()), addr: far(index) };
             bench.node.table.answered(bench.now, contact, DELAY);
         }
         ids.extend(bench.node.entries().map(|entry| (entry.contact.addr, entry.contact.id)));
@@ -138,7 +138,7 @@ impl Client {
 
     /// Runs an operation; its end, and where it was stored. Those that are hot answer with peers alone, the others with the contact
     /// closest to the key.
-    fn run(&mut self, command: Command, is_hot: impl Fn(&Id) -> bool) -> (Summary, Vec<Id>) {
+    fn run(&mut self, command: Command, is_hot: impl Fn(&NodeId) -> bool) -> (Summary, Vec<NodeId>) {
         self.asked.clear();
         let op = self.bench.node.begin(self.bench.now, command);
         let (mut replies, mut stored) = (VecDeque::new(), Vec::new());
@@ -168,7 +168,7 @@ impl Client {
         panic!("it does not end")
     }
 
-    fn reply(&mut self, from: SocketAddr, id: Id, payload: &[u8], is_hot: bool) -> Option<Vec<u8>> {
+    fn reply(&mut self, from: SocketAddr, id: NodeId, payload: &[u8], is_hot: bool) -> Option<Vec<u8>> {
         let message = Message::decode(payload).ok()?;
         let Kind::Query(query) = message.kind else { return None };
         let mut reply = Vec::new();
@@ -182,7 +182,7 @@ impl Client {
             }
             response.token(b"tokentok");
             let peers: Vec<_> = (0..if is_hot { 60 } else { 1 })
-                .map(|port| CompactAddr::new(&([60, 1, id.0[0], id.0[1]], 1 + port).into()))
+                .map(|port| CompactAddr::new(&([60, 1, id.as_bytes()[0], id.as_bytes()[1]], 1 + port).into()))
                 .collect();
             response.values(Family::V4, peers.iter().map(CompactAddr::as_bytes));
         }
@@ -227,7 +227,7 @@ fn a_key_that_has_cooled_is_looked_up_as_any_other() {
     let (plain, _) = client.run(find(), |_| false);
     assert!(plain.asked < visit.asked, "{} after {}", plain.asked, visit.asked);
     // Two are not enough: who ends a lookup early must be several.
-    let two: Vec<Id> = client.asked.iter().take(2).copied().collect();
+    let two: Vec<NodeId> = client.asked.iter().take(2).copied().collect();
     client.run(find(), |id| two.contains(id));
     assert_eq!(client.run(find(), |_| false).0.asked, plain.asked);
     let mut off = Client::new();

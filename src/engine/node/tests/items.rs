@@ -180,7 +180,7 @@ fn each_fault_has_its_code() {
 fn the_largest_item_fits_into_one_frame_with_contacts() {
     let mut bench = Bench::new(config());
     for index in 0..20 {
-        bench.node.table.answered(bench.now, Contact { id: Id([index; 20]), addr: addr(index) }, DELAY);
+        bench.node.table.answered(bench.now, Contact { id: NodeId::new([index; 20]), addr: addr(index) }, DELAY);
     }
     let item = mutable(i64::MAX, &"x".repeat(996));
     let token = bench.token_for(&item.target());
@@ -384,14 +384,14 @@ fn a_wrong_cas_in_answer_to_a_second_try_says_nothing() {
     use purpose::Attempt::{First, Second};
     for (attempt, code, told) in [(First, 301, true), (Second, 301, false), (Second, 302, true)] {
         // It is still being looked for where the item belongs.
-        let contacts = vec![Contact { id: Id([8; 20]), addr: addr(8) }];
+        let contacts = vec![Contact { id: NodeId::new([8; 20]), addr: addr(8) }];
         let mut bench = Bench::new(Config { saved: Snapshot { contacts, ..Snapshot::default() }, ..config() });
         let (now, to) = (bench.now, addr(7));
         let item = Item::Immutable(Value::from_contents(b"x").expect("a value"));
         let op = bench.node.put_item(now, Arc::new(item), None);
         let purpose = Purpose::Write { op, attempt };
         let Node { transactions, random, .. } = &mut bench.node;
-        let transaction = transactions.open(now, to, Some(Id([7; 20])), DELAY, purpose, random).expect("room");
+        let transaction = transactions.open(now, to, Some(NodeId::new([7; 20])), DELAY, purpose, random).expect("room");
         let mut error = format!("d1:eli{code}e1:xe1:t4:").into_bytes();
         error.extend(transaction);
         error.extend(b"1:y1:ee");

@@ -20,7 +20,7 @@ fn far(index: usize) -> SocketAddr {
 /// A node that knows one contact, which does not answer.
 fn with_a_contact() -> Bench {
     let mut bench = Bench::new(mainline());
-    bench.node.table.answered(bench.now, Contact { id: Id([0x55; 20]), addr: far(1) }, DELAY);
+    bench.node.table.answered(bench.now, Contact { id: NodeId::new([0x55; 20]), addr: far(1) }, DELAY);
     bench
 }
 
@@ -45,7 +45,7 @@ fn routers_and_contacts_of_the_other_family_are_bounded() {
     bench.node.add_routers(bench.now, &routers);
     assert_eq!(bench.drain().len(), ROUTERS);
     let contact = |index: u16| Contact {
-        id: Id([index as u8; 20]),
+        id: NodeId::new([index as u8; 20]),
         addr: (std::net::Ipv6Addr::new(0x2001, 0xd00, index, 0, 0, 0, 0, 1), 6881).into(),
     };
     bench.node.set_other_family((0..2 * OTHER_FAMILY_CONTACTS as u16).map(contact));
@@ -54,7 +54,7 @@ fn routers_and_contacts_of_the_other_family_are_bounded() {
 
 #[test]
 fn contacts_that_are_saved_without_a_good_one_are_bounded() {
-    let contact = |index: usize| Contact { id: Id([index as u8; 20]), addr: far(index) };
+    let contact = |index: usize| Contact { id: NodeId::new([index as u8; 20]), addr: far(index) };
     let saved = Snapshot { contacts: (0..3 * SAVED_CONTACTS).map(contact).collect(), ..Snapshot::default() };
     let bench = Bench::new(Config { saved, ..mainline() });
     assert_eq!(bench.node.snapshot(bench.now).contacts.len(), SAVED_CONTACTS);
@@ -64,7 +64,7 @@ fn contacts_that_are_saved_without_a_good_one_are_bounded() {
 fn datagrams_and_tokens_that_are_too_long_are_left() {
     let mut bench = with_a_contact();
     let mut ping = Vec::new();
-    encode::query(&mut ping, *b"aaaa", &Id([0x77; 20]), true, &Ask::Ping);
+    encode::query(&mut ping, *b"aaaa", &NodeId::new([0x77; 20]), true, &Ask::Ping);
     ping.resize(MAX_RECEIVED, b' ');
     bench.handle(far(2), &ping);
     assert_eq!(bench.node.stats().unanswerable, 0, "the longest that is read");
@@ -74,7 +74,7 @@ fn datagrams_and_tokens_that_are_too_long_are_left() {
     for (length, kept) in [(MAX_TOKEN, true), (MAX_TOKEN + 1, false)] {
         let token = vec![b'x'; length];
         let mut reply = Vec::new();
-        let mut response = Reply::begin(&mut reply, &Id([0x55; 20]), &far(1), b"aaaa");
+        let mut response = Reply::begin(&mut reply, &NodeId::new([0x55; 20]), &far(1), b"aaaa");
         response.token(&token);
         response.end();
         let Kind::Response(response) = Message::decode(&reply).expect("a message").kind else { panic!("no response") };
@@ -107,7 +107,7 @@ fn contacts_and_peers_of_answers_are_bounded() {
 fn a_source_and_a_network_get_what_they_may_and_no_more() {
     let mut bench = Bench::new(mainline());
     let mut ping = Vec::new();
-    encode::query(&mut ping, *b"aaaa", &Id([0x77; 20]), true, &Ask::Ping);
+    encode::query(&mut ping, *b"aaaa", &NodeId::new([0x77; 20]), true, &Ask::Ping);
     let answered = |bench: &mut Bench, hosts: u8, seconds: u64| {
         let (mut answers, mut bytes) = (0, 0);
         for _ in 0..100 * seconds {
@@ -141,7 +141,7 @@ fn a_swarm_that_everybody_asks_for_does_not_silence_the_others() {
     }
     let ask = |info_hash: InfoHash| {
         let mut query = Vec::new();
-        encode::query(&mut query, *b"aaaa", &Id([0x77; 20]), true, &Ask::GetPeers(info_hash));
+        encode::query(&mut query, *b"aaaa", &NodeId::new([0x77; 20]), true, &Ask::GetPeers(info_hash));
         query
     };
     let (mut hot_answers, mut bytes, mut others) = (0, 0, 0);
@@ -170,7 +170,7 @@ fn an_announce_that_nobody_takes_goes_on_a_bounded_number_of_times() {
     let mut random = Random::new([4; 32]);
     let mut ids = BTreeMap::new();
     for index in 0..200 {
-        let contact = Contact { id: random.wire_id(), addr: far(256 * index) };
+        let contact = Contact { id: NodeId(random.wire_id()), addr: far(256 * index) };
         bench.node.table.answered(bench.now, contact, DELAY);
         ids.insert(contact.addr, contact.id);
     }
@@ -187,9 +187,14 @@ fn an_announce_that_nobody_takes_goes_on_a_bounded_number_of_times() {
                     refused += 1;
                     [&b"d1:eli202e7:no roome1:t4:"[..], query.transaction, b"1:y1:ee"].concat()
                 }
-                _ => {
-                    [&b"d1:rd2:id20:"[..], &ids[&to].0, b"5:token4:abcde1:t4:", query.transaction, b"1:y1:re"].concat()
-                }
+                _ => [
+                    &b"d1:rd2:id20:"[..],
+                    ids[&to].as_bytes().as_slice(),
+                    b"5:token4:abcde1:t4:",
+                    query.transaction,
+                    b"1:y1:re",
+                ]
+                .concat(),
             };
             bench.node.handle_datagram(bench.now, to, &reply);
         }

@@ -7,7 +7,7 @@ use crate::engine::node::event::OpId;
 fn near(index: u8) -> Contact {
     let mut id = *SWARM;
     id.0[1] ^= index;
-    Contact { id, addr: ([50, index, 1, 1], 6881).into() }
+    Contact { id: NodeId(id), addr: ([50, index, 1, 1], 6881).into() }
 }
 
 /// A node that knows contacts 1 to `known`, of which none answers by itself.
@@ -58,7 +58,7 @@ impl Silence {
         let named = |bytes: &[u8]| bytes.windows(method.len()).any(|window| window == method);
         let last = self.sent.iter().rfind(|(_, to, bytes)| *to == from.addr && named(bytes)).expect("it was asked");
         let mut reply = b"d1:rd2:id20:".to_vec();
-        reply.extend(from.id.0);
+        reply.extend(from.id.as_bytes());
         reply.extend(b"e1:t4:");
         reply.extend(Message::decode(&last.2).expect("ours").transaction);
         reply.extend(b"1:y1:re");
@@ -126,7 +126,7 @@ fn a_query_that_waits_for_the_pace_is_counted_once() {
 fn contacts_of_an_earlier_run_that_are_gone_do_not_slow_every_lookup() {
     let mut net = Net::new(3);
     net.run_for(secs(30));
-    let ghost = |index: u8| Contact { id: Id([index; 20]), addr: addr(100 + index) };
+    let ghost = |index: u8| Contact { id: NodeId::new([index; 20]), addr: addr(100 + index) };
     let now = net.now;
     let alive = net.node(1).snapshot(now).contacts;
     let contacts: Vec<Contact> = (1..=8).map(ghost).chain(alive).collect();

@@ -94,7 +94,7 @@ fn all_holders_gone_at_once_are_replaced() {
 #[test]
 fn holders_of_another_family_and_nonsense_are_passed_over() {
     let mut net = settled(20);
-    let strange = |addr: &str| Contact { id: *SWARM, addr: addr.parse().unwrap() };
+    let strange = |addr: &str| Contact { id: NodeId(*SWARM), addr: addr.parse().unwrap() };
     let (stored, _) = announce(&mut net, &[strange("[2001:db8::1]:1"), strange("10.9.9.9:0")], 1);
     assert_eq!(stored.len(), K);
 }

@@ -23,7 +23,7 @@ fn knowing(family: Family) -> Bench {
     for index in 0..100 {
         let mut id = [index * 2; 20];
         id[1] = index;
-        bench.node.table.answered(bench.now, Contact { id: Id(id), addr: at(index % 10, index) }, DELAY);
+        bench.node.table.answered(bench.now, Contact { id: NodeId::new(id), addr: at(index % 10, index) }, DELAY);
         (0..2).for_each(|kind| bench.node.plant(bench.now, &SWARM, at(100 + kind, index), index % 2 == 0));
         bench.node.plant(bench.now, &InfoHash::from([index; 20]), at(120, index), false);
     }
@@ -60,7 +60,7 @@ fn measure(family: Family, ask: &Ask<'_>, spent: u32) -> (usize, Vec<u8>) {
     let budget = bench.node.reply_budget.as_mut().expect("a node of the mainline has one");
     budget.note_reply(bench.now, other, spent as usize);
     let mut query = Vec::new();
-    encode::query(&mut query, *b"aaaa", &Id([0x77; 20]), true, ask);
+    encode::query(&mut query, *b"aaaa", &NodeId::new([0x77; 20]), true, ask);
     (query.len(), bench.handle(from, &query).pop().unwrap_or_default())
 }
 
@@ -122,7 +122,7 @@ fn whoever_echoed_a_token_is_answered_in_full_during_a_flood() {
     let token = bench.node.tokens.give(from.ip(), &SWARM);
     let ask = |bench: &mut Bench, ask: &Ask<'_>| {
         let mut query = Vec::new();
-        encode::query(&mut query, *b"aaaa", &Id([0x77; 20]), true, ask);
+        encode::query(&mut query, *b"aaaa", &NodeId::new([0x77; 20]), true, ask);
         bench.handle(from, &query).pop().unwrap_or_default().len()
     };
     let flood = |bench: &mut Bench| {
@@ -153,7 +153,7 @@ fn a_node_that_we_asked_is_heard_however_many_others_flood_us() {
         }
         let transaction = Message::decode(query).expect("ours").transaction;
         let theirs = bench.node.entries().find(|entry| entry.contact.addr == *to).expect("it was asked").contact.id;
-        let reply = [&b"d1:rd2:id20:"[..], &theirs.0, b"e1:t4:", transaction, b"1:y1:re"].concat();
+        let reply = [&b"d1:rd2:id20:"[..], theirs.as_bytes().as_slice(), b"e1:t4:", transaction, b"1:y1:re"].concat();
         bench.node.handle_datagram(bench.now, *to, &reply);
     }
     assert_eq!(bench.node.stats().responses, asked.len() as u64, "every response counts");
@@ -162,7 +162,7 @@ fn a_node_that_we_asked_is_heard_however_many_others_flood_us() {
 /// Bytes of the reply to a query from `from`.
 fn measure_in(bench: &mut Bench, from: SocketAddr, ask: &Ask<'_>) -> usize {
     let mut query = Vec::new();
-    encode::query(&mut query, *b"aaaa", &Id([0x77; 20]), true, ask);
+    encode::query(&mut query, *b"aaaa", &NodeId::new([0x77; 20]), true, ask);
     bench.node.handle_datagram(bench.now, from, &query);
     bench.drain().iter().filter(|(to, _)| *to == from).map(|(_, bytes)| bytes.len()).sum()
 }

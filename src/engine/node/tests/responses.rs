@@ -5,7 +5,7 @@ use crate::engine::krpc::Fault;
 use crate::engine::limits::PEERS_PER_SWARM;
 use crate::engine::routing::Health;
 
-const THEIRS: Id = Id([0x55; 20]);
+const THEIRS: NodeId = NodeId::new([0x55; 20]);
 
 /// A node that knows one contact and has just asked it for the nodes closest to [`SWARM`]; and its query.
 fn asking() -> (Bench, OpId, Vec<u8>) {
@@ -39,10 +39,10 @@ fn response_from(id: &Id, query: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_response_is_one_only_under_an_id_that_is_not_ours_nor_zero() {
-    let own = *Bench::new(Config { has_routers: false, ..config() }).node.id();
-    for (id, answered) in [(THEIRS, 1), (own, 0), (Id::ZERO, 0)] {
+    let own = Bench::new(Config { has_routers: false, ..config() }).node.id();
+    for (id, answered) in [(THEIRS, 1), (own, 0), (NodeId::ZERO, 0)] {
         let (mut bench, op, query) = asking();
-        assert_eq!(*bench.node.id(), own);
+        assert_eq!(bench.node.id(), own);
         bench.node.handle_datagram(bench.now, addr(1), &response_from(&id, &query));
         // One that reached no node is tried once more.
         let counted = bench.node.stats().responses;
@@ -75,7 +75,7 @@ fn nothing_is_written_to_a_node_that_gives_no_token_or_one_too_long() {
         bench.node.announce(bench.now, SWARM, 1, false);
         let (_, query) = bench.drain().pop().expect("a query");
         let token = [format!("5:token{token}:").into_bytes(), vec![b'x'; token]].concat();
-        let head = [&b"d1:rd2:id20:"[..], &THEIRS.0, &token, b"e"].concat();
+        let head = [&b"d1:rd2:id20:"[..], THEIRS.as_bytes().as_slice(), &token, b"e"].concat();
         bench.node.handle_datagram(bench.now, addr(1), &reply(&query, &head, b"r"));
         let announces = |query: &[u8]| query.windows(13).any(|bytes| bytes == b"announce_peer");
         assert_eq!(bench.drain().iter().any(|(_, query)| announces(query)), written);

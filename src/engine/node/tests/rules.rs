@@ -18,7 +18,7 @@ fn private() -> Config {
 
 fn query(read_only: bool, ask: &Ask<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    encode::query(&mut bytes, *b"aaaa", &Id([0x77; 20]), read_only, ask);
+    encode::query(&mut bytes, *b"aaaa", &NodeId::new([0x77; 20]), read_only, ask);
     bytes
 }
 
@@ -85,7 +85,7 @@ fn the_own_id_changes_at_most_every_ten_minutes() {
 /// Answers all queries of a node that announces: with a token, and with `named` as the only peer once it was announced to.
 fn verified(named: [u8; 6]) -> Summary {
     let mut bench = Bench::new(Config { verify_announces: true, ..mainline() });
-    let holder = Contact { id: Id([0x55; 20]), addr: at(1) };
+    let holder = Contact { id: NodeId::new([0x55; 20]), addr: at(1) };
     bench.node.table.answered(bench.now, holder, DELAY);
     let op = bench.node.announce(bench.now, SWARM, 5555, false);
     let mut announced = false;
@@ -111,7 +111,8 @@ fn verified(named: [u8; 6]) -> Summary {
             };
             // We are seen at 77.1.1.1:6881.
             let head = b"d2:ip6:\x4d\x01\x01\x01\x1a\xe11:rd2:id20:";
-            let reply = [head, &holder.id.0[..], &body, b"e1:t4:", query.transaction, b"1:y1:re"].concat();
+            let reply =
+                [head, holder.id.as_bytes().as_slice(), &body, b"e1:t4:", query.transaction, b"1:y1:re"].concat();
             bench.node.handle_datagram(bench.now, to, &reply);
         }
         bench.now += DELAY;
@@ -145,7 +146,7 @@ fn liars_who_greet_us_do_not_move_our_id() {
     for index in 0..200u8 {
         let liar: SocketAddr = ([30 + index % 190, index, 1, 1], 6881).into();
         let mut greeting = Vec::new();
-        encode::query(&mut greeting, *b"aaaa", &Id([index.wrapping_mul(37) | 1; 20]), false, &Ask::Ping);
+        encode::query(&mut greeting, *b"aaaa", &NodeId::new([index.wrapping_mul(37) | 1; 20]), false, &Ask::Ping);
         bench.node.handle_datagram(bench.now, liar, &greeting);
         bench.now += Duration::from_millis(150);
         bench.node.handle_timeout(bench.now);
@@ -170,7 +171,8 @@ fn a_new_table_takes_at_most_a_third_from_those_who_asked_first() {
     let mut bench = Bench::new(mainline());
     // Thirty contacts that we found ourselves.
     for index in 0..30u8 {
-        let contact = Contact { id: Id([index.wrapping_mul(53) | 1; 20]), addr: ([150, index, 1, 1], 1).into() };
+        let contact =
+            Contact { id: NodeId::new([index.wrapping_mul(53) | 1; 20]), addr: ([150, index, 1, 1], 1).into() };
         bench.node.table.answered(bench.now, contact, DELAY);
     }
     let found = bench.node.entries().count();
@@ -178,7 +180,7 @@ fn a_new_table_takes_at_most_a_third_from_those_who_asked_first() {
         let greeter: SocketAddr = ([31, index, 1, 1], 6881).into();
         let theirs = [index.wrapping_mul(59) | 2; 20];
         let mut greeting = Vec::new();
-        encode::query(&mut greeting, *b"aaaa", &Id(theirs), false, &Ask::Ping);
+        encode::query(&mut greeting, *b"aaaa", &NodeId::new(theirs), false, &Ask::Ping);
         bench.node.handle_datagram(bench.now, greeter, &greeting);
         bench.now += Duration::from_millis(110);
         bench.node.handle_timeout(bench.now);

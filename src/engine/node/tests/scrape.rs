@@ -67,7 +67,7 @@ fn the_own_store_counts_too() {
 fn a_reply_has_both_filters_and_as_many_values_as_fit() {
     let mut bench = Bench::new(config());
     for index in 0..20 {
-        bench.node.table.answered(bench.now, Contact { id: Id([index; 20]), addr: addr(index) }, DELAY);
+        bench.node.table.answered(bench.now, Contact { id: NodeId::new([index; 20]), addr: addr(index) }, DELAY);
     }
     for number in 0..200 {
         bench.node.plant(bench.now, &SWARM, peer(number), number < 50);

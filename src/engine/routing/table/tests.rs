@@ -11,18 +11,18 @@ use proptest::prelude::*;
 
 const MS: Duration = Duration::from_millis(1);
 
-fn own() -> Id {
-    Id([0x5a; 20])
+fn own() -> NodeId {
+    NodeId::new([0x5a; 20])
 }
 
 /// Contacts crowd near our own id, so that deep buckets and full ones appear; and some near one other id, alike in more
 /// bits than a head has.
 fn contact() -> impl Strategy<Value = Contact> {
-    let near_us = (0usize..12, any::<[u8; 32]>()).prop_map(|(prefix, seed)| (own(), prefix, seed));
+    let near_us = (0usize..12, any::<[u8; 32]>()).prop_map(|(prefix, seed)| (*own(), prefix, seed));
     let twins = (64usize..160, any::<[u8; 32]>()).prop_map(|(prefix, seed)| (Id([0x7a; 20]), prefix, seed));
     let id = prop_oneof![8 => near_us, 1 => twins];
     (id, any::<[u8; 2]>(), 0u8..3).prop_map(|((centre, prefix, seed), [b, c], port)| Contact {
-        id: centre.sharing_prefix(prefix, Random::new(seed).wire_id()),
+        id: NodeId(centre.sharing_prefix(prefix, Random::new(seed).wire_id())),
         addr: ([20, b, c, 1], 6881 + u16::from(port)).into(),
     })
 }
@@ -55,7 +55,7 @@ fn check_invariants(table: &Table) {
             assert_eq!(table.own().common_prefix_len(&entry.contact.id), index, "an entry lies in the wrong bucket");
         }
         assert!(bucket.is_in_order(), "bucket {index} is out of order");
-        let ids: HashSet<Id> = bucket.entries().iter().map(|entry| entry.contact.id).collect();
+        let ids: HashSet<NodeId> = bucket.entries().iter().map(|entry| entry.contact.id).collect();
         assert_eq!(ids.len(), bucket.entries().len(), "an id is twice in bucket {index}");
         let mut owners: Vec<u64> = bucket.entries().iter().map(|entry| owner(entry.contact.addr.ip())).collect();
         owners.sort_unstable();
@@ -131,7 +131,7 @@ proptest! {
                 }
                 Step::FailedKnown(_) => {}
                 Step::Wait(secs) => now += Duration::from_secs(secs),
-                Step::Rebase(prefix) => table.rebase(now, own().sharing_prefix(prefix, Random::new([8; 32]).wire_id())),
+                Step::Rebase(prefix) => table.rebase(now, NodeId(own().sharing_prefix(prefix, Random::new([8; 32]).wire_id()))),
                 Step::Check => {
                     let due = naive_stalest(&table).filter(|(due, _)| *due <= now).map(|(_, contact)| contact);
                     prop_assert_eq!(table.take_stalest(now, AGE, RECHECK), due);
@@ -144,7 +144,7 @@ proptest! {
             let due = naive_stalest(&table).map(|(due, _)| due).filter(|due| *due <= soon);
             prop_assert_eq!(table.clone().next_stale(soon, AGE, RECHECK), due);
         }
-        for target in [Id(target), own().sharing_prefix(near, Random::new([9; 32]).wire_id()), own(), Id([0x7a; 20])] {
+        for target in [Id(target), own().sharing_prefix(near, Random::new([9; 32]).wire_id()), *own(), Id([0x7a; 20])] {
             let closest: Vec<Contact> = table.closest(&target).into_iter().copied().collect();
             prop_assert_eq!(closest, naive_closest(&table, &target));
         }
@@ -153,7 +153,7 @@ proptest! {
 
 fn nth(index: u8, prefix: usize) -> Contact {
     Contact {
-        id: own().sharing_prefix(prefix, Random::new([index; 32]).wire_id()),
+        id: NodeId(own().sharing_prefix(prefix, Random::new([index; 32]).wire_id())),
         addr: ([30, index, prefix as u8, 1], 6881).into(),
     }
 }
@@ -178,7 +178,7 @@ fn one_provider_fills_a_part_of_each_bucket() {
             let mut refused = 0;
             for n in 0..50 {
                 let id = own().sharing_prefix(prefix, Random::new([n + 1; 32]).wire_id());
-                let outcome = table.answered(Instant::ZERO, Contact { id, addr: at(prefix as u8, n) }, MS);
+                let outcome = table.answered(Instant::ZERO, Contact { id: NodeId(id), addr: at(prefix as u8, n) }, MS);
                 refused += usize::from(outcome == Outcome::Refused(EntryRefusal::ProviderTaken));
             }
             assert_eq!((table.buckets[prefix].entries().len(), refused), (most, 50 - most), "bucket {prefix}");
@@ -231,7 +231,7 @@ fn the_dead_stay_as_a_last_resort_but_are_not_handed_out() {
 #[test]
 fn a_changed_id_is_evicted_and_not_believed() {
     let mut table = full_bucket(MS * 100);
-    let changed = Contact { id: own().sharing_prefix(9, Random::new([99; 32]).wire_id()), ..nth(3, 4) };
+    let changed = Contact { id: NodeId(own().sharing_prefix(9, Random::new([99; 32]).wire_id())), ..nth(3, 4) };
     assert_eq!(table.answered(Instant::ZERO, changed, MS), Outcome::IdChanged(nth(3, 4).id));
     assert_eq!(table.len(), 7);
 }
@@ -276,7 +276,7 @@ fn contacts_that_obey_bep_42_displace_those_that_do_not() {
         let addr = SocketAddr::from(([40, random.wire_u32() as u8, 1, 1], 6881));
         let id = Id::for_address(addr.ip(), &mut random);
         if own().common_prefix_len(&id) == 4 {
-            break Contact { id, addr };
+            break Contact { id: NodeId(id), addr };
         }
     };
     assert!(matches!(table.answered(Instant::ZERO, compliant, MS * 300), Outcome::Replaced(_)));
@@ -285,7 +285,7 @@ fn contacts_that_obey_bep_42_displace_those_that_do_not() {
 #[test]
 fn a_new_own_id_keeps_the_contacts() {
     let mut table = full_bucket(MS * 100);
-    let other = Id([0xa5; 20]);
+    let other = NodeId::new([0xa5; 20]);
     table.rebase(Instant::ZERO, other);
     assert_eq!((table.own(), table.len()), (&other, 8));
 }
