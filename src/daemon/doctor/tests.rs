@@ -227,6 +227,17 @@ const FAULTS: &[Fault] = &[
         },
         &["names-lie"],
     ),
+    (
+        "one host by both families for all names but one, which has none",
+        |host| {
+            let addrs = ["9.9.9.9", "2620:fe::9"].map(|ip| ip.parse().unwrap());
+            let one = NameTrial { addrs: addrs.to_vec(), ..host.names[0].clone() };
+            let turned = NameTrial { addrs: addrs.iter().rev().copied().collect(), ..one.clone() };
+            let none = NameTrial { addrs: Vec::new(), ..one.clone() };
+            host.names = vec![none, one.clone(), turned, one];
+        },
+        &["names-lie"],
+    ),
     ("Teredo", |host| host.routes.v6 = Some("2001:0:1::1".parse().unwrap()), &["ipv6-tunnel"]),
     ("a container", |host| host.system.container = true, &["gateway-in-container"]),
     ("a private network", |host| host.private_network = true, &["private-network"]),

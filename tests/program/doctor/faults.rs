@@ -250,25 +250,6 @@ pub const FAULTS: &[Case] = &[
         &["port-not-open", "behind-nat"],
     ),
     fault(
-        "the router got another address a moment ago",
-        |host| {
-            host.behind("192.168.7", "masquerade");
-            host.run(&["--bind", "0.0.0.0:6880", "--bootstrap", ROUTER, "--port-mapping", "off"]);
-            let sees = |view: &Value, last: &str| {
-                view["nodes"][0]["external_address"]
-                    .as_str()
-                    .is_some_and(|addr| addr.starts_with("198.18.") && addr.contains(&format!(".{last}:")))
-            };
-            host.wait_until("others agree on its address", |view| sees(view, "1"));
-            host.readdressed();
-            // The answers say at which address they see it.
-            (0..8).for_each(|number| host.ask(&["find", &format!("{number:x}").repeat(40)]));
-            host.wait_until("others agree on its other address", |view| sees(view, "3"));
-        },
-        USUAL,
-        &["id-does-not-fit", "behind-nat"],
-    ),
-    fault(
         "a range that libtorrent ignores",
         |host| {
             host.far("ip route add 34.7.#.0/24 dev c#");
@@ -505,6 +486,25 @@ pub const FAULTS: &[Case] = &[
 
 /// Faults that show only after a minute, or after an hour by a clock that runs faster.
 pub const LONG: &[Case] = &[
+    fault(
+        "the router got another address a moment ago",
+        |host| {
+            host.behind("192.168.7", "masquerade");
+            host.run(&["--bind", "0.0.0.0:6880", "--bootstrap", ROUTER, "--port-mapping", "off"]);
+            let sees = |view: &Value, last: &str| {
+                view["nodes"][0]["external_address"]
+                    .as_str()
+                    .is_some_and(|addr| addr.starts_with("198.18.") && addr.contains(&format!(".{last}:")))
+            };
+            host.wait_until("others agree on its address", |view| sees(view, "1"));
+            host.readdressed();
+            // The answers say at which address they see it.
+            (0..8).for_each(|number| host.ask(&["find", &format!("{number:x}").repeat(40)]));
+            host.wait_until("others agree on its other address", |view| sees(view, "3"));
+        },
+        USUAL,
+        &["id-does-not-fit", "behind-nat"],
+    ),
     Case {
         stand_in: "a clock that the program alone sees: an hour is a minute (libfaketime)",
         ..fault(

@@ -1,8 +1,9 @@
 //! Whether the network answers, and how it sees us.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-use super::super::evidence::{Evidence, NodeTrial};
+use super::super::evidence::{Evidence, NameTrial, NodeTrial};
 use super::super::kinds::{
     self, BEHIND_NAT, FAMILY_SILENT, IGNORED_RANGE, NAMES_FAIL, NAMES_LIE, NO_ANSWER, OTHER_PORT, REJECTED,
     SENDING_REFUSED, SYMMETRIC_NAT,
@@ -55,9 +56,12 @@ fn names(evidence: &Evidence, found: &mut Found) {
         .map(|name| format!("{} is {}", name.name, name.addrs[0]))
         .collect();
     // Several names of several operators, and all of them one host.
-    let all_alike = public().count() > 2 && public().all(|name| name.addrs == names[0].addrs && name.addrs.len() == 1);
-    if lies.is_empty() && all_alike {
-        lies.push(format!("all {} names are {}", names.len(), names[0].addrs[0]));
+    let sorted = |name: &NameTrial| name.addrs.iter().copied().collect::<BTreeSet<IpAddr>>();
+    let alike: BTreeSet<BTreeSet<IpAddr>> = public().map(sorted).collect();
+    if let (true, Some(addr), 1) = (lies.is_empty(), alike.iter().flatten().next(), alike.len())
+        && public().count() > 2
+    {
+        lies.push(format!("all {} names are {addr}", public().count()));
     }
     if lies.is_empty() {
         found.well(format!("{with_address} of {} router names have addresses", names.len()));
