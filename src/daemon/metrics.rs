@@ -171,8 +171,24 @@ metrics! {
         let sample = |named: &Named| Sample { labels: vec![named.name.clone()], value: Value::Count(named.count) };
         view.announcer.queries.iter().map(sample).collect()
     };
+    /// Memory by part: what the whole `program` takes of the host, and of that, about, `peers` and `items` of others and the `gateway`
+    Gauge memory("bytes") ["part"] = |view| memory(view);
     /// Memory that the program may take, as configured
     Gauge memory_limit("bytes") [] = |view| level(view.memory_limit_bytes as f64);
+}
+
+fn memory(view: &View) -> Vec<Sample> {
+    let of_nodes = |bytes: fn(&NodeView) -> usize| Some(view.nodes.iter().map(|node| bytes(node) as f64).sum());
+    let parts = [
+        ("program", view.memory_bytes.map(|bytes| bytes as f64)),
+        ("peers", of_nodes(|node| node.peer_bytes)),
+        ("items", of_nodes(|node| node.item_bytes)),
+        ("gateway", view.gateway.as_ref().map(|gateway| gateway.bytes as f64)),
+    ];
+    let sample = |(part, bytes): (&str, Option<f64>)| {
+        Some(Sample { labels: vec![part.to_owned()], value: Value::Level(bytes?) })
+    };
+    parts.into_iter().filter_map(sample).collect()
 }
 
 /// The text of all metrics.
@@ -320,6 +336,7 @@ mod tests {
             mapping: Some(vec![(Wish { transport: Transport::Udp, port: 6880 }, Outcome::Open(6880))]),
             gateway: Some((crate::tracker::broker::Load { torrents: 1, held: 2, bytes: 3 }, Stats::default())),
             announcer: Totals { states: [(State::Visible, 1)].into(), ..Totals::default() },
+            memory_bytes: Some(4 << 20),
             memory_limit_bytes: 1 << 20,
         })
     }
@@ -337,6 +354,10 @@ mod tests {
             assert!(labels, "{line} has not all of {:?}", metric.labels);
         }
         assert!(text.contains("\ntrackerless_uptime_seconds 1.5\n") && text.ends_with("# EOF\n"), "{text}");
+        for (part, bytes) in [("program", 4 << 20), ("peers", 0), ("items", 0), ("gateway", 3)] {
+            let line = format!("\ntrackerless_memory_bytes{{part=\"{part}\"}} {bytes}.0\n");
+            assert!(text.contains(&line), "{line}{text}");
+        }
         assert!(text.contains("trackerless_lookup_seconds_bucket{le=\"+Inf\"} 0\n"), "{text}");
     }
 

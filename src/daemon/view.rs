@@ -38,6 +38,8 @@ pub struct Facts {
     pub gateway: Option<(Load, gateway::Stats)>,
     /// How what is kept announced is.
     pub announcer: Totals,
+    /// Memory that the program takes of the host, in bytes; nothing where the system does not say.
+    pub memory_bytes: Option<u64>,
     /// The most bytes that the program may take, as configured.
     pub memory_limit_bytes: u64,
 }
@@ -67,6 +69,9 @@ pub struct View {
     pub gateway: Option<GatewayView>,
     /// What is kept announced.
     pub announcer: AnnouncerView,
+    /// Memory that the program takes of the host, in bytes; nothing where the system does not say.
+    #[serde(default)]
+    pub memory_bytes: Option<u64>,
     /// The most bytes that the program may take, as configured.
     pub memory_limit_bytes: u64,
     /// How long lookups took.
@@ -96,8 +101,14 @@ pub struct NodeView {
     pub swarms: usize,
     /// Peers of those.
     pub peers: usize,
+    /// Memory that those take, about, in bytes.
+    #[serde(default)]
+    pub peer_bytes: usize,
     /// Items that others store with it.
     pub items: usize,
+    /// Memory that those take, about, in bytes.
+    #[serde(default)]
+    pub item_bytes: usize,
     /// Our own announces that live.
     pub own_announces: usize,
     /// Of those, the ones that another query has seen.
@@ -261,6 +272,7 @@ impl View {
             mapping: facts.mapping.as_ref().map(|ports| ports.iter().map(PortView::new).collect()),
             gateway: facts.gateway.as_ref().map(GatewayView::new),
             announcer: AnnouncerView::new(&facts.announcer),
+            memory_bytes: facts.memory_bytes,
             memory_limit_bytes: facts.memory_limit_bytes,
             lookups: LookupsView::new(facts.nodes.iter().map(|node| &node.latencies)),
             nodes,
@@ -330,7 +342,9 @@ impl NodeView {
             network_size: status.network_size.map(|size| size.round() as u64),
             swarms: status.swarms,
             peers: status.peers,
+            peer_bytes: status.peer_bytes,
             items: status.items,
+            item_bytes: status.item_bytes,
             own_announces,
             own_announces_seen,
             keys_under_alarm: status.keys_under_alarm,

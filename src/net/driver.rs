@@ -99,8 +99,12 @@ pub struct Status {
     pub swarms: usize,
     /// Peers of those.
     pub peers: usize,
+    /// Memory that those take, about, in bytes.
+    pub peer_bytes: usize,
     /// Items that others store with it.
     pub items: usize,
+    /// Memory that those take, about, in bytes.
+    pub item_bytes: usize,
     /// Names of nodes to join through whose addresses are not known: a name server has not answered, or knows none.
     pub unresolved: Vec<String>,
     /// Our own announces that live, and of those the ones that another query has seen.
@@ -521,7 +525,9 @@ impl Driver {
             network_size: self.node.network_size(),
             swarms: self.node.peers().swarms(),
             peers: self.node.peers().peers(),
+            peer_bytes: self.node.peers().used_bytes(),
             items: self.node.items().len(),
+            item_bytes: self.node.items().used_bytes(),
             unresolved: self.unresolved.clone(),
             own_announces: (own().count(), own().filter(|announce| announce.verified > 0).count()),
             keys_under_alarm: own().filter(|announce| announce.alarm).count(),

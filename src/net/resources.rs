@@ -20,6 +20,15 @@ pub fn require_memory() -> io::Result<()> {
     Vec::<u8>::new().try_reserve_exact(LEAST_BYTES).map_err(io::Error::other)
 }
 
+/// Memory that the program takes of the host now, its own text among it, in bytes. `None` where the system does not say.
+#[must_use]
+pub fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib * 1024)
+}
+
 /// Whether this process can have the descriptors and threads that it needs. The runtime panics without them, which is no way
 /// to say it.
 ///

@@ -52,6 +52,7 @@ use crate::dht::Dht;
 use crate::index::service::Index;
 use crate::net::http::{self, Caller, Limits};
 use crate::net::mapping::Ports;
+use crate::net::resources::resident_bytes;
 use crate::tracker::server::Monitor;
 
 pub use self::door::{ControlError, SOCKET_FILE};
@@ -250,6 +251,7 @@ impl Control {
         };
         View::new(&Facts {
             data_dir,
+            memory_bytes: resident_bytes(),
             memory_limit_bytes,
             uptime: self.began.elapsed(),
             ready: self.dht.is_ready(),
