@@ -72,8 +72,8 @@ kinds! {
     }
     Wrong REJECTED "rejected-on-the-way" {
         "a router or firewall on the way rejects UDP";
-        cause: "It says so (ICMP) instead of dropping the datagrams in silence: a rule of the network, or the address that is asked is no host.";
-        cure: "allow UDP from this host in the firewall of the network, or use another network or a VPN";
+        cause: "It says so (ICMP) instead of dropping the datagrams in silence: a rule of the network, or nobody listens at the address that is asked.";
+        cure: "where you named a node with --bootstrap, see that it runs there; otherwise allow UDP in the firewall of the network, or use a VPN";
         known: "each router was asked by a socket of its own, and for most of them the kernel was told (ICMP) that nothing passes";
         after: "no-network", "loopback-only", "sending-refused", "names-lie";
     }
