@@ -313,18 +313,23 @@ pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Comma
 #[must_use]
 pub fn command() -> clap::Command {
     let command = short_help(CommandLine::command().after_help(help_tail("trackerless")));
-    command.mut_subcommands(|command| match command.get_name() {
-        "watch" => with_help(command).mut_subcommands(with_help),
-        _ => with_help(command),
+    command.mut_subcommands(|command| {
+        let name = command.get_name().to_owned();
+        with_help(command, name)
     })
 }
 
-fn with_help(command: clap::Command) -> clap::Command {
-    let tail = help_tail(command.get_name());
+/// The help of the command that this name calls, and of those below it.
+fn with_help(command: clap::Command, name: String) -> clap::Command {
+    let tail = help_tail(&name);
     let settings = |arg: &clap::Arg| arg.is_hide_short_help_set();
     // `--help-settings` prints the long help, which is for settings alone.
     let command = command.mut_args(|arg| if settings(&arg) { arg } else { arg.hide_long_help(true) });
-    short_help(command.after_help(tail).after_long_help(SETTINGS_TAIL))
+    let command = short_help(command.after_help(tail).after_long_help(SETTINGS_TAIL));
+    command.mut_subcommands(move |below| {
+        let name = format!("{name} {}", below.get_name());
+        with_help(below, name)
+    })
 }
 
 /// `--help` in its short form, as `-h`: a line for each argument, so that it fits a screen.
@@ -411,16 +416,26 @@ const EXAMPLES: &[(&str, &str)] = &[
   trackerless watch list --not-visible",
     ),
     (
-        "add",
+        "watch add",
         "  trackerless watch add ~/torrents --recursive --port 6881 --seed
   trackerless watch add 'magnet:?xt=urn:btih:BCW2LJ5GDA5K4HQJ3AY56Z2I2VTASWQQ'",
     ),
     (
-        "list",
+        "watch list",
         "  trackerless watch list
   trackerless watch list --not-visible --json",
     ),
-    ("remove", "  trackerless watch remove ~/torrents"),
+    ("watch remove", "  trackerless watch remove ~/torrents"),
+    ("index status", "  trackerless index status"),
+    (
+        "index forget",
+        "  trackerless index forget some words         shows what it would forget
+  trackerless index forget --yes some words",
+    ),
+    ("index export", "  trackerless index export all.jsonl"),
+    ("index import", "  trackerless index import --source friend all.jsonl"),
+    ("key new", "  trackerless key new my.key                  prints the public key"),
+    ("key show", "  trackerless key show my.key"),
     (
         "scrape",
         "  trackerless scrape debian.torrent

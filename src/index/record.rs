@@ -166,8 +166,10 @@ pub fn import(
         if line.len() > LONGEST_LINE {
             return Err(wrong(format!("it is longer than {LONGEST_LINE} bytes")));
         }
-        if !line.trim_ascii().is_empty() {
-            let record: Record = serde_json::from_slice(&line).map_err(|error| wrong(error.to_string()))?;
+        // As some editors begin a file.
+        let text = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line);
+        if !text.trim_ascii().is_empty() {
+            let record: Record = serde_json::from_slice(text).map_err(|error| wrong(error.to_string()))?;
             batch.push(record.into_import(now, source).map_err(wrong)?);
         }
         if batch.len() >= BATCH || read == 0 {
@@ -202,7 +204,8 @@ mod tests {
     fn what_is_exported_can_be_imported() {
         let folder = tempfile::TempDir::new().unwrap();
         let mut store = Sqlite::open(folder.path(), Options::default()).unwrap();
-        assert_eq!(import(&mut store, line().as_bytes(), 1000, Source::Import(5)).unwrap().new, 1);
+        let saved_by_an_editor = format!("\u{feff}{}", line().replace('\n', "\r\n"));
+        assert_eq!(import(&mut store, saved_by_an_editor.as_bytes(), 1000, Source::Import(5)).unwrap().new, 1);
         let (mut out, other) = (Vec::new(), tempfile::TempDir::new().unwrap());
         assert_eq!(export(&mut store, &mut out).unwrap(), 1);
         let mut copy = Sqlite::open(other.path(), Options::default()).unwrap();

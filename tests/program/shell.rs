@@ -7,20 +7,34 @@ use trackerless::daemon::config::{SETTINGS, Scope};
 
 use super::harness::Home;
 
-/// The names of all commands, as `--help` lists them.
+/// The names of all commands, as `--help` lists them, and of those below them, as `watch add`.
 fn commands(home: &Home) -> Vec<String> {
-    let help = home.run(&["--help"]).expect_code(0).stdout;
-    let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let top = listed(home, "");
+    let below =
+        |name: &String| listed(home, name).into_iter().map(|below| format!("{name} {below}")).collect::<Vec<_>>();
+    top.iter().flat_map(below).chain(top.iter().cloned()).collect()
+}
+
+/// The commands that the help of `name` lists.
+fn listed(home: &Home, name: &str) -> Vec<String> {
+    let help = help_of(home, name, "--help");
+    let Some(commands) = help.split("Commands:\n").nth(1) else { return Vec::new() };
     // A description that goes on in the next line is indented further than a command.
-    let lines = commands.lines().filter(|line| !line.starts_with("   "));
+    let lines = commands.split("\n\n").next().unwrap().lines().filter(|line| !line.starts_with("   "));
     lines.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+/// What the command of this name prints for a flag.
+fn help_of(home: &Home, name: &str, flag: &str) -> String {
+    let words: Vec<&str> = name.split_whitespace().chain([flag]).collect();
+    home.run(&words).expect_code(0).stdout
 }
 
 #[test]
 fn help_names_the_exit_codes_and_gives_examples_for_every_command() {
     let home = Home::new();
     for command in commands(&home) {
-        let help = home.run(&[&command, "--help"]).expect_code(0).stdout;
+        let help = help_of(&home, &command, "--help");
         assert!(help.contains("Examples:\n  trackerless"), "{command}:\n{help}");
         assert!(help.contains("Exit codes:"), "{command}:\n{help}");
     }
@@ -31,11 +45,11 @@ fn help_names_the_exit_codes_and_gives_examples_for_every_command() {
 fn the_help_of_a_command_fits_a_screen() {
     let home = Home::new();
     for name in commands(&home) {
-        let help = home.run(&[&name, "--help"]).expect_code(0).stdout;
+        let help = help_of(&home, &name, "--help");
         let lines = help.trim_end().lines().count();
         let widest = help.lines().map(|line| line.chars().count()).max().unwrap();
         assert!(lines <= 24 && widest <= 80, "{name}: {lines} lines of up to {widest} columns\n{help}");
-        assert_eq!(help, home.run(&[&name, "-h"]).expect_code(0).stdout, "{name}");
+        assert_eq!(help, help_of(&home, &name, "-h"), "{name}");
     }
 }
 
@@ -43,12 +57,12 @@ fn the_help_of_a_command_fits_a_screen() {
 fn settings_have_a_help_of_their_own() {
     let home = Home::new();
     for name in commands(&home) {
-        let help = home.run(&[&name, "--help"]).expect_code(0).stdout;
+        let help = help_of(&home, &name, "--help");
         if !help.contains("--help-settings") {
             continue;
         }
         let options = help.split("\nExamples:").next().unwrap();
-        let settings = home.run(&[&name, "--help-settings"]).expect_code(0).stdout;
+        let settings = help_of(&home, &name, "--help-settings");
         for setting in SETTINGS.iter().filter(|setting| setting.scope == Scope::Every || name == "run") {
             let flag = format!("--{}", setting.flag());
             assert!(settings.contains(&flag) && settings.contains(&setting.variable()), "{name}: {flag}\n{settings}");
