@@ -128,12 +128,10 @@ async fn serve_announce(shared: &Shared, caller: &Caller, head: &Parts, mut requ
 
 /// What is known, here or elsewhere, is told at once; the rest is counted.
 async fn serve_scrape(shared: &Shared, caller: &Caller, head: &Parts, ids: Vec<InfoHash>) -> Vec<DatedFile> {
-    let known = shared.known(&ids).await;
-    let (mut files, unknown): (Vec<DatedFile>, Vec<_>) = known.into_iter().partition(|(_, counts)| counts.is_some());
-    let unknown: Vec<InfoHash> = unknown.into_iter().map(|(id, _)| id).collect();
+    let (mut files, unknown) = shared.known(&ids).await;
     let client = identify(shared, caller, head).client(caller.here.ip());
     let (sender, receiver) = oneshot::channel();
-    let counted = match shared.scrape(client, unknown, || ScrapeWaiter::Http(sender)) {
+    let counted = match shared.scrape(client, unknown, || ScrapeWaiter::Task(sender)) {
         Scraping::Now(files) => files,
         Scraping::Held(ticket) => wait(&Place { shared, ticket: Held::Scrape(ticket) }, caller, receiver).await,
     };

@@ -268,7 +268,8 @@ struct State {
 /// Where a held scrape goes.
 #[derive(Debug)]
 enum ScrapeWaiter {
-    Http(oneshot::Sender<Files>),
+    /// To the task that waits for it, by HTTP or UDP.
+    Task(oneshot::Sender<Files>),
     Udp(udp::Return),
 }
 
@@ -437,7 +438,7 @@ impl Shared {
                     }
                 }
                 Order::Scraped(ticket, files) => match state.scrapes.remove(&ticket) {
-                    Some(ScrapeWaiter::Http(sender)) => drop(sender.send(files)),
+                    Some(ScrapeWaiter::Task(sender)) => drop(sender.send(files)),
                     Some(ScrapeWaiter::Udp(path)) => drop(self.late[path.door()].send(udp::late_scrape(path, &files))),
                     None => {}
                 },
@@ -457,9 +458,9 @@ impl Shared {
         self.with_state(|state, now| state.scrape(now, client, ids, waiter))
     }
 
-    /// What is known of swarms without a count: first what the gateway itself knows, then what was counted elsewhere, with the
-    /// time. Torrents that are never served stay unknown.
-    async fn known(&self, ids: &[InfoHash]) -> Vec<DatedFile> {
+    /// What is known of swarms without a count, and of which nothing is: first what the gateway itself knows, then what was
+    /// counted elsewhere, with the time. Torrents that are never served stay unknown.
+    async fn known(&self, ids: &[InfoHash]) -> (Vec<DatedFile>, Vec<InfoHash>) {
         let (own, others) = self.with_state(|state, now| {
             let own = state.broker.known(now, ids);
             let asks = |(id, counts): &(InfoHash, Option<Counts>)| counts.is_none() && !state.broker.is_denied(id);
@@ -470,7 +471,9 @@ impl Shared {
         let elsewhere: BTreeMap<InfoHash, DatedCounts> =
             others.into_iter().zip(counted).filter_map(|(id, counts)| Some((id, counts?))).collect();
         let dated = |id| elsewhere.get(&id).map(|(counts, at)| (*counts, Some(*at)));
-        own.into_iter().map(|(id, counts)| (id, counts.map(|counts| (counts, None)).or_else(|| dated(id)))).collect()
+        let all = own.into_iter().map(|(id, counts)| (id, counts.map(|counts| (counts, None)).or_else(|| dated(id))));
+        let (known, unknown): (Vec<DatedFile>, Vec<_>) = all.partition(|(_, counts)| counts.is_some());
+        (known, unknown.into_iter().map(|(id, _)| id).collect())
     }
 
     /// Whether a client that calls the gateway by `name`, at our address `here`, means us.

@@ -339,6 +339,25 @@ async fn a_scrape_of_many_is_answered_at_once_with_what_was_counted_elsewhere_an
 }
 
 #[tokio::test]
+async fn by_udp_too_a_scrape_is_told_what_was_counted_elsewhere_in_the_order_asked() {
+    let gateway = gateway_with("127.0.0.1:0", Settings::default(), 9).await;
+    let socket = gateway.udp().await;
+    // Nobody forges a loopback address: any connection id will do.
+    socket.send(&datagram(7, b'b', 0)).await.unwrap();
+    receive(&socket).await;
+    let scrape = async |ids: [[u8; 20]; 3]| {
+        socket.send(&[&7_u64.to_be_bytes()[..], &[0, 0, 0, 2, 0, 0, 0, 7], &ids.concat()].concat()).await.unwrap();
+        let scraped = receive(&socket).await;
+        let numbers = scraped.chunks_exact(4).map(|bytes| u32::from_be_bytes(bytes.try_into().unwrap()));
+        numbers.collect::<Vec<u32>>()
+    };
+    let (first, second) = (*b"index-aaaaaaaaaaaaaa", *b"index-bbbbbbbbbbbbbb");
+    // Seeds, downloads and peers of each: of the index; of the gateway, where one seed announced and the DHT named forty; of the index.
+    assert_eq!(scrape([first, [b'b'; 20], second]).await, [2, 7, 40, 0, 2, 1, 0, 40, 40, 0, 2]);
+    assert_eq!(scrape([first, [b'c'; 20], second]).await, [2, 7, 40, 0, 2], "it ends before what nobody knows");
+}
+
+#[tokio::test]
 async fn who_hangs_up_frees_its_place() {
     let gateway = gateway(Policy::Always, 0).await;
     let mut stream = gateway.connect().await;

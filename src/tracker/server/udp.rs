@@ -6,13 +6,15 @@
 //! A host has many addresses and a socket may be bound to all of them. An answer leaves from the address that was asked:
 //! clients drop one that comes from elsewhere.
 
+use std::collections::BTreeMap;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, trace};
 
 use super::{ScrapeWaiter, Shared, State, Waiter};
@@ -23,10 +25,12 @@ use crate::net::handover;
 use crate::net::socket::Socket as Batched;
 use crate::tracker::broker::{Client, Decision, Files, Scraping, Transport};
 use crate::tracker::udp::{self, Action, Request};
-use crate::tracker::{Announce, Answer, Failure};
+use crate::tracker::{Announce, Answer, Counts, Failure};
 
 /// Room for one system call's datagrams of one sender, which the kernel may hand over in one piece.
 const BUFFER: usize = 64 << 10;
+/// Scrapes at a time of which the gateway does not know all: the others are told without what was counted elsewhere.
+const SCRAPES_ELSEWHERE: usize = 64;
 /// What is asked of the kernel for requests that wait: a burst of some ten thousand.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
@@ -104,6 +108,11 @@ impl Socket {
         Ok(())
     }
 
+    async fn send_now(&mut self, (path, contents): Datagram) -> io::Result<()> {
+        self.send(path, &contents).await?;
+        self.flush().await
+    }
+
     async fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::One(socket) => flush(socket).await,
@@ -166,17 +175,21 @@ impl Everywhere {
 
 /// Answers datagrams for ever, and sends the `late` answers.
 pub(super) async fn serve(shared: &Shared, way: Way, mut socket: Socket, mut late: mpsc::UnboundedReceiver<Datagram>) {
-    let mut answers = Answers::default();
+    let (mut answers, mut scrapes) = (Answers::default(), FuturesUnordered::new());
     loop {
         let outcome = tokio::select! {
-            readable = socket.readable() => match readable.and_then(|()| receive(shared, way, &mut socket, &mut answers)) {
-                Ok(()) => answers.send(&mut socket).await,
-                Err(error) => Err(error),
-            },
-            Some((path, contents)) = late.recv() => match socket.send(path, &contents).await {
-                Ok(()) => socket.flush().await,
-                Err(error) => Err(error),
-            },
+            readable = socket.readable() => {
+                answers.scrapes_at_most = SCRAPES_ELSEWHERE - scrapes.len();
+                match readable.and_then(|()| receive(shared, way, &mut socket, &mut answers)) {
+                    Ok(()) => {
+                        scrapes.extend(answers.scrapes.drain(..).map(|asked| scrape_elsewhere(shared, asked)));
+                        answers.send(&mut socket).await
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+            Some(answer) = late.recv() => socket.send_now(answer).await,
+            Some(answer) = scrapes.next(), if !scrapes.is_empty() => socket.send_now(answer).await,
         };
         if let Err(error) = outcome {
             // An ICMP error of an earlier send; there is nothing to do about it.
@@ -193,12 +206,38 @@ fn receive(shared: &Shared, way: Way, socket: &mut Socket, answers: &mut Answers
     })
 }
 
+/// A scrape of swarms of which the gateway does not know all.
+#[derive(Debug)]
+struct ScrapeElsewhere {
+    path: Return,
+    client: Client,
+    ids: Vec<InfoHash>,
+}
+
+/// What is known, here or elsewhere, is told; the rest is counted first. The answer has no word for the time of a count (BEP 15).
+async fn scrape_elsewhere(shared: &Shared, asked: ScrapeElsewhere) -> Datagram {
+    let ScrapeElsewhere { path, client, ids } = asked;
+    let (known, unknown) = shared.known(&ids).await;
+    let (sender, receiver) = oneshot::channel();
+    let counted = match shared.scrape(client, unknown, || ScrapeWaiter::Task(sender)) {
+        Scraping::Now(files) => files,
+        Scraping::Held(_) => receiver.await.expect("every held answer is given"),
+    };
+    let known = known.into_iter().map(|(id, dated)| (id, dated.map(|(counts, _)| counts)));
+    let known: BTreeMap<InfoHash, Option<Counts>> = known.chain(counted).collect();
+    let files: Files = ids.into_iter().map(|id| (id, known.get(&id).copied().flatten())).collect();
+    (path, udp::render_scrape(path.transaction, &files))
+}
+
 /// Answers that leave together, one behind the other.
 #[derive(Debug, Default)]
 struct Answers {
     bytes: Vec<u8>,
     /// Where each goes, and where it ends.
     ends: Vec<(Return, usize)>,
+    /// What is answered later, from what others know.
+    scrapes: Vec<ScrapeElsewhere>,
+    scrapes_at_most: usize,
 }
 
 impl Answers {
@@ -280,6 +319,11 @@ impl Turn<'_> {
 
     fn scrape(&mut self, path: Return, ids: Vec<InfoHash>) {
         let client = self.client(path);
+        if self.answers.scrapes.len() < self.answers.scrapes_at_most
+            && self.state.broker.known(self.now, &ids).iter().any(|(_, counts)| counts.is_none())
+        {
+            return self.answers.scrapes.push(ScrapeElsewhere { path, client, ids });
+        }
         if let Scraping::Now(files) = self.state.scrape(self.now, client, ids, || ScrapeWaiter::Udp(path)) {
             self.answers.push(path, |bytes| bytes.extend(udp::render_scrape(path.transaction, &files)));
         }
