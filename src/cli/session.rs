@@ -21,6 +21,7 @@ use crate::dht::{
     self, Announced, Dht, DhtBuilder, ItemFound, ItemStored, PeerStream, Pong, SampleError, Sampled, Scraped,
     StartError,
 };
+use crate::engine::contact::canonical;
 use crate::engine::id::{Id, InfoHash, Target};
 use crate::engine::items::Item;
 use crate::engine::node::Serve;
@@ -322,6 +323,7 @@ pub(super) async fn addresses(node: &HostPort, say: impl FnOnce(&str)) -> Result
         Ok(Err(error)) => return Err(failed(&error)),
         Err(_) => return Err(failed(&"no name server answers")),
     };
+    addrs.iter_mut().for_each(|addr| *addr = canonical(*addr));
     addrs.sort_by_key(SocketAddr::is_ipv6);
     addrs.dedup();
     Ok(addrs)
