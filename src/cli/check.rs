@@ -18,7 +18,7 @@ use crate::index::check::{Check, Finding, Has, Path, PeerReport, Stored};
 use crate::net::peers::{Limits, Nothing, Trouble};
 
 pub(super) fn run(args: CheckArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let target = Target::parse(&args.target)?;
+    let target = Target::parse_only(&args.target)?;
     let timeout = Duration::from_secs(args.timeout.into());
     let join = args.joining.patience_within(args.timeout);
     let (config, output) = session::begin(args.setup, environment)?;

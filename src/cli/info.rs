@@ -25,7 +25,7 @@ use crate::peer::handshake::own_name;
 const FILES_SHOWN: usize = 20;
 
 pub(super) fn run(args: InfoArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let target = Target::parse(&args.target)?;
+    let target = Target::parse_only(&args.target)?;
     let wish = Wish { out: args.out, all_files: args.files, timeout: Duration::from_secs(args.timeout.into()) };
     let join = args.joining.patience_within(args.timeout);
     let (config, output) = session::begin(args.setup, environment)?;

@@ -22,7 +22,7 @@ use crate::engine::items::{Item, Value, target_of_key};
 
 /// `trackerless publish-torrent`
 pub(in crate::cli) fn publish(args: PublishArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {
-    let target = Target::parse(&args.target)?;
+    let target = Target::parse_only(&args.target)?;
     let infohash = *target.torrent.infohashes.first().expect("a torrent has an infohash");
     let owner = key::read(&args.key)?;
     let salt = args.salt.unwrap_or_default().into_bytes();

@@ -42,6 +42,14 @@ impl Target {
         read.map_err(|fault| TargetError { given: shown(given), place: Place::Argument, fault })
     }
 
+    /// The same for a command that takes one alone, and no list.
+    ///
+    /// # Errors
+    /// What is wrong, and where.
+    pub fn parse_only(given: &OsStr) -> Result<Self, TargetError> {
+        Self::parse(given).map_err(|error| TargetError { place: Place::Only, ..error })
+    }
+
     /// The swarm of those who serve `text`.
     #[must_use]
     pub fn of_key(text: &str) -> Self {
@@ -119,6 +127,8 @@ pub struct TargetError {
 enum Place {
     /// On the command line.
     Argument,
+    /// There, and nowhere else.
+    Only,
     /// This line of the list on standard input, counted from 1.
     Line(usize),
     /// All of standard input.
@@ -174,6 +184,7 @@ impl TargetError {
             }
             Fault::Input(_) => "give one TARGET a line",
             Fault::OnlyOne => "give the infohash, the magnet URI or the .torrent file itself",
+            _ if self.place == Place::Only => "give a 40-digit infohash, a magnet URI or a .torrent file",
             _ => "give a 40-digit infohash, a magnet URI, a .torrent file, or - for a list on standard input",
         }
     }
@@ -183,7 +194,7 @@ impl fmt::Display for TargetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.place {
             Place::Line(line) => write!(f, "line {line} of standard input, {:?}: {}", self.given, self.fault),
-            Place::Argument => write!(f, "TARGET {:?}: {}", self.given, self.fault),
+            Place::Argument | Place::Only => write!(f, "TARGET {:?}: {}", self.given, self.fault),
             Place::Input => write!(f, "standard input: {}", self.fault),
         }
     }
@@ -242,6 +253,15 @@ mod tests {
 
     fn error(text: &str) -> String {
         parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn no_list_is_offered_where_one_target_alone_is_taken() {
+        for wrong in ["zzz", "", "aaaa"] {
+            let only = Target::parse_only(OsStr::new(wrong)).unwrap_err();
+            assert!(!only.cure().contains("list") && only.to_string() == error(wrong), "{wrong}");
+            assert!(parse(wrong).unwrap_err().cure().contains("list"), "{wrong}");
+        }
     }
 
     #[test]
