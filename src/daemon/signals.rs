@@ -1,5 +1,5 @@
-//! Signals: SIGINT and SIGTERM ask a program to stop, or Ctrl-C where there are no signals; SIGHUP and SIGXFSZ, which
-//! would end it because of its outputs, do not.
+//! Signals: SIGINT, SIGTERM and SIGQUIT ask a program to stop, or Ctrl-C where there are no signals; SIGHUP and SIGXFSZ, which
+//! would end it because of its outputs, do not, and neither do SIGUSR1 and SIGUSR2, which say nothing here.
 
 use std::io;
 #[cfg(unix)]
@@ -12,6 +12,8 @@ pub struct StopSignals {
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    quit: tokio::signal::unix::Signal,
 }
 
 /// The terminal may be closed (SIGHUP), or a file have its greatest size (`ulimit -f`, SIGXFSZ), without an end to the program:
@@ -21,22 +23,32 @@ pub struct StopSignals {
 /// The system refuses to deliver signals.
 #[cfg(unix)]
 pub fn outlive_outputs() -> io::Result<()> {
-    for signal in [signal_hook::consts::SIGHUP, signal_hook::consts::SIGXFSZ] {
-        signal_hook::flag::register(signal, Arc::default())?;
+    outlive(&[signal_hook::consts::SIGHUP, signal_hook::consts::SIGXFSZ])
+}
+
+#[cfg(unix)]
+fn outlive(signals: &[i32]) -> io::Result<()> {
+    for signal in signals {
+        signal_hook::flag::register(*signal, Arc::default())?;
     }
     Ok(())
 }
 
 #[cfg(unix)]
 impl StopSignals {
-    /// Begins to listen; from now on no signal ends the program by itself.
+    /// Begins to listen; from now on no signal that people send to programs ends this one by itself.
     ///
     /// # Errors
     /// The system refuses to deliver signals.
     pub fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         outlive_outputs()?;
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        outlive(&[signal_hook::consts::SIGUSR1, signal_hook::consts::SIGUSR2])?;
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            quit: signal(SignalKind::quit())?,
+        })
     }
 
     /// Waits for the next request to stop.
@@ -44,6 +56,7 @@ impl StopSignals {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            _ = self.quit.recv() => {}
         }
     }
 }

@@ -7,11 +7,12 @@ use super::daemon::Daemon;
 use super::harness::Home;
 
 #[test]
-fn both_signals_end_it_cleanly() {
-    for signal in ["TERM", "INT"] {
+fn each_signal_that_asks_it_to_stop_ends_it_cleanly_and_no_other_does() {
+    for signal in ["TERM", "INT", "QUIT"] {
         let home = Home::new();
         let mut node = Daemon::start(&home, "data", &[]);
         node.wait_for("ready");
+        ["USR1", "USR2"].iter().for_each(|other| node.signal(other));
         let (code, log) = node.stop(signal);
         assert_eq!(code, Some(0), "{signal}: {log}");
     }
