@@ -182,10 +182,9 @@ impl<'a> Patient<'a> {
         self.pace = times;
         let data = self.data();
         let common = ["run", "--json", "--gateway", "off", "--data-dir", &data];
-        let program = self.home.command(&[&common, flags].concat());
-        let mut command = Command::new("faketime");
-        command.args(["-f", &format!("-1d x{times}")]).arg(program.get_program()).args(program.get_args());
-        command.env("HOME", self.home.path()).current_dir(self.home.path());
+        let mut command = self.home.command(&[&common, flags].concat());
+        // Not by `faketime`, which runs a program as its child: that one would outlive it.
+        command.env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1").env("FAKETIME", format!("-1d x{times}"));
         let mut node = Daemon::spawn(self.host.on(&command));
         node.wait_for("ready");
         self.others.push(node);
