@@ -269,10 +269,15 @@ impl OwnAddress {
         let id = self.id.as_deref().unwrap_or("not chosen yet");
         let size = self.network_size.map(|size| format!(" of about {size}")).unwrap_or_default();
         let torrents = counted(*torrents, "torrent");
-        let seen = announced.iter().filter(|announce| announce.verified > 0).count();
+        let looked_for = announced.iter().filter(|announce| announce.verified_at > 0);
+        let seen = looked_for.clone().filter(|announce| announce.verified > 0).count();
+        let evidence = match looked_for.count() {
+            0 => String::new(),
+            all => format!("; of {all} that another query looked for, {seen} seen"),
+        };
         let own = match announced.len() {
             0 => String::new(),
-            all => format!("\n    own    {} announced, {seen} seen by another query", counted(all, "torrent")),
+            all => format!("\n    own    {} announced{evidence}", counted(all, "torrent")),
         };
         let alarms: String = announced.iter().filter(|announce| announce.alarm).map(Announced::alarm_text).collect();
         format!(

@@ -113,7 +113,7 @@ metrics! {
     Gauge peers("") ["address", "family"] = |view| of_nodes(view, |node| node.peers);
     /// Items that others store with the node (BEP 44)
     Gauge items("") ["address", "family"] = |view| of_nodes(view, |node| node.items);
-    /// Announces of the node's own that live: `all` of them, and those that another query has `seen`
+    /// Announces of the node's own that live and that another query has looked for: `all` of them, and those that it has `seen`
     Gauge own_announces("") ["address", "family", "state"] = |view| of_states(view, |node| {
         vec![("all", node.own_announces), ("seen", node.own_announces_seen)]
     });

@@ -109,11 +109,11 @@ pub struct NodeView {
     /// Memory that those take, about, in bytes.
     #[serde(default)]
     pub item_bytes: usize,
-    /// Our own announces that live.
+    /// Our own announces that live and that another query has looked for.
     pub own_announces: usize,
-    /// Of those, the ones that another query has seen.
+    /// Of those, the ones that it has seen.
     pub own_announces_seen: usize,
-    /// Of those, the ones whose key nodes crowd around.
+    /// Our own announces that live whose key nodes crowd around.
     pub keys_under_alarm: usize,
     /// Of the nodes that say where they see it, those that see it at that port.
     pub external_port_votes: usize,

@@ -107,9 +107,9 @@ pub struct Status {
     pub item_bytes: usize,
     /// Names of nodes to join through whose addresses are not known: a name server has not answered, or knows none.
     pub unresolved: Vec<String>,
-    /// Our own announces that live, and of those the ones that another query has seen.
+    /// Our own announces that live and that another query has looked for, and of those the ones that it has seen.
     pub own_announces: (usize, usize),
-    /// Of those, the ones whose key nodes crowd around.
+    /// Our own announces that live whose key nodes crowd around.
     pub keys_under_alarm: usize,
     /// What was counted.
     pub stats: Stats,
@@ -512,6 +512,7 @@ impl Driver {
 
     fn status(&self, now: Instant, socket: &Socket) -> Status {
         let own = || self.node.own_announces(now);
+        let looked_for = || own().filter_map(|announce| announce.is_seen());
         Status {
             local_addr: socket.local_addr(),
             datagrams: self.counted_before.plus(socket.counters()),
@@ -529,7 +530,7 @@ impl Driver {
             items: self.node.items().len(),
             item_bytes: self.node.items().used_bytes(),
             unresolved: self.unresolved.clone(),
-            own_announces: (own().count(), own().filter(|announce| announce.verified > 0).count()),
+            own_announces: (looked_for().count(), looked_for().filter(|is_seen| *is_seen).count()),
             keys_under_alarm: own().filter(|announce| announce.alarm).count(),
             stats: *self.node.stats(),
             latencies: self.latencies,

@@ -64,6 +64,9 @@ fn a_folder_becomes_visible_and_nothing_is_lost_at_kill_9() {
     let one = visible.iter().find(|record| record["state"] == "visible").unwrap();
     let found = home.run(&["find", one["infohash"].as_str().unwrap(), "--lan", "--bootstrap", router]).expect_code(0);
     assert_eq!(found.stdout.trim(), "127.0.0.1:4321");
+    // The announcer looks for them itself, later and from elsewhere: none is told as one that was looked for in vain.
+    let status = home.run(&["status", "--data-dir", "watching"]).expect_code(0).stdout;
+    assert!(status.contains("own    3 torrents announced\n") && !status.contains("seen"), "{status}");
 
     drop(node);
     let kept = list(&home);

@@ -177,7 +177,7 @@ function family(node) {
     tile(numbers.format(node.swarms), 'torrents of others'),
     tile(numbers.format(node.peers), 'their peers'),
     tile(numbers.format(node.items), 'items of others'),
-    tile(`${numbers.format(node.own_announces_seen)} of ${numbers.format(node.own_announces)}`, 'own announces seen by another query'),
+    tile(`${numbers.format(node.own_announces_seen)} of ${numbers.format(node.own_announces)}`, 'own announces looked for that were seen'),
   ];
 }
 

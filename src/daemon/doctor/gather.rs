@@ -9,6 +9,7 @@ use crate::daemon::announcing;
 use crate::daemon::config::{Config, is_public_router};
 use crate::daemon::view::{NodeView, View};
 use crate::dht::{Found, State, holder, look};
+use crate::engine::node::OwnAnnounce;
 use crate::net::{listeners, place};
 
 /// All that can be known of this host, of the network, and of the node with these settings; `view` is what the running one
@@ -147,10 +148,10 @@ fn announced_port(config: &Config) -> Option<(u16, bool)> {
     Some((port, listeners::is_listened_at(port)?))
 }
 
-/// Our own announces in the saved state, and those of them that were seen.
+/// Our own announces in the saved state that were looked for, and those of them that were seen.
 fn own_announces(state: &State) -> (usize, usize) {
     let all = state.nodes.iter().flat_map(|node| &node.snapshot.own_announces);
-    // Those that were never looked at again say nothing yet.
-    let looked_at = all.filter(|announce| announce.verified_at > 0);
-    (looked_at.clone().count(), looked_at.filter(|announce| announce.verified > 0).count())
+    // Those that were not looked for say nothing.
+    let looked_for = all.filter_map(OwnAnnounce::is_seen);
+    (looked_for.clone().count(), looked_for.filter(|is_seen| *is_seen).count())
 }

@@ -26,6 +26,14 @@ pub struct OwnAnnounce {
     pub alarm: bool,
 }
 
+impl OwnAnnounce {
+    /// Whether another query has seen it; `None` where none has looked for it, as after a renewal.
+    #[must_use]
+    pub const fn is_seen(&self) -> Option<bool> {
+        if self.verified_at == 0 { None } else { Some(self.verified > 0) }
+    }
+}
+
 /// Our announces that live: others forget them after 45 minutes, and so do we. At most [`OWN_ANNOUNCES`].
 #[derive(Clone, Debug, Default)]
 pub(super) struct OwnAnnounces(BTreeMap<InfoHash, Noted>);
@@ -111,6 +119,8 @@ mod tests {
             announces.note(now, announce(number));
             now += Duration::from_millis(1);
         }
+        let seen = |verified_at, verified| OwnAnnounce { verified_at, verified, ..announce(0) }.is_seen();
+        assert_eq!([seen(2, 1), seen(2, 0), seen(0, 0)], [Some(true), Some(false), None]);
         let all: Vec<OwnAnnounce> = announces.iter(now).collect();
         assert_eq!((all.len(), all[0].info_hash), (OWN_ANNOUNCES, announce(1).info_hash));
         announces.note(now, OwnAnnounce { age: Duration::from_mins(30), ..announce(5) });

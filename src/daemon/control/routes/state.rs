@@ -21,6 +21,7 @@ use crate::daemon::control::record::{KnownRecord, OwnAnnounceRecord, OwnAnnounce
 use crate::daemon::doctor::record::ReportRecord;
 use crate::daemon::view::View;
 use crate::daemon::{following, metrics};
+use crate::engine::node::OwnAnnounce;
 use crate::engine::routing::Health;
 
 /// Time between two events with all figures.
@@ -122,7 +123,7 @@ pub(super) struct SwarmsRecord {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct AnnouncesQuery {
-    /// Only those that no other query of ours has seen (`false`), or only those that one has (`true`).
+    /// Only those that another query of ours has looked for and not seen (`false`), or only those that it has seen (`true`).
     visible: Option<bool>,
 }
 
@@ -133,9 +134,9 @@ pub(super) async fn announces(
     State(control): State<Arc<Control>>,
     Asked(query): Asked<AnnouncesQuery>,
 ) -> Json<Vec<OwnAnnouncesRecord>> {
-    let wanted = |announce: &OwnAnnounceRecord| query.visible.is_none_or(|visible| visible == (announce.verified > 0));
+    let wanted = |announce: &&OwnAnnounce| query.visible.is_none() || query.visible == announce.is_seen();
     let records = control.dht.own_announces().await.into_iter().map(|(address, announces)| {
-        let announces = announces.iter().map(|announce| OwnAnnounceRecord {
+        let announces = announces.iter().filter(wanted).map(|announce| OwnAnnounceRecord {
             infohash: announce.info_hash.to_string(),
             age_secs: announce.age.as_secs(),
             stored_at: announce.stored,
@@ -143,7 +144,7 @@ pub(super) async fn announces(
             verified: announce.verified,
             alarm: announce.alarm,
         });
-        OwnAnnouncesRecord { address, announces: announces.filter(wanted).collect() }
+        OwnAnnouncesRecord { address, announces: announces.collect() }
     });
     Json(records.collect())
 }
