@@ -18,6 +18,7 @@ use trackerless::engine::random::Random;
 use trackerless::engine::rules::Rules;
 use trackerless::engine::time::Instant;
 use trackerless::net::nearness::Nearness;
+use trackerless::net::resources::resident_bytes;
 use trackerless::tracker::broker::{Broker, Client, Policy, Transport};
 use trackerless::tracker::http;
 
@@ -32,9 +33,7 @@ const NAME: usize = 1 << 10;
 const OVERHEAD: f64 = 0.35;
 
 fn resident() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+    resident_bytes().expect("Linux tells") as usize
 }
 
 /// Asserts that `fill` takes no more than `budget` of the system, and gives back what it made.

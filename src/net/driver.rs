@@ -512,7 +512,6 @@ impl Driver {
 
     fn status(&self, now: Instant, socket: &Socket) -> Status {
         let own = || self.node.own_announces(now);
-        let looked_for = || own().filter_map(|announce| announce.is_seen());
         Status {
             local_addr: socket.local_addr(),
             datagrams: self.counted_before.plus(socket.counters()),
@@ -530,7 +529,7 @@ impl Driver {
             items: self.node.items().len(),
             item_bytes: self.node.items().used_bytes(),
             unresolved: self.unresolved.clone(),
-            own_announces: (looked_for().count(), looked_for().filter(|is_seen| *is_seen).count()),
+            own_announces: OwnAnnounce::count_seen(own()),
             keys_under_alarm: own().filter(|announce| announce.alarm).count(),
             stats: *self.node.stats(),
             latencies: self.latencies,

@@ -57,7 +57,7 @@ fn trimmed(entry: &[u8]) -> &[u8] {
     entry.strip_suffix(b"\r").unwrap_or(entry)
 }
 
-/// `entry` without blanks around it, also those that nobody sees, and without quotes.
+/// `entry` without quotes, and without blanks around it: invisible characters, as a zero-width space, are blanks too.
 #[must_use]
 pub fn unquoted(entry: &[u8]) -> &[u8] {
     // Byte by byte: a name need not be text.
@@ -72,6 +72,23 @@ pub fn unquoted(entry: &[u8]) -> &[u8] {
 /// Whether `c` shows nothing: what is copied from web pages and word processors begins and ends with such.
 fn is_blank(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
+}
+
+/// A list in all forms in which programs write it: ends of lines, encodings, byte order marks.
+#[cfg(test)]
+pub fn in_all_forms(plain: &str) -> Vec<Vec<u8>> {
+    let utf16 = |bytes: fn(u16) -> [u8; 2]| plain.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
+    vec![
+        plain.into(),
+        plain.replace('\n', "\r\n").into_bytes(),
+        plain.replace('\n', "\r").into_bytes(),
+        plain.replace('\n', "\0").into_bytes(),
+        format!("\u{feff}{plain}").into_bytes(),
+        utf16(u16::to_le_bytes),
+        utf16(u16::to_be_bytes),
+        [b"\xff\xfe".to_vec(), utf16(u16::to_le_bytes)].concat(),
+        [b"\xfe\xff".to_vec(), utf16(u16::to_be_bytes)].concat(),
+    ]
 }
 
 #[cfg(test)]
@@ -89,21 +106,9 @@ mod tests {
 
     #[test]
     fn lists_of_all_makers_are_read() {
-        let plain = format!("{A}\n\n  '{B}' \n");
-        let utf16 = |bytes: fn(u16) -> [u8; 2]| plain.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
-        for input in [
-            plain.clone().into_bytes(),
-            plain.replace('\n', "\r\n").into_bytes(),
-            plain.replace('\n', "\r").into_bytes(),
-            plain.replace('\n', "\0").into_bytes(),
-            format!("\u{feff}{plain}").into_bytes(),
-            format!("{A}\n\n\u{feff}{B}").into_bytes(),
-            format!("\u{200b}{A}\u{a0}\n\n\u{201c}{B}\u{201d}\u{2060}").into_bytes(),
-            utf16(u16::to_le_bytes),
-            utf16(u16::to_be_bytes),
-            [b"\xff\xfe".to_vec(), utf16(u16::to_le_bytes)].concat(),
-            [b"\xfe\xff".to_vec(), utf16(u16::to_be_bytes)].concat(),
-        ] {
+        let joined = format!("{A}\n\n\u{feff}{B}").into_bytes();
+        let copied = format!("\u{200b}{A}\u{a0}\n\n\u{201c}{B}\u{201d}\u{2060}").into_bytes();
+        for input in [in_all_forms(&format!("{A}\n\n  '{B}' \n")), vec![joined, copied]].concat() {
             assert_eq!(read(&input), [(1, A.to_owned()), (3, B.to_owned())], "{}", String::from_utf8_lossy(&input));
         }
         assert_eq!(read(b""), []);

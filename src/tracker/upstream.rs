@@ -264,6 +264,17 @@ pub enum Said {
     Refused(String),
 }
 
+impl Said {
+    /// What it told, if it took the announce.
+    #[must_use]
+    pub fn told(self) -> Option<Told> {
+        match self {
+            Self::Told(told) => Some(told),
+            Self::Refused(_) => None,
+        }
+    }
+}
+
 /// Reads the body of an answer by HTTP; `None` if it is none, as the page of a server that is no tracker.
 #[must_use]
 pub fn parse_body(body: &[u8]) -> Option<Said> {

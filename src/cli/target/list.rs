@@ -1,4 +1,5 @@
-//! Lists of TARGETs on standard input: infohashes, magnet URIs, and names of files, which need not be text. A single torrent file that is piped in stands for itself.
+//! Lists of TARGETs on standard input: infohashes, magnet URIs, and names of files, which need not be text. A single torrent
+//! file that is piped in stands for itself.
 
 use std::ffi::OsString;
 use std::io::{self, Read};
@@ -68,21 +69,10 @@ mod tests {
 
     #[test]
     fn lists_of_all_makers_are_read() {
+        let joined = format!("{A}\n\u{feff}{B}").into_bytes();
+        let quoted = format!("\"{A}\"\n'{B}'").into_bytes();
         let plain = format!("# mine\n\n{A}\n  magnet:?xt=urn:btih:{B}\n");
-        let utf16 = |bytes: fn(u16) -> [u8; 2]| plain.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
-        for input in [
-            plain.clone().into_bytes(),
-            plain.replace('\n', "\r\n").into_bytes(),
-            plain.replace('\n', "\r").into_bytes(),
-            plain.replace('\n', "\0").into_bytes(),
-            format!("\u{feff}{plain}").into_bytes(),
-            format!("{A}\n\u{feff}{B}").into_bytes(),
-            format!("\"{A}\"\n'{B}'").into_bytes(),
-            utf16(u16::to_le_bytes),
-            utf16(u16::to_be_bytes),
-            [b"\xff\xfe".to_vec(), utf16(u16::to_le_bytes)].concat(),
-            [b"\xfe\xff".to_vec(), utf16(u16::to_be_bytes)].concat(),
-        ] {
+        for input in [list::in_all_forms(&plain), vec![joined, quoted]].concat() {
             assert_eq!(list(&input), [A, B], "{}", String::from_utf8_lossy(&input));
         }
         assert_eq!(list(b""), [""; 0]);

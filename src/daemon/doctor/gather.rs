@@ -150,8 +150,5 @@ fn announced_port(config: &Config) -> Option<(u16, bool)> {
 
 /// Our own announces in the saved state that were looked for, and those of them that were seen.
 fn own_announces(state: &State) -> (usize, usize) {
-    let all = state.nodes.iter().flat_map(|node| &node.snapshot.own_announces);
-    // Those that were not looked for say nothing.
-    let looked_for = all.filter_map(OwnAnnounce::is_seen);
-    (looked_for.clone().count(), looked_for.filter(|is_seen| *is_seen).count())
+    OwnAnnounce::count_seen(state.nodes.iter().flat_map(|node| &node.snapshot.own_announces).copied())
 }

@@ -32,6 +32,12 @@ impl OwnAnnounce {
     pub const fn is_seen(&self) -> Option<bool> {
         if self.verified_at == 0 { None } else { Some(self.verified > 0) }
     }
+
+    /// How many of `announces` another query has looked for, and how many of those it has seen.
+    pub fn count_seen(announces: impl Iterator<Item = Self>) -> (usize, usize) {
+        let outcomes = announces.filter_map(|announce| announce.is_seen());
+        outcomes.fold((0, 0), |(all, seen), is_seen| (all + 1, seen + usize::from(is_seen)))
+    }
 }
 
 /// Our announces that live: others forget them after 45 minutes, and so do we. At most [`OWN_ANNOUNCES`].

@@ -302,7 +302,7 @@ impl Bucket {
         self.reserve.iter().find(|entry| entry.contact.id == contact.id && entry.contact.addr != contact.addr).copied()
     }
 
-    /// Whether somebody in reserve could take any place.
+    /// Whether an entry in reserve may take any place that falls free.
     pub(super) fn has_reserve(&self) -> bool {
         self.reserve.iter().any(|entry| self.waits_for_any_place(entry))
     }

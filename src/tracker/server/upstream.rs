@@ -181,10 +181,7 @@ async fn ask(trackers: &Trackers, Listed { url, may_be_local }: &Listed, relay: 
     });
     debug!(tracker = url.label(), id = %relay.info_hash, ?outcome, "another tracker was asked");
     trackers.note(url, &answer);
-    match answer {
-        Ok(Said::Told(told)) => Some(told),
-        Ok(Said::Refused(_)) | Err(_) => None,
-    }
+    answer.ok()?.told()
 }
 
 async fn ask_by_http(web: &Web, url: &Upstream, reach: Reach, relay: &Relay) -> io::Result<Said> {

@@ -20,6 +20,16 @@ fn at(patient: &mut Patient<'_>, time: &str) {
     patient.under(&["env", "FAKETIME_DONT_FAKE_MONOTONIC=1", "faketime", "-f", time]);
 }
 
+/// Behind a router that opens no port: it has no such program, or one with these settings (miniupnpd).
+fn refused_by_router(patient: &mut Patient<'_>, opener: Option<&str>) {
+    patient.behind("192.168.7", "masquerade");
+    if let Some(settings) = opener {
+        patient.opens_ports(settings);
+    }
+    patient.run(&["--bind", "0.0.0.0:6880", "--bootstrap", ROUTER, "--control", "127.0.0.1:0"]);
+    patient.wait_for_refusal();
+}
+
 /// An infohash.
 const KEY: &str = "5a5a000000000000000000000000000000000000";
 
@@ -216,36 +226,17 @@ pub const FAULTS: &[Case] = &[
         USUAL,
         &["carrier-nat"],
     ),
-    fault(
-        "a router that opens no port",
-        |host| {
-            host.behind("192.168.7", "masquerade");
-            host.run(&["--bind", "0.0.0.0:6880", "--bootstrap", ROUTER, "--control", "127.0.0.1:0"]);
-            host.wait_for_refusal();
-        },
-        USUAL,
-        &["port-not-open", "behind-nat"],
-    ),
+    fault("a router that opens no port", |host| refused_by_router(host, None), USUAL, &["port-not-open", "behind-nat"]),
     fault(
         "a router that refuses to open a port",
-        |host| {
-            host.behind("192.168.7", "masquerade");
-            host.opens_ports("ext_ip=45.5.5.1\ndeny 0-65535 0.0.0.0/0 0-65535\n");
-            host.run(&["--bind", "0.0.0.0:6880", "--bootstrap", ROUTER, "--control", "127.0.0.1:0"]);
-            host.wait_for_refusal();
-        },
+        |host| refused_by_router(host, Some("ext_ip=45.5.5.1\ndeny 0-65535 0.0.0.0/0 0-65535\n")),
         USUAL,
         &["port-not-open", "behind-nat"],
     ),
     fault(
         "a router behind another router",
-        |host| {
-            // miniupnpd opens no port where its own address is none of the Internet.
-            host.behind("192.168.7", "masquerade");
-            host.opens_ports("allow 1024-65535 0.0.0.0/0 1024-65535\n");
-            host.run(&["--bind", "0.0.0.0:6880", "--bootstrap", ROUTER, "--control", "127.0.0.1:0"]);
-            host.wait_for_refusal();
-        },
+        // miniupnpd opens no port where its own address is none of the Internet.
+        |host| refused_by_router(host, Some("allow 1024-65535 0.0.0.0/0 1024-65535\n")),
         USUAL,
         &["port-not-open", "behind-nat"],
     ),

@@ -261,7 +261,7 @@ impl<'a> Patient<'a> {
         let filled = self.host.thread(move || {
             let socket = UdpSocket::bind("127.0.0.1:0").expect("its loopback is up");
             for number in 0..most / 20 * 19 {
-                // Each address of 127.0.0.0/8 is another connection; that nobody listens there is no matter.
+                // Each address of 127.0.0.0/8 makes another connection, whether or not a program listens there.
                 let _ = socket.send_to(&[], (Ipv4Addr::from(0x7f01_0000 + number), 9));
             }
         });
