@@ -102,22 +102,23 @@ impl Server {
         panic!("the server does not start");
     }
 
-    /// Ends the server at once, as a power failure would.
+    /// Ends the server at once, as a power failure would. The process that serves a connection outlives the server until it
+    /// notices, and may answer meanwhile: it is ended too.
     pub fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill().unwrap();
-            process.wait().unwrap();
+        let Some(mut process) = self.process.take() else { return };
+        // One that stands still starts no other process.
+        send("STOP", &[process.id()]);
+        let all = with_children(process.id());
+        send("KILL", &all);
+        process.wait().unwrap();
+        while all.iter().any(|id| is_running(*id)) {
+            std::thread::yield_now();
         }
     }
 
     /// Lets the server stand still, or go on: `STOP` and `CONT`.
     pub fn signal(&self, name: &str) {
-        let id = self.process.as_ref().unwrap().id();
-        // The server and the processes that it has started.
-        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
-        let all = children.split_whitespace().map(str::to_owned).chain([id.to_string()]);
-        let done = Command::new("kill").arg(format!("-{name}")).args(all).status().unwrap();
-        assert!(done.success());
+        send(name, &with_children(self.process.as_ref().unwrap().id()));
     }
 
     fn command(&self) -> Command {
@@ -160,6 +161,24 @@ pub fn give_to_the_server(folder: &Path, files: &[&str]) {
 
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// The server and the processes that it has started.
+fn with_children(id: u32) -> Vec<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+    children.split_whitespace().map(|child| child.parse().unwrap()).chain([id]).collect()
+}
+
+/// Sends a signal to processes, of which some may have ended meanwhile.
+fn send(name: &str, ids: &[u32]) {
+    let ids = ids.iter().map(u32::to_string);
+    Command::new("kill").arg(format!("-{name}")).args(ids).stderr(Stdio::null()).status().unwrap();
+}
+
+/// Whether a process can still do something: one that has ended may wait for its parent to notice.
+fn is_running(id: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
 }
 
 fn is_ready(lines: &mut impl std::io::BufRead) -> bool {
