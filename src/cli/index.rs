@@ -11,7 +11,10 @@ use super::output::counted;
 use super::search::{line, open, read_query};
 use super::session;
 use super::words::size;
+use crate::daemon::config::Config;
 use crate::daemon::control::api_key;
+use crate::daemon::control::client::Client;
+use crate::daemon::view::IndexView;
 use crate::engine::id::InfoHash;
 use crate::index::entry::Source;
 use crate::index::origins::Origins;
@@ -35,20 +38,60 @@ pub(super) fn run(args: IndexArgs, environment: &[(String, String)]) -> Result<E
 fn status(args: IndexSetup, environment: &[(String, String)]) -> Result<Exit, Failure> {
     let (config, output) = session::begin(args.setup, environment)?;
     let totals = open(&config)?.totals()?;
+    let running = session::block_on(live(&config))?;
     let per_torrent = totals.used_bytes.checked_div(totals.torrents);
     let each = per_torrent.map(|bytes| format!(", {bytes} bytes each")).unwrap_or_default();
     let text = format!(
-        "{} torrents in {}{each}; {} that must not come back",
+        "{} torrents in {}{each}; {} that must not come back{}",
         totals.torrents,
         size(totals.used_bytes),
-        totals.marks
+        totals.marks,
+        running.as_ref().map(at_work).unwrap_or_default()
     );
-    let record = json!({ "torrents": totals.torrents, "used_bytes": totals.used_bytes, "marks": totals.marks });
+    let record = json!({
+        "torrents": totals.torrents,
+        "used_bytes": totals.used_bytes,
+        "marks": totals.marks,
+        "running": running,
+    });
     output.result(text, &record)?;
     if let Ok(key) = api_key(&config.data_dir) {
         eprintln_quietly(format_args!("API key for Torznab, which other hosts need: {key}"));
     }
     Ok(Exit::Done)
+}
+
+/// The index of the node that runs with this data folder; nothing where none runs, or it has none.
+async fn live(config: &Config) -> Result<Option<IndexView>, Failure> {
+    let Some(client) = Client::of_folder(&config.data_dir).await else { return Ok(None) };
+    Ok(client.view().await?.index)
+}
+
+/// What the index of the running node has done, for people.
+fn at_work(index: &IndexView) -> String {
+    let work = |name: &str| index.work.iter().find(|named| named.name == name).map_or(0, |named| named.count);
+    let survey = index.survey.as_ref().map(|survey| {
+        format!(
+            "\nsurvey    {:.0} % of the key space, after {}; {} known",
+            survey.place * 100.0,
+            counted(survey.sweeps as usize, "whole sweep"),
+            counted(survey.nodes, "node")
+        )
+    });
+    format!(
+        "\nmode      {}{}\nmetadata  {} wanted; since the start {} fetched, {} given by no peer, {} private, {} refused\n\
+         sent      since the start {} queries and {} connections; {} fetched",
+        index.mode,
+        survey.unwrap_or_default(),
+        index.wanted,
+        work("fetched"),
+        work("not_given"),
+        work("private"),
+        work("refused"),
+        work("query"),
+        work("connection"),
+        size(index.metadata_bytes)
+    )
 }
 
 fn forget(args: ForgetArgs, environment: &[(String, String)]) -> Result<Exit, Failure> {

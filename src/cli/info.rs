@@ -3,8 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use super::args::InfoArgs;
 use super::failure::{Exit, Failure, eprintln_quietly};
 use super::output::{Printer, counted};
@@ -13,6 +11,7 @@ use super::session::{self, Session};
 use super::target::Target;
 use super::words::{about, size};
 use crate::daemon::config::Config;
+use crate::daemon::control::record::{InfoRecord, named};
 use crate::dht::Scraped;
 use crate::engine::id::InfoHash;
 use crate::engine::random::Random;
@@ -72,16 +71,14 @@ fn timed_out(target: &Target, timeout: Duration) -> Failure {
 
 /// No peer gave the metadata: how far they came.
 fn nothing(target: &Target, resolved: &Resolved) -> Failure {
-    let peers = &resolved.peers;
-    if peers.found == 0 {
-        let cure = "check the infohash; or wait until a peer announces it, and try again";
-        return Failure::nothing(format_args!("no peer of {target} was found"), cure);
+    let what = resolved.peers.trouble(&target.to_string());
+    match resolved.peers.found {
+        0 => {
+            let cure = "check the infohash; or wait until a peer announces it, and try again";
+            Failure::nothing(what, cure)
+        }
+        _ => Failure::nothing(what, format_args!("see what is wrong with each: trackerless check {}", target.given)),
     }
-    let what = format!(
-        "no peer of {target} gave the metadata: {} found, {} reachable, {} of this torrent, {} offered it",
-        peers.found, peers.connected, peers.greeted, peers.offered
-    );
-    Failure::nothing(what, format_args!("see what is wrong with each: trackerless check {}", target.given))
 }
 
 fn write(metadata: &Metadata, out: &Path) -> Result<(), Failure> {
@@ -113,7 +110,7 @@ impl Report<'_> {
         let info = &self.metadata.info;
         let mut lines = vec![
             format!("name      {}", info.name.as_deref().unwrap_or("(none)")),
-            format!("infohash  {}", self.named().join("  ")),
+            format!("infohash  {}", named(self.infohashes, &self.metadata.info).join("  ")),
             format!("size      {}", size(info.size_bytes)),
         ];
         if let Some(scraped) = &self.resolved.scraped {
@@ -138,13 +135,6 @@ impl Report<'_> {
         lines.join("\n")
     }
 
-    /// All infohashes of the torrent: those that named it, and the other one of a hybrid torrent.
-    fn named(&self) -> Vec<String> {
-        let all = self.metadata.info.infohashes();
-        let others = all.iter().filter(|infohash| !self.infohashes.contains(infohash));
-        self.infohashes.iter().chain(others).map(ToString::to_string).collect()
-    }
-
     fn files(&self) -> Vec<String> {
         let files = &self.metadata.files;
         let shown = if self.wish.all_files { files.len() } else { FILES_SHOWN };
@@ -157,24 +147,8 @@ impl Report<'_> {
         lines
     }
 
-    fn record(&self) -> Value {
-        let Metadata { info, files, .. } = self.metadata;
-        let files: Vec<_> = files.iter().map(|file| json!({ "path": file.path, "size": file.size_bytes })).collect();
-        let count = |of: fn(&Scraped) -> f64| self.resolved.scraped.as_ref().map(|scraped| of(scraped).round() as u64);
-        json!({
-            "infohashes": self.named(),
-            "name": info.name,
-            "size": info.size_bytes,
-            "file_count": info.files,
-            "files": files,
-            "private": info.private,
-            "seeds": count(|scraped| scraped.seeds.count),
-            "peers": count(|scraped| scraped.peers.count),
-            "found": self.resolved.peers.found,
-            "asked": self.resolved.peers.greeted,
-            "seconds": self.resolved.after.as_secs_f64(),
-            "out": self.wish.out,
-        })
+    fn record(&self) -> InfoRecord {
+        InfoRecord { out: self.wish.out.clone(), ..InfoRecord::new(self.infohashes, self.metadata, self.resolved) }
     }
 }
 

@@ -13,10 +13,10 @@ use super::failure::{Exit, Failure, eprintln_quietly};
 use super::network::{self, Base};
 use super::output::{as_text, counted};
 use super::session;
-use super::words::{estimated, span};
+use super::words::{estimated, size, span};
 use crate::daemon::config::Config;
 use crate::daemon::control::record::{OwnAnnounceRecord, OwnAnnouncesRecord};
-use crate::daemon::view::View;
+use crate::daemon::view::{IndexView, View};
 use crate::dht::{self, Found, SavedNode, State};
 use crate::engine::contact::Family;
 use crate::engine::id::{InfoHash, NodeId};
@@ -138,6 +138,8 @@ struct Status {
     saved_at: Option<u64>,
     age_seconds: Option<u64>,
     addresses: Vec<OwnAddress>,
+    /// The index of the running node, where it has one.
+    index: Option<IndexView>,
 }
 
 /// What was saved for one address that the node listens on.
@@ -212,6 +214,7 @@ impl Status {
             saved_at: Some(state.saved_at),
             age_seconds: age(state.saved_at).map(|age| age.as_secs()),
             addresses: state.nodes.iter().map(OwnAddress::new).collect(),
+            index: None,
         }
     }
 
@@ -238,13 +241,15 @@ impl Status {
             saved_at,
             age_seconds: saved_at.and_then(age).map(|age| age.as_secs()),
             addresses: addresses.collect(),
+            index: view.index.clone(),
         }
     }
 
     fn text(&self) -> String {
         let addresses: String = self.addresses.iter().map(OwnAddress::text).collect();
         let running = running_text(self.holder.as_deref());
-        format!("{} in {}; {running}{addresses}", saved_text(self.saved_at), self.data_dir)
+        let index = self.index.as_ref().map(index_text).unwrap_or_default();
+        format!("{} in {}; {running}{addresses}{index}", saved_text(self.saved_at), self.data_dir)
     }
 }
 
@@ -285,6 +290,15 @@ impl OwnAddress {
              items  {items}, for others{own}{alarms}"
         )
     }
+}
+
+/// The index in a line.
+fn index_text(index: &IndexView) -> String {
+    let holds = match &index.holds {
+        Some(holds) => format!("{} torrents in {}", holds.torrents, size(holds.used_bytes)),
+        None => "not measured".to_owned(),
+    };
+    format!("\n  index  {holds} ({}); metadata of {} wanted", index.mode, index.wanted)
 }
 
 const fn family(addr: &SocketAddr) -> &'static str {

@@ -12,7 +12,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::doctor::record::FindingRecord;
-use super::view::{GatewayView, HistogramView, Named, NodeView, PortView, View};
+use super::view::{GatewayView, HistogramView, IndexHoldsView, Named, NodeView, PortView, SurveyView, View};
 
 /// What every name begins with.
 pub const PREFIX: &str = "trackerless";
@@ -171,6 +171,32 @@ metrics! {
         let sample = |named: &Named| Sample { labels: vec![named.name.clone()], value: Value::Count(named.count) };
         view.announcer.queries.iter().map(sample).collect()
     };
+    /// Torrents in the index
+    Gauge index_torrents("") [] = |view| index_holds(view, |holds| holds.torrents);
+    /// Disk of the index: what is `used` of it, and the `most` that it may use
+    Gauge index_disk("bytes") ["state"] = |view| {
+        let holds = view.index.iter().filter_map(|index| index.holds.as_ref());
+        let both = |holds: &IndexHoldsView| [("used", holds.used_bytes), ("most", holds.most_bytes)];
+        let sample = |(state, bytes): (&str, u64)| Sample { labels: vec![state.to_owned()], value: Value::Level(bytes as f64) };
+        holds.flat_map(both).map(sample).collect()
+    };
+    /// Infohashes whose metadata the index wants
+    Gauge index_wanted("") [] = |view| view.index.iter().flat_map(|index| level(index.wanted as f64)).collect();
+    /// What the index has done: queries, samples (BEP 51), infohashes seen, connections; torrents by what came of their metadata
+    Counter index_work("") ["kind"] = |view| {
+        let all = view.index.iter().flat_map(|index| &index.work);
+        all.map(|named| Sample { labels: vec![named.name.clone()], value: Value::Count(named.count) }).collect()
+    };
+    /// Metadata that the index has fetched (BEP 9)
+    Counter index_metadata("bytes") [] = |view| {
+        view.index.iter().map(|index| Sample { labels: Vec::new(), value: Value::Count(index.metadata_bytes) }).collect()
+    };
+    /// Nodes that the survey of the index knows
+    Gauge index_survey("nodes") [] = |view| survey(view, |survey| survey.nodes as f64);
+    /// The share of the key space that the present sweep of the survey has come by, from 0 to 1
+    Gauge index_survey_place("ratio") [] = |view| survey(view, |survey| survey.place);
+    /// Sweeps of the key space that the survey has finished
+    Gauge index_survey_sweeps("") [] = |view| survey(view, |survey| survey.sweeps as f64);
     /// Memory by part: what the whole `program` takes of the host, and of that, about, `peers` and `items` of others and the `gateway`
     Gauge memory("bytes") ["part"] = |view| memory(view);
     /// Memory that the program may take, as configured
@@ -312,6 +338,16 @@ fn of_gateway(view: &View, of: fn(&GatewayView) -> &Vec<Named>) -> Vec<Sample> {
     all.map(|named| Sample { labels: vec![named.name.clone()], value: Value::Count(named.count) }).collect()
 }
 
+fn index_holds(view: &View, of: fn(&IndexHoldsView) -> u64) -> Vec<Sample> {
+    let holds = view.index.iter().filter_map(|index| index.holds.as_ref());
+    holds.flat_map(|holds| level(of(holds) as f64)).collect()
+}
+
+fn survey(view: &View, of: fn(&SurveyView) -> f64) -> Vec<Sample> {
+    let surveys = view.index.iter().filter_map(|index| index.survey.as_ref());
+    surveys.flat_map(|survey| level(of(survey))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -320,6 +356,8 @@ mod tests {
     use crate::announcer::view::{State, Totals};
     use crate::daemon::view::Facts;
     use crate::dht::Dht;
+    use crate::index::service::{Activity, Figures, Mode, SweepFigures};
+    use crate::index::store;
     use crate::net::mapping::{Outcome, Transport, Wish};
     use crate::tracker::server::Stats;
 
@@ -336,6 +374,12 @@ mod tests {
             mapping: Some(vec![(Wish { transport: Transport::Udp, port: 6880 }, Outcome::Open(6880))]),
             gateway: Some((crate::tracker::broker::Load { torrents: 1, held: 2, bytes: 3 }, Stats::default())),
             announcer: Totals { states: [(State::Visible, 1)].into(), ..Totals::default() },
+            index: Some(Figures {
+                mode: Mode::Survey,
+                totals: Some(store::Totals::default()),
+                activity: Activity::default(),
+                sweep: Some(SweepFigures { nodes: 3, place: 0.5, sweeps: 1 }),
+            }),
             memory_bytes: Some(4 << 20),
             memory_limit_bytes: 1 << 20,
         })

@@ -16,6 +16,7 @@ use crate::announcer::view::Totals;
 use crate::dht::Status;
 use crate::engine::contact::Family;
 use crate::engine::node::Stats;
+use crate::index::service::{self as index, Activity};
 use crate::net::latency::{BOUNDS_MS, Histogram, Latencies};
 use crate::net::mapping::{Outcome, Transport, Wish};
 use crate::tracker::broker::Load;
@@ -38,6 +39,8 @@ pub struct Facts {
     pub gateway: Option<(Load, gateway::Stats)>,
     /// How what is kept announced is.
     pub announcer: Totals,
+    /// What the index holds and has done, where there is one.
+    pub index: Option<index::Figures>,
     /// Memory that the program takes of the host, in bytes; nothing where the system does not say.
     pub memory_bytes: Option<u64>,
     /// The most bytes that the program may take, as configured.
@@ -69,6 +72,9 @@ pub struct View {
     pub gateway: Option<GatewayView>,
     /// What is kept announced.
     pub announcer: AnnouncerView,
+    /// The index, where there is one.
+    #[serde(default)]
+    pub index: Option<IndexView>,
     /// Memory that the program takes of the host, in bytes; nothing where the system does not say.
     #[serde(default)]
     pub memory_bytes: Option<u64>,
@@ -195,6 +201,47 @@ pub struct GatewayView {
     pub answers: HistogramView,
 }
 
+/// The index in figures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct IndexView {
+    /// Where its torrents come from: `mine`, `passive` or `survey`.
+    pub mode: String,
+    /// What it holds; nothing before that was measured, and while its database cannot be reached.
+    pub holds: Option<IndexHoldsView>,
+    /// Infohashes whose metadata is wanted.
+    pub wanted: u64,
+    /// What it has done since the start.
+    pub work: Vec<Named>,
+    /// Bytes of metadata that it has fetched since the start.
+    pub metadata_bytes: u64,
+    /// Where its survey is; nothing where there is none.
+    pub survey: Option<SurveyView>,
+}
+
+/// How much the index holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct IndexHoldsView {
+    /// Torrents.
+    pub torrents: u64,
+    /// One-way marks of torrents that must not come back.
+    pub marks: u64,
+    /// Bytes of the disk that are in use.
+    pub used_bytes: u64,
+    /// Bytes that it may use.
+    pub most_bytes: u64,
+}
+
+/// Where the survey of the network is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SurveyView {
+    /// Nodes that it knows.
+    pub nodes: usize,
+    /// The share of the key space that this sweep has come by, from 0 to 1.
+    pub place: f64,
+    /// Sweeps that were finished.
+    pub sweeps: u64,
+}
+
 /// What is kept announced, in figures.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AnnouncerView {
@@ -272,6 +319,7 @@ impl View {
             mapping: facts.mapping.as_ref().map(|ports| ports.iter().map(PortView::new).collect()),
             gateway: facts.gateway.as_ref().map(GatewayView::new),
             announcer: AnnouncerView::new(&facts.announcer),
+            index: facts.index.as_ref().map(IndexView::new),
             memory_bytes: facts.memory_bytes,
             memory_limit_bytes: facts.memory_limit_bytes,
             lookups: LookupsView::new(facts.nodes.iter().map(|node| &node.latencies)),
@@ -400,6 +448,39 @@ impl GatewayView {
                 ("metadata_unread", stats.metadata_unread),
             ]),
             answers: HistogramView::new(&stats.answers),
+        }
+    }
+}
+
+impl IndexView {
+    fn new(figures: &index::Figures) -> Self {
+        let Activity { asked, sampled, seen, fetched, failed, private, refused, bytes, connected, wanted } =
+            figures.activity;
+        Self {
+            mode: figures.mode.name().to_owned(),
+            holds: figures.totals.map(|totals| IndexHoldsView {
+                torrents: totals.torrents,
+                marks: totals.marks,
+                used_bytes: totals.used_bytes,
+                most_bytes: totals.most_bytes,
+            }),
+            wanted,
+            work: named([
+                ("query", asked),
+                ("sample", sampled),
+                ("infohash_seen", seen),
+                ("connection", connected),
+                ("fetched", fetched),
+                ("not_given", failed),
+                ("private", private),
+                ("refused", refused),
+            ]),
+            metadata_bytes: bytes,
+            survey: figures.sweep.map(|index::SweepFigures { nodes, place, sweeps }| SurveyView {
+                nodes,
+                place,
+                sweeps,
+            }),
         }
     }
 }

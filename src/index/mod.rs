@@ -6,6 +6,7 @@
 //! | [`words`] | how names are cut into words, for names and queries alike |
 //! | [`query`] | the query language |
 //! | [`entry`] | what is kept of a torrent |
+//! | [`history`] | its seeds and peers over time |
 //! | [`store`] | where it is kept: a trait, and SQLite and PostgreSQL behind it |
 //! | [`survey`] | whom to ask next for a sample of its infohashes |
 //! | [`shares`] | how several nodes divide a survey among them |
@@ -22,6 +23,7 @@
 pub mod check;
 pub mod entry;
 pub mod filter;
+pub mod history;
 pub mod origins;
 pub mod query;
 pub mod record;

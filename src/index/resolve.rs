@@ -46,6 +46,21 @@ pub struct PeerCounts {
     pub offered: usize,
 }
 
+impl PeerCounts {
+    /// Why there is no metadata: how far the peers came.
+    #[must_use]
+    pub fn trouble(&self, torrent: &str) -> String {
+        let Self { found, connected, greeted, offered } = self;
+        match found {
+            0 => format!("no peer of {torrent} was found"),
+            _ => format!(
+                "no peer of {torrent} gave the metadata: {found} found, {connected} reachable, {greeted} of this torrent, \
+                 {offered} offered it"
+            ),
+        }
+    }
+}
+
 /// An info dictionary that belongs to its infohash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metadata {

@@ -31,13 +31,14 @@ use super::wanted::{Want, Wanted};
 use crate::dht::{Dht, State};
 use crate::engine::id::InfoHash;
 use crate::net::clock::unix_seconds;
-use crate::torrent::TorrentFile;
 
 use self::backlog::Backlog;
 use self::pace::Pace;
 
 /// Time between two looks at what we and others announce, and at the lists of what must not be kept.
 const LOOK_EVERY: Duration = Duration::from_secs(5 * 60);
+/// Time between two measurements of the store.
+const MEASURE_EVERY: Duration = Duration::from_secs(10);
 /// Swarms of others that are taken in at a time.
 const MOST_AT_ONCE: usize = 20_000;
 
@@ -53,6 +54,19 @@ pub enum Mode {
     Passive,
     /// That, and what a survey of the network finds.
     Survey,
+}
+
+impl Mode {
+    /// Its name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Mine => "mine",
+            Self::Passive => "passive",
+            Self::Survey => "survey",
+        }
+    }
 }
 
 /// What the index may take, and what it must not keep.
@@ -98,6 +112,10 @@ pub struct Index {
     wanted: Mutex<Wanted>,
     filter: Mutex<Filter>,
     counts: Counts,
+    /// How much the store held when that was last measured.
+    totals: Mutex<Option<Totals>>,
+    /// Where the survey was when it was last saved.
+    sweep: Mutex<Option<SweepFigures>>,
     queries: Pace,
     connects: Pace,
     /// A place for each torrent that is asked for at once.
@@ -141,6 +159,39 @@ pub struct Activity {
     pub connected: u64,
     /// Infohashes whose metadata is wanted.
     pub wanted: u64,
+}
+
+/// Where a survey is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SweepFigures {
+    /// Nodes that it knows.
+    pub nodes: usize,
+    /// The share of the key space that this sweep has come by.
+    pub place: f64,
+    /// Sweeps that were finished.
+    pub sweeps: u64,
+}
+
+/// The index in figures.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    /// Where its torrents come from.
+    pub mode: Mode,
+    /// How much it holds; nothing before that was measured, and while its database cannot be reached.
+    pub totals: Option<Totals>,
+    /// What it has done.
+    pub activity: Activity,
+    /// Where its survey is; nothing where there is none, or it holds no share of the key space.
+    pub sweep: Option<SweepFigures>,
+}
+
+/// A torrent of the index with all that is kept of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The torrent, with its files.
+    pub entry: Entry,
+    /// Its counts over time, the oldest first.
+    pub history: Vec<Swarm>,
 }
 
 /// Why the index could not be opened.
@@ -199,6 +250,8 @@ impl Index {
             wanted: Mutex::new(Wanted::default()),
             filter: Mutex::new(filter),
             counts: Counts::default(),
+            totals: Mutex::new(None),
+            sweep: Mutex::new(None),
             queries: Pace::new(settings.queries_per_second),
             connects: Pace::new(settings.connections_per_second),
             live: Semaphore::new(live::MOST_LIVE),
@@ -214,7 +267,29 @@ impl Index {
                 Mode::Off | Mode::Mine | Mode::Passive => std::future::pending().await,
             }
         };
-        tokio::join!(survey, self.fetch(dht), self.look(dht), self.recount(dht), self.spot_check());
+        tokio::join!(survey, self.fetch(dht), self.look(dht), self.recount(dht), self.spot_check(), self.measure());
+    }
+
+    /// The figures of this moment; of the store, those of the last seconds.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        Figures {
+            mode: self.settings.mode,
+            totals: *lock(&self.totals),
+            activity: self.activity(),
+            sweep: *lock(&self.sweep),
+        }
+    }
+
+    /// Measures the store now and then; never ends.
+    async fn measure(&self) {
+        let mut ticks = tokio::time::interval(MEASURE_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let totals = self.totals().await.ok();
+            *lock(&self.totals) = totals;
+        }
     }
 
     /// What a query finds.
@@ -238,12 +313,19 @@ impl Index {
         Ok(found)
     }
 
-    /// The files of a torrent.
+    /// One torrent, whole; `None` where it is not there.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn files(&self, infohash: InfoHash) -> Result<Vec<TorrentFile>, StoreError> {
-        self.with_store(move |store| store.files(infohash)).await
+    pub async fn held(&self, infohash: InfoHash) -> Result<Option<Held>, StoreError> {
+        let query = Query { infohashes: vec![infohash], ..Query::default() };
+        let page = Page { skip: 0, most: 1, now: unix_seconds() };
+        self.with_store(move |store| {
+            let Some(entry) = store.search(&query, page)?.entries.pop() else { return Ok(None) };
+            let (files, history) = (store.files(infohash)?, store.history(infohash)?);
+            Ok(Some(Held { entry: Entry { files, ..entry }, history }))
+        })
+        .await
     }
 
     /// What is known of infohashes.
@@ -340,6 +422,11 @@ impl Index {
         if !lock(&self.filter).refuses_infohash(infohash) {
             lock(&self.wanted).add(unix_seconds(), Want { infohash, peers, swarm, searched });
         }
+    }
+
+    /// Whether it is worth a query to ask a node for peers of an infohash that is not in the store.
+    fn lacks_peers(&self, infohash: InfoHash) -> bool {
+        !lock(&self.filter).refuses_infohash(infohash) && lock(&self.wanted).lacks_peers(unix_seconds(), infohash)
     }
 
     /// Reads the lists of what must not be kept again, now. One that is wrong leaves those before in force.

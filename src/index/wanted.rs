@@ -75,6 +75,16 @@ impl Wanted {
         self.waiting.is_empty()
     }
 
+    /// Whether it is worth a query to ask a node for peers of an infohash: not where some are known, nor while one that failed
+    /// is left alone.
+    #[must_use]
+    pub fn lacks_peers(&self, now: UnixSeconds, infohash: InfoHash) -> bool {
+        match self.waiting.get(&infohash) {
+            Some(waiting) => waiting.want.peers.is_empty() && waiting.not_before <= now,
+            None => self.given_up.get(&infohash).is_none_or(|until| *until <= now),
+        }
+    }
+
     /// Takes in an infohash, or what is newly known of one that waits.
     pub fn add(&mut self, now: UnixSeconds, want: Want) {
         if self.given_up.get(&want.infohash).is_some_and(|until| *until > now && !want.searched) {
@@ -247,6 +257,27 @@ mod tests {
         assert!(wanted.is_empty(), "given up");
         wanted.add(now, Want { searched: true, ..want(1, None) });
         assert_eq!(order(&mut wanted, now), [infohash(1)], "unless somebody searches for it");
+    }
+
+    #[test]
+    fn nodes_are_asked_for_the_peers_of_what_is_new_and_has_not_failed_of_late() {
+        let (mut wanted, one) = (Wanted::default(), infohash(1));
+        assert!(wanted.lacks_peers(NOW, one), "nothing is known of it");
+        wanted.add(NOW, want(1, None));
+        assert!(wanted.lacks_peers(NOW, one), "a node that had it in its sample named no peer");
+        wanted.add(NOW, Want { peers: [([1, 2, 3, 4], 6881).into()].into_iter().collect(), ..want(1, None) });
+        assert!(!wanted.lacks_peers(NOW, one), "eight nodes have it in their samples");
+        let mut now = NOW;
+        for wait in AGAIN_AFTER {
+            wanted.next(now).unwrap();
+            wanted.failed(now, one);
+            assert!(!wanted.lacks_peers(now + wait - 1, one), "it is left alone");
+            now += wait;
+            assert!(wanted.lacks_peers(now, one), "it is tried again soon");
+        }
+        wanted.next(now).unwrap();
+        wanted.failed(now, one);
+        assert!(!wanted.lacks_peers(now + GIVEN_UP_FOR - 1, one) && wanted.lacks_peers(now + GIVEN_UP_FOR, one));
     }
 
     #[test]

@@ -132,6 +132,33 @@ def start_index(lab: Lab, host: str, bootstrap: Endpoint, mode: str = "survey") 
     return Index(lab, folder, f"http://{Endpoint(host, CONTROL_PORT)}")
 
 
+def control_of(lab: Lab, endpoint: Endpoint, bootstrap: Endpoint, folder: Path) -> Endpoint:
+    """The control interface of a node that runs with this data folder."""
+    control = Endpoint(endpoint.host, CONTROL_PORT)
+    start_at(lab, endpoint, bootstrap, ["--control", str(control)], folder)
+    return control
+
+
+def post(control: Endpoint, path: str, body: dict, folder: Path) -> dict:
+    """What the control interface of a node answers, asked with the token of its data folder."""
+    token = (folder / "control.token").read_text().strip()
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+    with contextlib.closing(http.client.HTTPConnection(*control, timeout=_COMMAND_SECONDS)) as asking:
+        asking.request("POST", path, json.dumps(body), headers)
+        answer = asking.getresponse()
+        told = json.load(answer)
+    assert answer.status == 200, told
+    return told
+
+
+def import_torrents(lab: Lab, folder: Path, torrents: list[dict]) -> None:
+    """Puts torrents into the index of a data folder."""
+    file = folder / "import.jsonl"
+    file.write_text("".join(json.dumps(one) + "\n" for one in torrents))
+    argv = [_binary(), "index", "import", str(file), "--data-dir", str(folder)]
+    subprocess.run(argv, env=lab.environment(), check=True, capture_output=True, timeout=_COMMAND_SECONDS)
+
+
 def find(lab: Lab, info_hash: str, host: str, bootstrap: Endpoint) -> list[str]:
     """The peers that `trackerless find` prints, as `ip:port`."""
     result = _one_shot(lab, ["find", info_hash, "--timeout", "10"], host, bootstrap)

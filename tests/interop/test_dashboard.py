@@ -9,7 +9,9 @@ import json
 import shutil
 import subprocess
 import threading
+import time
 from pathlib import Path
+from urllib.parse import quote
 
 import addresses
 import node
@@ -25,6 +27,8 @@ _SCRIPT = Path(__file__).with_name("clients") / "dashboard.mjs"
 _INFOHASH = "2" * 40
 _MANY = 10_000
 _CLIENTS = 101  # one more than a page has
+_FOUND = 60  # torrents in an index: more than one page of results
+_HOSTILE = "<img src=x onerror=alert(1)> film & more"
 _PROGRAMS = ["-qB5020-", "-TR4060-", "A2-1-36-0-"]
 _WIDE = {"width": 1200, "height": 900, "colorScheme": "light"}
 _VIEWS = [
@@ -100,6 +104,28 @@ class TestDashboard(InteropCase):
                 self.assertTrue(view["clients"][0].startswith("127.2.0.1:2\tqB5020\tthis host\t"), view["clients"][0])
                 self.assertEqual(len(view["clientsNext"]), 1)
 
+    def test_the_index_is_searched_as_one_types(self) -> None:
+        folder, now = self.lab.fresh_folder("shown"), int(time.time())
+        for hours in (48, 24, 1):  # counted again and again: seeds over time
+            torrents = [_torrent(number, now - 3600 * hours, 60 - number + hours) for number in range(_FOUND)]
+            node.import_torrents(self.lab, folder, torrents)
+        control, folder = self._node(addresses.fresh_endpoint(Ground.LOOPBACK), None, ["--index", "mine"], folder)
+        seen = self._look(control, folder, "index", _VIEWS, refused=[400, 404])
+        for name, view in seen["views"].items():
+            with self.subTest(view=name):
+                self.assertEqual((view["first"], view["shown"], view["overflow"]), (50, _FOUND, 0))
+                self.assertIn(str(_FOUND), view["figures"])
+                self.assertIn("at character 1", view["wrong"])
+                self.assertEqual(view["nothing"], "nothing in the index fits")
+                self.assertEqual(view["name"], _HOSTILE, "a name is text")
+                self.assertEqual(view["folders"], ["a film/", "extras/"])
+                self.assertEqual(view["files"], ["cut.mkv", "film.mkv", "readme.txt"])
+                self.assertEqual(view["history"], "Seeds over time: 108, 84, 61")
+                self.assertEqual(view["magnet"], f"magnet:?xt=urn:btih:{0:040x}&dn={quote(_HOSTILE, safe='')}")
+                self.assertIn("kept announced from now on", view["kept"])
+                self.assertEqual(view["announces"], "1 of 1")
+                self.assertIn("no peer of", view["info"])
+
     def test_a_cure_that_is_followed_ends_what_was_found(self) -> None:
         lonely, router = addresses.fresh_endpoint(Ground.LOOPBACK), addresses.fresh_endpoint(Ground.LOOPBACK)
         control, folder = self._node(lonely, router, [])
@@ -118,12 +144,16 @@ class TestDashboard(InteropCase):
         self.assertEqual(view["after"], "well: 1 node answers")
         self.assertNotIn("no other node answers", view["findingsAfter"])
 
-    def _node(self, endpoint: Endpoint, other: Endpoint | None, flags: list[str]) -> tuple[Endpoint, Path]:
-        control, folder = Endpoint("127.0.0.1", addresses.fresh_port()), self.lab.fresh_folder("shown")
+    def _node(
+        self, endpoint: Endpoint, other: Endpoint | None, flags: list[str], folder: Path | None = None
+    ) -> tuple[Endpoint, Path]:
+        control, folder = Endpoint("127.0.0.1", addresses.fresh_port()), folder or self.lab.fresh_folder("shown")
         node.start_at(self.lab, endpoint, other, ["--control", str(control), *flags], folder)
         return control, folder
 
-    def _look(self, control: Endpoint, folder: Path, kind: str, views: list, until: str = "", rows: int = 0) -> dict:
+    def _look(
+        self, control: Endpoint, folder: Path, kind: str, views: list, until: str = "", rows: int = 0, refused: list = ()
+    ) -> dict:
         shots = target_folder() / "interop" / "screenshots"
         shots.mkdir(parents=True, exist_ok=True)
         order = {
@@ -135,6 +165,7 @@ class TestDashboard(InteropCase):
             "kind": kind,
             "until": until,
             "rows": rows,
+            "refused": list(refused),
             "folder": str(shots),
             "views": views,
         }
@@ -147,6 +178,23 @@ class TestDashboard(InteropCase):
         self.assertEqual(set(seen["hosts"]), {str(control)}, "nothing is fetched from elsewhere")
         self.assertEqual(seen["violations"], [], "axe")
         return seen
+
+
+def _torrent(number: int, counted: int, seeds: int) -> dict:
+    """One of many in an index; the first has a name that must stay text, and files in folders."""
+    paths = ["a film/extras/cut.mkv", "a film/film.mkv", "readme.txt"] if number == 0 else ["film.mkv"]
+    return {
+        "infohash": f"{number:040x}",
+        "name": _HOSTILE if number == 0 else f"film number {number}",
+        "size": 1 << 30,
+        "file_count": len(paths),
+        "files": [{"path": path, "size": 1 << 20} for path in paths],
+        "found": counted,
+        "seen": counted,
+        "seeds": seeds,
+        "peers": 2,
+        "counted": counted,
+    }
 
 
 def _announce(gateway: Endpoint, host: str, program: str, left: int) -> None:

@@ -57,6 +57,12 @@ class Info(InteropCase):
         network.wait_for_announce_of(seed)
         out = self.lab.folder / "out.torrent"
         record = info(network, network.torrent.info_hash, "-o", str(out))
+        folder = self.lab.fresh_folder("running")
+        running = addresses.fresh_endpoint(network.ground)
+        control = node.control_of(self.lab, running, network.nodes[-1], folder)
+        told = node.post(control, "/api/v1/info", {"target": network.torrent.info_hash}, folder)
+        same = ("infohashes", "name", "size", "file_count", "files", "private")
+        self.assertEqual([told[key] for key in same], [record[key] for key in same], "the same by the control interface")
         self.assertEqual(record["name"], network.torrent.name)
         self.assertEqual(record["size"], len(network.torrent.content))
         self.assertEqual([file["size"] for file in record["files"]], [len(network.torrent.content)])

@@ -149,6 +149,11 @@ impl Running {
     }
 }
 
+/// Our name among the peers of a torrent. Without random numbers it is not one of its own, which harms nothing here.
+pub(super) fn our_name() -> [u8; 20] {
+    own_name(entropy::seed().unwrap_or_default()[..20].try_into().expect("twenty bytes"))
+}
+
 /// Checks a torrent; what becomes known is in the feed.
 pub(super) fn start(dht: Dht, infohash: InfoHash) -> (Feed<CheckEvent>, Running) {
     let feed = Feed::new(MOST_EVENTS);
@@ -159,9 +164,7 @@ pub(super) fn start(dht: Dht, infohash: InfoHash) -> (Feed<CheckEvent>, Running)
 
 async fn run(dht: Dht, infohash: InfoHash, feed: Feed<CheckEvent>) {
     let (mut found, mut tried, mut working) = (false, 0, 0);
-    // Without random numbers the name is not one of its own, which harms nothing here.
-    let our_peer_id = own_name(entropy::seed().unwrap_or_default()[..20].try_into().expect("twenty bytes"));
-    let check = Check { first: &dht, second: None, infohash, our_peer_id, limits: Limits::default() };
+    let check = Check { first: &dht, second: None, infohash, our_peer_id: our_name(), limits: Limits::default() };
     let checked = check.run(|finding| {
         match &finding {
             Finding::Stored(stored) if stored.path == Path::First => found |= stored.peers > 0,

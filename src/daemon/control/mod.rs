@@ -259,6 +259,7 @@ impl Control {
             mapping: self.ports.as_ref().map(Ports::all),
             gateway: self.gateway.as_ref().map(|gateway| (gateway.load(), gateway.stats())),
             announcer: self.announcer.totals(),
+            index: self.index.as_ref().map(|index| index.figures()),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! What requests and answers are made of: the same types write and read them, on both sides of the interface.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,8 @@ use crate::engine::contact::Contact;
 use crate::engine::id::InfoHash;
 use crate::engine::items::{Item, Mutable, Value};
 use crate::engine::node::{Sample, Summary};
+use crate::index::resolve::{Metadata, Resolved};
+use crate::torrent::{Info, TorrentFile};
 
 /// Why a record cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -603,6 +606,82 @@ pub(super) fn millis(span: Duration) -> f64 {
 
 fn of_millis(millis: f64) -> Duration {
     Duration::try_from_secs_f64(millis / 1e3).unwrap_or_default()
+}
+
+/// A file of a torrent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FileRecord {
+    /// Its path, with the name of the torrent where that is a folder.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl From<&TorrentFile> for FileRecord {
+    fn from(file: &TorrentFile) -> Self {
+        Self { path: file.path.clone(), size: file.size_bytes }
+    }
+}
+
+/// What a torrent is, from its peers.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct InfoRecord {
+    /// Its infohashes: those that were asked for, and the other one of a hybrid torrent.
+    pub infohashes: Vec<String>,
+    /// Its name.
+    pub name: Option<String>,
+    /// Bytes of its files.
+    pub size: u64,
+    /// Number of its files.
+    pub file_count: u64,
+    /// The first of its files, at most 10,000.
+    pub files: Vec<FileRecord>,
+    /// Whether only its own trackers may know its peers (BEP 27).
+    pub private: bool,
+    /// Seeds; nothing where counting took too long. Unknown is not 0.
+    pub seeds: Option<u64>,
+    /// Other peers.
+    pub peers: Option<u64>,
+    /// Peers that the DHT named.
+    pub found: usize,
+    /// Peers that were asked.
+    pub asked: usize,
+    /// Time that it took.
+    pub seconds: f64,
+    /// The torrent file that was written: only by the command.
+    #[schema(value_type = Option<String>)]
+    pub out: Option<PathBuf>,
+}
+
+impl InfoRecord {
+    /// A torrent that these infohashes named.
+    #[must_use]
+    pub fn new(infohashes: &[InfoHash], metadata: &Metadata, resolved: &Resolved) -> Self {
+        let Metadata { info, files, .. } = metadata;
+        let count = |of: fn(&Scraped) -> f64| resolved.scraped.as_ref().map(|scraped| of(scraped).round() as u64);
+        Self {
+            infohashes: named(infohashes, info),
+            name: info.name.clone(),
+            size: info.size_bytes,
+            file_count: info.files,
+            files: files.iter().map(FileRecord::from).collect(),
+            private: info.private,
+            seeds: count(|scraped| scraped.seeds.count),
+            peers: count(|scraped| scraped.peers.count),
+            found: resolved.peers.found,
+            asked: resolved.peers.greeted,
+            seconds: resolved.after.as_secs_f64(),
+            out: None,
+        }
+    }
+}
+
+/// All infohashes of a torrent: those that named it, and the other one of a hybrid torrent.
+#[must_use]
+pub fn named(infohashes: &[InfoHash], info: &Info) -> Vec<String> {
+    let all = info.infohashes();
+    let others = all.iter().filter(|infohash| !infohashes.contains(infohash));
+    infohashes.iter().chain(others).map(ToString::to_string).collect()
 }
 
 #[cfg(test)]

@@ -89,6 +89,7 @@ function show(view) {
   known = Math.max(...view.nodes.map(node => node.network_size ?? node.contacts), 1);
   showTraffic(view);
   showGateway(view.gateway);
+  showIndex(view.index);
 }
 
 // ---- what the doctor finds ----
@@ -477,6 +478,165 @@ function point(state, picture, by, peers, rtt) {
   circle.append(shape('title', {}, `${by.address}: ${bits} bits in common, ${decimals.format(rtt)} ms, ${peers} peers`));
   state.points.set(by.id, circle);
   picture.append(circle);
+}
+
+// ---- a torrent: its files in a tree, its seeds over time ----
+
+const magnetOf = (infohash, name) => `magnet:?xt=urn:btih:${infohash}${name ? `&dn=${encodeURIComponent(name)}` : ''}`;
+const MOST_SHOWN = 1000; // files
+
+// Folders with the bytes of all that is in them; what is not in a folder is a file.
+function tree(files) {
+  const root = { folders: new Map(), files: [], size: 0 };
+  for (const { path, size } of files.slice(0, MOST_SHOWN)) {
+    const parts = path.split('/');
+    const name = parts.pop();
+    let at = root;
+    for (const part of parts) {
+      if (!at.folders.has(part)) at.folders.set(part, { folders: new Map(), files: [], size: 0 });
+      at = at.folders.get(part);
+      at.size += size;
+    }
+    at.files.push({ name, size });
+  }
+  return root;
+}
+
+function branches({ folders, files }, open) {
+  const list = make('ul', { class: 'tree' });
+  for (const [name, folder] of folders) {
+    list.append(make('li', {}, make('details', { open },
+      make('summary', {}, `${name}/ `, make('span', { class: 'quiet' }, bytes(folder.size))), branches(folder, folders.size === 1 && open))));
+  }
+  for (const { name, size } of files) list.append(make('li', {}, `${name} `, make('span', { class: 'quiet' }, bytes(size))));
+  return list;
+}
+
+// Seeds and all peers, each count at its time.
+function overTime(history) {
+  if (history.length < 2) return [];
+  const [first, last] = [history[0].counted, history.at(-1).counted];
+  const most = Math.max(...history.map(({ seeds, peers }) => seeds + peers), 1);
+  const picture = shape('svg', { class: 'history', viewBox: '0 0 320 64', role: 'img',
+    'aria-label': `Seeds over time: ${history.map(({ seeds }) => seeds).join(', ')}` });
+  const line = (name, of) => {
+    const at = one => `${((one.counted - first) / Math.max(last - first, 1) * 312 + 4).toFixed(1)},${(60 - of(one) / most * 54).toFixed(1)}`;
+    picture.append(shape('polyline', { class: name, points: history.map(at).join(' ') }));
+  };
+  line('all', ({ seeds, peers }) => seeds + peers);
+  line('seeds', ({ seeds }) => seeds);
+  return [make('p', { class: 'quiet' }, `Seeds (green) and all peers over ${span(last - first)}, ${numbers.format(most)} at most`), picture];
+}
+
+function torrentFacts({ infohash, name, size, file_count, files, seeds, peers, history = [], from }) {
+  const unknown = 'unknown';
+  const said = make('span', { class: 'quiet', role: 'status' });
+  const keep = make('button', { type: 'button', class: 'small' }, 'Keep announced');
+  keep.addEventListener('click', async () => {
+    try {
+      await send('POST', 'api/v1/announcements', { target: magnetOf(infohash, name) });
+      said.textContent = 'it is kept announced from now on, at the port of the settings';
+      loadAnnounces().catch(() => {});
+    } catch (error) {
+      said.textContent = error.message;
+    }
+  });
+  const cut = file_count > Math.min(files.length, MOST_SHOWN) ? `, the first ${numbers.format(Math.min(files.length, MOST_SHOWN))} of them below` : '';
+  return [
+    make('p', {}, `${bytes(size)} in ${counted(file_count, 'file')}${cut}; seeds: ${seeds ?? unknown}, other peers: ${peers ?? unknown}${from ?? ''}`),
+    make('p', { class: 'mono' }, infohash),
+    make('p', { class: 'steer' }, make('a', { href: magnetOf(infohash, name) }, 'Magnet URI'), keep, said),
+    ...overTime(history),
+    ...(files.length > 0 ? [branches(tree(files), true)] : []),
+  ];
+}
+
+$('info').addEventListener('click', async () => {
+  if (!$('lookup').reportValidity()) return;
+  $('info-said').replaceChildren(make('p', { class: 'quiet' }, 'asking its peers …'));
+  try {
+    const info = await send('POST', 'api/v1/info', { target: $('target').value });
+    const from = `; from ${counted(info.asked, 'peer')} within ${decimals.format(info.seconds)} s${info.private ? '; private: only its own trackers may know its peers' : ''}`;
+    $('info-said').replaceChildren(make('h3', {}, info.name ?? '(no name)'),
+      ...torrentFacts({ ...info, infohash: info.infohashes[0], from }));
+  } catch (error) {
+    $('info-said').replaceChildren(make('p', { class: 'quiet' }, error.message));
+  }
+});
+
+// ---- the index ----
+
+function showIndex(index) {
+  $('index-form').hidden = $('query-help').hidden = !index;
+  if (!index) {
+    $('index-figures').replaceChildren(make('p', { class: 'quiet' }, 'there is none; run the node with --index survey, passive or mine'));
+    return;
+  }
+  const did = name => numbers.format(index.work.find(one => one.name === name)?.count ?? 0);
+  $('index-figures').replaceChildren(
+    ...(index.holds
+      ? [tile(numbers.format(index.holds.torrents), 'torrents'), tile(bytes(index.holds.used_bytes), `of ${bytes(index.holds.most_bytes)} on the disk`)]
+      : [tile('…', 'not measured: it was just opened, or its database is away')]),
+    tile(numbers.format(index.wanted), 'names that are wanted'),
+    tile(did('fetched'), `names fetched since the start; ${did('not_given')} given by no peer`),
+    ...(index.survey ? [tile(`${Math.round(index.survey.place * 100)} %`, `of this sweep, after ${counted(index.survey.sweeps, 'whole one')}; ${counted(index.survey.nodes, 'node')} known`)] : []));
+}
+
+// What is looked for as one types; an answer that comes too late is for another question.
+const search = { waiting: null, asking: null, text: '', next: null };
+
+$('query').addEventListener('input', () => {
+  clearTimeout(search.waiting);
+  search.waiting = setTimeout(() => results(null), 200);
+});
+$('index-form').addEventListener('submit', event => {
+  event.preventDefault();
+  clearTimeout(search.waiting);
+  results(null);
+});
+$('more-results').addEventListener('click', () => results(search.next));
+
+async function results(after) {
+  search.asking?.abort();
+  const asking = search.asking = new AbortController();
+  const text = after === null ? $('query').value.trim() : search.text;
+  if (text === '') {
+    $('results').replaceChildren();
+    $('index-said').textContent = '';
+    $('more-results').hidden = true;
+    return;
+  }
+  try {
+    const place = after === null ? '' : `&after=${encodeURIComponent(after)}`;
+    const { torrents, next } = await ask(`api/v1/search?limit=50&q=${encodeURIComponent(text)}${place}`, { signal: asking.signal });
+    if (after === null) $('results').replaceChildren();
+    $('results').append(...torrents.map(result));
+    Object.assign(search, { text, next });
+    $('more-results').hidden = next === null;
+    const shown = $('results').childElementCount;
+    $('index-said').textContent = shown === 0 ? 'nothing in the index fits' : `${counted(shown, 'torrent')}${next === null ? '' : ', and more'}`;
+  } catch (error) {
+    if (error.name !== 'AbortError') $('index-said').textContent = error.message;
+  }
+}
+
+function result(torrent) {
+  const swarm = torrent.seeds === undefined ? 'seeds unknown' : `${counted(torrent.seeds, 'seed')}, ${counted(torrent.peers, 'other peer')}`;
+  const ago = span(Math.max(Date.now() / 1000 - torrent.seen, 0));
+  const box = make('div', { class: 'torrent' });
+  const all = make('details', {}, make('summary', {}, make('b', {}, torrent.name || '(no name)'),
+    make('span', { class: 'quiet' }, ` ${bytes(torrent.size)}, ${swarm}, seen ${ago} ago${torrent.source === 'import' ? ', unchecked' : ''}`)), box);
+  all.addEventListener('toggle', async () => {
+    if (!all.open || box.childElementCount > 0) return;
+    try {
+      const { files, history } = await ask(`api/v1/index/${torrent.infohash}`);
+      const counted_at = torrent.counted === undefined ? '' : `, counted ${span(Math.max(Date.now() / 1000 - torrent.counted, 0))} ago`;
+      box.replaceChildren(...torrentFacts({ ...torrent, files, history, from: counted_at }));
+    } catch (error) {
+      box.replaceChildren(make('p', { class: 'quiet' }, error.message));
+    }
+  });
+  return make('li', {}, all);
 }
 
 // ---- the routing table ----

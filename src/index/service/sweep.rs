@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::{Index, lock, now};
+use super::{Index, SweepFigures, lock, now};
 use crate::dht::{Dht, PeersAt, SampleError};
 use crate::engine::bloom::Estimate;
 use crate::engine::contact::Contact;
@@ -63,6 +63,7 @@ impl Index {
         let me = hex::encode(self.settings.our_peer_id);
         loop {
             ticks.tick().await;
+            *lock(&self.sweep) = figures(&lock(survey));
             self.save_sweep(survey).await;
             let (asked, me) = (Instant::now(), me.clone());
             let held = self.with_store(move |store| store.hold_shares(&me, LEASE));
@@ -163,7 +164,7 @@ impl Index {
         }
     }
 
-    /// Asks the node that gave a sample for the peers of those swarms that are new, or were counted long ago.
+    /// Asks the node that gave a sample for the peers of those swarms of which none are known, or that were counted long ago.
     async fn take_sample(&self, dht: &Dht, node: Contact, infohashes: Vec<InfoHash>) -> Result<(), StoreError> {
         let infohashes: Vec<InfoHash> = infohashes.into_iter().take(MOST_OF_A_SAMPLE).collect();
         self.counts.seen.fetch_add(infohashes.len() as u64, Relaxed);
@@ -171,8 +172,12 @@ impl Index {
         let mut counts = Vec::new();
         for (infohash, known) in infohashes.into_iter().zip(known) {
             let is_new = known == Known::No;
-            let old = matches!(known, Known::Yes(swarm) if lock(&self.recounts).is_due(now(), infohash, swarm));
-            if !is_new && !old {
+            let is_asked_for = match known {
+                Known::No => self.lacks_peers(infohash),
+                Known::Yes(swarm) => lock(&self.recounts).is_due(now(), infohash, swarm),
+                Known::Marked(_) => false,
+            };
+            if !is_asked_for {
                 continue;
             }
             self.queries.turn().await;
@@ -190,6 +195,12 @@ impl Index {
         }
         self.with_store(move |store| store.count(&counts)).await
     }
+}
+
+/// Where the survey is.
+fn figures(survey: &Survey) -> Option<SweepFigures> {
+    let figures = SweepFigures { nodes: survey.len(), place: survey.place(), sweeps: survey.sweeps() };
+    (survey.shares() != Shares::NONE).then_some(figures)
 }
 
 /// The name under which the sweep of a share is saved.

@@ -29,6 +29,7 @@ behaviours! {
     what_was_added_is_found_by_its_words_best_seeded_first
     words_of_files_are_found_where_they_are_kept_and_that_stays_with_the_file
     a_count_moves_a_torrent_and_keeps_its_time
+    counts_are_kept_over_time_of_swarms_that_somebody_was_in
     what_is_forgotten_does_not_come_back_and_leaves_no_name
     a_checked_name_takes_the_place_of_an_imported_one
     what_was_stored_is_there_after_the_program_was_killed
@@ -128,6 +129,24 @@ fn a_count_moves_a_torrent_and_keeps_its_time(fresh: Fresh<'_>) {
     store.count(&[(infohash(1), Swarm { seeds: 0, peers: 0, at: NOW - 10 })]).unwrap();
     assert_eq!(store.known(&[infohash(1), infohash(3)]).unwrap(), [Known::Yes(Some(late)), Known::No]);
     assert_eq!(names(&mut *store, "one"), ["one word"], "an old count changes nothing");
+}
+
+fn counts_are_kept_over_time_of_swarms_that_somebody_was_in(fresh: Fresh<'_>) {
+    let mut store = fresh()(Options::default());
+    store.add(&[entry(1, "one", Some(7)), entry(2, "two", None), entry(3, "three", Some(1))]).unwrap();
+    let first = Swarm { seeds: 7, peers: 1, at: NOW - 500 };
+    let days = |day: u64| NOW - 500 + day * 86_400 - (NOW - 500) % 60;
+    let count = |day, seeds| Swarm { seeds, peers: 0, at: days(day) };
+    assert_eq!(store.history(infohash(1)).unwrap(), [first], "one count is there from the start");
+    store.count(&[(infohash(1), count(1, 9)), (infohash(2), count(1, 0)), (infohash(9), count(1, 3))]).unwrap();
+    store.count(&[(infohash(1), count(2, 4)), (infohash(2), count(2, 0))]).unwrap();
+    store.add(&[Entry { swarm: Some(count(3, 5)), ..entry(1, "one", None) }]).unwrap();
+    store.count(&[(infohash(1), count(2, 800))]).unwrap();
+    let kept = store.history(infohash(1)).unwrap();
+    assert_eq!(kept.iter().map(|swarm| swarm.seeds).collect::<Vec<_>>(), [7, 9, 4, 5], "an older count comes too late");
+    assert_eq!(kept[3], count(3, 5));
+    assert_eq!(store.history(infohash(2)).unwrap(), [count(2, 0)], "nobody was ever there: the last one alone");
+    assert_eq!(store.history(infohash(9)).unwrap(), [], "it is not in the store");
 }
 
 fn what_is_forgotten_does_not_come_back_and_leaves_no_name(fresh: Fresh<'_>) {

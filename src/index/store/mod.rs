@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use self::postgres::{Address, Postgres};
 use self::sqlite::Sqlite;
 use super::entry::{Entry, Source, Swarm, UnixSeconds};
+use super::history::SwarmHistory;
 use super::query::Query;
 use super::shares::Shares;
 use crate::engine::id::InfoHash;
@@ -104,6 +105,12 @@ pub trait Store: Send + std::fmt::Debug {
     /// The store cannot be read.
     fn files(&mut self, infohash: InfoHash) -> Result<Vec<TorrentFile>, StoreError>;
 
+    /// The counts of a torrent over time, the last one included; none where it was never counted.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn history(&mut self, infohash: InfoHash) -> Result<Vec<Swarm>, StoreError>;
+
     /// Forgets torrents and leaves a one-way mark, so that they do not come back; also of those that are not there.
     ///
     /// # Errors
@@ -156,6 +163,20 @@ pub trait Store: Send + std::fmt::Debug {
     fn hold_shares(&mut self, _me: &str, _lasts: Duration) -> Result<Option<Shares>, StoreError> {
         Ok(None)
     }
+}
+
+/// The counts that are kept of a torrent; the last one alone where none are.
+fn with_last(history: &SwarmHistory, last: Option<Swarm>) -> Vec<Swarm> {
+    if history.all().is_empty() { last.into_iter().collect() } else { history.all().to_vec() }
+}
+
+/// What is kept once a count was made: those before it, or the one that was the only one so far, and it.
+fn with_count(mut history: SwarmHistory, before: Option<Swarm>, swarm: Swarm) -> SwarmHistory {
+    if let (true, Some(before)) = (history.all().is_empty(), before) {
+        history.add(before);
+    }
+    history.add(swarm);
+    history
 }
 
 /// What came of a batch.

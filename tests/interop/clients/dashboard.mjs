@@ -1,8 +1,8 @@
 // Opens the page of a running node in a real Chromium, by playwright-core, and says on standard output what it saw, as JSON.
 //
 // The only argument is a JSON object: `library` and `axe` (where they lie), `page` (its URL), `token`, `infohash`, `folder` (for
-// the screenshots), `kind` (what is done), `until` (what the verdict must say), `rows` (how many are waited for), and `views`: a
-// name, a width, a height and a colour scheme each.
+// the screenshots), `kind` (what is done), `until` (what the verdict must say), `rows` (how many are waited for), `refused` (with
+// which status the node is to refuse something), and `views`: a name, a width, a height and a colour scheme each.
 
 import path from 'node:path'
 
@@ -21,7 +21,10 @@ const judge = async (page, name) => {
 const look = async ({ name, width, height, colorScheme }) => {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme })
   const page = await context.newPage()
-  page.on('console', (message) => message.type() === 'error' && seen.errors.push(message.text()))
+  page.on('console', (message) => {
+    const isWished = order.refused.some((status) => message.text().includes(`with a status of ${status}`))
+    if (message.type() === 'error' && !isWished) seen.errors.push(message.text())
+  })
   page.on('pageerror', (error) => seen.errors.push(String(error)))
   page.on('request', (request) => seen.hosts.push(new URL(request.url()).host))
   await page.goto(order.page)
@@ -35,6 +38,7 @@ const look = async ({ name, width, height, colorScheme }) => {
   if (order.kind === 'many') await many(page, view)
   if (order.kind === 'clients') await clients(page, view)
   if (order.kind === 'cure') await cure(page, view, name)
+  if (order.kind === 'index') await index(page, view)
   view.overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
   view.scripted = await page.evaluate(() => document.cookie)
   await judge(page, name)
@@ -134,6 +138,56 @@ const clients = async (page, view) => {
   view.clientsNext = await rows()
   await page.click('#g-clients-first')
   await page.waitForFunction((count) => document.querySelectorAll('#g-clients-rows tr').length === count, view.clients.length)
+}
+
+// Results as one types; one of them opened by the keyboard, and kept announced; what is wrong, what is not there.
+const index = async (page, view) => {
+  const said = (word) => page.waitForFunction((word) => document.querySelector('#index-said').textContent.includes(word), word)
+  const type = async (text) => {
+    await page.fill('#query', '')
+    await page.locator('#query').pressSequentially(text)
+  }
+  await page.fill('#token', order.token)
+  await page.keyboard.press('Enter')
+  await page.waitForSelector('#logout:not([hidden])')
+  await page.waitForFunction(() => document.querySelector('#index-figures').textContent.includes('torrents'))
+  view.figures = await page.textContent('#index-figures')
+  await type('film')
+  await said('and more')
+  view.first = await page.locator('#results > li').count()
+  await page.locator('#more-results').focus()
+  await page.keyboard.press('Enter')
+  await page.waitForSelector('#more-results', { state: 'hidden' })
+  view.shown = await page.locator('#results > li').count()
+  await type('"film')
+  await said('character')
+  view.wrong = await page.textContent('#index-said')
+  await type('nothing')
+  await said('fits')
+  view.nothing = await page.textContent('#index-said')
+  await type('film seeds>=61')
+  await said('1 torrent')
+  await page.locator('#results summary').first().focus()
+  await page.keyboard.press('Enter')
+  await page.waitForSelector('#results .tree')
+  const texts = (selector) => page.locator(selector).evaluateAll((all) => all.map((one) => one.firstChild.textContent.trim()))
+  view.name = await page.textContent('#results summary b')
+  view.folders = await texts('#results .tree summary')
+  view.files = await texts('#results .tree li:not(:has(details))')
+  view.history = await page.getAttribute('#results svg', 'aria-label')
+  view.magnet = await page.getAttribute('#results a', 'href')
+  await page.locator('#results button').focus()
+  await page.keyboard.press('Enter')
+  await page.waitForFunction(() => document.querySelector('#results .steer [role=status]').textContent !== '')
+  view.kept = await page.textContent('#results .steer [role=status]')
+  await page.waitForSelector('#announce-rows .row')
+  view.announces = await page.textContent('#announce-count')
+  await page.fill('#target', order.infohash)
+  await page.locator('#info').focus()
+  await page.keyboard.press('Enter')
+  await page.waitForFunction(() => document.querySelector('#info-said').textContent.includes('Cure'), null, { timeout: 60000 })
+  view.info = await page.textContent('#info-said')
+  await page.evaluate(async () => fetch('api/v1/announcements/' + '0'.repeat(40), { method: 'DELETE' }))
 }
 
 // What was found is on the page and in a picture; somebody follows the cure; then it is gone.

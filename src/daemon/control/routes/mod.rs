@@ -8,6 +8,7 @@ mod events;
 mod extract;
 mod gateway;
 mod held;
+mod info;
 mod items;
 mod lookups;
 mod page;
@@ -20,12 +21,15 @@ use std::sync::Arc;
 
 use axum::{Json, Router};
 use utoipa::OpenApi;
-use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::{OpenApi as Document, RefOr};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Control;
-use super::problem::{no_such_method, no_such_path};
+use super::problem::{PROBLEM, no_such_method, no_such_path};
+
+/// The type that a body has unless something else is said.
+const JSON: &str = "application/json";
 
 /// Head of the document.
 #[derive(OpenApi)]
@@ -66,7 +70,9 @@ fn documented() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(ask::ping))
         .routes(routes!(ask::sample))
         .routes(routes!(checks::check))
+        .routes(routes!(info::info))
         .routes(routes!(search::search))
+        .routes(routes!(search::held))
         .routes(routes!(search::scrapes))
         .routes(routes!(search::torznab))
         .routes(routes!(search::opensearch))
@@ -80,9 +86,21 @@ fn documented() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(page::logout))
 }
 
-/// The document with the version of the program.
+/// The document with the version of the program, and with what every refusal is: `application/problem+json` (RFC 9457).
 fn finished(mut document: Document) -> Document {
     env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
+    let operations = document.paths.paths.values_mut().flat_map(|path| {
+        [&mut path.get, &mut path.put, &mut path.post, &mut path.patch, &mut path.delete].into_iter().flatten()
+    });
+    for response in operations.flat_map(|operation| operation.responses.responses.values_mut()) {
+        let RefOr::T(response) = response else { continue };
+        let Some(RefOr::T(content)) = response.content.get(JSON) else { continue };
+        if matches!(&content.schema, Some(RefOr::Ref(schema)) if schema.ref_location.ends_with("/Problem"))
+            && let Some(content) = response.content.shift_remove(JSON)
+        {
+            response.content.insert(PROBLEM.to_owned(), content);
+        }
+    }
     document
 }
 

@@ -10,19 +10,22 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::extract::{Asked, id};
+use super::extract::{Asked, Named, id};
 use crate::daemon::control::Control;
 use crate::daemon::control::problem::Problem;
+use crate::daemon::control::record::FileRecord;
 use crate::engine::id::InfoHash;
 use crate::index::entry::{Entry, Swarm};
 use crate::index::query::Query;
-use crate::index::service::Index;
+use crate::index::service::{Held, Index};
 use crate::index::store::{Found, Page, StoreError};
 use crate::index::torznab::{self, Request, Search, TorznabError};
 use crate::net::clock::unix_seconds;
 
 /// Most results of one answer.
 const MOST: u32 = 1_000;
+/// Places by which a torrent may have moved between two pages without being told twice, or left out.
+const SLACK: usize = 100;
 /// Most infohashes whose counts are told at once.
 const MOST_COUNTS: usize = 200;
 
@@ -39,6 +42,8 @@ pub(super) struct SearchQuery {
     /// How many results come before.
     #[serde(default)]
     skip: u32,
+    /// The `next` of the answer before, in place of `skip`.
+    after: Option<String>,
 }
 
 const fn usual() -> u32 {
@@ -80,6 +85,27 @@ pub(super) struct SearchRecord {
     torrents: Vec<TorrentRecord>,
     /// Whether there may be more.
     more: bool,
+    /// What to send as `after` for those that follow; nothing where there are none.
+    next: Option<String>,
+}
+
+/// A torrent of the index with all that is kept of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct HeldRecord {
+    torrent: TorrentRecord,
+    /// Its files, as far as they are kept.
+    files: Vec<FileRecord>,
+    /// Its counts over time, the oldest first.
+    history: Vec<PointRecord>,
+}
+
+/// A count of seeds and peers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PointRecord {
+    seeds: u32,
+    peers: u32,
+    /// When they were counted, in seconds since 1970.
+    counted: u64,
 }
 
 /// A torrent of the index. What is unknown is absent, never 0.
@@ -159,9 +185,37 @@ pub(super) async fn search(
     let cure = "see docs/INDEX.md for what a query may hold";
     let query =
         Query::parse(&asked.q).map_err(|error| Problem::bad(format_args!("the query is wrong {error}"), cure))?;
-    let page = Page { skip: asked.skip as usize, most: asked.limit.min(MOST) as usize, now: unix_seconds() };
-    let Found { entries, more } = control.searched(control.index()?, query, page).await?;
-    Ok(Json(SearchRecord { torrents: entries.iter().map(TorrentRecord::from).collect(), more }))
+    let start = match (&asked.after, asked.skip) {
+        (None, skip) => Start::At(skip as usize),
+        (Some(after), 0) => Start::After(after.parse()?),
+        (Some(_), _) => return Err(Problem::bad("`after` and `skip` at once", "give one of them")),
+    };
+    let most = asked.limit.clamp(1, MOST) as usize;
+    let (entries, next) =
+        start.page(most, async |page| Ok(control.searched(control.index()?, query, page).await?)).await?;
+    let more = next.is_some();
+    let next = next.map(|next| next.to_string());
+    Ok(Json(SearchRecord { torrents: entries.iter().map(TorrentRecord::from).collect(), more, next }))
+}
+
+/// One torrent of the index, with its files and its counts over time.
+#[utoipa::path(get, path = "/api/v1/index/{infohash}", tag = "index", params(("infohash" = String, Path, description = "The infohash.")),
+    responses((status = 200, body = HeldRecord), (status = 400, body = Problem), (status = 404, body = Problem),
+    (status = 503, body = Problem)))]
+pub(super) async fn held(
+    State(control): State<Arc<Control>>,
+    Named(infohash): Named<String>,
+) -> Result<Json<HeldRecord>, Problem> {
+    let infohash: InfoHash = id(&infohash)?;
+    let cure = "search for it: what is not there is fetched";
+    let held = control.index()?.held(infohash).await?;
+    let Held { entry, history } = held.ok_or_else(|| Problem::not_found("the index has no such torrent", cure))?;
+    let point = |swarm: &Swarm| PointRecord { seeds: swarm.seeds, peers: swarm.peers, counted: swarm.at };
+    Ok(Json(HeldRecord {
+        torrent: TorrentRecord::from(&entry),
+        files: entry.files.iter().map(FileRecord::from).collect(),
+        history: history.iter().map(point).collect(),
+    }))
 }
 
 /// Counts of many torrents at once, as the index has them. Old ones are made again in the background.
@@ -215,6 +269,74 @@ async fn found(control: &Control, search: &Search, base: &str) -> Result<String,
     }
 }
 
+/// Where a page of results begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    /// Behind this many.
+    At(usize),
+    /// Behind the page before.
+    After(Cursor),
+}
+
+/// The end of a page. Torrents come and are counted between two pages: the next one begins behind the torrent that was the
+/// last, wherever it is now, and at its place where it is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Cursor {
+    /// How many results came before, and with the page.
+    place: usize,
+    /// The time of the first page, by which all have the same bounds of ages.
+    now: u64,
+    /// The last torrent.
+    last: InfoHash,
+}
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}-{}", self.place, self.now, self.last)
+    }
+}
+
+impl std::str::FromStr for Cursor {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        let mut parts = text.splitn(3, '-');
+        let mut part = || parts.next().unwrap_or_default();
+        match (part().parse(), part().parse(), part().parse()) {
+            (Ok(place), Ok(now), Ok(last)) => Ok(Self { place, now, last }),
+            _ => Err(Problem::bad(format_args!("{text:?} is no `next` of an answer"), "send it as it came, or none")),
+        }
+    }
+}
+
+impl Start {
+    /// The results of a page, and its end where others follow.
+    async fn page(
+        self,
+        most: usize,
+        search: impl AsyncFnOnce(Page) -> Result<Found, Problem>,
+    ) -> Result<(Vec<Entry>, Option<Cursor>), Problem> {
+        let (place, now) = match self {
+            Self::At(place) => (place, unix_seconds()),
+            Self::After(cursor) => (cursor.place, cursor.now),
+        };
+        // Of results before and behind it some are read, too, among which the last torrent may be by now.
+        let slack = if matches!(self, Self::After(_)) { SLACK } else { 0 };
+        let skip = place.saturating_sub(slack);
+        let Found { mut entries, more } = search(Page { skip, most: place - skip + most + slack, now }).await?;
+        let last = match self {
+            Self::At(_) => None,
+            Self::After(cursor) => entries.iter().position(|entry| entry.infohash == cursor.last),
+        };
+        let first = last.map_or(place - skip, |last| last + 1).min(entries.len());
+        entries.drain(..first);
+        let more = more || entries.len() > most;
+        entries.truncate(most);
+        let end = entries.last().map(|last| Cursor { place: skip + first + entries.len(), now, last: last.infohash });
+        Ok((entries, end.filter(|_| more)))
+    }
+}
+
 /// How a browser searches here.
 #[utoipa::path(get, path = "/opensearch.xml", tag = "index",
     responses((status = 200, body = str, content_type = "application/opensearchdescription+xml")))]
@@ -234,4 +356,63 @@ pub(super) async fn plugin(State(control): State<Arc<Control>>, headers: HeaderM
 fn base(control: &Control, headers: &HeaderMap) -> String {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
     format!("http://{host}{}", control.config().control_base_path.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::entry::Source;
+
+    fn entry(number: u8) -> Entry {
+        Entry {
+            infohash: InfoHash::new([number; 20]),
+            name: number.to_string(),
+            size_bytes: 1,
+            file_count: 1,
+            files: Vec::new(),
+            found: 1,
+            seen: 1,
+            swarm: None,
+            source: Source::Survey,
+        }
+    }
+
+    /// A page of results that are these.
+    async fn page(start: Start, most: usize, results: &[u8]) -> (Vec<u8>, Option<Cursor>) {
+        let search = async |page: Page| {
+            let entries: Vec<Entry> = results.iter().skip(page.skip).take(page.most).copied().map(entry).collect();
+            Ok(Found { more: results.len() > page.skip + page.most, entries })
+        };
+        let (entries, next) = start.page(most, search).await.unwrap();
+        (entries.iter().map(|entry| entry.infohash.as_bytes()[0]).collect(), next)
+    }
+
+    #[tokio::test]
+    async fn pages_follow_each_other_whatever_came_and_went_between_them() {
+        let all = [1, 2, 3, 4, 5, 6, 7, 8];
+        let (first, next) = page(Start::At(0), 3, &all).await;
+        let next = next.unwrap();
+        assert_eq!((first, next.place), (vec![1, 2, 3], 3));
+        let again: Cursor = next.to_string().parse().unwrap();
+        assert_eq!(again, next);
+        let (second, end) = page(Start::After(next), 3, &all).await;
+        assert_eq!(second, [4, 5, 6]);
+        assert_eq!(page(Start::After(end.unwrap()), 3, &all).await, (vec![7, 8], None));
+        for (now, wanted) in [
+            (&[9, 1, 2, 3, 4, 5][..], [4, 5].as_slice()),
+            (&[2, 3, 4, 5], &[4, 5]),
+            (&[1, 2, 4, 3, 5], &[5]),
+            (&[1, 2, 4, 5, 6], &[5, 6]),
+            (&[1], &[]),
+        ] {
+            assert_eq!(page(Start::After(next), 3, now).await.0, wanted, "{now:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_cursor_is_refused() {
+        for text in ["", "3", "3-4", "3-4-xyz", "-1-4-", "99999999999999999999-1-1"] {
+            assert!(text.parse::<Cursor>().is_err(), "{text}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use super::trouble::Trouble;
 use crate::index::store::Open;
 
 /// Every version of the schema, as what makes it of the one before.
-const MIGRATIONS: [&str; 1] = [FIRST];
+const MIGRATIONS: [&str; 2] = [FIRST, SECOND];
 /// The schema that this program writes.
 pub(super) const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// The name under which programs that make the tables wait for each other.
@@ -42,6 +42,9 @@ const FIRST: &str = "
     CREATE TABLE trackerless.lease(share smallint PRIMARY KEY, node text, expires timestamptz);
     INSERT INTO trackerless.lease(share) SELECT generate_series(0, 63);
 ";
+
+/// Counts over time.
+const SECOND: &str = "ALTER TABLE trackerless.torrent ADD COLUMN history bytea;";
 
 /// Settings of a connection. What is acknowledged is on the disk, whatever the server's own setting is.
 const SESSION: &str = "

@@ -64,6 +64,17 @@ fn a_schema_from_the_future_and_a_missing_index_are_named_and_left_alone() {
 }
 
 #[test]
+fn tables_of_the_first_schema_are_brought_up_to_date_and_lose_nothing() {
+    let Some(server) = Server::start(&FAST) else { return };
+    store(&server, Options::default()).add(&[entry(1, "one", Some(7))]).unwrap();
+    server.sql("ALTER TABLE trackerless.torrent DROP COLUMN history; UPDATE trackerless.schema SET version = 1");
+    let mut store = store(&server, Options::default());
+    store.count(&[(infohash(1), Swarm { seeds: 9, peers: 0, at: NOW })]).unwrap();
+    assert_eq!((names(&mut store, "one"), store.history(infohash(1)).unwrap().len()), (vec!["one".to_owned()], 2));
+    assert_eq!(server.sql("SELECT version FROM trackerless.schema"), "2");
+}
+
+#[test]
 fn a_database_that_is_down_is_an_error_at_once_and_found_again_when_it_is_back() {
     let Some(mut server) = Server::start(&FAST) else { return };
     let mut store = store(&server, Options::default());

@@ -4,15 +4,16 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use tokio_postgres::{Client, Transaction};
+use tokio_postgres::{Client, GenericClient, Transaction};
 
 use super::rows::{self, clean, tier_word, vector};
 use super::trouble::Trouble;
 use crate::engine::id::InfoHash;
 use crate::index::entry::{Entry, Source, Swarm, UnixSeconds, pack, unpack};
+use crate::index::history::SwarmHistory;
 use crate::index::store::block::Blocks;
 use crate::index::store::document::{TIERS, document, tier};
-use crate::index::store::{Added, Mark, Options, mark_key, signed};
+use crate::index::store::{Added, Mark, Options, mark_key, signed, with_count};
 
 /// What a row says that a batch brings up to date.
 struct Before {
@@ -212,21 +213,43 @@ async fn count(transaction: &Transaction<'_>, counts: &[(InfoHash, Swarm)]) -> R
             *kept = *swarm;
         }
     }
+    let before = histories(transaction, &bytes(latest.keys())).await?;
+    let with_count = |(infohash, swarm): (&InfoHash, &Swarm)| {
+        let (history, last) = before.get(infohash).cloned().unwrap_or_default();
+        with_count(history, last, *swarm).bytes()
+    };
+    let histories: Vec<Option<Vec<u8>>> = latest.iter().map(with_count).collect();
     let numbers = |of: fn(&Swarm) -> u64| -> Vec<i64> { latest.values().map(|swarm| signed(of(swarm))).collect() };
     let tiers: Vec<i16> = latest.values().map(|swarm| tier(Some(*swarm)) as i16).collect();
     let words: Vec<String> = latest.values().map(|swarm| rows::quoted(&tier_word(tier(Some(*swarm))))).collect();
     let all: Vec<String> = (0..TIERS).map(tier_word).collect();
     let sql = "UPDATE torrent SET seeds = new.seeds, peers = new.peers, counted = new.counted, tier = new.tier,
+            history = new.history,
             seen = CASE WHEN new.seeds + new.peers > 0 THEN greatest(torrent.seen, new.counted) ELSE torrent.seen END,
             words = CASE WHEN torrent.tier = new.tier THEN torrent.words
                 ELSE ts_delete(torrent.words, $7::text[]) || new.word::tsvector END
-        FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::smallint[], $6::text[])
-            AS new(hash, seeds, peers, counted, tier, word)
+        FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::smallint[], $6::text[], $8::bytea[])
+            AS new(hash, seeds, peers, counted, tier, word, history)
         WHERE torrent.hash = new.hash AND (torrent.counted IS NULL OR torrent.counted <= new.counted)";
     let (hashes, seeds) = (bytes(latest.keys()), numbers(|swarm| swarm.seeds.into()));
     let (peers, times) = (numbers(|swarm| swarm.peers.into()), numbers(|swarm| swarm.at));
-    transaction.execute(sql, &[&hashes, &seeds, &peers, &times, &tiers, &words, &all]).await?;
+    transaction.execute(sql, &[&hashes, &seeds, &peers, &times, &tiers, &words, &all, &histories]).await?;
     Ok(())
+}
+
+/// What is kept of the counts of torrents that are there, and the last of each.
+pub(super) async fn histories(
+    client: &impl GenericClient,
+    hashes: &[&[u8]],
+) -> Result<BTreeMap<InfoHash, (SwarmHistory, Option<Swarm>)>, Trouble> {
+    let sql = "SELECT hash, history, seeds, peers, counted FROM torrent WHERE hash = ANY($1)";
+    let mut all = BTreeMap::new();
+    for row in &client.query(sql, &[&hashes]).await? {
+        let history: Option<Vec<u8>> = row.try_get(1)?;
+        let history = SwarmHistory::read(&history.unwrap_or_default());
+        all.insert(rows::infohash(row, 0)?, (history, rows::swarm(row, 2)?));
+    }
+    Ok(all)
 }
 
 /// Removes torrents and leaves a mark of each.

@@ -17,14 +17,14 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use super::block::Blocks;
-use super::{Added, Found, Known, Mark, Options, Page, Store, StoreError, Totals, signed};
+use super::{Added, Found, Known, Mark, Options, Page, Store, StoreError, Totals, signed, with_last};
 use crate::engine::id::InfoHash;
 use crate::index::entry::{Entry, Source, Swarm, UnixSeconds, unpack};
 use crate::index::query::Query;
 use crate::torrent::TorrentFile;
 
 /// The schema that this program writes.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 /// Bytes of a page of the file.
 const PAGE_BYTES: u64 = 4096;
 /// Pages that SQLite keeps in memory, in KiB; negative as its pragma wants it.
@@ -38,7 +38,8 @@ pub const FILE_NAME: &str = "index.sqlite";
 const TABLES: &str = "
     CREATE TABLE torrent(
         id INTEGER PRIMARY KEY, hash BLOB NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL, files INTEGER NOT NULL,
-        found INTEGER NOT NULL, seen INTEGER NOT NULL, seeds INTEGER, peers INTEGER, counted INTEGER, source INTEGER NOT NULL);
+        found INTEGER NOT NULL, seen INTEGER NOT NULL, seeds INTEGER, peers INTEGER, counted INTEGER, source INTEGER NOT NULL,
+        history BLOB);
     CREATE INDEX torrent_hash ON torrent(substr(hash, 1, 6));
     CREATE INDEX torrent_seedless ON torrent(seen) WHERE coalesce(seeds, 0) = 0;
     CREATE VIRTUAL TABLE words0 USING fts5(w, content='', detail=none, columnsize=0, tokenize='ascii');
@@ -49,6 +50,8 @@ const TABLES: &str = "
     CREATE TABLE mark(key BLOB PRIMARY KEY, kind INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE state(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 ";
+/// What makes the second version of the schema of the first: counts over time.
+const SECOND: &str = "ALTER TABLE torrent ADD COLUMN history BLOB;";
 
 /// A store in one file.
 #[derive(Debug)]
@@ -90,8 +93,9 @@ impl Sqlite {
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "cache_size", CACHE_KIB)?;
         connection.pragma_update(None, "journal_size_limit", 16 << 20)?;
-        if version == 0 {
-            connection.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;"))?;
+        if version < SCHEMA {
+            let step = if version == 0 { TABLES } else { SECOND };
+            connection.execute_batch(&format!("BEGIN IMMEDIATE; {step} PRAGMA user_version = {SCHEMA}; COMMIT;"))?;
         }
         connection.set_prepared_statement_cache_capacity(64);
         connection.pragma_update(None, "max_page_count", most_pages(options, false))?;
@@ -175,6 +179,11 @@ impl Store for Sqlite {
     fn files(&mut self, infohash: InfoHash) -> Result<Vec<TorrentFile>, StoreError> {
         let Some(row) = rows::by_infohash(&self.connection, infohash)? else { return Ok(Vec::new()) };
         self.files_of(row.id)
+    }
+
+    fn history(&mut self, infohash: InfoHash) -> Result<Vec<Swarm>, StoreError> {
+        let Some(row) = rows::by_infohash(&self.connection, infohash)? else { return Ok(Vec::new()) };
+        Ok(with_last(&rows::history(&self.connection, row.id)?, row.entry.swarm))
     }
 
     fn forget(&mut self, infohashes: &[InfoHash], mark: Mark, now: UnixSeconds) -> Result<usize, StoreError> {

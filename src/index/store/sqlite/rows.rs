@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::engine::id::InfoHash;
 use crate::index::entry::{Entry, Source, Swarm};
+use crate::index::history::SwarmHistory;
 use crate::index::store::{Known, Mark, StoreError, mark_key};
 
 /// The columns that [`Row::read`] reads.
@@ -54,6 +55,13 @@ pub(super) fn by_infohash(connection: &Connection, infohash: InfoHash) -> Result
     let mut statement = connection.prepare_cached(&sql)?;
     let bytes = infohash.as_bytes();
     Ok(statement.query_row(params![&bytes[..6], &bytes[..]], Row::read).optional()?)
+}
+
+/// The counts that are kept of a torrent.
+pub(super) fn history(connection: &Connection, id: i64) -> Result<SwarmHistory, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT history FROM torrent WHERE id = ?1")?;
+    let bytes: Option<Vec<u8>> = statement.query_row([id], |row| row.get(0))?;
+    Ok(SwarmHistory::read(&bytes.unwrap_or_default()))
 }
 
 /// The mark of an infohash.

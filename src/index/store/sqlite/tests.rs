@@ -3,7 +3,9 @@
 use tempfile::TempDir;
 
 use super::*;
-use crate::index::store::behaviour_tests::{assert_the_seeded_and_the_newest_are_left, entry, fill, infohash, names};
+use crate::index::store::behaviour_tests::{
+    NOW, assert_the_seeded_and_the_newest_are_left, entry, fill, infohash, names,
+};
 
 fn folder() -> TempDir {
     TempDir::new().expect("a temporary folder")
@@ -39,6 +41,22 @@ fn a_store_in_which_all_is_seeded_throws_away_what_has_the_fewest_seeds() {
     let known = store.known(&[infohash(0), infohash(5_999)]).unwrap();
     assert_eq!(known[0], Known::No);
     assert!(matches!(known[1], Known::Yes(_)));
+}
+
+#[test]
+fn a_file_of_the_first_schema_is_brought_up_to_date_and_loses_nothing() {
+    let folder = folder();
+    let mut store = open(&folder);
+    store.add(&[entry(1, "one", Some(7))]).unwrap();
+    store.connection.execute_batch("ALTER TABLE torrent DROP COLUMN history; PRAGMA user_version = 1;").unwrap();
+    drop(store);
+    let mut store = open(&folder);
+    let later = Swarm { seeds: 9, peers: 0, at: NOW };
+    store.count(&[(infohash(1), later)]).unwrap();
+    assert_eq!(names(&mut store, "one"), ["one"]);
+    assert_eq!(store.history(infohash(1)).unwrap().len(), 2);
+    drop(store);
+    assert_eq!(open(&folder).history(infohash(1)).unwrap()[1], later);
 }
 
 #[test]
