@@ -121,7 +121,7 @@ class TestDashboard(InteropCase):
                 self.assertEqual(view["folders"], ["a film/", "extras/"])
                 self.assertEqual(view["files"], ["cut.mkv", "film.mkv", "readme.txt"])
                 self.assertEqual(view["history"], "Seeds over time: 108, 84, 61")
-                self.assertEqual(view["magnet"], f"magnet:?xt=urn:btih:{0:040x}&dn={quote(_HOSTILE, safe='')}")
+                self.assertEqual(view["magnet"], f"magnet:?xt=urn:btih:{0:040x}&dn={quote(_HOSTILE, safe='()')}")
                 self.assertIn("kept announced from now on", view["kept"])
                 self.assertEqual(view["announces"], "1 of 1")
                 self.assertIn("no peer of", view["info"])
