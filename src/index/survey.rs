@@ -33,6 +33,9 @@ pub const LEFT_ALONE: Duration = Duration::from_secs(24 * 60 * 60);
 pub const STRIDE: usize = 4;
 /// A gap is this many times as wide as the mean distance of the nodes that are known.
 const GAP: f64 = 16.0;
+/// Steps between places at which nodes are looked for, of 256 around the key space: by the golden section, which leaves no
+/// part out for long.
+const LOOK_STEP: u8 = 159;
 /// Nodes that are looked at for one to forget.
 const LOOKED_AT: usize = 64;
 
@@ -55,6 +58,8 @@ pub struct Survey {
     cursor: NodeId,
     /// Sweeps that were finished.
     sweeps: u64,
+    /// Times that nodes were looked for.
+    looks: u8,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -98,6 +103,7 @@ impl Survey {
             shares: Shares::ALL,
             cursor: NodeId::ZERO,
             sweeps: 0,
+            looks: 0,
         }
     }
 
@@ -138,11 +144,14 @@ impl Survey {
         others.iter().for_each(|id| self.forget(id));
     }
 
-    /// Where nodes are looked for when none may be asked; `None` where it sweeps nothing.
+    /// Where nodes are looked for when none may be asked: first where the sweep is, then somewhere else each time. `None` where
+    /// it sweeps nothing.
     #[must_use]
-    pub fn look_at(&self) -> Option<Target> {
+    pub fn look_at(&mut self) -> Option<Target> {
         let place = (self.place() * 255.0) as u8;
-        self.shares.first_from(Id([place.wrapping_add(1); 20])).map(Target)
+        let turn = self.looks.wrapping_mul(LOOK_STEP);
+        self.looks = self.looks.wrapping_add(1);
+        self.shares.first_from(Id([place.wrapping_add(1).wrapping_add(turn); 20])).map(Target)
     }
 
     /// Takes in contacts that a node named. Nothing of them is believed before they answer.
@@ -334,6 +343,15 @@ mod tests {
 
     fn sweep(survey: &mut Survey, now: UnixSeconds) -> Vec<Question> {
         std::iter::from_fn(|| survey.next(now)).collect()
+    }
+
+    #[test]
+    fn who_finds_no_nodes_at_one_place_looks_everywhere() {
+        let mut survey = Survey::new(true);
+        let mut places: Vec<u8> = (0..12).map(|_| survey.look_at().unwrap().0.0[0]).collect();
+        places.sort_unstable();
+        let gaps = places.windows(2).map(|pair| pair[1] - pair[0]);
+        assert!(gaps.max().unwrap() < 40 && places[0] < 40 && places[11] > 215, "{places:?}");
     }
 
     #[test]
