@@ -182,6 +182,8 @@ impl Draft {
             return Err(Unwanted);
         }
         if bytes.len() != PIECE_LEN.min(self.size - index * PIECE_LEN) {
+            // It has not given it: another client may be asked.
+            self.pieces[index].asked -= 1;
             return Err(Unwanted);
         }
         let piece = &mut self.pieces[index];
@@ -309,6 +311,21 @@ mod tests {
             }
         }
         panic!("never whole");
+    }
+
+    #[test]
+    fn clients_that_give_too_little_keep_no_piece_from_the_others() {
+        let whole = metadata(1);
+        let mut gathering = Gathering::new(hash(&whole));
+        gathering.join(9, whole.len());
+        for client in 1..=5 {
+            gathering.join(client, whole.len());
+            assert_eq!(requests(&mut gathering, client), [0]);
+            assert_eq!(gathering.receive(client, 0, b"short".to_vec()), Err(Unwanted));
+            gathering.leave(client);
+        }
+        assert_eq!(requests(&mut gathering, 9), [0]);
+        assert_eq!(gathering.receive(9, 0, whole.clone()), Ok(Received::Whole(whole)));
     }
 
     #[test]
