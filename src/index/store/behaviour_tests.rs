@@ -34,6 +34,7 @@ behaviours! {
     a_checked_name_takes_the_place_of_an_imported_one
     what_was_stored_is_there_after_the_program_was_killed
     what_one_source_brought_can_be_dropped_whole
+    what_another_program_wrote_counts
     a_torrent_twice_in_a_batch_is_one
     numbers_and_names_at_their_bounds_come_back
     pages_follow_each_other_in_every_order
@@ -202,6 +203,19 @@ fn what_one_source_brought_can_be_dropped_whole(fresh: Fresh<'_>) {
         "4 was checked meanwhile"
     );
     assert_eq!(store.known(&[infohash(1)]).unwrap(), [Known::No], "no mark");
+}
+
+fn what_another_program_wrote_counts(fresh: Fresh<'_>) {
+    let open = fresh();
+    let (mut one, mut other) = (open(Options::default()), open(Options::default()));
+    let imported = Entry { source: Source::Import(4), ..entry(3, "three", Some(7)) };
+    one.add(&[entry(1, "one", None), entry(2, "two", None)]).unwrap();
+    other.add(&[entry(2, "two", None), imported]).unwrap();
+    assert_eq!((one.totals().unwrap().torrents, other.totals().unwrap().torrents), (3, 3));
+    other.forget(&[infohash(1), infohash(9)], Mark::Forgotten, NOW).unwrap();
+    assert_eq!(one.totals().unwrap().torrents, 2);
+    one.drop_source(Source::Import(4), 10).unwrap();
+    assert_eq!(other.totals().unwrap().torrents, 1);
 }
 
 fn a_torrent_twice_in_a_batch_is_one(fresh: Fresh<'_>) {

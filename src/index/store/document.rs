@@ -40,15 +40,21 @@ pub(super) fn tier(swarm: Option<Swarm>) -> usize {
     }
 }
 
+/// Whether a torrent of this tier can have as many seeds as the bounds of a query want.
+pub(super) fn may_have(query: &Query, tier: usize) -> bool {
+    let (least, most) = [(100, u64::MAX), (10, 99), (1, 9), (0, 0)][tier];
+    query.bounds.iter().all(|bound| bound.number != Number::Seeds || bound.least <= most && least <= bound.most)
+}
+
 /// Whether a torrent has the phrases of a query, which a table of words does not know; and, where no word must be there, has
 /// not what it must not have.
-pub(super) fn fits(query: &Query, entry: &Entry) -> bool {
+pub(super) fn fits(query: &Query, name: &str) -> bool {
     let indexed = query.terms.iter().any(|term| !term.not);
     query.terms.iter().all(|term| match &term.what {
-        What::Phrase(phrase) => has_phrase(&entry.name, phrase) != term.not,
+        What::Phrase(phrase) => has_phrase(name, phrase) != term.not,
         _ if !term.not || indexed => true,
-        What::Word(word) => !words(&entry.name).contains(word),
-        What::Prefix(beginning) => !words(&entry.name).iter().any(|word| word.starts_with(beginning)),
+        What::Word(word) => !words(name).contains(word),
+        What::Prefix(beginning) => !words(name).iter().any(|word| word.starts_with(beginning)),
         What::Files(_) => true,
     })
 }
@@ -105,4 +111,26 @@ fn file_words(files: &[TorrentFile]) -> BTreeSet<String> {
         found.insert(word);
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tier_is_passed_over_only_where_none_of_its_torrents_fits() {
+        for seeds in 0..300 {
+            for (least, most) in [(0, 0), (0, 9), (1, 10), (5, u64::MAX), (99, 99), (100, 120)] {
+                let bounds = vec![Bound { number: Number::Seeds, least, most }];
+                let query = Query { bounds, ..Query::default() };
+                let fits = (least..=most).contains(&u64::from(seeds));
+                assert!(
+                    !fits || may_have(&query, tier(Some(Swarm { seeds, peers: 0, at: 0 }))),
+                    "{seeds} {least} {most}"
+                );
+            }
+        }
+        let query = Query::parse("seeds>=10").unwrap();
+        assert_eq!([0, 1, 2, 3].map(|tier| may_have(&query, tier)), [true, true, false, false]);
+    }
 }

@@ -7,7 +7,7 @@ use super::trouble::Trouble;
 use crate::index::store::Open;
 
 /// Every version of the schema, as what makes it of the one before.
-const MIGRATIONS: [&str; 2] = [FIRST, SECOND];
+const MIGRATIONS: [&str; 3] = [FIRST, SECOND, THIRD];
 /// The schema that this program writes.
 pub(super) const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// The name under which programs that make the tables wait for each other.
@@ -46,6 +46,11 @@ const FIRST: &str = "
 /// Counts over time.
 const SECOND: &str = "ALTER TABLE trackerless.torrent ADD COLUMN history bytea;";
 
+/// Which of the seeded torrents have the fewest seeds is known without reading all of them.
+const THIRD: &str = "
+    CREATE INDEX torrent_seeded ON trackerless.torrent(seeds, seen) WHERE tier < 3;
+";
+
 /// Settings of a connection. What is acknowledged is on the disk, whatever the server's own setting is.
 const SESSION: &str = "
     SET search_path = trackerless;
@@ -54,15 +59,15 @@ const SESSION: &str = "
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
 ";
 
-/// Makes the connection ready: the tables are there and of this version.
-pub(super) async fn prepare(client: &mut Client, open: Open) -> Result<(), Trouble> {
+/// Makes the connection ready. The schema of the tables that are there, where it is one before ours; 0 where there are none.
+pub(super) async fn prepare(client: &mut Client, open: Open) -> Result<Option<i64>, Trouble> {
     client.batch_execute(SESSION).await?;
     let found = version(client).await?;
     match found {
-        SCHEMA => Ok(()),
+        SCHEMA => Ok(None),
         newer if newer > SCHEMA => Err(Trouble::Newer(newer)),
         0 if open == Open::Existing => Err(Trouble::Missing),
-        _ => migrate(client).await,
+        older => Ok(Some(older)),
     }
 }
 
@@ -76,9 +81,10 @@ async fn version(client: &Client) -> Result<i64, Trouble> {
     Ok(row.try_get(0)?)
 }
 
-/// All steps at once or none; of several programs one makes them.
-async fn migrate(client: &mut Client) -> Result<(), Trouble> {
-    let lock = format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})");
+/// Makes the tables of this version: all steps at once or none. Of several programs one makes them, and the others wait.
+pub(super) async fn migrate(client: &mut Client) -> Result<(), Trouble> {
+    let limits = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0";
+    let lock = format!("BEGIN; {limits}; SELECT pg_advisory_xact_lock({LOCK})");
     client.batch_execute(&lock).await?;
     let found = version(client).await?;
     for step in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {

@@ -6,7 +6,7 @@ use super::rows::{self, COLUMNS, quoted, tier_word};
 use super::trouble::Trouble;
 use crate::index::entry::Entry;
 use crate::index::query::{Bound, Number, Query, Sort, Term, What};
-use crate::index::store::document::{FILE_WORD, KIND, TIERS, fits, order, span};
+use crate::index::store::document::{FILE_WORD, KIND, TIERS, fits, may_have, order, span};
 use crate::index::store::{Found, Page, signed};
 
 /// Rows that are compared in one tier, at most.
@@ -42,7 +42,7 @@ impl Searched<'_> {
             let row = self.client.query_opt(&sql, &[&&infohash.as_bytes()[..]]).await?;
             entries.extend(row.map(|row| rows::read(&row)).transpose()?.map(|(_, entry)| entry));
         }
-        entries.retain(|entry| fits(self.query, entry));
+        entries.retain(|entry| fits(self.query, &entry.name));
         Ok(entries)
     }
 
@@ -54,7 +54,7 @@ impl Searched<'_> {
             return self.read(&expression).await;
         }
         let mut found = Vec::new();
-        for tier in 0..TIERS {
+        for tier in (0..TIERS).filter(|tier| may_have(self.query, *tier)) {
             found.append(&mut self.read(&format!("{} & {expression}", quoted(&tier_word(tier)))).await?);
             if found.len() > self.wanted {
                 break;

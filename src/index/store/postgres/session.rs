@@ -20,6 +20,8 @@ use crate::net::clock::Clock;
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Longest time for one operation.
 const WORK_WITHIN: Duration = Duration::from_secs(30);
+/// Longest time for tables to be made of those of a version before: an index of millions of rows takes minutes.
+const MIGRATED_WITHIN: Duration = Duration::from_secs(3600);
 /// Times that an operation is tried which collided with that of another program.
 const MOST_TRIES: usize = 3;
 
@@ -96,7 +98,11 @@ impl Session {
         let made = self.runtime()?.block_on(async {
             let config = address.config().map_err(Trouble::Lost)?;
             let (mut client, mut moving) = connect(&config, within.min(CONNECT_WITHIN)).await?;
-            moved(&mut moving, schema::prepare(&mut client, open), within).await?;
+            match moved(&mut moving, schema::prepare(&mut client, open), within).await? {
+                None => {}
+                Some(0) => moved(&mut moving, schema::migrate(&mut client), within).await?,
+                Some(_) => moved(&mut moving, schema::migrate(&mut client), within.max(MIGRATED_WITHIN)).await?,
+            }
             Ok(Live { client, moving })
         });
         match &made {

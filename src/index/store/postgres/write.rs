@@ -275,7 +275,7 @@ pub(super) async fn forget(
 }
 
 /// The torrents without seeds, those seen longest ago first; where all are seeded, those with the fewest seeds.
-pub(super) const LEAST_VALUABLE: [&str; 2] = ["WHERE tier = 3 ORDER BY seen", "ORDER BY seeds, seen"];
+pub(super) const LEAST_VALUABLE: [&str; 2] = ["WHERE tier = 3 ORDER BY seen", "WHERE tier < 3 ORDER BY seeds, seen"];
 
 /// Throws away the first of these that there are. How many.
 pub(super) async fn throw_away(client: &mut Client, victims: &[&str], most: i64) -> Result<usize, Trouble> {

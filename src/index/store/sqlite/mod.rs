@@ -23,23 +23,27 @@ use crate::index::entry::{Entry, Source, Swarm, UnixSeconds, unpack};
 use crate::index::query::Query;
 use crate::torrent::TorrentFile;
 
+/// Every version of the schema, as what makes it of the one before.
+const MIGRATIONS: [&str; 3] = [FIRST, SECOND, THIRD];
 /// The schema that this program writes.
-const SCHEMA: i64 = 2;
+const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// Bytes of a page of the file.
 const PAGE_BYTES: u64 = 4096;
 /// Pages that SQLite keeps in memory, in KiB; negative as its pragma wants it.
 const CACHE_KIB: i64 = -16_384;
+/// Pages of the log after which they are copied into the file: a batch of a thousand torrents changes about as many, since
+/// infohashes come in no order.
+const CHECKPOINT_PAGES: i64 = 4_096;
 /// Longest time that a statement waits for another program that writes.
 const BUSY: Duration = Duration::from_secs(10);
 /// The name of the file in the data folder.
 pub const FILE_NAME: &str = "index.sqlite";
 
 /// The tables of the schema. Times are seconds; the texts of `words*` are not kept.
-const TABLES: &str = "
+const FIRST: &str = "
     CREATE TABLE torrent(
         id INTEGER PRIMARY KEY, hash BLOB NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL, files INTEGER NOT NULL,
-        found INTEGER NOT NULL, seen INTEGER NOT NULL, seeds INTEGER, peers INTEGER, counted INTEGER, source INTEGER NOT NULL,
-        history BLOB);
+        found INTEGER NOT NULL, seen INTEGER NOT NULL, seeds INTEGER, peers INTEGER, counted INTEGER, source INTEGER NOT NULL);
     CREATE INDEX torrent_hash ON torrent(substr(hash, 1, 6));
     CREATE INDEX torrent_seedless ON torrent(seen) WHERE coalesce(seeds, 0) = 0;
     CREATE VIRTUAL TABLE words0 USING fts5(w, content='', detail=none, columnsize=0, tokenize='ascii');
@@ -50,8 +54,18 @@ const TABLES: &str = "
     CREATE TABLE mark(key BLOB PRIMARY KEY, kind INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE state(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 ";
-/// What makes the second version of the schema of the first: counts over time.
+
+/// Counts over time.
 const SECOND: &str = "ALTER TABLE torrent ADD COLUMN history BLOB;";
+
+/// What no question may have to read the whole table for: how many torrents there are, which of the seeded ones have the
+/// fewest seeds, which were imported.
+const THIRD: &str = "
+    CREATE TABLE total(torrents INTEGER NOT NULL);
+    INSERT INTO total SELECT count(*) FROM torrent;
+    CREATE INDEX torrent_seeded ON torrent(seeds, seen) WHERE seeds > 0;
+    CREATE INDEX torrent_imported ON torrent(source) WHERE source >= 3;
+";
 
 /// A store in one file.
 #[derive(Debug)]
@@ -59,7 +73,6 @@ pub struct Sqlite {
     connection: Connection,
     options: Options,
     blocks: Blocks,
-    torrents: u64,
 }
 
 impl Sqlite {
@@ -87,21 +100,23 @@ impl Sqlite {
         let flags = flags | OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY)?;
-        let version = version(&connection, path)?;
+        version(&connection, path)?;
         connection.pragma_update(None, "page_size", signed(PAGE_BYTES))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "cache_size", CACHE_KIB)?;
         connection.pragma_update(None, "journal_size_limit", 16 << 20)?;
-        if version < SCHEMA {
-            let step = if version == 0 { TABLES } else { SECOND };
-            connection.execute_batch(&format!("BEGIN IMMEDIATE; {step} PRAGMA user_version = {SCHEMA}; COMMIT;"))?;
-        }
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        migrate(&connection, path)?;
         connection.set_prepared_statement_cache_capacity(64);
         connection.pragma_update(None, "max_page_count", most_pages(options, false))?;
         let options = Options { file_words: file_words(&connection, options.file_words)?, ..options };
-        let torrents = connection.query_row("SELECT count(*) FROM torrent", [], |row| row.get::<_, i64>(0))?;
-        Ok(Self { connection, options, blocks: Blocks::new(), torrents: torrents.unsigned_abs() })
+        Ok(Self { connection, options, blocks: Blocks::new() })
+    }
+
+    fn torrents(&self) -> Result<u64, StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT torrents FROM total")?;
+        Ok(statement.query_row([], |row| row.get::<_, i64>(0))?.unsigned_abs())
     }
 
     fn pages_in_use(&self) -> Result<u64, StoreError> {
@@ -137,6 +152,24 @@ fn version(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
         true => Err(not_an_index("it holds other tables".to_owned())),
         false => Ok(version),
     }
+}
+
+/// Makes the tables of this version: all steps at once or none. Of several programs one makes them. The file may grow beyond
+/// its bound by a new index: nothing is thrown away before that is there.
+fn migrate(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    if version(connection, path)? == SCHEMA {
+        return Ok(());
+    }
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let done = version(connection, path).and_then(|found| {
+        let steps = MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0));
+        steps.copied().try_for_each(|step| connection.execute_batch(step))?;
+        Ok(connection.execute_batch(&format!("PRAGMA user_version = {SCHEMA}; COMMIT"))?)
+    });
+    if done.is_err() && !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK")?;
+    }
+    done
 }
 
 /// Whether this file has words of file names: decided when it was made, since what is in the index must be known exactly to
@@ -212,7 +245,7 @@ impl Store for Sqlite {
     fn totals(&mut self) -> Result<Totals, StoreError> {
         let marks = self.connection.query_row("SELECT count(*) FROM mark", [], |row| row.get::<_, i64>(0))?;
         Ok(Totals {
-            torrents: self.torrents,
+            torrents: self.torrents()?,
             marks: marks.unsigned_abs(),
             used_bytes: self.pages_in_use()? * PAGE_BYTES,
             most_bytes: self.options.most_bytes,

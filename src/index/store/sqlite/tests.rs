@@ -2,6 +2,7 @@
 
 use tempfile::TempDir;
 
+use super::write::LEAST_VALUABLE;
 use super::*;
 use crate::index::store::behaviour_tests::{
     NOW, assert_the_seeded_and_the_newest_are_left, entry, fill, infohash, names,
@@ -48,7 +49,9 @@ fn a_file_of_the_first_schema_is_brought_up_to_date_and_loses_nothing() {
     let folder = folder();
     let mut store = open(&folder);
     store.add(&[entry(1, "one", Some(7))]).unwrap();
-    store.connection.execute_batch("ALTER TABLE torrent DROP COLUMN history; PRAGMA user_version = 1;").unwrap();
+    let first = "DROP TABLE total; DROP INDEX torrent_seeded; DROP INDEX torrent_imported;
+        ALTER TABLE torrent DROP COLUMN history; PRAGMA user_version = 1;";
+    store.connection.execute_batch(first).unwrap();
     drop(store);
     let mut store = open(&folder);
     let later = Swarm { seeds: 9, peers: 0, at: NOW };
@@ -57,6 +60,33 @@ fn a_file_of_the_first_schema_is_brought_up_to_date_and_loses_nothing() {
     assert_eq!(store.history(infohash(1)).unwrap().len(), 2);
     drop(store);
     assert_eq!(open(&folder).history(infohash(1)).unwrap()[1], later);
+}
+
+#[test]
+fn what_is_thrown_away_is_found_without_reading_the_table() {
+    let store = open(&folder());
+    let imported = "WHERE source = 7 AND source >= 3";
+    for which in LEAST_VALUABLE.iter().chain([&imported]) {
+        let sql = format!("EXPLAIN QUERY PLAN SELECT * FROM torrent {which} LIMIT 10");
+        let mut statement = store.connection.prepare(&sql).unwrap();
+        let plan: Vec<String> = statement.query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
+        assert!(matches!(&plan[..], [only] if only.contains("USING INDEX torrent_")), "{which}: {plan:?}");
+    }
+}
+
+#[test]
+fn a_file_of_the_first_schema_is_brought_up_to_date() {
+    let folder = folder();
+    let old = Connection::open(folder.path().join(FILE_NAME)).unwrap();
+    old.execute_batch(&format!("{FIRST} PRAGMA user_version = 1")).unwrap();
+    let row = "INSERT INTO torrent VALUES(1, randomblob(20), 'a thing', 1, 1, 1, 1, 5, 1, 1, 2)";
+    old.execute_batch(&format!("{row}; INSERT INTO words2(rowid, w) VALUES(1, 'a thing')")).unwrap();
+    drop(old);
+    for _ in 0..2 {
+        let mut store = open(&folder);
+        assert_eq!(store.totals().unwrap().torrents, 1);
+        assert_eq!(names(&mut store, "thing"), ["a thing"]);
+    }
 }
 
 #[test]

@@ -15,14 +15,16 @@ const FULL_PCT: u64 = 92;
 /// Torrents that are thrown away at a time: one in this many, and at least the next number.
 const EVICTED_SHARE: u64 = 100;
 const EVICTED_LEAST: u64 = 500;
+/// Torrents without seeds, those seen longest ago first; where all are seeded, those with the fewest seeds.
+pub(super) const LEAST_VALUABLE: [&str; 2] =
+    ["WHERE coalesce(seeds, 0) = 0 ORDER BY seen", "WHERE seeds > 0 ORDER BY seeds, seen"];
 
 impl Sqlite {
     pub(super) fn add_all(&mut self, batch: &[Entry]) -> Result<Added, StoreError> {
         let mut added = Added::default();
         self.begin()?;
         let done = batch.iter().try_for_each(|entry| self.add_one(entry, &mut added));
-        self.end(done)?;
-        self.torrents += added.new as u64;
+        self.end(done.and_then(|()| self.add_to_total(signed(added.new as u64))))?;
         Ok(added)
     }
 
@@ -148,8 +150,7 @@ impl Sqlite {
             statement.execute(params![&mark_key(*infohash)[..], mark.number(), signed(now)])?;
             Ok(())
         });
-        self.end(done)?;
-        self.torrents = self.torrents.saturating_sub(forgotten as u64);
+        self.end(done.and_then(|()| self.add_to_total(-signed(forgotten as u64))))?;
         Ok(forgotten)
     }
 
@@ -165,40 +166,56 @@ impl Sqlite {
         Ok(evicted)
     }
 
-    /// Throws away the torrents without seeds that were seen longest ago; where all are seeded, those with the fewest
-    /// seeds. How many.
+    /// Throws away the least valuable torrents. How many.
     pub(super) fn evict(&mut self) -> Result<usize, StoreError> {
-        let most = signed((self.torrents / EVICTED_SHARE).max(EVICTED_LEAST));
-        let seedless = "WHERE coalesce(seeds, 0) = 0 ORDER BY seen";
-        let mut rows = self.victims(seedless, most)?;
-        if rows.is_empty() {
-            rows = self.victims("ORDER BY seeds, seen", most)?;
+        let most = (self.torrents()? / EVICTED_SHARE).max(EVICTED_LEAST);
+        for which in LEAST_VALUABLE {
+            let evicted = self.throw_away(which, most)?;
+            if evicted > 0 {
+                return Ok(evicted);
+            }
         }
-        self.throw_away(&rows)
+        Ok(0)
     }
 
     pub(super) fn drop_source_of(&mut self, source: Source, most: usize) -> Result<usize, StoreError> {
-        let rows = self.victims(&format!("WHERE source = {}", source.number()), signed(most as u64))?;
-        self.throw_away(&rows)
+        let number = source.number();
+        let imported = if source.is_checked() { "" } else { "AND source >= 3" };
+        self.throw_away(&format!("WHERE source = {number} {imported}"), most as u64)
     }
 
-    fn throw_away(&mut self, rows: &[Row]) -> Result<usize, StoreError> {
+    fn throw_away(&mut self, which: &str, most: u64) -> Result<usize, StoreError> {
         // Taking words out of the full text needs room itself for a moment.
         self.connection.pragma_update(None, "max_page_count", most_pages(self.options, true))?;
-        self.begin()?;
-        let done = rows.iter().try_for_each(|row| self.remove(row));
-        let ended = self.end(done);
+        let thrown = self.throw_away_in_that_room(which, most);
         self.connection.pragma_update(None, "max_page_count", most_pages(self.options, false))?;
-        ended?;
-        self.torrents = self.torrents.saturating_sub(rows.len() as u64);
-        Ok(rows.len())
+        thrown
     }
 
-    fn victims(&self, order: &str, most: i64) -> Result<Vec<Row>, StoreError> {
-        let sql = format!("SELECT {} FROM torrent {order} LIMIT ?1", rows::COLUMNS);
+    fn throw_away_in_that_room(&mut self, which: &str, most: u64) -> Result<usize, StoreError> {
+        let mut thrown = 0;
+        self.begin()?;
+        let done = self.first_rows(which, most).and_then(|rows| {
+            thrown = rows.len();
+            rows.iter().try_for_each(|row| self.remove(row))?;
+            self.add_to_total(-signed(thrown as u64))
+        });
+        self.end(done)?;
+        Ok(thrown)
+    }
+
+    fn first_rows(&self, which: &str, most: u64) -> Result<Vec<Row>, StoreError> {
+        let sql = format!("SELECT {} FROM torrent {which} LIMIT ?1", rows::COLUMNS);
         let mut statement = self.connection.prepare_cached(&sql)?;
-        let rows = statement.query_map([most], Row::read)?;
+        let rows = statement.query_map([signed(most)], Row::read)?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn add_to_total(&self, change: i64) -> Result<(), StoreError> {
+        if change != 0 {
+            self.connection.prepare_cached("UPDATE total SET torrents = torrents + ?1")?.execute([change])?;
+        }
+        Ok(())
     }
 
     fn remove(&mut self, row: &Row) -> Result<(), StoreError> {
