@@ -114,6 +114,13 @@ class Index(NamedTuple):
     lab: Lab
     folder: Path
     base: str
+    process: Process
+
+    def torrents(self) -> int:
+        """How many it has, as `trackerless index status` tells it."""
+        argv = [_binary(), "index", "status", "--json", "--data-dir", str(self.folder)]
+        result = subprocess.run(argv, env=self.lab.environment(), capture_output=True, text=True, timeout=_COMMAND_SECONDS)
+        return json.loads(result.stdout)["torrents"]
 
     def search(self, word: str) -> dict | None:
         """The first torrent with this word in its name, as `trackerless search` finds it beside the running node."""
@@ -122,14 +129,14 @@ class Index(NamedTuple):
         return json.loads(result.stdout.splitlines()[0]) if result.stdout else None
 
 
-def start_index(lab: Lab, host: str, bootstrap: Endpoint, mode: str = "survey") -> Index:
+def start_index(lab: Lab, host: str, bootstrap: Endpoint, mode: str = "survey", log: list[str] = _LOG) -> Index:
     """A node that has an index and is in the network of `bootstrap`."""
     endpoint, folder = Endpoint(host, PORT), lab.fresh_folder("index")
     common = ["--lan", "--bind", str(endpoint), "--gateway", "off", "--data-dir", str(folder), "--bootstrap", str(bootstrap)]
     index = ["--index", mode, "--control", str(Endpoint(host, CONTROL_PORT))]
-    process = lab.start(f"index {endpoint}", [_binary(), "run", *common, *index, *_LOG])
+    process = lab.start(f"index {endpoint}", [_binary(), "run", *common, *index, *log])
     eventually(f"{endpoint} answers a ping", _START_SECONDS, lambda: _alive(process) and answers_ping(endpoint))
-    return Index(lab, folder, f"http://{Endpoint(host, CONTROL_PORT)}")
+    return Index(lab, folder, f"http://{Endpoint(host, CONTROL_PORT)}", process)
 
 
 def control_of(lab: Lab, endpoint: Endpoint, bootstrap: Endpoint, folder: Path) -> Endpoint:

@@ -69,6 +69,16 @@ class Process:
     def running(self) -> bool:
         return self._child.poll() is None
 
+    def cpu_seconds(self) -> float:
+        """What the program has used of processors until now."""
+        fields = Path(f"/proc/{self._child.pid}/stat").read_text().rpartition(") ")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def peak_mib(self) -> float:
+        """The most memory that was resident."""
+        status = Path(f"/proc/{self._child.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
+
     def log(self) -> str:
         """All that the program printed so far, headed by its command line."""
         status = self._child.poll()
