@@ -95,7 +95,7 @@ fn tables_of_the_first_schema_are_brought_up_to_date_and_lose_nothing() {
     let mut store = store(&server, Options::default());
     store.count(&[(infohash(1), Swarm { seeds: 9, peers: 0, at: NOW })]).unwrap();
     assert_eq!((names(&mut store, "one"), store.history(infohash(1)).unwrap().len()), (vec!["one".to_owned()], 2));
-    assert_eq!(server.sql("SELECT version FROM trackerless.schema"), "2");
+    assert_eq!(server.sql("SELECT version FROM trackerless.schema"), "3");
 }
 
 #[test]
