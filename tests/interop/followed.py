@@ -16,6 +16,7 @@ import os
 import shutil
 import socket
 import subprocess
+import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -88,6 +89,7 @@ class Qbittorrent(Followed):
     cure = "apt-get install qbittorrent-nox"
     programs = ("qbittorrent-nox",)
     domains: ClassVar[str] = "*"  # names by which its Web UI may be called
+    more: ClassVar[str] = ""  # more lines of its preferences
 
     def start(self) -> None:
         config = self.folder / "qBittorrent" / "config"
@@ -97,7 +99,7 @@ class Qbittorrent(Followed):
         secret = ":".join(base64.b64encode(part).decode() for part in (salt, key))
         (config / "qBittorrent.conf").write_text(_QBITTORRENT.format(
             host=self.peer.host, port=self.peer.port, web=self.interface.port, secret=secret, content=self.content,
-            domains=self.domains
+            domains=self.domains, more=self.more
         ))
         self._run()
 
@@ -135,6 +137,15 @@ class Qbittorrent(Followed):
 
     def address(self, password: str = PASSWORD) -> str:
         return self.url("qbittorrent+http", "admin", password)
+
+    def log_in(self, password: str = PASSWORD) -> str:
+        """What it says to a login by somebody who has no session: a word, or the status of a refusal."""
+        form = urllib.parse.urlencode({"username": "admin", "password": password}).encode()
+        try:
+            with urllib.request.urlopen(f"http://{self.interface}/api/v2/auth/login", form, timeout=30) as answer:
+                return answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return str(error.code)
 
     def search(self, plugin: str, word: str) -> list[dict]:
         """What its search engine finds with a plug-in that it installs from this URL."""
@@ -343,6 +354,7 @@ WebUI\Port={web}
 WebUI\ServerDomains={domains}
 WebUI\UseUPnP=false
 WebUI\Username=admin
+{more}
 """
 
 _RTORRENT = """\

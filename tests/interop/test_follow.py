@@ -21,6 +21,12 @@ class NamedQbittorrent(Qbittorrent):
     domains = "torrents.example"
 
 
+class StrictQbittorrent(Qbittorrent):
+    """It bars an address at the second login that fails, for some seconds."""
+
+    more = "WebUI\\MaxAuthenticationFailCount=2\nWebUI\\BanDuration=20"
+
+
 class Follow(InteropCase):
     def test_qbittorrent(self) -> None:
         self.check(Qbittorrent)
@@ -54,8 +60,8 @@ class Follow(InteropCase):
         self.wait_until_found(network, public, client.peer)
 
     def test_wrong_password(self) -> None:
-        """It is said once, not tried again and again, and never shown."""
-        network, client, _, _ = self.prepared(Qbittorrent)
+        """It is said once, never shown, and not tried again and again: this host is not barred."""
+        network, client, _, _ = self.prepared(StrictQbittorrent)
         process = self.follow(network, client, client.address("hunter2hunter2"))
         process.wait_for_line("refuses the user or the password", _FOUND_SECONDS)
         begun = time.monotonic()
@@ -64,6 +70,20 @@ class Follow(InteropCase):
         told = log.split("\n", maxsplit=1)[1]  # the first line is the command line
         self.assertEqual(told.count("cannot be followed"), 1, told)
         self.assertNotIn("hunter2", told)
+        self.assertEqual(client.log_in(), "Ok.", "a second try would have barred this host")
+
+    def test_barred_host(self) -> None:
+        """It is said with its cure; once that is over and the password is right, the client is followed."""
+        network, client, public, _ = self.prepared(StrictQbittorrent)
+        self.assertEqual([client.log_in("wrong"), client.log_in("wrong"), client.log_in()], ["Fails.", "Fails.", "403"])
+        client.password_file.write_text("wrong\n")
+        url = f"qbittorrent+http://admin@{client.interface}?password_file={client.password_file}"
+        process = self.follow(network, client, url)
+        process.wait_for_line("refuses this host: too many logins have failed; restart .*or wait", _FOUND_SECONDS)
+        eventually("it lets this host in again", 60, lambda: client.log_in() == "Ok.")
+        client.password_file.write_text(PASSWORD + "\n")
+        self.wait_until_found(network, public, client.peer)
+        self.assertEqual(process.log().count("refuses this host"), 1)
 
     def test_wrong_name(self) -> None:
         """A Web UI that does not accept the name in the address says nothing of passwords, and neither do we."""

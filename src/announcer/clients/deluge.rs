@@ -47,7 +47,11 @@ impl Deluge {
         let keys = ["name", "state", "is_seed", "private", "num_pieces"];
         let list: List = self.call("core.get_torrents_status", json!([{}, keys])).await?;
         let port = self.call("core.get_listen_port", json!([])).await?;
-        let external = self.call("core.get_external_ip", json!([])).await?;
+        let external = match self.call("core.get_external_ip", json!([])).await {
+            // Its daemon has answered before: it is too old for this.
+            Err(Refusal::NoDaemon) => return Err(Trouble::Lacks("core.get_external_ip")),
+            other => other?,
+        };
         let keys = json!([["listen_interface", "outgoing_interface", "proxy"]]);
         let config: Config = self.call("core.get_config_values", keys).await?;
         Ok(told(&list, port, external, &config))

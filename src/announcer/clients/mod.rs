@@ -38,3 +38,6 @@ pub mod xmlrpc;
 pub use address::{AddressError, ClientAddress, Kind};
 pub use follow::{Follower, World};
 pub use secret::{Secret, without_password};
+
+#[cfg(test)]
+mod too_old;

@@ -4,8 +4,10 @@
 //!   as its answer took: following costs it a tenth of its time at most.
 //! - One that is off is tried again, at first soon, then every half minute.
 //! - One that refuses the password is not pressed: qBittorrent bars an address for an hour after five failed logins, those
-//!   of its user included. The same password is tried three times, ten minutes and an hour apart. After that it is tried
-//!   when another one is given, or when the client was off in between, which has then forgotten what failed.
+//!   of its user included. A password is tried three times, ten minutes and an hour apart. After that only another one is
+//!   tried, once, or the same when the client was off in between, which has then forgotten what failed.
+//! - One that bars this host says nothing of the password: it is asked every minute, which costs no login, until the bar is
+//!   over.
 //! - Each kind of trouble is told once, and that it is over.
 
 use std::time::Duration;
@@ -28,7 +30,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Time between two tries of a client that cannot do what is needed.
 const SLOW: Duration = Duration::from_secs(120);
 
-/// Times after which the same password is tried again.
+/// Time between two tries of a client that lets this host not in.
+const BARRED: Duration = Duration::from_secs(60);
+
+/// Times after which a password is tried again, by the number of those that were refused.
 const LOGINS: [Duration; 2] = [Duration::from_secs(10 * 60), Duration::from_secs(60 * 60)];
 
 /// Time for which the last known list goes on when the client does not answer.
@@ -52,9 +57,9 @@ pub struct Plan {
     answered: bool,
     /// Questions in a row that came to nothing.
     failures: u32,
-    /// Times that the present password was refused.
+    /// Logins that were refused since the client answered or was off.
     refused: usize,
-    /// When the present password may be tried again; `None` where it was tried too often.
+    /// When the next login may be tried; `None` where only another password is.
     login: Option<Instant>,
     trouble: Option<Trouble>,
 }
@@ -75,7 +80,7 @@ impl Plan {
     /// What is to be done at `now`.
     #[must_use]
     pub fn step(&self, now: Instant) -> Step {
-        if self.refused == 0 || self.login.is_some_and(|login| login <= now) { Step::Ask } else { Step::Knock }
+        if self.login.is_some_and(|login| login <= now) { Step::Ask } else { Step::Knock }
     }
 
     /// The client has answered, after `took`; `unfinished` if there is more. Whether a trouble is over.
@@ -99,10 +104,11 @@ impl Plan {
             };
         match trouble {
             Trouble::Off(_) => self.forgive(now),
-            Trouble::Refused | Trouble::Barred(_) => {
+            Trouble::Refused => {
                 self.login = LOGINS.get(self.refused).map(|wait| now + *wait);
                 self.refused += 1;
             }
+            Trouble::Barred(_) => self.login = Some(now + BARRED),
             _ => {}
         }
         self.is_news(trouble)
@@ -113,10 +119,9 @@ impl Plan {
         self.next = now + PERIOD;
     }
 
-    /// Another password is given: it has been tried never yet.
+    /// Another password is given: it is tried at once. That others were refused the client has not forgotten.
     pub fn has_another_password(&mut self, now: Instant) {
-        self.forgive(now);
-        self.next = now;
+        (self.login, self.next) = (Some(now), now);
     }
 
     /// The trouble of now, if there is one.
@@ -218,12 +223,29 @@ mod tests {
         assert_eq!(run(&mut plan, Instant::ZERO, 24 * HOUR, refuse), [0, 600, 4200]);
         let now = plan.due();
         plan.has_another_password(now);
-        assert_eq!(run(&mut plan, now, 24 * HOUR, refuse), [0, 600, 4200], "another password is tried at once");
+        assert_eq!(run(&mut plan, now, 24 * HOUR, refuse), [0], "another password is tried at once, and once");
         let now = plan.due();
         plan.failed(now, off());
         assert_eq!(run(&mut plan, now, 24 * HOUR, refuse).len(), 3, "a client that was off has forgotten");
         plan.answered(plan.due(), SECOND, false);
         assert_eq!(plan.step(plan.due()), Step::Ask);
+    }
+
+    #[test]
+    fn a_client_that_bars_this_host_is_asked_until_it_does_so_no_more() {
+        let mut plan = Plan::new(Instant::ZERO);
+        let (mut told, end) = (0, Instant::ZERO + 26 * HOUR);
+        let asked = run(&mut plan, Instant::ZERO, 27 * HOUR, |plan, now| {
+            let trouble = if now < end { Trouble::Barred("x") } else { Trouble::Refused };
+            told += usize::from(plan.failed(now, trouble));
+        });
+        assert_eq!((asked[..3].to_vec(), told), (vec![0, 60, 120], 2));
+        let after: Vec<u64> = asked.into_iter().filter(|at| *at >= 26 * 3600).map(|at| at - 26 * 3600).collect();
+        assert_eq!(after, [0, 600], "a bar is no refused password");
+        let now = plan.due();
+        plan.failed(now, Trouble::Barred("x"));
+        plan.has_another_password(now + SECOND);
+        assert_eq!((plan.due(), plan.step(plan.due())), (now + SECOND, Step::Ask));
     }
 
     #[test]

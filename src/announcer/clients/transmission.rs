@@ -14,6 +14,9 @@ use super::trouble::Trouble;
 /// The header that proves that no web page asks.
 const SESSION: &str = "X-Transmission-Session-Id";
 
+/// The RPC version from which on the numbers of `status` are those that are read here.
+const OLDEST_RPC: i64 = 14;
+
 /// A conversation with Transmission.
 #[derive(Debug)]
 pub struct Transmission {
@@ -52,10 +55,13 @@ impl Transmission {
             "totalSize",
             "metadataPercentComplete",
         ];
+        let session = json!({"method": "session-get", "arguments": {"fields": ["peer-port", "rpc-version"]}});
+        let session: Session = self.call(login, &session).await?;
+        if session.rpc_version < OLDEST_RPC {
+            return Err(Trouble::Lacks("what RPC version 14 has"));
+        }
         let list = json!({"method": "torrent-get", "arguments": {"fields": fields}});
         let list: List = self.call(login, &list).await?;
-        let session = json!({"method": "session-get", "arguments": {"fields": ["peer-port"]}});
-        let session: Session = self.call(login, &session).await?;
         Ok(told(&list, &session))
     }
 
@@ -132,6 +138,8 @@ struct Torrent {
 #[serde(rename_all = "kebab-case")]
 struct Session {
     peer_port: u16,
+    #[serde(default)]
+    rpc_version: i64,
 }
 
 fn told(list: &List, session: &Session) -> Answer {
@@ -163,7 +171,7 @@ mod tests {
             torrent("a", 6, false, 0, 1.0), torrent("b", 4, true, 5, 1.0), torrent("c", 0, false, 0, 1.0),
             torrent("d", 4, false, 0, 0.25), torrent("e", 3, false, 9, 1.0)]}, "result": "success"});
         let list = serde_json::from_value::<Wrapped<List>>(list).unwrap().unwrapped().unwrap();
-        let answer = told(&list, &Session { peer_port: 51413 });
+        let answer = told(&list, &Session { peer_port: 51413, rpc_version: 16 });
         let flags: Vec<_> = answer.torrents.iter().map(|t| (t.active, t.complete, t.private)).collect();
         assert_eq!(
             flags,

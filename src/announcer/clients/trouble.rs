@@ -53,7 +53,11 @@ impl Trouble {
             Self::Barred(_) if kind == Kind::Transmission => {
                 "add this host to rpc-whitelist in Transmission's settings.json".to_owned()
             }
-            Self::Barred(_) => format!("correct {}, then restart {name} or wait for an hour", place(password)),
+            Self::Barred(_) => format!(
+                "restart {name}, or wait until it lets this host in again (an hour, unless its Web UI options say otherwise); see \
+                 that {} are right; it is tried again by itself",
+                place(password)
+            ),
             Self::NoPassword(_) => format!("let this program read {}", place(password)),
             Self::Lacks(_) => format!("{} is needed, and its path in the address must be right", oldest(kind)),
             Self::NotConnected => {
