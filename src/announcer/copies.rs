@@ -3,10 +3,9 @@
 //! A node forgets an announce after a time that its client has chosen, and does not say so. The client is known by its `v`
 //! (BEP 20), so each copy has a lifetime of its own.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::engine::contact::{CompactAddr, Contact, decode_addr};
+use crate::engine::contact::{CompactAddr, Contact};
 use crate::engine::id::NodeId;
 use crate::engine::time::Instant;
 
@@ -38,11 +37,7 @@ impl StoredCopy {
     /// The node.
     #[must_use]
     pub fn contact(&self) -> Contact {
-        Contact { id: self.id, addr: self.addr() }
-    }
-
-    fn addr(&self) -> SocketAddr {
-        decode_addr(self.addr.as_bytes()).expect("it was made of an address")
+        Contact { id: self.id, addr: self.addr.addr() }
     }
 
     /// The first four bytes of its `v`; zeros where it has none.
@@ -65,22 +60,23 @@ impl StoredCopy {
 
     /// When it is to be renewed; `jitter` is between 0 and 1.
     #[must_use]
-    pub fn due(&self, jitter: f64) -> Instant {
+    pub fn due(&self, jitter: f32) -> Instant {
         let (earliest, latest) = RENEWED_AFTER_PERCENT;
-        let percent = f64::from(earliest) + jitter * f64::from(latest - earliest);
+        let percent = f64::from(earliest) + f64::from(jitter) * f64::from(latest - earliest);
         self.stored() + lifetime(self.version).mul_f64(percent / 100.0)
     }
 
     /// Whether it is left alone when another copy of the same infohash is renewed now.
     #[must_use]
-    pub fn is_young(&self, now: Instant, jitter: f64) -> bool {
+    pub fn is_young(&self, now: Instant, jitter: f32) -> bool {
         self.lives(now) && self.due(jitter).since(now) > lifetime(self.version) * TOGETHER_PERCENT / 100
     }
 
     /// Says that it was stored at this instant instead: the clock was set.
-    pub(super) fn move_to(&mut self, stored: Instant) {
-        if self.stored > 0 {
-            self.stored = u32::try_from(stored.as_secs()).unwrap_or(u32::MAX);
+    pub(super) fn moved_to(self, stored: Instant) -> Self {
+        match self.stored {
+            0 => self,
+            _ => Self { stored: u32::try_from(stored.as_secs()).unwrap_or(u32::MAX), ..self },
         }
     }
 
@@ -94,11 +90,11 @@ impl StoredCopy {
 /// The copies of one infohash, packed: there are eight for each, and of infohashes thousands. Each is its node
 /// ([`StoredCopy::encode_node`]), then when it was stored, in four bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Copies(Box<[u8]>);
+pub struct Copies(Box<[u8]>);
 
 impl Copies {
     /// Each of them.
-    pub(super) fn iter(&self) -> impl Iterator<Item = StoredCopy> + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = StoredCopy> + '_ {
         let mut rest = &self.0[..];
         std::iter::from_fn(move || {
             let (at, version, others) = StoredCopy::decode_node(rest)?;
@@ -109,7 +105,8 @@ impl Copies {
     }
 
     /// Whether there is none.
-    pub(super) const fn is_empty(&self) -> bool {
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
@@ -126,7 +123,8 @@ impl FromIterator<StoredCopy> for Copies {
             copy.encode_node(&mut packed);
             packed.extend(copy.stored.to_be_bytes());
         }
-        Self(packed.into())
+        // A copy of the right size: to cut the larger piece would leave a hole behind each of thousands.
+        Self(packed.as_slice().into())
     }
 }
 

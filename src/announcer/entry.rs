@@ -1,12 +1,13 @@
 //! One infohash: who wants it announced, who holds it, and what is known of its being seen.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use super::copies::Copies;
+use super::second::Second;
 use super::source::{Listed, ListedState};
+use crate::engine::contact::CompactAddr;
 use crate::engine::id::InfoHash;
 use crate::engine::time::Instant;
 
@@ -32,11 +33,11 @@ pub struct ListedBy {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
     /// When it was announced last, successfully.
-    pub announced: Option<Instant>,
+    pub announced: Option<Second>,
     /// When another path to it was tried last, and gave an answer.
-    pub looked: Option<Instant>,
+    pub looked: Option<Second>,
     /// The address under which it was seen then; `None` if it was not.
-    pub seen_as: Option<SocketAddr>,
+    pub seen_as: Option<CompactAddr>,
     /// Seeds and other peers of its swarm when it was announced last, ours included (BEP 33).
     pub swarm: Option<(u32, u32)>,
     /// What went wrong last; gone when it went well.
@@ -79,13 +80,13 @@ pub(super) struct Entry {
     pub(super) copies: Copies,
     pub(super) evidence: Evidence,
     /// Drawn anew for each round, between 0 and 1.
-    pub(super) jitter: f64,
+    pub(super) jitter: f32,
     /// What is or was last announced: what the copies say.
     pub(super) announced_port: u16,
     /// Where it stands in the queue of announces.
     pub(super) place: Place,
     /// When it is looked at again, while it waits for that.
-    pub(super) look_at: Option<Instant>,
+    pub(super) look_at: Option<Second>,
     /// The next announce begins without its holders.
     pub(super) afresh: bool,
     /// What is under way was overtaken by events: it is to be announced again.
@@ -98,7 +99,7 @@ pub(super) enum Place {
     /// It is withheld.
     Out,
     /// It waits for its time.
-    Later(Instant),
+    Later(Second),
     /// It waits for the budget.
     Ready(Rank),
     /// It is being announced.
@@ -111,7 +112,7 @@ pub(super) enum Rank {
     /// No copy of it lives, and it had no turn since: seeds of swarms with few others first, then by lot.
     First { others: u32, lot: u32 },
     /// It had its turn before; the longest overdue first.
-    Again(Instant),
+    Again(Second),
 }
 
 /// What an entry wants announced.
@@ -265,11 +266,11 @@ mod tests {
         let alone = entry.first_rank(&hash, true);
         entry.evidence.swarm = Some((90, 10));
         let (many, leech) = (entry.first_rank(&hash, true), entry.first_rank(&hash, false));
-        assert!(alone < many && many < leech && leech < Rank::Again(Instant::ZERO));
+        assert!(alone < many && many < leech && leech < Rank::Again(Instant::ZERO.into()));
     }
 
     #[test]
     fn an_entry_is_small() {
-        assert!(size_of::<Entry>() <= 208, "{}", size_of::<Entry>());
+        assert!(size_of::<Entry>() <= 136, "{}", size_of::<Entry>());
     }
 }

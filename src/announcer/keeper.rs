@@ -13,8 +13,8 @@ use super::view::SourceStatus;
 use crate::engine::time::Instant;
 use crate::net::clock::unix_seconds;
 
-/// Most changes in one write.
-const AT_ONCE: usize = 2000;
+/// Most changes in one write: few enough that they take little memory.
+const AT_ONCE: usize = 250;
 /// Time from one write to the next, so that those of a moment go together.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Time until a write is tried again that was refused.

@@ -11,6 +11,7 @@
 //! | which infohash is announced next, and when it is looked for | [`schedule`], pure |
 //! | how long other nodes keep what they store | [`copies`] |
 //! | what is known of one infohash | [`entry`] |
+//! | instants, as many are kept | [`second`] |
 //! | what people see | [`view`] |
 //! | which torrents a torrent client has | `clients` |
 //! | what a restart keeps | [`record`], `store` |
@@ -20,6 +21,7 @@ pub mod copies;
 pub mod entry;
 pub mod record;
 pub mod schedule;
+pub mod second;
 pub mod source;
 mod spending;
 pub mod view;
@@ -37,6 +39,8 @@ mod run;
 mod shared;
 #[cfg(feature = "announcer")]
 pub mod store;
+#[cfg(feature = "announcer")]
+mod told;
 #[cfg(feature = "announcer")]
 mod watch;
 

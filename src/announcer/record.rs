@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::announcer::copies::StoredCopy;
+use crate::announcer::copies::Copies;
 use crate::announcer::entry::{Evidence, ListedBy};
+use crate::announcer::second::Second;
 use crate::engine::id::InfoHash;
 use crate::engine::time::Instant;
 
@@ -18,7 +19,7 @@ pub struct Record {
     /// The sources that list it.
     pub listed: Vec<ListedBy>,
     /// The copies at other nodes.
-    pub copies: Vec<StoredCopy>,
+    pub copies: Copies,
     /// What is known of its being seen.
     pub evidence: Evidence,
     /// The port that the copies name; 0 for none.
@@ -34,9 +35,8 @@ impl Record {
         }
         let by = Duration::from_secs(seconds.unsigned_abs());
         let moved = |at: Instant| if seconds > 0 { at + by } else { at - by };
-        for copy in &mut self.copies {
-            copy.move_to(moved(copy.stored()));
-        }
+        self.copies = self.copies.iter().map(|copy| copy.moved_to(moved(copy.stored()))).collect();
+        let moved = |at: Second| moved(at.instant()).into();
         self.evidence.announced = self.evidence.announced.map(moved);
         self.evidence.looked = self.evidence.looked.map(moved);
         self

@@ -22,10 +22,11 @@ use std::time::Duration;
 use super::copies::{Copies, StoredCopy};
 use super::entry::{AnnounceError, Entry, ListedBy, Place, Rank, Wanted, Withheld};
 use super::record::Record;
+use super::second::Second;
 use super::source::{Listed, Listing};
 use super::spending::{Kind, Spending};
 use super::view::{Announcement, Counters, SourceStatus, State, Totals};
-use crate::engine::contact::Family;
+use crate::engine::contact::{CompactAddr, Family};
 use crate::engine::id::InfoHash;
 use crate::engine::limits::K;
 use crate::engine::node::Holder;
@@ -80,9 +81,9 @@ pub struct Schedule {
     terms: Terms,
     entries: BTreeMap<InfoHash, Box<Entry>>,
     sources: BTreeMap<Arc<str>, SourceStatus>,
-    later: BTreeSet<(Instant, InfoHash)>,
+    later: BTreeSet<(Second, InfoHash)>,
     ready: BTreeSet<(Rank, InfoHash)>,
-    looks: BTreeSet<(Instant, InfoHash)>,
+    looks: BTreeSet<(Second, InfoHash)>,
     announcing: BTreeMap<InfoHash, Announcing>,
     looking: BTreeMap<InfoHash, f64>,
     spending: Spending,
@@ -155,17 +156,17 @@ impl Schedule {
                 self.sources.entry(Arc::clone(&by.source)).or_default().torrents += 1;
             }
             let mut entry = Entry::new(record.name);
-            (entry.listed, entry.copies) = (record.listed.into(), record.copies.into_iter().collect());
+            (entry.listed, entry.copies) = (record.listed.into(), record.copies);
             (entry.evidence, entry.announced_port) = (record.evidence, record.announced_port);
             entry.jitter = self.draw();
             // What lies in the future is not known: the clock was set back.
-            entry.evidence.looked = entry.evidence.looked.filter(|looked| *looked <= now);
+            entry.evidence.looked = entry.evidence.looked.filter(|looked| looked.instant() <= now);
             let (looked, is_seen) = (entry.evidence.looked, entry.evidence.seen_as.is_some());
             self.entries.insert(info_hash, Box::new(entry));
             self.settle(now, info_hash);
             let (soon, after) = (now + self.draw_secs(FIRST_LOOK_AFTER_SECS), self.draw_secs(LOOK_AFTER_SECS));
             let seen = looked.filter(|_| is_seen);
-            self.look_at(info_hash, seen.map_or(soon, |at| soon.max(at + after)));
+            self.look_at(info_hash, seen.map_or(soon, |at| soon.max(at.instant() + after)));
         }
     }
 
@@ -179,12 +180,15 @@ impl Schedule {
         (status.left_out, status.trouble) = (listing.left_out, listing.trouble);
         status.left_out.truncate(LEFT_OUT);
         if let Some(torrents) = listing.torrents {
-            let named: BTreeSet<InfoHash> = torrents.iter().map(|listed| listed.infohash).collect();
-            self.unlist(now, &source, |info_hash| !named.contains(info_hash));
-            let one = |listed: &Listed| self.list_one(now, &source, listing.ipv4_only, listed);
-            let taken: BTreeSet<InfoHash> =
-                torrents.iter().map(one).zip(&torrents).filter_map(|(taken, l)| taken.then_some(l.infohash)).collect();
-            (status.torrents, status.refused) = (taken.len(), named.len() - taken.len());
+            let mut named: Vec<InfoHash> = torrents.iter().map(|listed| listed.infohash).collect();
+            named.sort_unstable();
+            named.dedup();
+            self.unlist(now, &source, |info_hash| named.binary_search(info_hash).is_err());
+            for listed in &torrents {
+                self.list_one(now, &source, listing.ipv4_only, listed);
+            }
+            let taken = named.iter().filter(|info_hash| self.entries.contains_key(info_hash)).count();
+            (status.torrents, status.refused) = (taken, named.len() - taken);
             status.listed = Some(now);
         }
         self.sources.insert(source, status);
@@ -298,7 +302,7 @@ impl Schedule {
         entry.place = Place::Out;
         self.settle(now, outcome.info_hash);
         if failed && !again && outcome.answered > 0 && self.is_wanted(&outcome.info_hash) {
-            self.place(outcome.info_hash, Place::Later(now + retry));
+            self.place(outcome.info_hash, Place::Later((now + retry).into()));
         }
         if !failed && !looked {
             let at = now + self.draw_secs(FIRST_LOOK_AFTER_SECS);
@@ -320,7 +324,7 @@ impl Schedule {
         }
         self.counters.looks += 1;
         let evidence = &mut entry.evidence;
-        (evidence.looked, evidence.seen_as) = (Some(now), look.seen_as);
+        (evidence.looked, evidence.seen_as) = (Some(now.into()), look.seen_as.as_ref().map(CompactAddr::new));
         if look.seen_as.is_some() {
             (evidence.error, evidence.failures) = (None, 0);
             self.look_at(look.info_hash, now + next);
@@ -356,7 +360,7 @@ impl Schedule {
 
     fn wake_those_due(&mut self, now: Instant) {
         while let Some(&(due, info_hash)) = self.later.first()
-            && due <= now
+            && due.instant() <= now
         {
             self.place(info_hash, Place::Ready(Rank::Again(due)));
         }
@@ -392,7 +396,7 @@ impl Schedule {
     fn begin_look(&mut self, now: Instant) -> Option<LookOrder> {
         while self.looking.len() < LOOKS_AT_ONCE {
             let (at, info_hash) = *self.looks.first()?;
-            if at > now {
+            if at.instant() > now {
                 return None;
             }
             let entry = self.entries.get(&info_hash).expect("what is looked for is an entry");
@@ -413,11 +417,11 @@ impl Schedule {
 
     /// When there may be something to begin, if nothing comes to its end before.
     fn wake_at(&self, now: Instant) -> Option<Instant> {
-        let look = self.looks.first().map(|(at, _)| *at);
+        let look = self.looks.first().map(|(at, _)| at.instant());
         let has_room = self.announcing.len() < ANNOUNCES_AT_ONCE;
         let waits = !self.ready.is_empty() && has_room || look.is_some_and(|at| at <= now);
         let budget = waits.then(|| self.spending.next(now));
-        let later = self.later.first().map(|(due, _)| *due);
+        let later = self.later.first().map(|(due, _)| due.instant());
         [budget, later, look.filter(|at| *at > now)].into_iter().flatten().min()
     }
 
@@ -444,7 +448,7 @@ impl Schedule {
             *totals.states.entry(self.state(now, entry)).or_default() += 1;
             totals.copies += entry.living(now);
             let evidence = &entry.evidence;
-            let seen_at = evidence.looked.filter(|_| evidence.seen_as.is_some());
+            let seen_at = evidence.looked.filter(|_| evidence.seen_as.is_some()).map(Second::instant);
             totals.seen_within_hour += usize::from(seen_at.is_some_and(|at| now.since(at) <= Duration::from_hours(1)));
         }
         let fresh = self.ready.iter().take_while(|(rank, _)| matches!(rank, Rank::First { .. })).count();
@@ -564,8 +568,8 @@ impl Schedule {
                     entry.expire();
                 }
                 match entry.due(now) {
-                    Some(due) if due > now => Place::Later(due),
-                    Some(due) => Place::Ready(Rank::Again(due)),
+                    Some(due) if due > now => Place::Later(due.into()),
+                    Some(due) => Place::Ready(Rank::Again(due.into())),
                     None => Place::Ready(entry.first_rank(&info_hash, wanted.seed)),
                 }
             }
@@ -601,6 +605,7 @@ impl Schedule {
             return;
         }
         if let Some(entry) = self.entries.get_mut(&info_hash) {
+            let at = Second::from(at);
             entry.look_at = Some(at);
             self.looks.insert((at, info_hash));
         }
@@ -617,11 +622,11 @@ impl Schedule {
         let Some(entry) = self.entries.get_mut(&info_hash) else { return };
         let failures = entry.evidence.failures.saturating_add(1);
         (entry.evidence.failures, entry.evidence.error) = (failures, Some(AnnounceError::NotSeen));
-        let announced = entry.evidence.announced.unwrap_or(Instant::ZERO);
+        let announced = entry.evidence.announced.map_or(Instant::ZERO, Second::instant);
         let afresh = now.since(announced) >= backoff(AFRESH_AFTER, failures) && matches!(entry.place, Place::Later(_));
         entry.afresh |= afresh;
         if afresh {
-            self.place(info_hash, Place::Ready(Rank::Again(now)));
+            self.place(info_hash, Place::Ready(Rank::Again(now.into())));
         }
         self.look_at(info_hash, now + backoff(AFRESH_AFTER, failures));
     }
@@ -640,8 +645,8 @@ impl Schedule {
         self.silence = Some(Silence { since: before.map_or(now, |silence| silence.since), until: now + pause, pause });
     }
 
-    fn draw(&mut self) -> f64 {
-        self.random.wire_below(1 << 20) as f64 / f64::from(1 << 20)
+    fn draw(&mut self) -> f32 {
+        self.random.wire_below(1 << 20) as f32 / (1 << 20) as f32
     }
 
     fn draw_secs(&mut self, (least, most): (usize, usize)) -> Duration {
@@ -658,12 +663,12 @@ impl Schedule {
             port: wanted.map(|wanted| wanted.port),
             seed: wanted.is_some_and(|wanted| wanted.seed),
             stored_at: entry.living(now),
-            announced: evidence.announced,
-            looked: evidence.looked,
-            seen_as: evidence.seen_as,
+            announced: evidence.announced.map(Second::instant),
+            looked: evidence.looked.map(Second::instant),
+            seen_as: evidence.seen_as.map(|seen| seen.addr()),
             swarm: evidence.swarm,
             next: match entry.place {
-                Place::Later(due) | Place::Ready(Rank::Again(due)) => Some(due),
+                Place::Later(due) | Place::Ready(Rank::Again(due)) => Some(due.instant()),
                 Place::Ready(Rank::First { .. }) => Some(now),
                 Place::Out | Place::Running => None,
             },
@@ -683,7 +688,7 @@ impl Schedule {
         }
         let evidence = &entry.evidence;
         let is_overdue = match entry.place {
-            Place::Ready(Rank::Again(due)) => now.since(due) >= OVERDUE_AFTER,
+            Place::Ready(Rank::Again(due)) => now.since(due.instant()) >= OVERDUE_AFTER,
             _ => false,
         };
         if entry.living(now) == 0 {
@@ -694,7 +699,7 @@ impl Schedule {
                 _ => State::Waiting,
             };
         }
-        let looked = evidence.looked.is_some_and(|looked| now.since(looked) <= LOOK_COUNTS_FOR);
+        let looked = evidence.looked.is_some_and(|looked| now.since(looked.instant()) <= LOOK_COUNTS_FOR);
         match evidence.error {
             _ if is_overdue => State::Overdue,
             Some(AnnounceError::NotSeen) => State::NotVisible,
@@ -709,7 +714,7 @@ impl Schedule {
             info_hash,
             name: entry.name.clone(),
             listed: entry.listed.to_vec(),
-            copies: entry.copies.iter().collect(),
+            copies: entry.copies.clone(),
             evidence: entry.evidence.clone(),
             announced_port: entry.announced_port,
         })
@@ -754,7 +759,7 @@ fn note_announce(entry: &mut Entry, now: Instant, outcome: &Announced, failed: b
     if outcome.stored.is_empty() {
         return;
     }
-    evidence.announced = Some(now);
+    evidence.announced = Some(now.into());
     evidence.swarm = outcome.swarm.or(evidence.swarm);
     if evidence.error.is_some_and(|error| error != AnnounceError::NotSeen) {
         (evidence.error, evidence.failures) = (None, 0);

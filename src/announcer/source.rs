@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::engine::id::InfoHash;
 
 /// All that a source knows at a time. It replaces what the same source said before.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Listing {
     /// The source, as people know it: the path of a folder or list, the URL of a client without its password.
     pub source: Arc<str>,
@@ -23,7 +23,7 @@ pub struct Listing {
 }
 
 /// A torrent of a source.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Listed {
     /// The infohash that is announced; a hybrid torrent is two entries.
     pub infohash: InfoHash,
@@ -39,7 +39,7 @@ pub struct Listed {
 }
 
 /// Whether a listed torrent may be announced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ListedState {
     /// It is public and active.
     Active,
@@ -55,7 +55,7 @@ pub enum ListedState {
 }
 
 /// An entry that could not be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LeftOut {
     /// The entry: a file name, or a line with its number.
     pub entry: String,

@@ -79,6 +79,12 @@ impl CompactAddr {
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len as usize]
     }
+
+    /// The address.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        decode_addr(self.as_bytes()).expect("it was made of an address")
+    }
 }
 
 /// Reads 6 or 18 bytes as an address; any other length is `None`.
@@ -173,7 +179,8 @@ mod tests {
         #[test]
         fn compact_addresses_round_trip(ip in any::<IpAddr>(), port in any::<u16>()) {
             let addr = SocketAddr::new(ip, port);
-            prop_assert_eq!(decode_addr(CompactAddr::new(&addr).as_bytes()), Some(addr));
+            let compact = CompactAddr::new(&addr);
+            prop_assert_eq!((compact.addr(), decode_addr(compact.as_bytes())), (addr, Some(addr)));
         }
 
         #[test]

@@ -10,6 +10,9 @@ const FEWEST: usize = 16;
 const MORE_THREADS: usize = 3;
 /// Memory without which nothing works, in bytes: the stacks of the threads, the buffers of the sockets, and some for the rest.
 const LEAST_BYTES: usize = 24 << 20;
+/// The piece in which it is asked for. Whoever frees a large piece tells the allocator of glibc that such pieces come and go: from then
+/// on it keeps what is freed up to twice that size (mallopt(3), `M_MMAP_THRESHOLD`).
+const PIECE_BYTES: usize = 64 << 10;
 
 /// Whether there is memory to begin with. An allocation that fails later ends the process, which is no way to say it; so
 /// this is asked before anything else.
@@ -17,7 +20,12 @@ const LEAST_BYTES: usize = 24 << 20;
 /// # Errors
 /// The system gives no more: a limit of the process or of the host is reached.
 pub fn require_memory() -> io::Result<()> {
-    Vec::<u8>::new().try_reserve_exact(LEAST_BYTES).map_err(io::Error::other)
+    let piece = || -> io::Result<Vec<u8>> {
+        let mut piece = Vec::new();
+        piece.try_reserve_exact(PIECE_BYTES).map(|()| piece).map_err(io::Error::other)
+    };
+    let pieces: io::Result<Vec<Vec<u8>>> = (0..LEAST_BYTES / PIECE_BYTES).map(|_| piece()).collect();
+    pieces.map(drop)
 }
 
 /// Memory that the program takes of the host now, its own text among it, in bytes. `None` where the system does not say.

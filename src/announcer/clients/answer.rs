@@ -100,7 +100,9 @@ impl Torrents {
     /// The answer of a client with these torrents.
     #[must_use]
     pub fn answer(self, port: Option<u16>, place: Whereabouts) -> Answer {
-        let Self { torrents, left_out, .. } = self;
+        let Self { mut torrents, left_out, .. } = self;
+        // It is kept, and there may be thousands.
+        torrents.shrink_to_fit();
         Answer { torrents, left_out, port, place, unfinished: false }
     }
 }

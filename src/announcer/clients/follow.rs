@@ -24,6 +24,7 @@ use super::secret::Secret;
 use super::transmission::Transmission;
 use super::trouble::Trouble;
 use crate::announcer::source::{ListedState, Listing};
+use crate::announcer::told::Told;
 use crate::engine::contact::Family;
 use crate::engine::id::InfoHash;
 use crate::engine::time::Instant;
@@ -198,7 +199,7 @@ impl Follower {
     ) {
         let mut external = self.world.external.clone();
         let mut open = self.ports().map_or_else(|| watch::channel(BTreeMap::new()).1, Ports::open);
-        let (mut last, mut last_place) = (None, Ok(false));
+        let (mut told, mut last_place) = (Told::default(), Ok(false));
         loop {
             let news = heard.borrow_and_update().clone();
             if news.answer.is_some() || news.trouble.is_some() {
@@ -207,12 +208,11 @@ impl Follower {
                 self.say(&place, &mut last_place);
                 let port = Port { forwarded: port, opened: self.opened(&news, &open.borrow_and_update()) };
                 let new = self.listing(&news, &port, place, &checks.borrow_and_update());
-                if last.as_ref() != Some(&new) {
+                if told.is_other(&new) {
                     let all = new.torrents.iter().flatten();
                     let (torrents, active) =
                         (all.clone().count(), all.filter(|one| one.state == ListedState::Active).count());
                     debug!(client = %self.source, torrents, active, "the client's list has changed");
-                    last = Some(new.clone());
                     if tell.send(new).await.is_err() {
                         return;
                     }

@@ -253,6 +253,10 @@ impl Memory {
                 self.torrents.entry(key).or_default().take(change);
             }
         }
+        if changes.full_update {
+            // What was inserted in its order fills half of each node: packed anew.
+            self.torrents = std::mem::take(&mut self.torrents).into_iter().collect();
+        }
     }
 
     /// The torrents whose files have to be read: those that take part, whose flag nothing tells.

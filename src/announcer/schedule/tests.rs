@@ -143,7 +143,7 @@ fn seeds_of_small_swarms_go_first_and_each_once_before_any_twice() {
             ipv4_only: false,
             state: ListedState::Active,
         }],
-        copies: Vec::new(),
+        copies: Copies::default(),
         evidence: crate::announcer::entry::Evidence { swarm: swarm(number), ..Default::default() },
         announced_port: 6881,
     };
@@ -466,7 +466,7 @@ impl Twin {
         for other in others {
             let entry = &schedule.entries[&other];
             match entry.place {
-                Place::Later(due) => prop_assert!(due > now, "{other:?} was due before"),
+                Place::Later(due) => prop_assert!(due.instant() > now, "{other:?} was due before"),
                 Place::Ready(Rank::First { .. }) => {
                     prop_assert!(!self.had_turn.contains(&order.info_hash), "{other:?} had no turn yet");
                 }

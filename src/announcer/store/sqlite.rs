@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +15,12 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::{Change, Record, Store, StoreError};
-use crate::announcer::copies::StoredCopy;
+use crate::announcer::copies::{Copies, StoredCopy};
 use crate::announcer::entry::{AnnounceError, Evidence, ListedBy};
+use crate::announcer::second::Second;
 use crate::announcer::source::{LeftOut, ListedState};
 use crate::announcer::view::SourceStatus;
+use crate::engine::contact::CompactAddr;
 use crate::engine::id::InfoHash;
 use crate::engine::time::Instant;
 use crate::net::whole_file::name_aside;
@@ -156,9 +157,18 @@ impl SqliteStore {
         let verdict = self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
         let verdict = verdict.map_err(|source| error(&self.path, source))?;
         match verdict.as_str() {
-            "ok" => self.load().map(drop),
+            "ok" => self.read(drop),
             _ => Err(StoreError::Damaged { path: self.path.clone(), reason: verdict }),
         }
+    }
+
+    /// Reads all that was kept, one after the other.
+    fn read(&self, mut each: impl FnMut(Record)) -> Result<(), StoreError> {
+        let mut read = || -> rusqlite::Result<()> {
+            let mut statement = self.connection.prepare("SELECT * FROM infohash")?;
+            statement.query_map([], record_of)?.try_for_each(|record| record.map(&mut each))
+        };
+        read().map_err(|source| error(&self.path, source))
     }
 
     fn write_all(&mut self, changes: &[Change]) -> rusqlite::Result<()> {
@@ -195,11 +205,9 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn load(&mut self) -> Result<Vec<Record>, StoreError> {
-        let read = || -> rusqlite::Result<_> {
-            let mut statement = self.connection.prepare("SELECT * FROM infohash")?;
-            statement.query_map([], record_of)?.collect()
-        };
-        read().map_err(|source| error(&self.path, source))
+        let mut records = Vec::new();
+        self.read(|record| records.push(record))?;
+        Ok(records)
     }
 
     fn write(&mut self, changes: &[Change]) -> Result<(), StoreError> {
@@ -321,9 +329,9 @@ fn insert(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
         record.name.as_deref(),
         serde_json::to_string(&listed).expect("plain records"),
         record.announced_port,
-        evidence.announced.map(Instant::as_secs),
-        evidence.looked.map(Instant::as_secs),
-        evidence.seen_as.map(|addr| addr.to_string()),
+        evidence.announced.map(Second::as_secs),
+        evidence.looked.map(Second::as_secs),
+        evidence.seen_as.map(|seen| seen.addr().to_string()),
         evidence.swarm.map(|(seeds, _)| seeds),
         evidence.swarm.map(|(_, peers)| peers),
         evidence.error.map(error_name),
@@ -337,7 +345,9 @@ fn record_of(row: &Row<'_>) -> rusqlite::Result<Record> {
     let info_hash = InfoHash::new(row.get("infohash")?);
     let listed: String = row.get("listed")?;
     let listed: Vec<ListedRow> = serde_json::from_str(&listed).map_err(|error| malformed(2, error))?;
-    let seconds = |name: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<u64>>(name)?.map(Instant::from_secs));
+    let seconds = |name: &str| {
+        Ok::<_, rusqlite::Error>(row.get::<_, Option<u64>>(name)?.map(|secs| Instant::from_secs(secs).into()))
+    };
     let seen_as: Option<String> = row.get("seen_as")?;
     let (seeds, peers): (Option<u32>, Option<u32>) = (row.get("seeds")?, row.get("peers")?);
     let error: Option<String> = row.get("error")?;
@@ -350,7 +360,7 @@ fn record_of(row: &Row<'_>) -> rusqlite::Result<Record> {
         evidence: Evidence {
             announced: seconds("announced")?,
             looked: seconds("looked")?,
-            seen_as: seen_as.and_then(|addr| addr.parse::<SocketAddr>().ok()),
+            seen_as: seen_as.and_then(|addr| Some(CompactAddr::new(&addr.parse().ok()?))),
             swarm: seeds.zip(peers),
             error: error.as_deref().and_then(error_of),
             failures: row.get("failures")?,
@@ -429,16 +439,16 @@ fn error_of(name: &str) -> Option<AnnounceError> {
 }
 
 /// Each copy: its node ([`StoredCopy::encode_node`]), then when it was stored, in eight bytes.
-fn packed(copies: &[StoredCopy]) -> Vec<u8> {
+fn packed(copies: &Copies) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for copy in copies {
+    for copy in copies.iter() {
         copy.encode_node(&mut bytes);
         bytes.extend(copy.stored().as_secs().to_be_bytes());
     }
     bytes
 }
 
-fn unpacked(mut bytes: &[u8]) -> Option<Vec<StoredCopy>> {
+fn unpacked(mut bytes: &[u8]) -> Option<Copies> {
     let mut copies = Vec::new();
     while !bytes.is_empty() {
         let (at, version, rest) = StoredCopy::decode_node(bytes)?;
@@ -447,7 +457,7 @@ fn unpacked(mut bytes: &[u8]) -> Option<Vec<StoredCopy>> {
         copies.push(StoredCopy::new(at, version, stored));
         bytes = rest;
     }
-    Some(copies)
+    Some(copies.into_iter().collect())
 }
 
 #[cfg(test)]

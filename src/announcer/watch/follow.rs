@@ -11,6 +11,7 @@ use super::eyes::Eyes;
 use super::reader::{Place, Reader};
 use crate::announcer::source::Listing;
 use crate::announcer::store::Watched;
+use crate::announcer::told::Told;
 
 /// Time that changes are given to come to an end: a file is written in many pieces.
 const SETTLE: Duration = Duration::from_millis(250);
@@ -24,7 +25,7 @@ const IN_TROUBLE: Duration = Duration::from_secs(2);
 /// Tells what `watched` lists, at once and whenever it changes.
 pub(super) async fn follow(watched: Watched, listings: mpsc::Sender<Listing>) {
     let mut reader = Reader::new(watched);
-    let (mut told, mut eyes, mut is_blind) = (None, None, false);
+    let (mut told, mut eyes, mut is_blind) = (Told::default(), None, false);
     let mut place = None;
     loop {
         let now_at = reader.place();
@@ -40,11 +41,12 @@ pub(super) async fn follow(watched: Watched, listings: mpsc::Sender<Listing>) {
         let Ok((back, listing)) = read.await else { return };
         reader = back;
         let has_trouble = listing.trouble.is_some();
-        if told.as_ref() != Some(&listing) {
-            if listings.send(listing.clone()).await.is_err() {
-                return;
-            }
-            told = Some(listing);
+        // Not kept while it waits: there may be thousands of torrents in it.
+        let new = told.is_other(&listing).then_some(listing);
+        if let Some(listing) = new
+            && listings.send(listing).await.is_err()
+        {
+            return;
         }
         if reader.is_fixed() {
             return;

@@ -38,6 +38,8 @@ pub(super) struct Place {
 #[derive(Debug)]
 struct Seen {
     mark: Mark,
+    /// The look at which it was there last.
+    look: u32,
     torrents: Box<[Listed]>,
     left_out: Box<[LeftOut]>,
 }
@@ -58,12 +60,14 @@ pub(super) struct Reader {
     named: Option<Torrent>,
     /// By their paths, seen from the target: there may be as many as there are torrents.
     seen: BTreeMap<Box<Path>, Seen>,
+    /// The number of the look that goes on, or was the last.
+    look: u32,
 }
 
 impl Reader {
     pub(super) fn new(watched: Watched) -> Self {
         let named = Torrent::parse(&watched.target).ok();
-        Self { watched, named, seen: BTreeMap::new() }
+        Self { watched, named, seen: BTreeMap::new(), look: 0 }
     }
 
     /// Whether it can never list anything else.
@@ -107,34 +111,27 @@ impl Reader {
         if !about.is_dir() && !about.is_file() {
             return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, NO_FILE));
         }
-        let (mut files, mut left_out) = (BTreeMap::new(), Vec::new());
+        let mut left_out = Vec::new();
+        self.look = self.look.wrapping_add(1);
         if about.is_dir() {
-            self.find_files(&path, 0, &mut files, &mut left_out)?;
+            self.look_into(&path, 0, &mut 0, &mut left_out)?;
         } else {
-            files.insert(Path::new("").into(), about);
+            self.look_at(&path, Path::new(""), &about);
         }
-        self.seen.retain(|name, _| files.contains_key(name));
-        for (name, about) in files {
-            let mark = Mark { number: number(&about), len: about.len(), changed: about.modified().ok() };
-            if self.seen.get(&name).is_none_or(|seen| seen.mark != mark) {
-                let is_target = name.as_os_str().is_empty();
-                let file = if is_target { path.clone() } else { path.join(&name) };
-                let (torrents, left_out) = self.read_file(&file, if is_target { &file } else { &name });
-                self.seen.insert(name, Seen { mark, torrents: torrents.into(), left_out: left_out.into() });
-            }
-        }
+        let look = self.look;
+        self.seen.retain(|_, seen| seen.look == look);
         let torrents = self.seen.values().flat_map(|seen| seen.torrents.iter().cloned()).collect();
         left_out.extend(self.seen.values().flat_map(|seen| seen.left_out.iter().cloned()));
         Ok((torrents, left_out))
     }
 
-    /// The torrent files and lists of magnet URIs in a folder. That of the target must be readable; one in it is left out
-    /// where it is not. Links to folders are not followed: they may lead in a circle.
-    fn find_files(
-        &self,
+    /// Looks at the torrent files and lists of magnet URIs in a folder. That of the target must be readable; one in it is left
+    /// out where it is not. Links to folders are not followed: they may lead in a circle.
+    fn look_into(
+        &mut self,
         folder: &Path,
         depth: usize,
-        found: &mut BTreeMap<Box<Path>, Metadata>,
+        found: &mut usize,
         left_out: &mut Vec<LeftOut>,
     ) -> std::io::Result<()> {
         for entry in fs::read_dir(folder)? {
@@ -145,19 +142,20 @@ impl Reader {
                 if !self.watched.recursive || depth >= MAX_DEPTH {
                     continue;
                 }
-                if let Err(error) = self.find_files(&path, depth + 1, found, left_out) {
+                if let Err(error) = self.look_into(&path, depth + 1, found, left_out) {
                     left_out.push(LeftOut { entry: shown(), reason: error.to_string() });
                 }
             } else if is_of_a_torrent(&path) {
-                if found.len() >= MAX_FILES {
+                if *found >= MAX_FILES {
                     let reason = format!("there are more than {MAX_FILES} files; watch smaller folders");
                     left_out.push(LeftOut { entry: shown(), reason });
                     return Ok(());
                 }
                 match fs::metadata(&path) {
                     Ok(about) if about.is_file() => {
+                        *found += 1;
                         let name = path.strip_prefix(&self.watched.target).unwrap_or(&path);
-                        found.insert(name.into(), about);
+                        self.look_at(&path, name, &about);
                     }
                     // A pipe would keep its reader waiting for ever.
                     Ok(_) => left_out.push(LeftOut { entry: shown(), reason: NO_FILE.to_owned() }),
@@ -166,6 +164,21 @@ impl Reader {
             }
         }
         Ok(())
+    }
+
+    /// Reads a file if it is not the one that was read before. `name` is its path, seen from the target.
+    fn look_at(&mut self, file: &Path, name: &Path, about: &Metadata) {
+        let mark = Mark { number: number(about), len: about.len(), changed: about.modified().ok() };
+        let look = self.look;
+        match self.seen.get_mut(name) {
+            Some(seen) if seen.mark == mark => seen.look = look,
+            _ => {
+                let shown = if name.as_os_str().is_empty() { file } else { name };
+                let (torrents, left_out) = self.read_file(file, shown);
+                let seen = Seen { mark, look, torrents: torrents.into(), left_out: left_out.into() };
+                self.seen.insert(name.into(), seen);
+            }
+        }
     }
 
     fn read_file(&self, path: &Path, name: &Path) -> (Vec<Listed>, Vec<LeftOut>) {

@@ -47,8 +47,8 @@ pub(super) struct OwnAnnounces(BTreeMap<InfoHash, Noted>);
 /// An announce as it is kept: there are thousands.
 #[derive(Clone, Copy, Debug)]
 struct Noted {
-    at: Instant,
-    age_secs: u32,
+    /// When it came to its end, in microseconds after the start; before it, where an earlier run announced.
+    ended_micros: i64,
     stored: u16,
     verified_at: u16,
     verified: u16,
@@ -56,21 +56,27 @@ struct Noted {
 }
 
 impl Noted {
-    fn new(at: Instant, announce: &OwnAnnounce) -> Self {
+    fn new(now: Instant, announce: &OwnAnnounce) -> Self {
         let OwnAnnounce { age, stored, verified_at, verified, alarm, .. } = *announce;
         let [stored, verified_at, verified] =
             [stored, verified_at, verified].map(|count| u16::try_from(count).unwrap_or(u16::MAX));
-        Self { at, age_secs: u32::try_from(age.as_secs()).unwrap_or(u32::MAX), stored, verified_at, verified, alarm }
+        let age_micros = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+        Self { ended_micros: micros(now).saturating_sub(age_micros), stored, verified_at, verified, alarm }
     }
 
     fn age(&self, now: Instant) -> Duration {
-        Duration::from_secs(self.age_secs.into()) + now.since(self.at)
+        let age_micros = micros(now).saturating_sub(self.ended_micros);
+        Duration::from_micros(u64::try_from(age_micros).unwrap_or(0))
     }
 
     fn told(&self, now: Instant, info_hash: InfoHash) -> OwnAnnounce {
         let [stored, verified_at, verified] = [self.stored, self.verified_at, self.verified].map(usize::from);
         OwnAnnounce { info_hash, age: self.age(now), stored, verified_at, verified, alarm: self.alarm }
     }
+}
+
+fn micros(at: Instant) -> i64 {
+    i64::try_from(at.as_micros()).unwrap_or(i64::MAX)
 }
 
 impl OwnAnnounces {

@@ -28,9 +28,9 @@ fn record(number: u32) -> Record {
         listed: vec![by("/srv/torrents", ListedState::Active), by("qbittorrent", STATES[number as usize % 5].0)],
         copies: (0..12).map(copy).collect(),
         evidence: Evidence {
-            announced: Some(Instant::from_secs(1_800_000_000)),
-            looked: Some(Instant::from_secs(1_800_000_100)),
-            seen_as: Some("198.51.100.1:6881".parse().unwrap()),
+            announced: Some(Instant::from_secs(1_800_000_000).into()),
+            looked: Some(Instant::from_secs(1_800_000_100).into()),
+            seen_as: Some(CompactAddr::new(&"198.51.100.1:6881".parse().unwrap())),
             swarm: Some((3, number)),
             error: Some(ERRORS[number as usize % 3].0),
             failures: 2,
