@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import subprocess
+import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
@@ -109,34 +110,49 @@ def announcer(host: str) -> dict:
 
 
 class Index(NamedTuple):
-    """A node with an index: its folder, and its control interface."""
+    """A node with an index: its process, its folder, and its control interface."""
 
     lab: Lab
+    process: Process
     folder: Path
     base: str
-    process: Process
 
     def torrents(self) -> int:
         """How many it has, as `trackerless index status` tells it."""
-        argv = [_binary(), "index", "status", "--json", "--data-dir", str(self.folder)]
-        result = subprocess.run(argv, env=self.lab.environment(), capture_output=True, text=True, timeout=_COMMAND_SECONDS)
-        return json.loads(result.stdout)["torrents"]
+        return self._lines("index", "status", "--json")[0]["torrents"]
 
     def search(self, word: str) -> dict | None:
         """The first torrent with this word in its name, as `trackerless search` finds it beside the running node."""
-        argv = [_binary(), "search", word, "--json", "--data-dir", str(self.folder)]
-        result = subprocess.run(argv, env=self.lab.environment(), capture_output=True, text=True, timeout=_COMMAND_SECONDS)
-        return json.loads(result.stdout.splitlines()[0]) if result.stdout else None
+        found = self._lines("search", word, "--json")
+        return found[0] if found else None
+
+    def export(self) -> list[dict]:
+        """All torrents."""
+        return self._lines("index", "export")
+
+    def figures(self) -> dict:
+        """What it holds and has done; its work by name."""
+        with urllib.request.urlopen(f"{self.base}/api/v1/status", timeout=_COMMAND_SECONDS) as answer:
+            index = json.load(answer)["index"]
+        return {**index, **{one["name"]: one["count"] for one in index["work"]}}
+
+    def _lines(self, *command: str) -> list[dict]:
+        argv = [_binary(), *command, "--data-dir", str(self.folder)]
+        told = subprocess.run(argv, env=self.lab.environment(), capture_output=True, text=True, timeout=_COMMAND_SECONDS)
+        return [json.loads(line) for line in told.stdout.splitlines()]
 
 
-def start_index(lab: Lab, host: str, bootstrap: Endpoint, mode: str = "survey", log: list[str] = _LOG) -> Index:
+def start_index(
+    lab: Lab, host: str, bootstrap: Endpoint, mode: str = "survey", flags: list[str] = (), folder: Path | None = None,
+    log: list[str] = _LOG,
+) -> Index:
     """A node that has an index and is in the network of `bootstrap`."""
-    endpoint, folder = Endpoint(host, PORT), lab.fresh_folder("index")
+    endpoint, folder = Endpoint(host, PORT), folder or lab.fresh_folder("index")
     common = ["--lan", "--bind", str(endpoint), "--gateway", "off", "--data-dir", str(folder), "--bootstrap", str(bootstrap)]
-    index = ["--index", mode, "--control", str(Endpoint(host, CONTROL_PORT))]
+    index = ["--index", mode, "--control", str(Endpoint(host, CONTROL_PORT)), *flags]
     process = lab.start(f"index {endpoint}", [_binary(), "run", *common, *index, *log])
     eventually(f"{endpoint} answers a ping", _START_SECONDS, lambda: _alive(process) and answers_ping(endpoint))
-    return Index(lab, folder, f"http://{Endpoint(host, CONTROL_PORT)}", process)
+    return Index(lab, process, folder, f"http://{Endpoint(host, CONTROL_PORT)}")
 
 
 def control_of(lab: Lab, endpoint: Endpoint, bootstrap: Endpoint, folder: Path) -> Endpoint:

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import sys
 from pathlib import Path
+from typing import Sequence
 
 from clients.client import Client
 from torrent import Torrent
@@ -22,13 +23,17 @@ class Rasterbar(Client):
         return importlib.util.find_spec("libtorrent") is not None
 
     def seed(self, torrent: Torrent) -> None:
-        torrent.write_content(self.content_folder)
-        self._start({"metainfo": str(torrent.write_metainfo(self.folder))})
+        self.seed_all([torrent])
+
+    def seed_all(self, torrents: Sequence[Torrent]) -> None:
+        for torrent in torrents:
+            torrent.write_content(self.content_folder)
+        self._start({"metainfo": [str(torrent.write_metainfo(self.folder)) for torrent in torrents]})
 
     def fetch(self, torrent: Torrent) -> None:
         self._start({"magnet": torrent.magnet})
 
-    def _start(self, source: dict[str, str]) -> None:
+    def _start(self, source: dict[str, str | list[str]]) -> None:
         order = {
             "listen": str(self.endpoint),
             "bootstrap": ",".join(map(str, self.nodes)),
