@@ -1,7 +1,8 @@
 //! `trackerless index`: status, forget, export, import.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter};
+use std::io::{self, BufReader, BufWriter, Write as _};
+use std::path::Path;
 
 use serde_json::json;
 
@@ -17,12 +18,16 @@ use crate::daemon::control::client::Client;
 use crate::daemon::view::IndexView;
 use crate::engine::id::InfoHash;
 use crate::index::entry::Source;
+use crate::index::filter::digest;
 use crate::index::origins::Origins;
 use crate::index::query::Query;
 use crate::index::record::{CarryError, Record, export, import};
 use crate::index::store::{self, Mark, Open, Page, Store};
+use crate::index::torznab::date;
 use crate::net::clock::unix_seconds;
 
+/// What was forgotten and when, in the data folder.
+const FORGOTTEN_LOG: &str = "index.forgotten.log";
 /// Most torrents that are forgotten by one search.
 const MOST_FORGOTTEN: usize = 10_000;
 
@@ -112,9 +117,25 @@ fn forget(args: ForgetArgs, environment: &[(String, String)]) -> Result<Exit, Fa
         eprintln_quietly(format_args!("{} would be forgotten; --yes does it", counted(infohashes.len(), "torrent")));
         return Ok(Exit::Done);
     }
+    note_forgotten(&config.data_dir.join(FORGOTTEN_LOG), &infohashes, now)?;
     let forgotten = store.forget(&infohashes, Mark::Forgotten, now)?;
     eprintln_quietly(format_args!("{} forgotten; they do not come back", counted(forgotten, "torrent")));
     Ok(Exit::Done)
+}
+
+/// Says in a log what is forgotten and when. The log is no catalogue: it has the lines of a list of refused infohashes, and can be
+/// one.
+fn note_forgotten(log: &Path, infohashes: &[InfoHash], now: u64) -> Result<(), Failure> {
+    let mut lines = format!("# {} forgotten: {}\n", counted(infohashes.len(), "torrent"), date(now));
+    for infohash in infohashes {
+        lines += &hex::encode(digest(*infohash));
+        lines.push('\n');
+    }
+    let written = File::options().append(true).create(true).open(log);
+    written.and_then(|mut log| log.write_all(lines.as_bytes())).map_err(|error| {
+        let cure = "make room for it, or let this user write there; nothing was forgotten";
+        Failure::usage(format_args!("{} cannot be written: {error}", log.display()), cure)
+    })
 }
 
 /// What is to be forgotten: an infohash that is named also where it is not there, so that it never comes.

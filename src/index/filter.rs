@@ -76,7 +76,7 @@ impl Filter {
     /// Whether a torrent of this infohash must not be kept.
     #[must_use]
     pub fn refuses_infohash(&self, infohash: InfoHash) -> bool {
-        !self.digests.is_empty() && self.digests.contains(&<[u8; 32]>::from(Sha256::digest(infohash.as_bytes())))
+        !self.digests.is_empty() && self.digests.contains(&digest(infohash))
     }
 
     /// Whether a torrent of this name must not be kept.
@@ -97,6 +97,12 @@ fn bounded(count: usize) -> Result<(), FilterError> {
         true => Err(FilterError { number: MOST_LINES + 1, why: format!("a list has at most {MOST_LINES} entries") }),
         false => Ok(()),
     }
+}
+
+/// The line of an infohash in a list: a one-way digest, so that the list is no catalogue.
+#[must_use]
+pub fn digest(infohash: InfoHash) -> [u8; 32] {
+    Sha256::digest(infohash.as_bytes()).into()
 }
 
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {

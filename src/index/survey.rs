@@ -1,10 +1,14 @@
-//! Whom to ask next for a sample of its infohashes (BEP 51): one ordered sweep of the key space.
+//! Whom to ask next for a sample of its infohashes (BEP 51): ordered sweeps of the key space.
 //!
-//! The sweep goes from the lowest id to the highest and begins again. It asks every [`STRIDE`]th node that may be asked: an
-//! infohash is stored with the eight nodes nearest to it, so that a quarter of them, evenly spread, hold nearly all there
-//! are; the others have their turn in the next rounds. A node is not asked again before the interval that it named has
-//! passed, nor within an hour; one that is silent or does not know the query is left alone for a day. A query also asks for contacts: of the node's own neighbourhood, or, where no node is known for a
-//! long way, of the beginning of that gap.
+//! The key space has [`LANES`] lanes, and a sweep goes through each from its lowest id to its highest and begins again. It does not
+//! ask everyone: an infohash is stored with the eight nodes nearest to it, so that a quarter of the nodes, evenly spread, hold
+//! nearly all there are. So a step is [`STRIDE`] times the mean distance of the nodes that are known, and the others have their
+//! turn in later sweeps, which begin elsewhere within a step. Each query asks for contacts at the end of the next step: neighbours
+//! by XOR know each other and nobody else, and who asks nodes for their own neighbourhood never leaves it. Where nobody is known
+//! ahead, those nearest to that place are asked for it first. As more nodes become known the steps become shorter.
+//!
+//! A node is not asked again before the interval that it named has passed, nor within an hour; one that is silent or does not know
+//! the query is left alone for a day.
 //!
 //! Told the time in seconds since 1970, so that a restart changes nothing. Bounded: [`MOST_NODES`], and
 //! [`MOST_OF_AN_OWNER`] of a network, since ids cost nothing to an attacker who has addresses.
@@ -29,13 +33,24 @@ pub const LEAST_INTERVAL: Duration = Duration::from_secs(60 * 60);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(21_600);
 /// Time for which a node is left alone that was silent or does not know the query.
 pub const LEFT_ALONE: Duration = Duration::from_secs(24 * 60 * 60);
-/// One of this many nodes is asked in each round.
-pub const STRIDE: usize = 4;
-/// A gap is this many times as wide as the mean distance of the nodes that are known.
-const GAP: f64 = 16.0;
-/// Steps between places at which nodes are looked for, of 256 around the key space: by the golden section, which leaves no
-/// part out for long.
-const LOOK_STEP: u8 = 159;
+/// One of this many nodes is asked in a sweep.
+pub const STRIDE: u128 = 4;
+/// Parts of the key space that are swept side by side. In each one answer is awaited at a time: it names the nodes ahead.
+pub const LANES: usize = 16;
+/// The width of a lane, in positions.
+const LANE: u128 = KEY_SPACE / LANES as u128;
+/// Positions of ids: their first eight bytes.
+const KEY_SPACE: u128 = 1 << 64;
+/// It is a gap where nobody is known for this many steps.
+const GAP: u128 = 2;
+/// Nodes that are asked about one gap before the sweep goes on behind it.
+const MOST_GUIDES: u8 = 2;
+/// Where within the first step sweeps begin, in quarters of it, in turn: each visits other nodes than the one before.
+const BEGINNINGS: [u128; 4] = [2, 0, 3, 1];
+/// Longest time that a lane waits for an answer.
+const ANSWER_WITHIN: UnixSeconds = 60;
+/// Nodes on either side of a place among which the nearest one to it is looked for.
+const BESIDE: usize = 8;
 /// Nodes that are looked at for one to forget.
 const LOOKED_AT: usize = 64;
 
@@ -54,12 +69,33 @@ pub struct Survey {
     private_network: bool,
     /// The shares of the key space that it sweeps.
     shares: Shares,
-    /// Where the sweep has come.
-    cursor: NodeId,
+    lanes: [Lane; LANES],
+    /// The lane whose turn it is.
+    turn: usize,
+}
+
+/// A part of the key space, and how far its sweep has come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lane {
+    /// The position of the node that was asked last; nothing at the beginning.
+    cursor: Option<u64>,
+    /// Nodes that were asked about the gap ahead.
+    guides: u8,
     /// Sweeps that were finished.
     sweeps: u64,
-    /// Times that nodes were looked for.
-    looks: u8,
+    /// Whose answer is awaited, and since when.
+    awaits: Option<(NodeId, UnixSeconds)>,
+}
+
+impl Lane {
+    /// The sweep is over, and begins again.
+    const fn begin_again(&mut self) {
+        *self = Self { cursor: None, guides: 0, sweeps: self.sweeps + 1, awaits: self.awaits };
+    }
+
+    fn waits(&self, now: UnixSeconds) -> bool {
+        self.awaits.is_some_and(|(_, since)| now < since + ANSWER_WITHIN)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -101,9 +137,8 @@ impl Survey {
             owners: HashMap::new(),
             private_network,
             shares: Shares::ALL,
-            cursor: NodeId::ZERO,
-            sweeps: 0,
-            looks: 0,
+            lanes: [Lane::default(); LANES],
+            turn: 0,
         }
     }
 
@@ -119,16 +154,21 @@ impl Survey {
         self.nodes.is_empty()
     }
 
-    /// Sweeps that were finished.
+    /// Sweeps of all that it holds that were finished.
     #[must_use]
-    pub const fn sweeps(&self) -> u64 {
-        self.sweeps
+    pub fn sweeps(&self) -> u64 {
+        self.held_lanes().map(|number| self.lanes[number].sweeps).min().unwrap_or_default()
     }
 
-    /// The share of the key space that this sweep has come by.
+    /// The share of its lanes that this sweep has come by, from 0 to 1.
     #[must_use]
     pub fn place(&self) -> f64 {
-        fraction(&self.cursor)
+        let come = |number: usize| {
+            let cursor = self.lanes[number].cursor.map_or(start_of(number), u128::from);
+            (cursor - start_of(number)) as f64 / LANE as f64
+        };
+        let held = self.held_lanes().count().max(1);
+        self.held_lanes().map(come).sum::<f64>() / held as f64
     }
 
     /// The shares of the key space that it sweeps.
@@ -144,14 +184,11 @@ impl Survey {
         others.iter().for_each(|id| self.forget(id));
     }
 
-    /// Where nodes are looked for when none may be asked: first where the sweep is, then somewhere else each time. `None` where
-    /// it sweeps nothing.
+    /// Where nodes are looked for when none may be asked: in another lane each time; `None` where it sweeps nothing.
     #[must_use]
     pub fn look_at(&mut self) -> Option<Target> {
-        let place = (self.place() * 255.0) as u8;
-        let turn = self.looks.wrapping_mul(LOOK_STEP);
-        self.looks = self.looks.wrapping_add(1);
-        self.shares.first_from(Id([place.wrapping_add(1).wrapping_add(turn); 20])).map(Target)
+        self.turn = (self.turn + 1) % LANES;
+        self.shares.first_from(id_at(start_of(self.turn) + LANE / 2)).map(Target)
     }
 
     /// Takes in contacts that a node named. Nothing of them is believed before they answer.
@@ -168,16 +205,69 @@ impl Survey {
     /// The next question, if a node may be asked. It counts as silent until [`heard`](Self::heard).
     pub fn next(&mut self, now: UnixSeconds) -> Option<Question> {
         self.wake(now);
-        let ring = self.ready.range(self.cursor..).chain(self.ready.range(..self.cursor));
-        let id = *ring.take(STRIDE).last()?;
-        let round = id < self.cursor;
-        self.sweeps += u64::from(round);
-        let from = if round { NodeId::ZERO } else { self.cursor };
-        let target = if self.is_gap(&from, &id) { from } else { id };
-        self.cursor = id;
-        let addr = self.nodes.get(&id)?.addr;
-        self.put_off(id, now + LEFT_ALONE.as_secs());
-        Some(Question { contact: Contact { id, addr }, target: Target(*target) })
+        for _ in 0..LANES {
+            let number = self.turn;
+            self.turn = (self.turn + 1) % LANES;
+            if self.lanes[number].waits(now) {
+                continue;
+            }
+            // One of the beginnings comes by every node of the lane.
+            let stepped = BEGINNINGS.iter().find_map(|_| self.step(number));
+            if let Some((id, target)) = stepped {
+                let addr = self.nodes.get(&id)?.addr;
+                self.lanes[number].awaits = Some((id, now));
+                self.put_off(id, now + LEFT_ALONE.as_secs());
+                return Some(Question { contact: Contact { id, addr }, target: Target(target) });
+            }
+        }
+        None
+    }
+
+    /// The next step in a lane: whom to ask, and about what place. Nothing where it ended, to begin again.
+    fn step(&mut self, number: usize) -> Option<(NodeId, Id)> {
+        let (lane, width) = (self.lanes[number], self.width());
+        let (start, end) = (start_of(number), start_of(number) + LANE);
+        let beginning = width.min(LANE) * BEGINNINGS[lane.sweeps as usize % BEGINNINGS.len()] / 4;
+        let wanted = lane.cursor.map_or(start + beginning, |cursor| u128::from(cursor) + width);
+        let in_lane = |id: &NodeId| position(id) < end;
+        let place = (wanted < end).then(|| self.shares.first_from(id_at(wanted))).flatten().map(NodeId);
+        let Some(place) = place.filter(|place| position(place) >= wanted.min(end) && in_lane(place)) else {
+            self.lanes[number].begin_again();
+            return None;
+        };
+        let known = self.nodes.range(place..).next().map_or(end, |(id, _)| position(id).min(end));
+        if known - position(&place) > GAP * width && lane.guides < MOST_GUIDES {
+            self.lanes[number].guides += 1;
+            return self.nearest_ready(&place).map(|guide| (guide, *place));
+        }
+        let Some(next) = self.ready.range(place..).next().copied().filter(in_lane) else {
+            self.lanes[number].begin_again();
+            return None;
+        };
+        let lane = &mut self.lanes[number];
+        (lane.cursor, lane.guides) = (u64::try_from(position(&next)).ok(), 0);
+        let ahead = id_at((position(&next) + width) % KEY_SPACE);
+        Some((next, self.shares.first_from(ahead).unwrap_or(ahead)))
+    }
+
+    /// The width of a step: some of the nodes that are known lie in each, on average.
+    fn width(&self) -> u128 {
+        let held = KEY_SPACE / Shares::ALL.count() as u128 * self.shares.count() as u128;
+        (STRIDE * held / self.nodes.len().max(1) as u128).max(1)
+    }
+
+    /// Of those that may be asked and lie beside a place, the one that is nearest by XOR.
+    fn nearest_ready(&self, place: &NodeId) -> Option<NodeId> {
+        let behind = self.ready.range(..place).rev().take(BESIDE);
+        behind.chain(self.ready.range(place..).take(BESIDE)).min_by_key(|id| id.distance(place)).copied()
+    }
+
+    /// The lanes of which it holds a share.
+    fn held_lanes(&self) -> impl Iterator<Item = usize> {
+        (0..LANES).filter(|number| {
+            let first = self.shares.first_from(id_at(start_of(*number)));
+            first.is_some_and(|id| lane_of(&id) == *number)
+        })
     }
 
     /// How long no node may be asked; nothing where none is known.
@@ -195,8 +285,10 @@ impl Survey {
             Reaction::Sample(interval) => interval.clamp(LEAST_INTERVAL, LONGEST_INTERVAL),
             Reaction::Unsupported | Reaction::Silent => LEFT_ALONE,
         };
-        if let Some(id) = self.ids.get(&addr) {
-            self.put_off(*id, now + wait.as_secs());
+        if let Some(id) = self.ids.get(&addr).copied() {
+            self.put_off(id, now + wait.as_secs());
+            let awaiting = |lane: &&mut Lane| lane.awaits.is_some_and(|(asked, _)| asked == id);
+            self.lanes.iter_mut().filter(awaiting).for_each(|lane| lane.awaits = None);
         }
     }
 
@@ -209,7 +301,8 @@ impl Survey {
     /// The same of some shares, for whoever sweeps them next.
     #[must_use]
     pub fn save_of(&self, shares: Shares, now: UnixSeconds) -> Vec<u8> {
-        let mut bytes = self.cursor.as_bytes().to_vec();
+        let mut bytes: Vec<u8> =
+            self.lanes.iter().flat_map(|lane| lane.cursor.unwrap_or_default().to_be_bytes()).collect();
         for (id, known) in self.nodes.iter().filter(|(id, known)| known.due > now && shares.hold(id)) {
             bytes.extend(id.as_bytes());
             bytes.extend(known.due.to_be_bytes());
@@ -226,8 +319,12 @@ impl Survey {
     #[must_use]
     pub fn restore(bytes: &[u8], now: UnixSeconds, private_network: bool) -> Self {
         let mut survey = Self::new(private_network);
-        if let Some(cursor) = bytes.first_chunk::<20>() {
-            survey.cursor = NodeId::new(*cursor);
+        if let Some(cursors) = bytes.first_chunk::<SAVED_CURSORS>() {
+            for (number, (lane, cursor)) in survey.lanes.iter_mut().zip(cursors.as_chunks().0).enumerate() {
+                let cursor = u64::from_be_bytes(*cursor);
+                lane.cursor = Some(cursor)
+                    .filter(|cursor| (start_of(number)..start_of(number) + LANE).contains(&(*cursor).into()));
+            }
             survey.take_up(bytes, now);
         }
         survey
@@ -235,7 +332,7 @@ impl Survey {
 
     /// Who must not be asked when, as another sweep has saved it; where that one was does not matter here.
     pub fn take_up(&mut self, bytes: &[u8], now: UnixSeconds) {
-        let Some((_, mut rest)) = bytes.split_first_chunk::<20>() else { return };
+        let Some((_, mut rest)) = bytes.split_first_chunk::<SAVED_CURSORS>() else { return };
         while let Some((contact, due)) = read_node(&mut rest) {
             let known = self.ids.contains_key(&contact.addr) || self.nodes.contains_key(&contact.id);
             if !known && self.shares.hold(&contact.id) && self.has_room(&contact) {
@@ -282,7 +379,9 @@ impl Survey {
 
     /// Forgets a node that the sweep comes by last, and that was never asked: it will be found again.
     fn forget_one(&mut self) -> bool {
-        let behind = self.ready.range(..self.cursor).rev().chain(self.ready.iter().rev()).take(LOOKED_AT);
+        let lane = self.lanes[self.turn];
+        let cursor = NodeId(id_at(lane.cursor.map_or(start_of(self.turn), u128::from)));
+        let behind = self.ready.range(..cursor).rev().chain(self.ready.iter().rev()).take(LOOKED_AT);
         let found = behind.copied().find(|id| self.nodes.get(id).is_some_and(|known| known.due == 0));
         found.inspect(|id| self.forget(id)).is_some()
     }
@@ -300,17 +399,30 @@ impl Survey {
             }
         }
     }
-
-    /// Whether the way from one id to another is so long that there must be nodes that we do not know.
-    fn is_gap(&self, from: &Id, to: &Id) -> bool {
-        (fraction(to) - fraction(from)) * self.nodes.len() as f64 > GAP
-    }
 }
 
-/// Where an id lies in the key space, from 0 to 1.
-fn fraction(id: &Id) -> f64 {
-    let head = *id.0.first_chunk::<8>().expect("an id has twenty bytes");
-    u64::from_be_bytes(head) as f64 / u64::MAX as f64
+/// Bytes of the places of all lanes in what is saved.
+const SAVED_CURSORS: usize = LANES * 8;
+
+/// Where a lane begins.
+const fn start_of(lane: usize) -> u128 {
+    lane as u128 * LANE
+}
+
+fn lane_of(id: &Id) -> usize {
+    (position(id) / LANE) as usize
+}
+
+/// Where an id lies in the key space.
+fn position(id: &Id) -> u128 {
+    u64::from_be_bytes(*id.0.first_chunk().expect("an id has twenty bytes")).into()
+}
+
+/// The first id at a position of the key space.
+fn id_at(position: u128) -> Id {
+    let mut id = [0; 20];
+    id[..8].copy_from_slice(&(position as u64).to_be_bytes());
+    Id(id)
 }
 
 fn read_node(rest: &mut &[u8]) -> Option<(Contact, UnixSeconds)> {
@@ -341,47 +453,112 @@ mod tests {
         Contact { id: NodeId::new(id), addr: SocketAddr::from(((0x0100_0000 + (number << 8)).to_be_bytes(), 6881)) }
     }
 
+    /// Asks one node, which is silent.
+    fn ask(survey: &mut Survey, now: UnixSeconds) -> Option<Question> {
+        let question = survey.next(now)?;
+        survey.heard(now, question.contact.addr, Reaction::Silent);
+        Some(question)
+    }
+
     fn sweep(survey: &mut Survey, now: UnixSeconds) -> Vec<Question> {
-        std::iter::from_fn(|| survey.next(now)).collect()
+        std::iter::from_fn(|| ask(survey, now)).collect()
     }
 
     #[test]
-    fn who_finds_no_nodes_at_one_place_looks_everywhere() {
-        let mut survey = Survey::new(true);
-        let mut places: Vec<u8> = (0..12).map(|_| survey.look_at().unwrap().0.0[0]).collect();
-        places.sort_unstable();
-        let gaps = places.windows(2).map(|pair| pair[1] - pair[0]);
-        assert!(gaps.max().unwrap() < 40 && places[0] < 40 && places[11] > 215, "{places:?}");
-    }
-
-    #[test]
-    fn each_round_asks_one_of_a_few_in_the_order_of_ids_and_each_node_once() {
+    fn each_sweep_asks_one_of_a_few_in_the_order_of_ids_and_each_node_once() {
         let mut survey = Survey::new(false);
         survey.learn((0..1_000).map(contact));
-        let first: Vec<Question> = std::iter::from_fn(|| survey.next(NOW)).take(1_000 / STRIDE).collect();
-        assert!(first.is_sorted_by_key(|question| question.contact.id));
+        let mut first = Vec::new();
+        while survey.sweeps() == 0 {
+            first.push(ask(&mut survey, NOW).unwrap());
+        }
+        assert!((200..=400).contains(&first.len()), "{} of 1,000", first.len());
+        for lane in 0..LANES {
+            let own = first.iter().map(|question| question.contact.id).filter(|id| lane_of(id) == lane);
+            let beyond = own.clone().zip(own.skip(1)).filter(|(one, next)| one > next);
+            assert!(beyond.count() <= 1, "lane {lane} began again once at the most");
+        }
         let mut all: Vec<_> = first.iter().chain(&sweep(&mut survey, NOW)).map(|question| question.contact).collect();
         assert_eq!(all.len(), 1_000);
         all.sort_by_key(|contact| contact.id);
         all.dedup();
         assert_eq!(all.len(), 1_000);
-        assert_eq!(survey.wait(NOW), Some(LEFT_ALONE), "silent until heard");
+        assert_eq!(survey.wait(NOW), Some(LEFT_ALONE));
+    }
+
+    /// A network as XOR has it: of each half, quarter, eighth ... of the key space that is not its own a node knows eight.
+    struct Network {
+        ids: Vec<NodeId>,
+    }
+
+    impl Network {
+        fn new(size: u32) -> Self {
+            let mut ids: Vec<NodeId> = (0..size).map(|number| contact(number).id).collect();
+            ids.sort_unstable();
+            Self { ids }
+        }
+
+        /// The eight nodes nearest to a place.
+        fn nearest(&self, place: &Id) -> Vec<NodeId> {
+            let mut ids = self.ids.clone();
+            ids.select_nth_unstable_by_key(8, |id| id.distance(place));
+            ids.truncate(8);
+            ids
+        }
+
+        /// What a node knows near a place: with as many bits in common as it has itself, or of its own neighbourhood.
+        fn answer(&self, by: &NodeId, place: &Id) -> Vec<Contact> {
+            let bits = by.distance(place).0.iter().fold((0, true), |(bits, equal), byte| match equal {
+                true => (bits + byte.leading_zeros(), *byte == 0),
+                false => (bits, false),
+            });
+            let (bits, _) = bits;
+            let shared = |id: &NodeId| position(id) >> (63 - bits.min(63)) == position(place) >> (63 - bits.min(63));
+            let bucket: Vec<NodeId> = self.ids.iter().copied().filter(shared).collect();
+            // Which eight of many a node knows is chance.
+            let stride = (bucket.len() / 8).max(1);
+            let first = by.0.0[19] as usize % stride;
+            let mut known: Vec<NodeId> = bucket.iter().skip(first).step_by(stride).copied().collect();
+            known.extend(self.nearest(by));
+            known.sort_by_key(|id| id.distance(place));
+            known.dedup();
+            known.truncate(8);
+            known.into_iter().map(|id| contact(number_of(&id))).collect()
+        }
+    }
+
+    /// The number that [`contact`] made an id of.
+    fn number_of(id: &NodeId) -> u32 {
+        let head = u32::from_be_bytes(*id.0.0.first_chunk().unwrap());
+        // The inverse of the odd multiplier, by Newton's iteration.
+        let inverse = (0..5)
+            .fold(1u32, |inverse, _| inverse.wrapping_mul(2u32.wrapping_sub(0x9e37_79b1u32.wrapping_mul(inverse))));
+        head.wrapping_mul(inverse)
     }
 
     #[test]
-    fn a_quarter_of_the_nodes_hold_nearly_all_infohashes() {
-        let mut survey = Survey::new(false);
-        survey.learn((0..1_000).map(contact));
-        let asked: BTreeSet<NodeId> = (0..250).map(|_| survey.next(NOW).unwrap().contact.id).collect();
-        let ids: Vec<NodeId> = (0..1_000).map(|number| contact(number).id).collect();
-        let seen = (0..100).filter(|number| {
-            let key = contact(1_000_000 + number * 77).id;
-            let mut nearest = ids.clone();
-            nearest.sort_by_key(|id| id.distance(&key));
-            nearest[..8].iter().any(|id| asked.contains(id))
-        });
-        let seen = seen.count();
-        assert!(seen >= 90, "{seen} of 100");
+    fn from_eight_neighbours_it_finds_the_network_and_with_a_quarter_of_it_nearly_all_infohashes() {
+        for size in [600, 1_500] {
+            let network = Network::new(size);
+            let mut survey = Survey::new(true);
+            survey.learn(network.nearest(&Id([1; 20])).iter().map(|id| contact(number_of(id))));
+            let mut asked = BTreeSet::new();
+            while asked.len() < size as usize / 4 {
+                // Some answers are on their way at a time.
+                let questions: Vec<Question> = (0..10).map_while(|_| survey.next(NOW)).collect();
+                assert!(!questions.is_empty(), "stuck after {} of {size}", asked.len());
+                for Question { contact: Contact { id, addr }, target } in questions {
+                    asked.insert(id);
+                    survey.heard(NOW, addr, Reaction::Sample(LEAST_INTERVAL));
+                    survey.learn(network.answer(&id, &target));
+                }
+            }
+            let seen = (0..200).filter(|number| {
+                network.nearest(&contact(1_000_000 + number * 77).id).iter().any(|id| asked.contains(id))
+            });
+            let (seen, known) = (seen.count(), survey.len());
+            assert!(seen >= 176 && known * 10 >= size as usize * 6, "{seen} of 200 seen, {known} of {size} known");
+        }
     }
 
     #[test]
@@ -409,15 +586,35 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_asked_about_at_its_beginning() {
+    fn who_lies_nearest_to_a_gap_is_asked_about_it_before_the_sweep_goes_on_behind_it() {
         let mut survey = Survey::new(false);
-        let id = |first: u8| Contact { id: NodeId::new([first; 20]), addr: SocketAddr::from(([1, 2, first, 4], 1)) };
-        survey.learn((1..=28).chain(225..=228).map(id));
-        let asked: Vec<Question> = (0..8).map(|_| survey.next(NOW).unwrap()).collect();
-        assert_eq!(asked[6].contact.id, NodeId::new([28; 20]));
-        assert_eq!(*asked[6].target, Id([28; 20]));
-        assert_eq!(asked[7].contact.id, NodeId::new([228; 20]));
-        assert_eq!(*asked[7].target, Id([28; 20]), "what lies between 28 and 225?");
+        let node = |number: u16, place: u128| {
+            let [high, low] = number.to_be_bytes();
+            Contact { id: NodeId(id_at(place)), addr: SocketAddr::from(([1, high, low, 4], 1)) }
+        };
+        // A fifth of the first lane is crowded, and then there is nobody up to its end.
+        survey.learn((1..=900).map(|number| node(number, u128::from(number) << 48)));
+        let (crowded, behind) = (900 << 48, node(1_000, LANE - 1));
+        survey.learn([behind]);
+        let asked = sweep(&mut survey, NOW);
+        let behind = asked.iter().position(|question| question.contact == behind).expect("it is asked in the end");
+        let gap = crowded + 1..LANE - 1;
+        let about = asked[..behind].iter().filter(|question| gap.contains(&position(&question.target)));
+        // The last of the crowd, on its way, and the guides.
+        let about = about.count();
+        assert!(about > usize::from(MOST_GUIDES), "{about} were asked");
+    }
+
+    #[test]
+    fn a_lane_waits_for_an_answer_but_not_for_ever() {
+        let mut survey = Survey::new(false);
+        survey.learn((0..1_000).map(contact));
+        let asked: Vec<Question> = std::iter::from_fn(|| survey.next(NOW)).collect();
+        assert_eq!(asked.len(), LANES, "one of each");
+        survey.heard(NOW, asked[3].contact.addr, Reaction::Silent);
+        assert_eq!(lane_of(&survey.next(NOW).unwrap().contact.id), lane_of(&asked[3].contact.id));
+        assert_eq!(survey.next(NOW + ANSWER_WITHIN - 1), None);
+        assert!(survey.next(NOW + ANSWER_WITHIN).is_some());
     }
 
     #[test]
@@ -435,7 +632,7 @@ mod tests {
     fn a_restart_asks_nobody_again() {
         let mut survey = Survey::new(false);
         survey.learn((0..100).map(contact));
-        let asked: Vec<_> = (0..50).map(|_| survey.next(NOW).unwrap().contact).collect();
+        let asked: Vec<_> = (0..50).map(|_| ask(&mut survey, NOW).unwrap().contact).collect();
         let saved = survey.save(NOW);
         let mut again = Survey::restore(&saved, NOW + 10, false);
         assert_eq!((again.len(), again.place()), (50, survey.place()));
@@ -458,7 +655,7 @@ mod tests {
         two.learn((0..400).map(contact));
         assert_eq!(one.len() + two.len(), 400);
         assert!(one.look_at().is_some_and(|target| half.hold(&target)));
-        let asked: Vec<_> = (0..20).map(|_| one.next(NOW).unwrap().contact).collect();
+        let asked: Vec<_> = (0..20).map(|_| ask(&mut one, NOW).unwrap().contact).collect();
         assert!(asked.iter().all(|contact| half.hold(&contact.id)));
         assert!(sweep(&mut two, NOW).iter().all(|question| !half.hold(&question.contact.id)));
         // One dies, and two takes over share by share.

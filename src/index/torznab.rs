@@ -322,7 +322,8 @@ fn escaped(text: &str) -> String {
 }
 
 /// A time as RSS has it (RFC 822), in UTC.
-fn date(time: UnixSeconds) -> String {
+#[must_use]
+pub fn date(time: UnixSeconds) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     // A year beyond 9999 is none that RSS has.

@@ -152,9 +152,12 @@ impl Surveyed {
         }
         self.asked += questions.len();
         self.network.finish(PATIENCE);
-        for task in self.network.take_tasks() {
-            self.hear(&task);
+        let tasks = self.network.take_tasks();
+        let heard: BTreeSet<Contact> = tasks.iter().filter_map(|task| Some(task.sampled.as_ref()?.0)).collect();
+        for question in questions.iter().filter(|question| !heard.contains(&question.contact)) {
+            self.survey.heard(self.now(), question.contact.addr, Reaction::Silent);
         }
+        tasks.iter().for_each(|task| self.hear(task));
         !questions.is_empty()
     }
 

@@ -36,7 +36,9 @@ class Survey(InteropCase):
         self._require(Rasterbar.installed(), f"{Rasterbar.name} is not installed; {Rasterbar.cure}")
         self.nodes = node.crowd(self.lab, [self.lab.fresh_address(Ground.LOOPBACK) for _ in range(NODES)])
         seeded = [torrent.make_small(f"{self.lab.name} {number}") for number in range(SEEDED)]
+        begun = time.monotonic()
         self.share(seeded)
+        self.told("all announced", begun)
 
         begun = time.monotonic()
         flags = ["--bootstrap", str(self.nodes[-1]), *_FLAGS]
@@ -85,8 +87,10 @@ class Survey(InteropCase):
         for host, count in hosts.items():
             eventually("all are announced", _SECONDS, lambda: node.announcer(host)["copies"] >= 7 * min(count, NODES))
         newcomer = self.lab.fresh_address(Ground.LOOPBACK)
-        for one in seeded:
-            eventually("libtorrent has announced it", _SECONDS, lambda: node.find(self.lab, one.info_hash, newcomer, self.nodes[-1]))
+        for first in range(0, len(seeded), _SEEDED_EACH):
+            last = seeded[first : first + _SEEDED_EACH][-1]
+            found = lambda: node.find(self.lab, last.info_hash, newcomer, self.nodes[-1])
+            eventually("libtorrent has announced the last of its torrents", _SECONDS, found)
 
     def after(self, index: node.Index, samples: int) -> dict | None:
         """What the index has done, once it has so many samples."""

@@ -1,6 +1,10 @@
 //! The index as a user meets it: import, search, forget, export, and what is said of wrong input.
 
+use trackerless::index::filter::Filter;
+
 use super::harness::Home;
+
+const SINTEL: &str = "08ada5a7a6183aae1e09d831df6748d566095a10";
 
 const LINES: &str = r#"{"infohash":"08ada5a7a6183aae1e09d831df6748d566095a10","name":"Sintel.2010.1080p","size":700000000,"file_count":1,"files":[{"path":"Sintel.mkv","size":700000000}],"found":1700000000,"seen":1700000000,"seeds":120,"peers":3,"counted":1700000000}
 {"infohash":"da39a3ee5e6b4b0d3255bfef95601890afd80709","name":"Big Buck Bunny","size":300000000,"file_count":2,"found":1700000000,"seen":1700000000}
@@ -35,6 +39,13 @@ fn what_is_forgotten_does_not_come_back() {
     home.run(&["search", "sintel", "--data-dir", "data"]).expect_code(0);
     home.run(&["index", "forget", "sintel", "--yes", "--data-dir", "data"]).expect_code(0);
     home.run(&["search", "sintel", "--data-dir", "data"]).expect_code(1);
+    let log = std::fs::read_to_string(home.path().join("data/index.forgotten.log")).unwrap();
+    assert!(log.starts_with("# 1 torrent forgotten: ") && log.lines().count() == 2, "{log}");
+    let mut filter = Filter::default();
+    filter.add_digests(&log).unwrap();
+    let [sintel, other] = [SINTEL, "da39a3ee5e6b4b0d3255bfef95601890afd80709"].map(|hash| hash.parse().unwrap());
+    assert!(filter.refuses_infohash(sintel) && !filter.refuses_infohash(other), "the log is a list for other nodes");
+    assert!(!log.contains(SINTEL) && !log.contains("Sintel"), "and no catalogue: {log}");
     let again = home.run_with_input(&["index", "import", "--data-dir", "data", "--json"], LINES).expect_code(0);
     assert_eq!((&again.json()[0]["new"], &again.json()[0]["marked"]), (&0.into(), &1.into()));
     let exported = home.run(&["index", "export", "--data-dir", "data"]).expect_code(0).stdout;
