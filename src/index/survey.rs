@@ -606,6 +606,13 @@ mod tests {
     }
 
     #[test]
+    fn who_may_ask_nobody_looks_for_nodes_everywhere() {
+        let mut survey = Survey::new(true);
+        let lanes: BTreeSet<usize> = (0..LANES).map(|_| lane_of(&survey.look_at().unwrap())).collect();
+        assert_eq!(lanes.len(), LANES);
+    }
+
+    #[test]
     fn a_lane_waits_for_an_answer_but_not_for_ever() {
         let mut survey = Survey::new(false);
         survey.learn((0..1_000).map(contact));
