@@ -173,7 +173,7 @@ impl Measured for Bitmagnet {
             let plain = first.query(&asked.plain, &words);
             match self.by_rank {
                 true => (plain.await.expect("an answer").len(), began.elapsed()),
-                false => asked.race(plain, first, second, began).await,
+                false => asked.race(plain, second, began).await,
             }
         };
         let (results, spent) = self.runtime.block_on(found);
@@ -227,7 +227,6 @@ impl Asked {
     async fn race(
         &self,
         plain: impl Future<Output = Result<Vec<Row>, tokio_postgres::Error>>,
-        first: &Client,
         second: &Client,
         began: Instant,
     ) -> (usize, Duration) {
@@ -237,7 +236,7 @@ impl Asked {
         tokio::select! {
             rows = &mut plain => {
                 let won = (rows.expect("an answer").len(), began.elapsed());
-                let _ = second.cancel_token().cancel_query(NoTls).await;
+                // Its end does not count, and it is waited for: whoever cancels late cancels the next one.
                 let _ = collecting.await;
                 won
             }
@@ -247,7 +246,6 @@ impl Asked {
                     return (plain.await.expect("an answer").len(), began.elapsed());
                 }
                 let won = (rows, began.elapsed());
-                let _ = first.cancel_token().cancel_query(NoTls).await;
                 let _ = plain.await;
                 won
             }

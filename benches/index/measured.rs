@@ -76,7 +76,9 @@ fn each_file(folder: &Path, visit: &mut dyn FnMut(&Path)) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => each_file(&entry.path(), visit),
-            _ => visit(&entry.path()),
+            Ok(kind) if kind.is_file() => visit(&entry.path()),
+            // A socket of a server.
+            _ => {}
         }
     }
 }

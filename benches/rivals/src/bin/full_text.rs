@@ -128,7 +128,8 @@ impl Store {
             None => Index::open_in_dir(&self.folder)?.reader()?,
         };
         let searcher = self.reader.insert(reader).searcher();
-        let clauses: Result<Vec<_>, _> = terms.chunks(2).map(|term| Ok((Occur::Must, self.fields.clause(term)?))).collect();
+        let clause = |term| self.fields.clause(term).map(|clause| (Occur::Must, clause));
+        let clauses: tantivy::Result<Vec<_>> = terms.chunks(2).map(clause).collect();
         let best = TopDocs::with_limit(WANTED).order_by_fast_field::<u64>(order, Order::Desc);
         let found = searcher.search(&BooleanQuery::new(clauses?), &best)?;
         let mut names = 0;
