@@ -88,7 +88,7 @@ impl StoredCopy {
 }
 
 /// The copies of one infohash, packed: there are eight for each, and of infohashes thousands. Each is its node
-/// ([`StoredCopy::encode_node`]), then when it was stored, in four bytes.
+/// (`StoredCopy::encode_node`), then when it was stored, in four bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Copies(Box<[u8]>);
 
