@@ -85,7 +85,9 @@ struct Lane {
     asked: usize,
     /// Whether it comes close to those that were asked before: the sweep before found nobody far from them.
     fills: bool,
-    /// Sweeps that were finished.
+    /// Which of the [`BEGINNINGS`] it has.
+    beginning: usize,
+    /// Sweeps that were finished, of those in which somebody was asked.
     sweeps: u64,
     /// Whose answer is awaited, and since when.
     awaits: Option<(NodeId, UnixSeconds)>,
@@ -93,9 +95,10 @@ struct Lane {
 
 impl Lane {
     /// The sweep is over, and begins again.
-    const fn begin_again(&mut self) {
-        let (fills, sweeps, awaits) = (self.asked == 0, self.sweeps + 1, self.awaits);
-        *self = Self { cursor: None, guides: 0, asked: 0, fills, sweeps, awaits };
+    fn begin_again(&mut self) {
+        let (fills, beginning) = (self.asked == 0, (self.beginning + 1) % BEGINNINGS.len());
+        let sweeps = self.sweeps + u64::from(self.asked > 0);
+        *self = Self { cursor: None, guides: 0, asked: 0, fills, beginning, sweeps, awaits: self.awaits };
     }
 
     fn waits(&self, now: UnixSeconds) -> bool {
@@ -159,10 +162,14 @@ impl Survey {
         self.nodes.is_empty()
     }
 
-    /// Sweeps of all that it holds that were finished.
+    /// Sweeps of all lanes with nodes that were finished.
     #[must_use]
     pub fn sweeps(&self) -> u64 {
-        self.held_lanes().map(|number| self.lanes[number].sweeps).min().unwrap_or_default()
+        let has_nodes = |number: &usize| {
+            let place = NodeId(id_at(start_of(*number)));
+            self.nodes.range(place..).next().is_some_and(|(id, _)| lane_of(id) == *number)
+        };
+        (0..LANES).filter(has_nodes).map(|number| self.lanes[number].sweeps).min().unwrap_or_default()
     }
 
     /// The share of its lanes that this sweep has come by, from 0 to 1.
@@ -232,7 +239,7 @@ impl Survey {
     fn step(&mut self, number: usize) -> Option<(NodeId, Id)> {
         let (lane, width) = (self.lanes[number], self.width());
         let (start, end) = (start_of(number), start_of(number) + LANE);
-        let beginning = width.min(LANE) * BEGINNINGS[lane.sweeps as usize % BEGINNINGS.len()] / 4;
+        let beginning = width.min(LANE) * BEGINNINGS[lane.beginning] / 4;
         let mut wanted = lane.cursor.map_or(start + beginning, |cursor| u128::from(cursor) + width);
         // While few were asked, each is asked far from the others.
         if !lane.fills && self.later.len() * STRIDE as usize <= self.nodes.len() {

@@ -47,6 +47,8 @@ pub struct Wanted {
     given_up: HashMap<InfoHash, UnixSeconds>,
     given_up_by_time: BTreeMap<(UnixSeconds, InfoHash), ()>,
     number: u64,
+    /// The number of the last one and how many waited, when all were saved.
+    saved: (u64, usize),
 }
 
 #[derive(Debug)]
@@ -103,6 +105,13 @@ impl Wanted {
         self.by_value.insert((value, want.infohash));
         let waiting = Waiting { value, failures: 0, not_before: 0, taken: false, want };
         self.waiting.insert(waiting.want.infohash, waiting);
+    }
+
+    /// The infohashes that wait, one after the other, unless they are those that were saved last.
+    pub fn unsaved(&mut self) -> Option<Vec<u8>> {
+        let now = (self.number, self.waiting.len());
+        let changed = std::mem::replace(&mut self.saved, now) != now;
+        changed.then(|| self.waiting.keys().flat_map(|infohash| *infohash.as_bytes()).collect())
     }
 
     /// The most valuable infohash that may be fetched now; it is taken until [`done`](Self::done) or
@@ -278,6 +287,17 @@ mod tests {
         wanted.next(now).unwrap();
         wanted.failed(now, one);
         assert!(!wanted.lacks_peers(now + GIVEN_UP_FOR - 1, one) && wanted.lacks_peers(now + GIVEN_UP_FOR, one));
+    }
+
+    #[test]
+    fn what_waits_is_saved_once() {
+        let mut wanted = Wanted::default();
+        assert_eq!(wanted.unsaved(), None);
+        wanted.add(NOW, want(1, None));
+        assert_eq!(wanted.unsaved().as_deref(), Some(&infohash(1).as_bytes()[..]));
+        assert_eq!(wanted.unsaved(), None);
+        wanted.done(infohash(1));
+        assert_eq!(wanted.unsaved(), Some(Vec::new()));
     }
 
     #[test]

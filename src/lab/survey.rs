@@ -67,7 +67,7 @@ impl Way {
 
 impl Job {
     pub(super) fn seconds(&self) -> f64 {
-        1e-3 * self.n as f64
+        1e-2 * self.n as f64
     }
 }
 

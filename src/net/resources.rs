@@ -10,9 +10,10 @@ const FEWEST: usize = 16;
 const MORE_THREADS: usize = 3;
 /// Memory without which nothing works, in bytes: the stacks of the threads, the buffers of the sockets, and some for the rest.
 const LEAST_BYTES: usize = 24 << 20;
-/// The piece in which it is asked for. Whoever frees a large piece tells the allocator of glibc that such pieces come and go: from then
-/// on it keeps what is freed up to twice that size (mallopt(3), `M_MMAP_THRESHOLD`).
-const PIECE_BYTES: usize = 64 << 10;
+/// The piece in which it is asked for: just large enough for glibc to map each piece for itself, so that it goes back to the system
+/// whole. Whoever frees a larger piece tells that allocator that such pieces come and go: from then on it keeps what is freed up to twice
+/// that size (mallopt(3), `M_MMAP_THRESHOLD`).
+const PIECE_BYTES: usize = 132 << 10;
 
 /// Whether there is memory to begin with. An allocation that fails later ends the process, which is no way to say it; so
 /// this is asked before anything else.

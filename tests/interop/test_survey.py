@@ -27,7 +27,7 @@ _SEEDED_EACH = 10  # torrents of one session
 _LISTED_EACH = 500  # infohashes of one announcer, of which nobody has the metadata
 _SECONDS = 120 + INFOHASHES / 10
 _QUICK = ["--new-destinations-per-second", "4000", "--new-destinations-burst", "4000"]
-_FLAGS = ["--index-queries-per-second", "100", "--index-connections-per-second", "100", "--index-file-words"]
+_FLAGS = ["--index-queries-per-second", "1000", "--index-connections-per-second", "100", "--index-file-words"]
 
 
 class Survey(InteropCase):
@@ -47,7 +47,9 @@ class Survey(InteropCase):
         quarter = eventually("a quarter of the nodes is asked", _SECONDS, lambda: self.after(index, NODES // 4))
         self.told(f"{quarter['known'] / INFOHASHES:.1%} known after {quarter['sample']} samples", begun)
         if NODES >= 1000:
-            self.assertGreaterEqual(quarter["known"], 0.9 * INFOHASHES)
+            # A random quarter of the nodes would hold 90 %; with 20 infohashes a node, which is what a sample has room for,
+            # half the nodes cannot tell all of theirs.
+            self.assertGreaterEqual(quarter["known"], 0.85 * INFOHASHES)
         eventually("all are known", _SECONDS, lambda: self.after(index, 0)["known"] >= 0.98 * INFOHASHES)
         self.told(f"98 % known after {self.after(index, 0)['sample']} samples", begun)
 

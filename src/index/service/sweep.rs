@@ -29,8 +29,9 @@ const HOLD_EVERY: Duration = Duration::from_secs(10);
 const LEASE: Duration = Duration::from_secs(30);
 /// Infohashes of one sample that are looked at (BEP 51 lets a reply hold about this many).
 const MOST_OF_A_SAMPLE: usize = 64;
-/// The name under which the sweep is saved.
+/// The names under which the sweep is saved, and what is wanted.
 const SAVED: &str = "sweep";
+const WANTED: &str = "wanted";
 
 impl Index {
     pub(super) async fn sweep(&self, dht: &Dht) {
@@ -88,6 +89,7 @@ impl Index {
             if before == Shares::NONE {
                 let restored = self.restored().await;
                 *lock(survey) = restored;
+                self.want_again().await;
             }
             return;
         };
@@ -106,7 +108,12 @@ impl Index {
             return;
         }
         if !self.divided.load(Relaxed) {
+            // Whoever was asked is not asked again soon: what they named is saved first.
             let bytes = lock(survey).save(now());
+            let wanted = lock(&self.wanted).unsaved();
+            if let Some(wanted) = wanted {
+                self.save(WANTED.to_owned(), wanted).await;
+            }
             return self.save(SAVED.to_owned(), bytes).await;
         }
         for share in shares.iter() {
@@ -125,6 +132,15 @@ impl Index {
         let saved = self.with_store(|store| store.load(SAVED)).await;
         let bytes = saved.ok().flatten().unwrap_or_default();
         Survey::restore(&bytes, now(), self.settings.private_network)
+    }
+
+    /// Wants what was wanted when the program ended.
+    async fn want_again(&self) {
+        let saved = self.with_store(|store| store.load(WANTED)).await.ok().flatten().unwrap_or_default();
+        let infohashes = saved.as_chunks().0.iter().copied().map(InfoHash::new).collect();
+        if let Err(error) = self.take_in(infohashes).await {
+            self.warn(&error, "the index cannot be read");
+        }
     }
 
     /// Where no node may be asked: looks for more of them, and waits.
