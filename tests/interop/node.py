@@ -162,16 +162,17 @@ def control_of(lab: Lab, endpoint: Endpoint, bootstrap: Endpoint, folder: Path) 
     return control
 
 
-def post(control: Endpoint, path: str, body: dict, folder: Path) -> dict:
-    """What the control interface of a node answers, asked with the token of its data folder."""
+def post(control: Endpoint, path: str, body: dict, folder: Path, or_none: int | None = None) -> dict | None:
+    """What the control interface of a node answers, asked with the token of its data folder; nothing where it answers with
+    the status `or_none`."""
     token = (folder / "control.token").read_text().strip()
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
     with contextlib.closing(http.client.HTTPConnection(*control, timeout=_COMMAND_SECONDS)) as asking:
         asking.request("POST", path, json.dumps(body), headers)
         answer = asking.getresponse()
         told = json.load(answer)
-    assert answer.status == 200, told
-    return told
+    assert answer.status in (200, or_none), told
+    return told if answer.status == 200 else None
 
 
 def import_torrents(lab: Lab, folder: Path, torrents: list[dict]) -> None:
