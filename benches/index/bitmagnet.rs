@@ -236,7 +236,7 @@ impl Asked {
         tokio::select! {
             rows = &mut plain => {
                 let won = (rows.expect("an answer").len(), began.elapsed());
-                // Its end does not count, and it is waited for: whoever cancels late cancels the next one.
+                // Its time does not count. It is waited for: a cancellation that arrives late would hit the next statement.
                 let _ = collecting.await;
                 won
             }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::measured::forget_pages;
 
-/// Our file is not on the disk either when a batch is done: nobody waits for the disk.
+/// A batch is done before it is on the disk, as with our file.
 const SETTINGS: [&str; 1] = ["synchronous_commit=off"];
 
 /// The server.
@@ -42,9 +42,6 @@ impl Postgres {
 
     /// Its processes, those for connections too.
     pub fn processes(&self) -> Vec<u32> {
-        let file = std::fs::read_to_string(self.0.path().join("data/postmaster.pid")).unwrap_or_default();
-        let Some(main) = file.lines().next().and_then(|line| line.trim().parse().ok()) else { return Vec::new() };
-        let children = std::fs::read_to_string(format!("/proc/{main}/task/{main}/children")).unwrap_or_default();
-        children.split_whitespace().filter_map(|id| id.parse().ok()).chain([main]).collect()
+        self.0.processes()
     }
 }

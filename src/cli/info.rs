@@ -15,7 +15,7 @@ use crate::daemon::control::record::{InfoRecord, named};
 use crate::dht::Scraped;
 use crate::engine::id::InfoHash;
 use crate::engine::random::Random;
-use crate::index::resolve::{Metadata, Resolved, resolve};
+use crate::index::resolve::{Metadata, Resolved, WHERE_NOBODY_IS, resolve};
 use crate::net::entropy;
 use crate::net::peers::Limits;
 use crate::peer::handshake::own_name;
@@ -73,10 +73,7 @@ fn timed_out(target: &Target, timeout: Duration) -> Failure {
 fn nothing(target: &Target, resolved: &Resolved) -> Failure {
     let what = resolved.peers.trouble(&target.to_string());
     match resolved.peers.found {
-        0 => {
-            let cure = "check the infohash; or wait until a peer announces it, and try again";
-            Failure::nothing(what, cure)
-        }
+        0 => Failure::nothing(what, WHERE_NOBODY_IS),
         _ => Failure::nothing(what, format_args!("see what is wrong with each: trackerless check {}", target.given)),
     }
 }

@@ -167,10 +167,7 @@ metrics! {
     /// Infohashes kept announced that another node found within the last hour
     Gauge announcer_seen_within_hour("") [] = |view| level(view.announcer.seen_within_hour as f64);
     /// Queries sent to announce what is kept announced, and to look for it
-    Counter announcer_queries("") ["purpose"] = |view| {
-        let sample = |named: &Named| Sample { labels: vec![named.name.clone()], value: Value::Count(named.count) };
-        view.announcer.queries.iter().map(sample).collect()
-    };
+    Counter announcer_queries("") ["purpose"] = |view| named_counts(&view.announcer.queries);
     /// Torrents in the index
     Gauge index_torrents("") [] = |view| index_holds(view, |holds| holds.torrents);
     /// Disk of the index: what is `used` of it, and the `most` that it may use
@@ -183,10 +180,7 @@ metrics! {
     /// Infohashes whose metadata the index wants
     Gauge index_wanted("") [] = |view| view.index.iter().flat_map(|index| level(index.wanted as f64)).collect();
     /// What the index has done: queries, samples (BEP 51), infohashes seen, connections; torrents by what came of their metadata
-    Counter index_work("") ["kind"] = |view| {
-        let all = view.index.iter().flat_map(|index| &index.work);
-        all.map(|named| Sample { labels: vec![named.name.clone()], value: Value::Count(named.count) }).collect()
-    };
+    Counter index_work("") ["kind"] = |view| view.index.iter().flat_map(|index| named_counts(&index.work)).collect();
     /// Metadata that the index has fetched (BEP 9)
     Counter index_metadata("bytes") [] = |view| {
         view.index.iter().map(|index| Sample { labels: Vec::new(), value: Value::Count(index.metadata_bytes) }).collect()
@@ -334,8 +328,12 @@ fn gateway(view: &View, of: fn(&GatewayView) -> usize) -> Vec<Sample> {
 }
 
 fn of_gateway(view: &View, of: fn(&GatewayView) -> &Vec<Named>) -> Vec<Sample> {
-    let all = view.gateway.iter().flat_map(of);
-    all.map(|named| Sample { labels: vec![named.name.clone()], value: Value::Count(named.count) }).collect()
+    view.gateway.iter().flat_map(|gateway| named_counts(of(gateway))).collect()
+}
+
+fn named_counts(all: &[Named]) -> Vec<Sample> {
+    let sample = |named: &Named| Sample { labels: vec![named.name.clone()], value: Value::Count(named.count) };
+    all.iter().map(sample).collect()
 }
 
 fn index_holds(view: &View, of: fn(&IndexHoldsView) -> u64) -> Vec<Sample> {

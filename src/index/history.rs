@@ -17,9 +17,15 @@ const MINUTE: UnixSeconds = 60;
 pub struct SwarmHistory(Vec<Swarm>);
 
 impl SwarmHistory {
-    /// Reads what [`bytes`](Self::bytes) gave. What is cut off is left out.
+    /// What is kept of a torrent, which was counted last so: what [`bytes`](Self::bytes) gave, or that count alone.
     #[must_use]
-    pub fn read(bytes: &[u8]) -> Self {
+    pub fn of(kept: Option<&[u8]>, last: Option<Swarm>) -> Self {
+        let kept = Self::read(kept.unwrap_or_default());
+        if kept.0.is_empty() { Self(last.into_iter().collect()) } else { kept }
+    }
+
+    /// Reads what [`bytes`](Self::bytes) gave. What is cut off is left out.
+    fn read(bytes: &[u8]) -> Self {
         let read = |&[a, b, c, d, seeds @ .., e, f]: &[u8; BYTES]| Swarm {
             seeds: u16::from_be_bytes(seeds).into(),
             peers: u16::from_be_bytes([e, f]).into(),
@@ -28,7 +34,7 @@ impl SwarmHistory {
         Self(bytes.as_chunks().0.iter().take(MOST).map(read).collect())
     }
 
-    /// As they are stored, where 65,535 stands for more; `None` where nobody was ever there, of which nothing is kept.
+    /// As they are stored, with 65,535 in place of any larger number. Of a swarm in which no peer was ever seen nothing is stored.
     #[must_use]
     pub fn bytes(&self) -> Option<Vec<u8>> {
         let small = |count: u32| u16::try_from(count).unwrap_or(u16::MAX).to_be_bytes();
@@ -41,7 +47,8 @@ impl SwarmHistory {
     }
 
     /// Takes in the count that was made last.
-    pub fn add(&mut self, swarm: Swarm) {
+    #[must_use]
+    pub fn with(mut self, swarm: Swarm) -> Self {
         if let [.., before, last] = &self.0[..]
             && last.at < before.at + APART
         {
@@ -51,12 +58,13 @@ impl SwarmHistory {
             self.0.remove(0);
         }
         self.0.push(Swarm { at: swarm.at / MINUTE * MINUTE, ..swarm });
+        self
     }
 
     /// All of them.
     #[must_use]
-    pub fn all(&self) -> &[Swarm] {
-        &self.0
+    pub fn all(self) -> Vec<Swarm> {
+        self.0
     }
 }
 
@@ -71,17 +79,15 @@ mod tests {
     }
 
     fn added(all: impl IntoIterator<Item = Swarm>) -> SwarmHistory {
-        let mut history = SwarmHistory::default();
-        all.into_iter().for_each(|swarm| history.add(swarm));
-        history
+        all.into_iter().fold(SwarmHistory::default(), SwarmHistory::with)
     }
 
     #[test]
     fn counts_that_are_far_apart_are_all_kept_up_to_a_bound_and_come_back() {
         let made: Vec<Swarm> = (0..40).map(|number| swarm(NOW + u64::from(number) * APART, number)).collect();
         let history = added(made.clone());
-        assert_eq!(history.all(), &made[40 - MOST..]);
         assert_eq!(SwarmHistory::read(&history.bytes().unwrap()), history);
+        assert_eq!(history.all(), made[40 - MOST..]);
     }
 
     #[test]

@@ -20,6 +20,9 @@ const COUNT_WITHIN: Duration = Duration::from_secs(3);
 /// ... and the time that it gets after the metadata in any case.
 const COUNT_AFTER: Duration = Duration::from_millis(500);
 
+/// What to do where no peer of a torrent was found.
+pub const WHERE_NOBODY_IS: &str = "check the infohash; or wait until a peer announces it, and try again";
+
 /// What is known of a torrent.
 #[derive(Clone, Debug)]
 pub struct Resolved {

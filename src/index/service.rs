@@ -1,6 +1,6 @@
 //! The index at work: it surveys, fetches metadata and stores, inside the future of its caller.
 //!
-//! What happens next is decided by the pure parts: [`Survey`](super::survey::Survey) whom to ask, [`Wanted`] what to
+//! What happens next is decided by the pure parts: [`Survey`] whom to ask, [`Wanted`] what to
 //! fetch, [`Filter`] what not to keep. This file sends, waits and writes. Everything that it costs others has a pace: queries
 //! a second, connections a second, connections at a time, bytes a day.
 
@@ -26,7 +26,9 @@ use super::entry::{Entry, Source, Swarm, UnixSeconds};
 use super::filter::{Filter, FilterError};
 use super::query::Query;
 use super::recount::Recounts;
+use super::shares::Shares;
 use super::store::{Found, Known, Mark, Open, Options, Page, Place, Store, StoreError, Totals, open};
+use super::survey::Survey;
 use super::wanted::{Want, Wanted};
 use crate::dht::{Dht, State};
 use crate::engine::id::InfoHash;
@@ -114,8 +116,8 @@ pub struct Index {
     counts: Counts,
     /// How much the store held when that was last measured.
     totals: Mutex<Option<Totals>>,
-    /// Where the survey was when it was last saved.
-    sweep: Mutex<Option<SweepFigures>>,
+    /// It holds nothing before its shares are known, and where the mode is another.
+    survey: Mutex<Survey>,
     queries: Pace,
     connects: Pace,
     /// A place for each torrent that is asked for at once.
@@ -170,6 +172,13 @@ pub struct SweepFigures {
     pub place: f64,
     /// Sweeps that were finished.
     pub sweeps: u64,
+}
+
+impl SweepFigures {
+    fn new(survey: &Survey) -> Option<Self> {
+        let figures = Self { nodes: survey.len(), place: survey.place(), sweeps: survey.sweeps() };
+        (survey.shares() != Shares::NONE).then_some(figures)
+    }
 }
 
 /// The index in figures.
@@ -239,6 +248,8 @@ impl Index {
     pub fn open(place: &Place, settings: Settings) -> Result<Self, OpenError> {
         let filter = read_filter(&settings)?;
         let store = open(place, settings.options, Open::OrMake)?;
+        let mut survey = Survey::new(settings.private_network);
+        survey.hold(Shares::NONE);
         Ok(Self {
             store: Arc::new(Mutex::new(store)),
             turns: Arc::new(Semaphore::new(1)),
@@ -251,7 +262,7 @@ impl Index {
             filter: Mutex::new(filter),
             counts: Counts::default(),
             totals: Mutex::new(None),
-            sweep: Mutex::new(None),
+            survey: Mutex::new(survey),
             queries: Pace::new(settings.queries_per_second),
             connects: Pace::new(settings.connections_per_second),
             live: Semaphore::new(live::MOST_LIVE),
@@ -277,7 +288,7 @@ impl Index {
             mode: self.settings.mode,
             totals: *lock(&self.totals),
             activity: self.activity(),
-            sweep: *lock(&self.sweep),
+            sweep: SweepFigures::new(&lock(&self.survey)),
         }
     }
 

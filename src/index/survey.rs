@@ -3,8 +3,8 @@
 //! The key space has [`LANES`] lanes, and a sweep goes through each from its lowest id to its highest and begins again. It does not
 //! ask everyone: an infohash is stored with the eight nodes nearest to it, so that a quarter of the nodes, evenly spread, hold
 //! nearly all there are. So a step is [`STRIDE`] times the mean distance of the nodes that are known, and the others have their
-//! turn in later sweeps, which begin elsewhere within a step. Each query asks for contacts at the end of the next step: neighbours
-//! by XOR know each other and nobody else, and who asks nodes for their own neighbourhood never leaves it. Where nobody is known
+//! turn in later sweeps, which begin elsewhere within a step. Each query asks for contacts at the end of the next step: nodes that
+//! are close by XOR know mostly each other, so that a survey that asks nodes for their own neighbourhood never leaves it. Where nobody is known
 //! ahead, those nearest to that place are asked for it first. As more nodes become known the steps become shorter.
 //!
 //! A node is not asked again before the interval that it named has passed, nor within an hour; one that is silent or does not know

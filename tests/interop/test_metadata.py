@@ -8,7 +8,6 @@ In CI it is a small case of the same; by hand, as docs/INDEX.md tells:
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import random
 import sys
@@ -67,9 +66,7 @@ class Metadata(InteropCase):
         """A session of libtorrent with the torrents of these numbers; their infohashes."""
         endpoint, folder = self.lab.fresh_endpoint(Ground.LOOPBACK), self.lab.fresh_folder("seed")
         infohashes = tuple(_make(folder, self.lab.name, number) for number in numbers)
-        order = {"listen": str(endpoint), "bootstrap": str(bootstrap), "folder": str(folder)}
-        script = _HERE / "clients" / "rasterbar_many.py"
-        self.lab.start(f"seed {endpoint}", [sys.executable, "-u", str(script), json.dumps(order)])
+        Rasterbar(self.lab, endpoint, [bootstrap]).seed_files(folder, sorted(folder.glob("*.torrent")), unread=True)
         return endpoint, infohashes
 
     def misbehave(self, bootstrap: Endpoint, infohashes: list[str]) -> None:

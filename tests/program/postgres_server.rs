@@ -121,6 +121,11 @@ impl Server {
         send(name, &with_children(self.process.as_ref().unwrap().id()));
     }
 
+    /// Its processes, those for connections too; none while it is down.
+    pub fn processes(&self) -> Vec<u32> {
+        self.process.as_ref().map_or_else(Vec::new, |process| with_children(process.id()))
+    }
+
     fn command(&self) -> Command {
         let mut command = self.program("postgres");
         command.arg("-D").arg(self.path().join("data")).arg("-k").arg(self.path());

@@ -381,7 +381,11 @@ impl Words for Policy {
 
 impl Words for Mode {
     const WORDS: &'static [(&'static str, Self)] =
-        &[("off", Self::Off), ("mine", Self::Mine), ("passive", Self::Passive), ("survey", Self::Survey)];
+        &[named(Self::Off), named(Self::Mine), named(Self::Passive), named(Self::Survey)];
+}
+
+const fn named(mode: Mode) -> (&'static str, Mode) {
+    (mode.name(), mode)
 }
 
 impl<T: Words> Value for T {

@@ -257,15 +257,20 @@ function filter() {
   drawRows();
 }
 
-// Seeds and all peers, over a day at most.
+// Seeds and all peers as two lines; of each point its place from left to right (0 to 1), seeds and other peers.
+function swarmLines(picture, points, width, height, margin) {
+  const most = Math.max(1, ...points.map(([, seeds, peers]) => seeds + peers));
+  const line = (name, of) => picture.append(shape('polyline', { class: name, points: points.map(point =>
+    `${(point[0] * (width - 2 * margin) + margin).toFixed(1)},${(height - margin - of(point) / most * (height - 2 * margin)).toFixed(1)}`).join(' ') }));
+  line('all', ([, seeds, peers]) => seeds + peers);
+  line('seeds', ([, seeds]) => seeds);
+  return most;
+}
+
+// Over a day at most.
 function sparkline(history) {
   const picture = shape('svg', { class: 'spark', viewBox: '0 0 60 20', 'aria-hidden': 'true' });
-  if (history.length < 2) return picture;
-  const most = Math.max(1, ...history.map(([seeds, peers]) => seeds + peers));
-  const line = of => history.map((one, index) =>
-    `${(index / (history.length - 1) * 58 + 1).toFixed(1)},${(19 - of(one) / most * 18).toFixed(1)}`).join(' ');
-  picture.append(shape('polyline', { class: 'all', points: line(([seeds, peers]) => seeds + peers) }),
-    shape('polyline', { class: 'seeds', points: line(([seeds]) => seeds) }));
+  if (history.length > 1) swarmLines(picture, history.map((counts, index) => [index / (history.length - 1), ...counts]), 60, 20, 1);
   return picture;
 }
 
@@ -516,15 +521,10 @@ function branches({ folders, files }, open) {
 function overTime(history) {
   if (history.length < 2) return [];
   const [first, last] = [history[0].counted, history.at(-1).counted];
-  const most = Math.max(...history.map(({ seeds, peers }) => seeds + peers), 1);
   const picture = shape('svg', { class: 'history', viewBox: '0 0 320 64', role: 'img',
     'aria-label': `Seeds over time: ${history.map(({ seeds }) => seeds).join(', ')}` });
-  const line = (name, of) => {
-    const at = one => `${((one.counted - first) / Math.max(last - first, 1) * 312 + 4).toFixed(1)},${(60 - of(one) / most * 54).toFixed(1)}`;
-    picture.append(shape('polyline', { class: name, points: history.map(at).join(' ') }));
-  };
-  line('all', ({ seeds, peers }) => seeds + peers);
-  line('seeds', ({ seeds }) => seeds);
+  const points = history.map(({ counted, seeds, peers }) => [(counted - first) / Math.max(last - first, 1), seeds, peers]);
+  const most = swarmLines(picture, points, 320, 64, 4);
   return [make('p', { class: 'quiet' }, `Seeds (green) and all peers over ${span(last - first)}, ${numbers.format(most)} at most`), picture];
 }
 

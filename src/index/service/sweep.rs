@@ -1,6 +1,5 @@
 //! The survey at work: one sample at a time is asked for at the pace of queries, several are awaited.
 
-use std::sync::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::{Index, SweepFigures, lock, now};
+use super::{Index, lock, now};
 use crate::dht::{Dht, PeersAt, SampleError};
 use crate::engine::bloom::Estimate;
 use crate::engine::contact::Contact;
@@ -35,47 +34,44 @@ const WANTED: &str = "wanted";
 
 impl Index {
     pub(super) async fn sweep(&self, dht: &Dht) {
-        let survey = Mutex::new(Survey::new(self.settings.private_network));
-        lock(&survey).hold(Shares::NONE);
-        tokio::join!(self.hold_shares(&survey), self.ask(dht, &survey));
+        tokio::join!(self.hold_shares(), self.ask(dht));
     }
 
     /// Asks node after node; never ends.
-    async fn ask(&self, dht: &Dht, survey: &Mutex<Survey>) {
+    async fn ask(&self, dht: &Dht) {
         let mut questions = FuturesUnordered::new();
         loop {
             while questions.len() < AWAITED {
-                let Some(question) = lock(survey).next(now()) else { break };
-                questions.push(self.question(dht, survey, question));
+                let Some(question) = lock(&self.survey).next(now()) else { break };
+                questions.push(self.question(dht, question));
             }
             match questions.next().await {
                 Some(()) => {}
-                None => self.find_nodes(dht, survey).await,
+                None => self.find_nodes(dht).await,
             }
         }
     }
 
     /// Saves where the sweep is, and holds its shares of the key space; never ends. Who cannot renew a lease sweeps no
     /// further than that lasts: then another node may have the share.
-    async fn hold_shares(&self, survey: &Mutex<Survey>) {
+    async fn hold_shares(&self) {
         let mut ticks = tokio::time::interval(HOLD_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut lasts_until = Instant::now() + LEASE;
         let me = hex::encode(self.settings.our_peer_id);
         loop {
             ticks.tick().await;
-            *lock(&self.sweep) = figures(&lock(survey));
-            self.save_sweep(survey).await;
+            self.save_sweep().await;
             let (asked, me) = (Instant::now(), me.clone());
             let held = self.with_store(move |store| store.hold_shares(&me, LEASE));
             match tokio::time::timeout_at(lasts_until, held).await {
                 Ok(Ok(shares)) => {
                     lasts_until = asked + LEASE;
-                    self.take_over(survey, shares).await;
+                    self.take_over(shares).await;
                 }
                 Ok(Err(_)) if Instant::now() < lasts_until => {}
                 Ok(Err(_)) | Err(_) => {
-                    lock(survey).hold(Shares::NONE);
+                    lock(&self.survey).hold(Shares::NONE);
                     lasts_until = Instant::now() + LEASE;
                 }
             }
@@ -83,33 +79,33 @@ impl Index {
     }
 
     /// Holds these shares, or all where nobody else surveys, and takes up what was saved of those that are new.
-    async fn take_over(&self, survey: &Mutex<Survey>, shares: Option<Shares>) {
-        let before = lock(survey).shares();
+    async fn take_over(&self, shares: Option<Shares>) {
+        let before = lock(&self.survey).shares();
         let Some(shares) = shares else {
             if before == Shares::NONE {
                 let restored = self.restored().await;
-                *lock(survey) = restored;
+                *lock(&self.survey) = restored;
                 self.want_again().await;
             }
             return;
         };
-        lock(survey).hold(shares);
+        lock(&self.survey).hold(shares);
         self.divided.store(true, Relaxed);
         for share in shares.without(before).iter() {
             let saved = self.with_store(move |store| store.load(&name_of(share))).await;
-            lock(survey).take_up(&saved.ok().flatten().unwrap_or_default(), now());
+            lock(&self.survey).take_up(&saved.ok().flatten().unwrap_or_default(), now());
         }
     }
 
     /// Of shares that others may take over each for itself.
-    async fn save_sweep(&self, survey: &Mutex<Survey>) {
-        let shares = lock(survey).shares();
+    async fn save_sweep(&self) {
+        let shares = lock(&self.survey).shares();
         if shares == Shares::NONE {
             return;
         }
         if !self.divided.load(Relaxed) {
             // Whoever was asked is not asked again soon: what they named is saved first.
-            let bytes = lock(survey).save(now());
+            let bytes = lock(&self.survey).save(now());
             let wanted = lock(&self.wanted).unsaved();
             if let Some(wanted) = wanted {
                 self.save(WANTED.to_owned(), wanted).await;
@@ -117,7 +113,7 @@ impl Index {
             return self.save(SAVED.to_owned(), bytes).await;
         }
         for share in shares.iter() {
-            let bytes = lock(survey).save_of(Shares::NONE.with(share), now());
+            let bytes = lock(&self.survey).save_of(Shares::NONE.with(share), now());
             self.save(name_of(share), bytes).await;
         }
     }
@@ -144,23 +140,23 @@ impl Index {
     }
 
     /// Where no node may be asked: looks for more of them, and waits.
-    async fn find_nodes(&self, dht: &Dht, survey: &Mutex<Survey>) {
+    async fn find_nodes(&self, dht: &Dht) {
         dht.bootstrapped().await;
         self.queries.turn().await;
-        let Some(target) = lock(survey).look_at() else {
+        let Some(target) = lock(&self.survey).look_at() else {
             return tokio::time::sleep(Duration::from_secs(1)).await;
         };
         let found = dht.find_nodes(target).await;
         let more = found.into_iter().collect::<Vec<Contact>>();
-        let before = lock(survey).len();
-        lock(survey).learn(more);
-        if lock(survey).len() == before {
-            let wait = lock(survey).wait(now()).unwrap_or(LOOK_AGAIN).clamp(Duration::from_secs(1), LOOK_AGAIN);
+        let before = lock(&self.survey).len();
+        lock(&self.survey).learn(more);
+        if lock(&self.survey).len() == before {
+            let wait = lock(&self.survey).wait(now()).unwrap_or(LOOK_AGAIN).clamp(Duration::from_secs(1), LOOK_AGAIN);
             tokio::time::sleep(wait).await;
         }
     }
 
-    async fn question(&self, dht: &Dht, survey: &Mutex<Survey>, question: Question) {
+    async fn question(&self, dht: &Dht, question: Question) {
         self.queries.turn().await;
         self.counts.asked.fetch_add(1, Relaxed);
         let addr = question.contact.addr;
@@ -168,15 +164,15 @@ impl Index {
             Ok(sampled) => {
                 self.counts.sampled.fetch_add(1, Relaxed);
                 let reaction = Reaction::Sample(sampled.sample.interval);
-                lock(survey).heard(now(), addr, reaction);
-                lock(survey).learn(sampled.contacts);
+                lock(&self.survey).heard(now(), addr, reaction);
+                lock(&self.survey).learn(sampled.contacts);
                 if let Err(error) = self.take_sample(dht, sampled.contact, sampled.sample.infohashes).await {
                     self.warn(&error, "the index cannot be read");
                 }
             }
-            Err(SampleError::Unsupported) => lock(survey).heard(now(), addr, Reaction::Unsupported),
-            Err(SampleError::TooSoon(wait)) => lock(survey).heard(now(), addr, Reaction::Sample(wait)),
-            Err(SampleError::NoAnswer) => lock(survey).heard(now(), addr, Reaction::Silent),
+            Err(SampleError::Unsupported) => lock(&self.survey).heard(now(), addr, Reaction::Unsupported),
+            Err(SampleError::TooSoon(wait)) => lock(&self.survey).heard(now(), addr, Reaction::Sample(wait)),
+            Err(SampleError::NoAnswer) => lock(&self.survey).heard(now(), addr, Reaction::Silent),
         }
     }
 
@@ -211,12 +207,6 @@ impl Index {
         }
         self.with_store(move |store| store.count(&counts)).await
     }
-}
-
-/// Where the survey is.
-fn figures(survey: &Survey) -> Option<SweepFigures> {
-    let figures = SweepFigures { nodes: survey.len(), place: survey.place(), sweeps: survey.sweeps() };
-    (survey.shares() != Shares::NONE).then_some(figures)
 }
 
 /// The name under which the sweep of a share is saved.

@@ -9,12 +9,10 @@ pub mod sqlite;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
-
 use self::postgres::{Address, Postgres};
 use self::sqlite::Sqlite;
 use super::entry::{Entry, Source, Swarm, UnixSeconds};
-use super::history::SwarmHistory;
+use super::filter::digest;
 use super::query::Query;
 use super::shares::Shares;
 use crate::engine::id::InfoHash;
@@ -163,20 +161,6 @@ pub trait Store: Send + std::fmt::Debug {
     fn hold_shares(&mut self, _me: &str, _lasts: Duration) -> Result<Option<Shares>, StoreError> {
         Ok(None)
     }
-}
-
-/// The counts that are kept of a torrent; the last one alone where none are.
-fn with_last(history: &SwarmHistory, last: Option<Swarm>) -> Vec<Swarm> {
-    if history.all().is_empty() { last.into_iter().collect() } else { history.all().to_vec() }
-}
-
-/// What is kept once a count was made: those before it, or the one that was the only one so far, and it.
-fn with_count(mut history: SwarmHistory, before: Option<Swarm>, swarm: Swarm) -> SwarmHistory {
-    if let (true, Some(before)) = (history.all().is_empty(), before) {
-        history.add(before);
-    }
-    history.add(swarm);
-    history
 }
 
 /// What came of a batch.
@@ -355,8 +339,7 @@ impl StoreError {
 
 /// What is left of an infohash that must not be kept.
 fn mark_key(infohash: InfoHash) -> [u8; 8] {
-    let digest: [u8; 32] = Sha256::digest(infohash.as_bytes()).into();
-    let [a, b, c, d, e, f, g, h, ..] = digest;
+    let [a, b, c, d, e, f, g, h, ..] = digest(infohash);
     [a, b, c, d, e, f, g, h]
 }
 

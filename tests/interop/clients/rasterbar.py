@@ -28,12 +28,16 @@ class Rasterbar(Client):
     def seed_all(self, torrents: Sequence[Torrent]) -> None:
         for torrent in torrents:
             torrent.write_content(self.content_folder)
-        self._start({"metainfo": [str(torrent.write_metainfo(self.folder)) for torrent in torrents]})
+        self.seed_files(self.content_folder, [torrent.write_metainfo(self.folder) for torrent in torrents])
+
+    def seed_files(self, content: Path, metainfo: Sequence[Path], unread: bool = False) -> None:
+        """Seed these torrent files; `unread` where nobody will ask for the content, and it is not there."""
+        self._start({"metainfo": list(map(str, metainfo)), "folder": str(content), "unread": unread})
 
     def fetch(self, torrent: Torrent) -> None:
         self._start({"magnet": torrent.magnet})
 
-    def _start(self, source: dict[str, str | list[str]]) -> None:
+    def _start(self, source: dict) -> None:
         order = {
             "listen": str(self.endpoint),
             "bootstrap": ",".join(map(str, self.nodes)),

@@ -1,7 +1,7 @@
 """A libtorrent session in a process of its own: every alert on standard output.
 
 The only argument is a JSON object: `listen`, `bootstrap` (empty: no DHT), `folder`, `demands_encryption`,
-and `metainfo` (files) or `magnet`.
+`metainfo` (files) or `magnet`, and `unread` where the content is not there and nobody asks for it.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ def settings(order: dict) -> dict:
         # The session announces one torrent after the other, each this many seconds after the one before, and never faster
         # than one a second; one torrent every quarter of an hour, as clients do.
         "dht_announce_interval": 1 if many else 900,
+        "active_limit": -1,
+        "active_seeds": -1,
+        "active_dht_limit": -1,
         "enable_dht": bool(order["bootstrap"]),
         "enable_lsd": False,
         "enable_upnp": False,
@@ -67,6 +70,8 @@ def with_flags(params: lt.add_torrent_params, order: dict) -> lt.add_torrent_par
     params.save_path = order["folder"]
     params.flags &= ~(lt.torrent_flags.paused | lt.torrent_flags.auto_managed)
     params.flags |= lt.torrent_flags.disable_pex | lt.torrent_flags.disable_lsd
+    if order.get("unread"):
+        params.flags |= lt.torrent_flags.seed_mode
     return params
 
 

@@ -8,12 +8,11 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::extract::Body;
+use super::extract::{Body, TORRENT, torrent};
 use crate::daemon::control::Control;
 use crate::daemon::control::checks::{self, CheckEvent};
 use crate::daemon::control::feed::accepts_stream;
 use crate::daemon::control::problem::Problem;
-use crate::torrent::Torrent;
 
 /// What is checked.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -35,9 +34,8 @@ pub(super) async fn check(
     headers: HeaderMap,
     Body(request): Body<CheckRequest>,
 ) -> Result<Response, Problem> {
-    let cure = "give an infohash of 40 hexadecimal digits, or a magnet URI";
-    let torrent = Torrent::parse(request.target.trim()).map_err(|error| Problem::bad(error, cure))?;
-    let infohash = *torrent.infohashes.first().ok_or_else(|| Problem::bad("there is no infohash in it", cure))?;
+    let torrent = torrent(&request.target)?;
+    let infohash = *torrent.infohashes.first().ok_or_else(|| Problem::bad("there is no infohash in it", TORRENT))?;
     let permit = Arc::clone(&control.checks).try_acquire_owned();
     let permit = permit.map_err(|_| Problem::busy("as many torrents are being checked as may be"))?;
     let (feed, running) = checks::start(control.dht.clone(), infohash);

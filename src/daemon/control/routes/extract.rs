@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use crate::daemon::control::problem::Problem;
+use crate::torrent::Torrent;
 
 /// A body of JSON.
 #[derive(Debug)]
@@ -60,6 +61,14 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T
         let cure = "see /api/v1/openapi.json for what the path may hold";
         path.map(|Path(path)| Self(path)).map_err(|error: PathRejection| Problem::bad(error.body_text(), cure))
     }
+}
+
+/// What to give where a torrent is to be named.
+pub(super) const TORRENT: &str = "give an infohash of 40 hexadecimal digits, or a magnet URI";
+
+/// Reads what names a torrent.
+pub(super) fn torrent(text: &str) -> Result<Torrent, Problem> {
+    Torrent::parse(text.trim()).map_err(|error| Problem::bad(error, TORRENT))
 }
 
 /// Reads an infohash or a target.

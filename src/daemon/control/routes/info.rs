@@ -8,14 +8,13 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::extract::Body;
+use super::extract::{Body, torrent};
 use crate::daemon::control::Control;
 use crate::daemon::control::checks::our_name;
 use crate::daemon::control::problem::Problem;
 use crate::daemon::control::record::InfoRecord;
-use crate::index::resolve::resolve;
+use crate::index::resolve::{WHERE_NOBODY_IS, resolve};
 use crate::net::peers::Limits;
-use crate::torrent::Torrent;
 
 /// Longest time for one torrent.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -36,9 +35,8 @@ pub(super) async fn info(
     State(control): State<Arc<Control>>,
     Body(request): Body<InfoRequest>,
 ) -> Result<Json<InfoRecord>, Problem> {
-    let cure = "give an infohash of 40 hexadecimal digits, or a magnet URI";
     let target = request.target.trim();
-    let torrent = Torrent::parse(target).map_err(|error| Problem::bad(error, cure))?;
+    let torrent = torrent(target)?;
     let _permit =
         control.checks.try_acquire().map_err(|_| Problem::busy("as many torrents are asked for as may be"))?;
     let asked = resolve(&control.dht, &torrent.infohashes, our_name(), Limits::default());
@@ -49,10 +47,7 @@ pub(super) async fn info(
     };
     match &resolved.metadata {
         Some(metadata) => Ok(Json(InfoRecord::new(&torrent.infohashes, metadata, &resolved))),
-        None if resolved.peers.found == 0 => {
-            let cure = "check the infohash; or wait until a peer announces it, and try again";
-            Err(Problem::not_found(resolved.peers.trouble(target), cure))
-        }
+        None if resolved.peers.found == 0 => Err(Problem::not_found(resolved.peers.trouble(target), WHERE_NOBODY_IS)),
         None => Err(Problem::not_found(resolved.peers.trouble(target), cure)),
     }
 }

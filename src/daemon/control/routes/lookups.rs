@@ -10,12 +10,11 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::extract::{Asked, Body, Named};
+use super::extract::{Asked, Body, Named, torrent};
 use crate::daemon::control::Control;
 use crate::daemon::control::feed::{accepts_stream, last_seen};
 use crate::daemon::control::problem::Problem;
 use crate::daemon::control::record::{AnnounceRequest, LookupEvent, LookupRecord, LookupRequest};
-use crate::torrent::Torrent;
 
 /// The lookups that run, and those that ended lately.
 #[utoipa::path(get, path = "/api/v1/lookups", tag = "lookups", responses((status = 200, body = [LookupRecord])))]
@@ -35,8 +34,7 @@ pub(super) async fn start(
     headers: HeaderMap,
     Body(request): Body<LookupRequest>,
 ) -> Result<Response, Problem> {
-    let cure = "give an infohash of 40 hexadecimal digits, or a magnet URI";
-    let torrent = Torrent::parse(request.target.trim()).map_err(|error| Problem::bad(error, cure))?;
+    let torrent = torrent(&request.target)?;
     if matches!(request.announce, Some(AnnounceRequest { port: 0, .. })) {
         return Err(Problem::bad("port 0 is none", "give the port on which the client listens"));
     }

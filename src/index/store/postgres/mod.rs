@@ -24,7 +24,7 @@ pub use self::address::{Address, AddressError};
 use self::session::Session;
 use self::trouble::Trouble;
 use super::block::Blocks;
-use super::{Added, Found, Known, Mark, Open, Options, Page, Store, StoreError, Totals, mark_key, signed, with_last};
+use super::{Added, Found, Known, Mark, Open, Options, Page, Store, StoreError, Totals, mark_key, signed};
 use crate::engine::id::InfoHash;
 use crate::index::entry::{Entry, Source, Swarm, UnixSeconds, unpack};
 use crate::index::query::Query;
@@ -128,8 +128,8 @@ impl Store for Postgres {
 
     fn history(&mut self, infohash: InfoHash) -> Result<Vec<Swarm>, StoreError> {
         self.session.run(async |client| {
-            let before = write::histories(client, &[&infohash.as_bytes()[..]]).await?;
-            Ok(before.get(&infohash).map(|(history, last)| with_last(history, *last)).unwrap_or_default())
+            let mut histories = write::histories(client, &[&infohash.as_bytes()[..]]).await?;
+            Ok(histories.remove(&infohash).unwrap_or_default().all())
         })
     }
 

@@ -63,16 +63,6 @@ fn what_is_thrown_away_is_found_without_reading_the_tables() {
 }
 
 #[test]
-fn tables_of_a_version_before_are_brought_up_to_date() {
-    let Some(server) = Server::start(&FAST) else { return };
-    store(&server, Options::default()).add(&[entry(1, "one", Some(5))]).unwrap();
-    server.sql("DROP INDEX trackerless.torrent_seeded; UPDATE trackerless.schema SET version = 2");
-    assert_eq!(names(&mut store(&server, Options::default()), "one"), ["one"]);
-    let there = "SELECT version, to_regclass('trackerless.torrent_seeded') FROM trackerless.schema";
-    assert_eq!(server.sql(there), "3|torrent_seeded");
-}
-
-#[test]
 fn a_schema_from_the_future_and_a_missing_index_are_named_and_left_alone() {
     let Some(server) = Server::start(&FAST) else { return };
     let mut reader = Postgres::new(server.url().parse().unwrap(), Options::default(), Open::Existing);
@@ -86,16 +76,20 @@ fn a_schema_from_the_future_and_a_missing_index_are_named_and_left_alone() {
 }
 
 #[test]
-fn tables_of_the_first_schema_are_brought_up_to_date_and_lose_nothing() {
+fn tables_of_versions_before_are_brought_up_to_date_and_lose_nothing() {
     let Some(server) = Server::start(&FAST) else { return };
-    store(&server, Options::default()).add(&[entry(1, "one", Some(7))]).unwrap();
-    let first = "DROP INDEX trackerless.torrent_seeded; ALTER TABLE trackerless.torrent DROP COLUMN history;
-        UPDATE trackerless.schema SET version = 1";
-    server.sql(first);
-    let mut store = store(&server, Options::default());
-    store.count(&[(infohash(1), Swarm { seeds: 9, peers: 0, at: NOW })]).unwrap();
-    assert_eq!((names(&mut store, "one"), store.history(infohash(1)).unwrap().len()), (vec!["one".to_owned()], 2));
-    assert_eq!(server.sql("SELECT version FROM trackerless.schema"), "3");
+    let third = "DROP INDEX trackerless.torrent_seeded";
+    let second = format!("{third}; ALTER TABLE trackerless.torrent DROP COLUMN history");
+    for (version, undo) in [(2, third), (1, &second)] {
+        emptied(&server)(Options::default()).add(&[entry(1, "one", Some(7))]).unwrap();
+        server.sql(&format!("{undo}; UPDATE trackerless.schema SET version = {version}"));
+        let mut store = store(&server, Options::default());
+        assert_eq!(names(&mut store, "one"), ["one"]);
+        store.count(&[(infohash(1), Swarm { seeds: 9, peers: 0, at: NOW })]).unwrap();
+        assert_eq!(store.history(infohash(1)).unwrap().len(), 2);
+        let there = "SELECT version, to_regclass('trackerless.torrent_seeded') FROM trackerless.schema";
+        assert_eq!(server.sql(there), "3|torrent_seeded", "from {version}");
+    }
 }
 
 #[test]

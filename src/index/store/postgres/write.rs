@@ -13,7 +13,7 @@ use crate::index::entry::{Entry, Source, Swarm, UnixSeconds, pack, unpack};
 use crate::index::history::SwarmHistory;
 use crate::index::store::block::Blocks;
 use crate::index::store::document::{TIERS, document, tier};
-use crate::index::store::{Added, Mark, Options, mark_key, signed, with_count};
+use crate::index::store::{Added, Mark, Options, mark_key, signed};
 
 /// What a row says that a batch brings up to date.
 struct Before {
@@ -213,12 +213,9 @@ async fn count(transaction: &Transaction<'_>, counts: &[(InfoHash, Swarm)]) -> R
             *kept = *swarm;
         }
     }
-    let before = histories(transaction, &bytes(latest.keys())).await?;
-    let with_count = |(infohash, swarm): (&InfoHash, &Swarm)| {
-        let (history, last) = before.get(infohash).cloned().unwrap_or_default();
-        with_count(history, last, *swarm).bytes()
-    };
-    let histories: Vec<Option<Vec<u8>>> = latest.iter().map(with_count).collect();
+    let mut before = histories(transaction, &bytes(latest.keys())).await?;
+    let after = latest.iter().map(|(infohash, swarm)| before.remove(infohash).unwrap_or_default().with(*swarm).bytes());
+    let histories: Vec<Option<Vec<u8>>> = after.collect();
     let numbers = |of: fn(&Swarm) -> u64| -> Vec<i64> { latest.values().map(|swarm| signed(of(swarm))).collect() };
     let tiers: Vec<i16> = latest.values().map(|swarm| tier(Some(*swarm)) as i16).collect();
     let words: Vec<String> = latest.values().map(|swarm| rows::quoted(&tier_word(tier(Some(*swarm))))).collect();
@@ -237,17 +234,15 @@ async fn count(transaction: &Transaction<'_>, counts: &[(InfoHash, Swarm)]) -> R
     Ok(())
 }
 
-/// What is kept of the counts of torrents that are there, and the last of each.
+/// The counts of torrents that are there.
 pub(super) async fn histories(
     client: &impl GenericClient,
     hashes: &[&[u8]],
-) -> Result<BTreeMap<InfoHash, (SwarmHistory, Option<Swarm>)>, Trouble> {
+) -> Result<BTreeMap<InfoHash, SwarmHistory>, Trouble> {
     let sql = "SELECT hash, history, seeds, peers, counted FROM torrent WHERE hash = ANY($1)";
     let mut all = BTreeMap::new();
     for row in &client.query(sql, &[&hashes]).await? {
-        let history: Option<Vec<u8>> = row.try_get(1)?;
-        let history = SwarmHistory::read(&history.unwrap_or_default());
-        all.insert(rows::infohash(row, 0)?, (history, rows::swarm(row, 2)?));
+        all.insert(rows::infohash(row, 0)?, SwarmHistory::of(row.try_get(1)?, rows::swarm(row, 2)?));
     }
     Ok(all)
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use super::block::Blocks;
-use super::{Added, Found, Known, Mark, Options, Page, Store, StoreError, Totals, signed, with_last};
+use super::{Added, Found, Known, Mark, Options, Page, Store, StoreError, Totals, signed};
 use crate::engine::id::InfoHash;
 use crate::index::entry::{Entry, Source, Swarm, UnixSeconds, unpack};
 use crate::index::query::Query;
@@ -216,7 +216,7 @@ impl Store for Sqlite {
 
     fn history(&mut self, infohash: InfoHash) -> Result<Vec<Swarm>, StoreError> {
         let Some(row) = rows::by_infohash(&self.connection, infohash)? else { return Ok(Vec::new()) };
-        Ok(with_last(&rows::history(&self.connection, row.id)?, row.entry.swarm))
+        Ok(rows::history(&self.connection, &row)?.all())
     }
 
     fn forget(&mut self, infohashes: &[InfoHash], mark: Mark, now: UnixSeconds) -> Result<usize, StoreError> {

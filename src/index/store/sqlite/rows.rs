@@ -57,11 +57,11 @@ pub(super) fn by_infohash(connection: &Connection, infohash: InfoHash) -> Result
     Ok(statement.query_row(params![&bytes[..6], &bytes[..]], Row::read).optional()?)
 }
 
-/// The counts that are kept of a torrent.
-pub(super) fn history(connection: &Connection, id: i64) -> Result<SwarmHistory, StoreError> {
+/// The counts of a torrent.
+pub(super) fn history(connection: &Connection, row: &Row) -> Result<SwarmHistory, StoreError> {
     let mut statement = connection.prepare_cached("SELECT history FROM torrent WHERE id = ?1")?;
-    let bytes: Option<Vec<u8>> = statement.query_row([id], |row| row.get(0))?;
-    Ok(SwarmHistory::read(&bytes.unwrap_or_default()))
+    let kept: Option<Vec<u8>> = statement.query_row([row.id], |row| row.get(0))?;
+    Ok(SwarmHistory::of(kept.as_deref(), row.entry.swarm))
 }
 
 /// The mark of an infohash.

@@ -7,7 +7,7 @@ use super::{PAGE_BYTES, Sqlite, most_pages};
 use crate::engine::id::InfoHash;
 use crate::index::entry::{Entry, Source, Swarm, UnixSeconds, pack, unpack};
 use crate::index::store::document::{document, tier};
-use crate::index::store::{Added, Mark, StoreError, mark_key, signed, with_count};
+use crate::index::store::{Added, Mark, StoreError, mark_key, signed};
 use crate::torrent::TorrentFile;
 
 /// Share of its size in hundredths that the store may fill before torrents are thrown away.
@@ -110,7 +110,7 @@ impl Sqlite {
         }
         let alive = swarm.seeds + swarm.peers > 0;
         let seen = if alive { swarm.at.max(row.entry.seen) } else { row.entry.seen };
-        let history = with_count(rows::history(&self.connection, row.id)?, row.entry.swarm, swarm);
+        let history = rows::history(&self.connection, row)?.with(swarm);
         let mut statement = self.connection.prepare_cached(
             "UPDATE torrent SET seeds = ?2, peers = ?3, counted = ?4, seen = ?5, history = ?6 WHERE id = ?1",
         )?;
