@@ -47,8 +47,8 @@ fn status(args: IndexSetup, environment: &[(String, String)]) -> Result<Exit, Fa
     let per_torrent = totals.used_bytes.checked_div(totals.torrents);
     let each = per_torrent.map(|bytes| format!(", {bytes} bytes each")).unwrap_or_default();
     let text = format!(
-        "{} torrents in {}{each}; {} that must not come back{}",
-        totals.torrents,
+        "{} in {}{each}; {} that must not come back{}",
+        counted(totals.torrents as usize, "torrent"),
         size(totals.used_bytes),
         totals.marks,
         running.as_ref().map(at_work).unwrap_or_default()

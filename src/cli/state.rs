@@ -295,7 +295,7 @@ impl OwnAddress {
 /// The index in a line.
 fn index_text(index: &IndexView) -> String {
     let holds = match &index.holds {
-        Some(holds) => format!("{} torrents in {}", holds.torrents, size(holds.used_bytes)),
+        Some(holds) => format!("{} in {}", counted(holds.torrents as usize, "torrent"), size(holds.used_bytes)),
         None => "not measured".to_owned(),
     };
     format!("\n  index  {holds} ({}); metadata of {} wanted", index.mode, index.wanted)
